@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Differentiable physics environments for robot learning: batched, in SI units, behind Gymnasium.
+
+``import simenv`` registers the tasks with Gymnasium and is light: torch, Warp and the solvers load with the first
+environment. The names in ``_LAZY``, and the sub-packages, are imported when first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from simenv import _registry
+from simenv._registry import list_tasks
+from simenv._threads import get_num_threads, set_num_threads
+from simenv.errors import ActionError, AssetError, DeviceError, SimEnvError, SimulationError
+
+if TYPE_CHECKING:
+    from simenv.envs.registration import register_task as register_task
+    from simenv.envs.task import Task as Task
+
+__version__ = "0.1.0"
+
+# The only place in simenv/ that names the tasks: id -> (class, control steps per episode).
+_BUILTIN_TASKS = {
+    "SimEnv/Pouring-v0": ("simenv.tasks.fluids.pouring:Pouring", 100),
+    "SimEnv/LatteArt-v0": ("simenv.tasks.fluids.latte_art:LatteArt", 120),
+}
+
+_LAZY = {
+    "Task": "simenv.envs.task",
+    "register_task": "simenv.envs.registration",
+}
+_SUBPACKAGES = ("envs", "geometry", "physics", "render", "rollouts", "sensors", "world")
+
+for _task_id, (_entry_point, _steps) in _BUILTIN_TASKS.items():
+    _registry.register(_task_id, _entry_point, _steps)
+del _task_id, _entry_point, _steps
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name or sub-package on first use (PEP 562)."""
+    if name in _LAZY:
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+    elif name in _SUBPACKAGES:
+        value = importlib.import_module(f"simenv.{name}")
+    else:
+        raise AttributeError(f"module 'simenv' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_SUBPACKAGES})
+
+
+__all__ = [
+    "ActionError",
+    "AssetError",
+    "DeviceError",
+    "SimEnvError",
+    "SimulationError",
+    "Task",
+    "__version__",
+    "get_num_threads",
+    "list_tasks",
+    "register_task",
+    "set_num_threads",
+]

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many CPU threads step the worlds. Read by ``simenv.world`` each time it splits a batch into shards."""
+
+import os
+
+ENVIRONMENT_VARIABLE = "SIMENV_NUM_THREADS"
+
+_num_threads: int | None = None
+
+
+def _available_cores() -> int:
+    """Cores this process may run on, which a container or ``taskset`` can make fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many CPU threads step the worlds. Results do not depend on it, bit for bit.
+
+    Args:
+        n: Number of threads, at least 1. More threads than worlds are not used.
+
+    Raises:
+        TypeError: If ``n`` is not an integer.
+        ValueError: If ``n`` is less than 1.
+    """
+    global _num_threads
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"set_num_threads: got {n!r} of type {type(n).__name__}; pass an integer of at least 1.")
+    if n < 1:
+        raise ValueError(f"set_num_threads: got {n}, the minimum is 1; pass the number of CPU cores to use.")
+    _num_threads = int(n)
+
+
+def get_num_threads() -> int:
+    """Number of CPU threads that step the worlds.
+
+    Returns:
+        The value given to :func:`set_num_threads`; else the environment variable ``SIMENV_NUM_THREADS``; else the
+        number of cores this process may run on.
+
+    Raises:
+        ValueError: If ``SIMENV_NUM_THREADS`` is set to something that is not an integer of at least 1.
+    """
+    if _num_threads is not None:
+        return _num_threads
+    text = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
+    if not text:
+        return _available_cores()
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ValueError(f"{ENVIRONMENT_VARIABLE} is {text!r}; set it to an integer of at least 1, or unset it.")
+    return int(text)

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signed distances of collision shapes as Warp functions, with their exact derivatives.
+
+`distance_functions(wp.float32)` returns functions to call from other kernels. Every function takes one `Shape`, the
+flat array that holds the values of all distance volumes, and a point `x` [m] in the shape's own frame:
+
+* `distance(shape, sdf_values, x) -> vec4`: unit normal n = grad phi / |grad phi| and signed distance phi [m],
+  negative inside the solid.
+* `distance_gradient(shape, sdf_values, x) -> vec3`: the true grad phi. It equals n for the analytic shapes. In a
+  distance volume |grad phi| is only about 1, so an adjoint of phi must use this and not n.
+* `distance_hessian_product(shape, sdf_values, x, a) -> vec3`: (dn/dx) a [1/m], the directional derivative of n.
+* `distance_hessian_transpose_product(shape, sdf_values, x, b) -> vec3`: (dn/dx)^T b [1/m]. dn/dx is symmetric for the
+  analytic shapes only, so that a reverse sweep must use this one.
+* `distance_adjoint(shape, sdf_values, x, adj) -> vec3`: (dn/dx)^T adj[0:3] + grad phi adj[3], the adjoint of `distance`
+  in one evaluation. It is also registered as the gradient of `distance` for kernels with a generated backward.
+
+All derivatives are written by hand, so that modules may set `enable_backward=False`. Where the nearest surface point is
+not unique (centre of a sphere, axis of a cylinder, a ridge inside a box), one of the valid unit normals is returned.
+"""
+
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+import warp as wp
+
+from simenv.geometry.profiles import profile_functions
+from simenv.geometry.shapes import Box, Capsule, Cup, Cylinder, MeshShape, Plane, Shape, Sphere
+from simenv.geometry.volume import volume_functions
+
+__all__ = [
+    "KIND_BOX",
+    "KIND_CAPSULE",
+    "KIND_CUP",
+    "KIND_CYLINDER",
+    "KIND_PLANE",
+    "KIND_SDF",
+    "KIND_SPHERE",
+    "distance_functions",
+    "pack_shapes",
+]
+
+KIND_PLANE = 0
+KIND_BOX = 1
+KIND_SPHERE = 2
+KIND_CYLINDER = 3
+KIND_CAPSULE = 4
+KIND_CUP = 5
+KIND_SDF = 6
+
+_PLANE = wp.constant(KIND_PLANE)
+_BOX = wp.constant(KIND_BOX)
+_SPHERE = wp.constant(KIND_SPHERE)
+_CYLINDER = wp.constant(KIND_CYLINDER)
+_CAPSULE = wp.constant(KIND_CAPSULE)
+_SDF = wp.constant(KIND_SDF)
+
+
+def _analytic_functions(real: type, shape_type: type) -> SimpleNamespace:
+    """Normal, distance and Hessian product of the shapes that have a closed form."""
+    vec3 = wp.types.vector(length=3, dtype=real)
+    vec4 = wp.types.vector(length=4, dtype=real)
+    profiles = profile_functions(real)
+    cylinder, capsule, cup = profiles.cylinder, profiles.capsule, profiles.cup
+
+    @wp.func
+    def profile(shape: shape_type, rho: real, z: real):
+        s = shape.size
+        if shape.kind == _CYLINDER:
+            return cylinder(s[0], s[1], rho, z)
+        if shape.kind == _CAPSULE:
+            return capsule(s[0], s[1], rho, z)
+        return cup(s[0], s[1], s[2], s[3], rho, z)
+
+    @wp.func
+    def box_distance(h: vec4, x: vec3):
+        q = vec3(wp.abs(x[0]) - h[0], wp.abs(x[1]) - h[1], wp.abs(x[2]) - h[2])
+        s = vec3(
+            wp.where(x[0] >= real(0.0), real(1.0), real(-1.0)),
+            wp.where(x[1] >= real(0.0), real(1.0), real(-1.0)),
+            wp.where(x[2] >= real(0.0), real(1.0), real(-1.0)),
+        )
+        p = vec3(wp.max(q[0], real(0.0)), wp.max(q[1], real(0.0)), wp.max(q[2], real(0.0)))
+        d = wp.length(p)
+        if d > real(0.0):
+            return vec4(s[0] * p[0] / d, s[1] * p[1] / d, s[2] * p[2] / d, d)
+        if q[0] >= q[1] and q[0] >= q[2]:
+            return vec4(s[0], real(0.0), real(0.0), q[0])
+        if q[1] >= q[2]:
+            return vec4(real(0.0), s[1], real(0.0), q[1])
+        return vec4(real(0.0), real(0.0), s[2], q[2])
+
+    @wp.func
+    def box_hessian_product(h: vec4, x: vec3, a: vec3):
+        # beyond an edge or a corner phi is the distance to it: (P - n n^T) / phi, P the axes beyond the faces
+        n = box_distance(h, x)
+        if n[3] <= real(0.0):
+            return vec3(real(0.0))
+        m = vec3(n[0], n[1], n[2])
+        pa = vec3(
+            wp.where(wp.abs(x[0]) > h[0], a[0], real(0.0)),
+            wp.where(wp.abs(x[1]) > h[1], a[1], real(0.0)),
+            wp.where(wp.abs(x[2]) > h[2], a[2], real(0.0)),
+        )
+        return (pa - m * wp.dot(m, a)) / n[3]
+
+    @wp.func
+    def distance(shape: shape_type, x: vec3):
+        s = shape.size
+        if shape.kind == _PLANE:
+            return vec4(s[0], s[1], s[2], s[0] * x[0] + s[1] * x[1] + s[2] * x[2])
+        if shape.kind == _BOX:
+            return box_distance(s, x)
+        if shape.kind == _SPHERE:
+            d = wp.length(x)
+            if d > real(0.0):
+                return vec4(x[0] / d, x[1] / d, x[2] / d, d - s[0])
+            return vec4(real(0.0), real(0.0), real(1.0), -s[0])
+        rho = wp.sqrt(x[0] * x[0] + x[1] * x[1])
+        p = profile(shape, rho, x[2])
+        if rho > real(0.0):
+            return vec4(p[1] * x[0] / rho, p[1] * x[1] / rho, p[2], p[0])
+        return vec4(p[1], real(0.0), p[2], p[0])
+
+    @wp.func
+    def hessian_product(shape: shape_type, x: vec3, a: vec3):
+        if shape.kind == _PLANE:
+            return vec3(real(0.0))
+        if shape.kind == _BOX:
+            return box_hessian_product(shape.size, x, a)
+        if shape.kind == _SPHERE:
+            d = wp.length(x)
+            if d > real(0.0):
+                n = x / d
+                return (a - n * wp.dot(n, a)) / d
+            return vec3(real(0.0))
+        rho = wp.sqrt(x[0] * x[0] + x[1] * x[1])
+        p = profile(shape, rho, x[2])
+        cx = real(1.0)
+        cy = real(0.0)
+        hoop = real(0.0)
+        if rho > real(0.0):
+            cx = x[0] / rho
+            cy = x[1] / rho
+            hoop = p[1] / rho
+        radial = cx * a[0] + cy * a[1]
+        around = hoop * (cx * a[1] - cy * a[0])
+        along = p[3] * (p[1] * a[2] - p[2] * radial)  # kappa (t . a), t = (-m_z, m_r)
+        return vec3(-along * p[2] * cx - around * cy, -along * p[2] * cy + around * cx, along * p[1])
+
+    return SimpleNamespace(distance=distance, hessian_product=hessian_product)
+
+
+@cache
+def distance_functions(real: type) -> SimpleNamespace:
+    """Return the Warp struct and functions of the module docstring for one scalar type.
+
+    Args:
+        real: `wp.float32` or `wp.float64`.
+
+    Returns:
+        A namespace with the struct `Shape` and the functions `distance`, `distance_gradient`,
+        `distance_hessian_product`, `distance_hessian_transpose_product` and `distance_adjoint`; `vec3` and `vec4` are
+        the vector types that they use, `real` the scalar type.
+
+    Raises:
+        TypeError: `real` is another type.
+    """
+    if real not in (wp.float32, wp.float64):
+        raise TypeError(f"distance functions exist for wp.float32 and wp.float64, not for {real!r}; pass one of these")
+    vec3 = wp.types.vector(length=3, dtype=real)
+    vec4 = wp.types.vector(length=4, dtype=real)
+    volumes = volume_functions(real)
+    volume_sample, volume_curvature = volumes.sample, volumes.curvature
+
+    @wp.struct
+    class Shape:
+        kind: wp.int32
+        size: vec4  # the numbers of `_size`, by kind [m]
+        sdf_origin: vec3  # position of value (0, 0, 0) [m]
+        sdf_spacing: real  # [m]
+        sdf_nx: wp.int32
+        sdf_ny: wp.int32
+        sdf_nz: wp.int32
+        sdf_start: wp.int32  # offset of this volume in the flat array of all volumes
+
+    analytic = _analytic_functions(real, Shape)
+    analytic_distance, analytic_hessian_product = analytic.distance, analytic.hessian_product
+
+    @wp.func
+    def volume_at(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3):
+        return volume_sample(
+            shape.sdf_origin,
+            shape.sdf_spacing,
+            shape.sdf_nx,
+            shape.sdf_ny,
+            shape.sdf_nz,
+            shape.sdf_start,
+            sdf_values,
+            x,
+        )
+
+    @wp.func
+    def volume_curvature_at(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3, a: vec3):
+        return volume_curvature(
+            shape.sdf_origin,
+            shape.sdf_spacing,
+            shape.sdf_nx,
+            shape.sdf_ny,
+            shape.sdf_nz,
+            shape.sdf_start,
+            sdf_values,
+            x,
+            a,
+        )
+
+    @wp.func
+    def distance(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3) -> vec4:
+        if shape.kind == _SDF:
+            s = volume_at(shape, sdf_values, x)
+            g = vec3(s[0], s[1], s[2])
+            size = wp.length(g)
+            if size > real(1.0e-6):
+                return vec4(g[0] / size, g[1] / size, g[2] / size, s[3])
+            return vec4(real(0.0), real(0.0), real(1.0), s[3])
+        return analytic_distance(shape, x)
+
+    @wp.func
+    def distance_gradient(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3) -> vec3:
+        if shape.kind == _SDF:
+            s = volume_at(shape, sdf_values, x)
+            return vec3(s[0], s[1], s[2])
+        n = analytic_distance(shape, x)
+        return vec3(n[0], n[1], n[2])
+
+    @wp.func
+    def distance_hessian_product(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3, a: vec3) -> vec3:
+        if shape.kind == _SDF:  # n = g / |g|:  dn = (I - n n^T) H a / |g|
+            s = volume_at(shape, sdf_values, x)
+            g = vec3(s[0], s[1], s[2])
+            size = wp.length(g)
+            if size > real(1.0e-6):
+                n = g / size
+                ha = volume_curvature_at(shape, sdf_values, x, a)
+                return (ha - n * wp.dot(n, ha)) / size
+            return vec3(real(0.0))
+        return analytic_hessian_product(shape, x, a)
+
+    @wp.func
+    def distance_adjoint(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3, adj: vec4) -> vec3:
+        b = vec3(adj[0], adj[1], adj[2])
+        if shape.kind == _SDF:  # the transpose of the above: H (I - n n^T) b / |g|
+            s = volume_at(shape, sdf_values, x)
+            g = vec3(s[0], s[1], s[2])
+            size = wp.length(g)
+            if size > real(1.0e-6):
+                n = g / size
+                ha = volume_curvature_at(shape, sdf_values, x, (b - n * wp.dot(n, b)) / size)
+                return ha + g * adj[3]
+            return g * adj[3]
+        m = analytic_distance(shape, x)
+        return analytic_hessian_product(shape, x, b) + vec3(m[0], m[1], m[2]) * adj[3]
+
+    @wp.func
+    def distance_hessian_transpose_product(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3, b: vec3) -> vec3:
+        return distance_adjoint(shape, sdf_values, x, vec4(b[0], b[1], b[2], real(0.0)))
+
+    @wp.func_grad(distance)
+    def adj_distance(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3, adj_ret: vec4):
+        wp.adjoint[x] += distance_adjoint(shape, sdf_values, x, adj_ret)
+
+    return SimpleNamespace(
+        real=real,
+        vec3=vec3,
+        vec4=vec4,
+        Shape=Shape,
+        distance=distance,
+        distance_gradient=distance_gradient,
+        distance_hessian_product=distance_hessian_product,
+        distance_hessian_transpose_product=distance_hessian_transpose_product,
+        distance_adjoint=distance_adjoint,
+    )
+
+
+_KINDS = {
+    Plane: KIND_PLANE,
+    Box: KIND_BOX,
+    Sphere: KIND_SPHERE,
+    Cylinder: KIND_CYLINDER,
+    Capsule: KIND_CAPSULE,
+    Cup: KIND_CUP,
+    MeshShape: KIND_SDF,
+}
+
+
+def _size(shape: Shape) -> tuple[float, ...]:
+    """Return the up to four numbers that describe an analytic shape to the Warp functions [m]."""
+    if isinstance(shape, Plane):
+        return shape.unit_normal
+    if isinstance(shape, Box):
+        return shape.half_extents
+    if isinstance(shape, Sphere):
+        return (shape.radius,)
+    if isinstance(shape, Cylinder | Capsule):
+        return (shape.radius, shape.half_height)
+    if isinstance(shape, Cup):
+        return (shape.inner_radius, shape.height, shape.wall, shape.base)
+    return ()
+
+
+def pack_shapes(shapes: list[Shape], real: type = wp.float32, spacing: float | None = None) -> tuple[list, np.ndarray]:
+    """Convert shape objects to what the Warp functions read.
+
+    Args:
+        shapes: objects of `simenv.geometry.shapes`.
+        real: `wp.float32` or `wp.float64`.
+        spacing: spacing of the distance volumes of meshes [m]; `None` lets each mesh choose its own.
+
+    Returns:
+        The list of `Shape` structs, one for each object, to be made an array by
+        `wp.array(structs, dtype=distance_functions(real).Shape)`, and the flat values of all volumes [m], to be made
+        `wp.array(values, dtype=real)`. A mesh that occurs twice has one volume; without meshes there is one unused
+        value, since Warp has no empty arrays to index.
+
+    Raises:
+        TypeError: an object is no shape.
+        AssetError: a mesh can't be used.
+    """
+    functions = distance_functions(real)
+    scalar = np.float32 if real is wp.float32 else np.float64
+    structs, volumes, starts, total = [], [], {}, 0
+    for shape in shapes:
+        if type(shape) not in _KINDS:
+            names = ", ".join(kind.__name__ for kind in _KINDS)
+            raise TypeError(f"{shape!r} is no collision shape; use one of {names}")
+        packed = functions.Shape()
+        packed.kind = _KINDS[type(shape)]
+        packed.size = functions.vec4(*(_size(shape) + (0.0,) * 4)[:4])
+        if isinstance(shape, MeshShape):
+            grid = shape.sdf(spacing)
+            if shape not in starts:
+                starts[shape] = total
+                volumes.append(np.ascontiguousarray(grid.values, dtype=scalar).ravel())
+                total += volumes[-1].size
+            packed.sdf_origin = functions.vec3(*grid.origin)
+            packed.sdf_spacing = grid.spacing
+            packed.sdf_nx, packed.sdf_ny, packed.sdf_nz = grid.values.shape
+            packed.sdf_start = starts[shape]
+        structs.append(packed)
+    return structs, np.concatenate(volumes) if volumes else np.zeros(1, dtype=scalar)

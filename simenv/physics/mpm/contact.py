@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contact of material with kinematic colliders: the response of one velocity, and its exact adjoint.
+
+The same response acts on grid nodes and on particles. With the signed distance ``phi`` [m] and unit normal ``n`` of the collider
+at a point moving with velocity ``v``, and the collider's velocity there ``v_c = u + omega x r``,
+
+    v_rel = v - v_c,      v_n = n . v_rel,      v_t = v_rel - v_n n
+    v_rel' = b n + max(0, 1 - mu (b - v_n) / |v_t|) v_t      if v_n < b  (otherwise v_rel' = v_rel)
+    v' = v + alpha(phi) (v_rel' - v_rel)
+
+``mu`` is Coulomb's coefficient; a sticky collider has ``v_rel' = 0``. ``alpha`` is 1 inside the solid and falls to 0 as a cubic
+smoothstep over the collider's ``width`` [m], so that a soft contact is differentiable in the distance. ``b >= 0`` is the speed at
+which a particle that has sunk into a solid is moved out again; it is 0 on grid nodes, which may lie inside a solid at rest.
+The collider receives the force ``-m (v' - v) / dt``. The derivative is exact away from the kinks v_n = b and stick-slip.
+"""
+
+from functools import cache
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv.geometry.distance import distance_functions
+from simenv.physics.mpm.stencil import stencil_functions
+
+AT_NODES = 1
+AT_PARTICLES = 2
+_RECOVERY_SPEED_LIMIT = 0.5  # [m/s]: a deeply sunk particle is moved out gently, not shot out
+
+
+@cache
+def contact_functions(real) -> SimpleNamespace:
+    """Warp structs and functions of contact for one scalar type.
+
+    Args:
+        real: ``wp.float32`` or ``wp.float64``.
+
+    Returns:
+        Namespace with
+
+        * ``Colliders``: everything the colliders of one launch have: arrays over colliders (``shape, sdf_values, lower,
+          upper, width, sticky, levels``), over (world, collider) (``scale, friction``) and over (world, substep, collider)
+          (``position, rotation, velocity, omega``), with the sizes ``count`` and ``substeps``;
+        * ``ColliderAdjoints``: the adjoints of the time-varying ones, of friction, and those of the wrench;
+        * ``collide(colliders, world, substep, x, v, mass, dt, level, force, torque) -> v'``;
+        * ``collide_adjoint(colliders, world, substep, x, v, mass, dt, level, adj_v', adjoints) -> (adj_x, adj_v, adj_mass)``.
+    """
+    st = stencil_functions(real)
+    vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
+    dist = distance_functions(real)
+    Shape = dist.Shape
+    distance, distance_adjoint = dist.distance, dist.distance_adjoint
+    speed_limit = wp.constant(real(_RECOVERY_SPEED_LIMIT))
+    tiny = wp.constant(real(1.0e-12))
+
+    @wp.struct
+    class Colliders:
+        count: wp.int32
+        substeps: wp.int32
+        recovery_rate: real
+        shape: wp.array(dtype=Shape)
+        sdf_values: wp.array(dtype=real)
+        lower: wp.array(dtype=vec3)
+        upper: wp.array(dtype=vec3)
+        width: wp.array(dtype=real)
+        sticky: wp.array(dtype=wp.int32)
+        levels: wp.array(dtype=wp.int32)
+        scale: wp.array(dtype=real)
+        friction: wp.array(dtype=real)
+        position: wp.array(dtype=vec3)
+        rotation: wp.array(dtype=mat33)
+        velocity: wp.array(dtype=vec3)
+        omega: wp.array(dtype=vec3)
+
+    @wp.struct
+    class ColliderAdjoints:
+        position: wp.array(dtype=vec3)
+        rotation: wp.array(dtype=mat33)
+        velocity: wp.array(dtype=vec3)
+        omega: wp.array(dtype=vec3)
+        friction: wp.array(dtype=real)
+        force: wp.array(dtype=vec3)
+        torque: wp.array(dtype=vec3)
+
+    @wp.func
+    def influence(phi: real, width: real) -> real:
+        if phi <= real(0.0):
+            return real(1.0)
+        if phi >= width:
+            return real(0.0)
+        t = phi / width
+        return real(1.0) - t * t * (real(3.0) - real(2.0) * t)
+
+    @wp.func
+    def influence_slope(phi: real, width: real) -> real:
+        if phi <= real(0.0) or phi >= width:
+            return real(0.0)
+        t = phi / width
+        return real(-6.0) * t * (real(1.0) - t) / width
+
+    @wp.func
+    def recovery_speed(phi: real, rate: real) -> real:
+        return wp.clamp(-phi * rate, real(0.0), speed_limit)
+
+    @wp.func
+    def is_near(colliders: Colliders, c: int, e: int, local: vec3) -> bool:
+        margin = colliders.width[c] / colliders.scale[e]
+        lower = colliders.lower[c]
+        upper = colliders.upper[c]
+        inside_x = local[0] > lower[0] - margin and local[0] < upper[0] + margin
+        inside_y = local[1] > lower[1] - margin and local[1] < upper[1] + margin
+        return inside_x and inside_y and local[2] > lower[2] - margin and local[2] < upper[2] + margin
+
+    @wp.func
+    def friction_ratio(limit: real, v_t: vec3) -> real:
+        # the share of the sliding velocity that friction takes; without friction it is 0, also at rest
+        if limit <= real(0.0):
+            return real(0.0)
+        return wp.min(limit / wp.max(wp.length(v_t), tiny), real(1.0))
+
+    @wp.func
+    def relative_change(v_rel: vec3, n: vec3, mu: real, sticky: int, b: real) -> vec3:
+        # v_rel' - v_rel
+        if sticky != 0:
+            return -v_rel
+        v_n = wp.dot(n, v_rel)
+        if v_n >= b:
+            return vec3(real(0.0), real(0.0), real(0.0))
+        v_t = v_rel - v_n * n
+        return (b - v_n) * n - friction_ratio(mu * (b - v_n), v_t) * v_t
+
+    @wp.func
+    def collide(
+        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, level: int,
+        force: wp.array(dtype=vec3), torque: wp.array(dtype=vec3),
+    ) -> vec3:  # fmt: skip
+        rate = real(0.0)
+        if level == AT_PARTICLES:
+            rate = colliders.recovery_rate
+        for c in range(colliders.count):
+            e = world * colliders.count + c
+            pose = (world * colliders.substeps + substep) * colliders.count + c
+            r = x - colliders.position[pose]
+            rotation = colliders.rotation[pose]
+            local = (r * rotation) / colliders.scale[e]
+            if (colliders.levels[c] & level) != 0 and is_near(colliders, c, e, local):
+                near = distance(colliders.shape[c], colliders.sdf_values, local)
+                phi = near[3] * colliders.scale[e]
+                alpha = influence(phi, colliders.width[c])
+                if alpha > real(0.0):
+                    n = rotation * vec3(near[0], near[1], near[2])
+                    v_rel = v - colliders.velocity[pose] - wp.cross(colliders.omega[pose], r)
+                    b = recovery_speed(phi, rate)
+                    dv = alpha * relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
+                    v = v + dv
+                    f = (-mass / dt) * dv
+                    wp.atomic_add(force, e, f)
+                    wp.atomic_add(torque, e, wp.cross(r, f))
+        return v
+
+    @wp.func
+    def velocity_before(colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, rate: real, level: int, last: int) -> vec3:
+        # the velocity that collider `last` meets: the response to the colliders before it, without their wrench
+        for c in range(last):
+            e = world * colliders.count + c
+            pose = (world * colliders.substeps + substep) * colliders.count + c
+            r = x - colliders.position[pose]
+            rotation = colliders.rotation[pose]
+            local = (r * rotation) / colliders.scale[e]
+            if (colliders.levels[c] & level) != 0 and is_near(colliders, c, e, local):
+                near = distance(colliders.shape[c], colliders.sdf_values, local)
+                phi = near[3] * colliders.scale[e]
+                alpha = influence(phi, colliders.width[c])
+                n = rotation * vec3(near[0], near[1], near[2])
+                v_rel = v - colliders.velocity[pose] - wp.cross(colliders.omega[pose], r)
+                b = recovery_speed(phi, rate)
+                v = v + alpha * relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
+        return v
+
+    @wp.func
+    def relative_change_adjoint(v_rel: vec3, n: vec3, mu: real, sticky: int, b: real, a: vec3):
+        # adjoint of v_rel' (a = adj of v_rel'): adj_v_rel, adj_n, adj_mu, adj_b
+        zero = vec3(real(0.0), real(0.0), real(0.0))
+        if sticky != 0:
+            return zero, zero, real(0.0), real(0.0)
+        v_n = wp.dot(n, v_rel)
+        if v_n >= b:
+            return a, zero, real(0.0), real(0.0)
+        v_t = v_rel - v_n * n
+        ratio = friction_ratio(mu * (b - v_n), v_t)
+        adj_b = wp.dot(a, n)
+        adj_n = b * a
+        adj_v_t = zero
+        adj_v_n = real(0.0)
+        adj_mu = real(0.0)
+        if ratio < real(1.0):
+            direction = v_t / wp.max(wp.length(v_t), tiny)
+            along = wp.dot(a, direction)
+            adj_mu = -(b - v_n) * along
+            adj_b = adj_b - mu * along
+            adj_v_t = a - ratio * (a - along * direction)
+            adj_v_n = mu * along - wp.dot(n, adj_v_t)
+        adj_v_rel = adj_v_t + adj_v_n * n
+        adj_n = adj_n - v_n * adj_v_t + adj_v_n * v_rel
+        return adj_v_rel, adj_n, adj_mu, adj_b
+
+    @wp.func
+    def collide_adjoint(
+        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, level: int,
+        adj_v_out: vec3, adjoints: ColliderAdjoints,
+    ):  # fmt: skip
+        rate = real(0.0)
+        if level == AT_PARTICLES:
+            rate = colliders.recovery_rate
+        adj_v = adj_v_out
+        adj_x = vec3(real(0.0), real(0.0), real(0.0))
+        adj_mass = real(0.0)
+        for index in range(colliders.count):
+            c = colliders.count - 1 - index
+            e = world * colliders.count + c
+            pose = (world * colliders.substeps + substep) * colliders.count + c
+            r = x - colliders.position[pose]
+            rotation = colliders.rotation[pose]
+            scale = colliders.scale[e]
+            local = (r * rotation) / scale
+            if (colliders.levels[c] & level) != 0 and is_near(colliders, c, e, local):
+                near = distance(colliders.shape[c], colliders.sdf_values, local)
+                phi = near[3] * scale
+                alpha = influence(phi, colliders.width[c])
+                if alpha > real(0.0):
+                    n_local = vec3(near[0], near[1], near[2])
+                    n = rotation * n_local
+                    omega = colliders.omega[pose]
+                    v_before = velocity_before(colliders, world, substep, x, v, rate, level, c)
+                    v_rel = v_before - colliders.velocity[pose] - wp.cross(omega, r)
+                    b = recovery_speed(phi, rate)
+                    change = relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
+                    # wrench: f = -m alpha change / dt, torque = r x f
+                    f = (-mass / dt) * alpha * change
+                    adj_f = adjoints.force[e] + wp.cross(adjoints.torque[e], r)
+                    adj_r = wp.cross(f, adjoints.torque[e])
+                    adj_mass += -alpha * wp.dot(change, adj_f) / dt
+                    adj_change = adj_v - (mass / dt) * adj_f
+                    adj_phi = influence_slope(phi, colliders.width[c]) * wp.dot(change, adj_change)
+                    adj_change = alpha * adj_change
+                    d_rel, adj_n, adj_mu, adj_b = relative_change_adjoint(
+                        v_rel, n, colliders.friction[e], colliders.sticky[c], b, adj_change
+                    )
+                    adj_v_rel = d_rel - adj_change
+                    if phi < real(0.0) and -phi * rate < speed_limit:
+                        adj_phi += -rate * adj_b
+                    adj_v = adj_v + adj_v_rel
+                    adj_r = adj_r - wp.cross(adj_v_rel, omega)
+                    # distance and normal: both functions of local = R^T r / scale, n = R n_local
+                    adj_n_local = adj_n * rotation
+                    adj_near = vec4(adj_n_local[0], adj_n_local[1], adj_n_local[2], adj_phi * scale)
+                    adj_local = distance_adjoint(colliders.shape[c], colliders.sdf_values, local, adj_near) / scale
+                    adj_rotation = wp.outer(adj_n, n_local) + wp.outer(r, adj_local)
+                    adj_r = adj_r + rotation * adj_local
+                    adj_x = adj_x + adj_r
+                    wp.atomic_add(adjoints.position, pose, -adj_r)
+                    wp.atomic_add(adjoints.rotation, pose, adj_rotation)
+                    wp.atomic_add(adjoints.velocity, pose, -adj_v_rel)
+                    wp.atomic_add(adjoints.omega, pose, -wp.cross(r, adj_v_rel))
+                    wp.atomic_add(adjoints.friction, e, adj_mu)
+        return adj_x, adj_v, adj_mass
+
+    return SimpleNamespace(
+        Colliders=Colliders, ColliderAdjoints=ColliderAdjoints, collide=collide, collide_adjoint=collide_adjoint,
+        velocity_before=velocity_before,
+    )

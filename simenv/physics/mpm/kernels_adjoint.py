@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hand-written adjoints of the particle-grid transfers of MLS-MPM.
+
+Both use the same structure as the forward kernels. G2P is linear in the grid with affine weights, so that its adjoint is a scatter
+of an affine field (as P2G is), and the adjoint of P2G is a gather (as G2P is); the derivative with respect to a particle's position
+needs one more sweep over the stencil with the slopes of the weights. With node values g, local offsets d = o - f (cells) and
+L = sum_i w_i g_i . (q + c_x d_x + c_y d_y + c_z d_z):
+
+    dL/dg_i = w_i (q + c d_i),      dL/df_a = sum_i (dw_i/df_a) g_i . (q + c d_i) - c_a . sum_i w_i g_i
+"""
+
+from functools import cache
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv.physics.mpm.constitutive import constitutive_functions
+from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
+from simenv.physics.mpm.kernels_transfer import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS, grid_struct
+from simenv.physics.mpm.stencil import stencil_functions
+
+
+@cache
+def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool) -> SimpleNamespace:
+    """Build the adjoint kernels; the arguments are those of `transfer_kernels`."""
+    st = stencil_functions(real)
+    vec3, vec4, vec8, mat33 = st.vec3, st.vec4, st.vec8, st.mat33
+    weights, weight_slopes, fma4, fma_half = st.weights, st.weight_slopes, st.fma4, st.fma_half
+    row_scatter, row_gather, row_sweep = st.row_scatter, st.row_gather, st.row_sweep
+    gs = grid_struct(real)
+    Grid, first_node = gs.Grid, gs.first_node
+    cf = contact_functions(real)
+    Colliders, ColliderAdjoints, collide_adjoint = cf.Colliders, cf.ColliderAdjoints, cf.collide_adjoint
+    law = constitutive_functions(real)
+    elastic_update, elastic_update_adjoint = law.elastic_update, law.elastic_update_adjoint
+    liquid_stress, liquid_stress_adjoint = law.liquid_stress, law.liquid_stress_adjoint
+    variant = f"{real.__name__}_{'batched' if batched else 'single'}_{'s' * solids}{'l' * liquids}"
+    options = {"module": f"simenv_mpm_adjoint_{variant}", "enable_backward": False}
+
+    @wp.func
+    def total(a: vec4) -> real:
+        return a[0] + a[1] + a[2] + a[3]
+
+    @wp.kernel(**options)
+    def g2p_adjoint(
+        # parameters
+        grid: Grid, colliders: Colliders, material: wp.array(dtype=wp.int32), parameters: wp.array(dtype=vec8),
+        volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int, lane: int,
+        substep: int,
+        # inputs
+        x_in: wp.array(dtype=vec3), velocity_in: wp.array(dtype=vec4), adj_x_in: wp.array(dtype=vec3), adj_v_in: wp.array(dtype=vec3),
+        adj_C_in: wp.array(dtype=mat33), adjoints: ColliderAdjoints,
+        # outputs
+        adj_x_out: wp.array(dtype=vec3), adj_velocity_out: wp.array(dtype=vec4), adj_parameters_inout: wp.array(dtype=vec8),
+    ):  # fmt: skip
+        """Adjoint of `g2p`: scatters the adjoint of the grid velocity, and starts the adjoint of the position."""
+        t = wp.tid()
+        s = int(0)
+        p = t + start
+        if wp.static(batched):
+            s = t // particles
+        adj_x = adj_x_in[p]
+        if active[p] == 0:
+            adj_x_out[p] = adj_x
+            return
+        x = x_in[p]
+        position = (x - grid.origin) * grid.inv_dx
+        bi = first_node(position[0], grid.nx)
+        bj = first_node(position[1], grid.ny)
+        bk = first_node(position[2], grid.nz)
+        f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
+        wx = weights(f[0])
+        wy = weights(f[1])
+        wz = weights(f[2])
+        steps = vec3(real(0.0), real(1.0), real(2.0))
+        corner = (bi * grid.ny + bj) * grid.nz + bk
+        read = s * grid.cells + corner
+        v4 = vec4()
+        for i in range(3):
+            for j in range(3):
+                rows = row_gather(velocity_in, read + (i * grid.ny + j) * grid.nz, wz)
+                v4 = fma_half(rows, 0, wx[i] * wy[j], v4)
+        adj_v = adj_v_in[p] + grid.dt * adj_x
+        if colliders.count > 0:
+            par = parameters[s * materials + material[p - s * particles]]
+            mass = par[DENSITY] * volume[p]
+            v = vec3(v4[0], v4[1], v4[2])
+            adj_contact, adj_v_before, adj_mass = collide_adjoint(
+                colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, adj_v, adjoints
+            )
+            adj_x = adj_x + adj_contact
+            adj_v = adj_v_before
+            adj_par = adj_parameters_inout[p]
+            adj_par[DENSITY] = adj_par[DENSITY] + adj_mass * volume[p]
+            adj_parameters_inout[p] = adj_par
+        B = (real(4.0) * grid.inv_dx) * adj_C_in[p]
+        c0 = vec4(B[0, 0], B[1, 0], B[2, 0], real(0.0))
+        c1 = vec4(B[0, 1], B[1, 1], B[2, 1], real(0.0))
+        c2 = vec4(B[0, 2], B[1, 2], B[2, 2], real(0.0))
+        sx = weight_slopes(f[0])
+        sy = weight_slopes(f[1])
+        sz = weight_slopes(f[2])
+        q = fma4(c2, -f[2], fma4(c1, -f[1], fma4(c0, -f[0], vec4(adj_v[0], adj_v[1], adj_v[2], real(0.0)))))
+        hx = vec4()
+        hy = vec4()
+        hz = vec4()
+        write = (lane + s) * grid.cells + corner
+        for i in range(3):
+            for j in range(3):
+                offset = (i * grid.ny + j) * grid.nz
+                u = fma4(c1, steps[j], q)
+                wij = wx[i] * wy[j]
+                row_scatter(adj_velocity_out, write + offset, u, c2, wij * wz)
+                rows = row_sweep(velocity_in, read + offset, u, c2, wz, sz)
+                hx = fma_half(rows, 0, sx[i] * wy[j], hx)
+                hy = fma_half(rows, 0, wx[i] * sy[j], hy)
+                hz = fma_half(rows, 1, wij, hz)
+            q = q + c0
+        adj_f = vec3(total(hx) - wp.dot(c0, v4), total(hy) - wp.dot(c1, v4), total(hz) - wp.dot(c2, v4))
+        adj_x_out[p] = adj_x + grid.inv_dx * adj_f
+
+    @wp.kernel(**options)
+    def p2g_adjoint(
+        # parameters
+        grid: Grid, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32), parameters: wp.array(dtype=vec8),
+        volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int,
+        # inputs
+        x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33), F_in: wp.array(dtype=mat33),
+        J_in: wp.array(dtype=real), adj_momentum_in: wp.array(dtype=vec4),
+        # outputs
+        adj_x_inout: wp.array(dtype=vec3), adj_v_inout: wp.array(dtype=vec3), adj_C_inout: wp.array(dtype=mat33),
+        adj_F_inout: wp.array(dtype=mat33), adj_J_inout: wp.array(dtype=real), adj_parameters_inout: wp.array(dtype=vec8),
+    ):  # fmt: skip
+        """Adjoint of `p2g`: replaces the adjoints of the leaving v, C, F and J by those of the entering ones.
+
+        `adj_x_inout` holds what `g2p_adjoint` left. A particle that is not active passes its adjoints on unchanged.
+        """
+        t = wp.tid()
+        s = int(0)
+        p = t + start
+        if wp.static(batched):
+            s = t // particles
+        if active[p] == 0:
+            return
+        m = material[p - s * particles]
+        par = parameters[s * materials + m]
+        C = C_in[p]
+        F_trial = mat33()
+        J = real(1.0)
+        tau = mat33()
+        liquid = kind[m] < 0
+        position = (x_in[p] - grid.origin) * grid.inv_dx
+        bi = first_node(position[0], grid.nx)
+        bj = first_node(position[1], grid.ny)
+        bk = first_node(position[2], grid.nz)
+        f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
+        wx = weights(f[0])
+        wy = weights(f[1])
+        wz = weights(f[2])
+        steps = vec3(real(0.0), real(1.0), real(2.0))
+        sx = weight_slopes(f[0])
+        sy = weight_slopes(f[1])
+        sz = weight_slopes(f[2])
+        if wp.static(solids):
+            if not liquid:
+                F_trial = F_in[p] + grid.dt * (C * F_in[p])
+                _F_new, stress = elastic_update(kind[m], F_trial, par[LAME_MU], par[LAME_LAMBDA], par[YIELD_STRESS])
+                tau = stress
+        if wp.static(liquids):
+            if liquid:
+                J = J_in[p] * (real(1.0) + grid.dt * wp.trace(C))
+                tau = liquid_stress(J, C, par[LAME_LAMBDA], par[VISCOSITY])
+        mass = par[DENSITY] * volume[p]
+        stress_scale = -real(4.0) * grid.dt * volume[p] * grid.inv_dx
+        A = (mass * grid.dx) * C + stress_scale * tau
+        v = v_in[p]
+        c0 = vec4(A[0, 0], A[1, 0], A[2, 0], real(0.0))
+        c1 = vec4(A[0, 1], A[1, 1], A[2, 1], real(0.0))
+        c2 = vec4(A[0, 2], A[1, 2], A[2, 2], real(0.0))
+        q = fma4(c2, -f[2], fma4(c1, -f[1], fma4(c0, -f[0], vec4(mass * v[0], mass * v[1], mass * v[2], mass))))
+        sum0 = vec4()
+        gx = vec4()
+        gy = vec4()
+        gz = vec4()
+        hx = vec4()
+        hy = vec4()
+        hz = vec4()
+        corner = s * grid.cells + (bi * grid.ny + bj) * grid.nz + bk
+        for i in range(3):
+            plane = vec4()
+            for j in range(3):
+                row = corner + (i * grid.ny + j) * grid.nz
+                u = fma4(c1, steps[j], q)
+                wij = wx[i] * wy[j]
+                rows = row_gather(adj_momentum_in, row, wz)
+                plane = fma_half(rows, 0, wij, plane)
+                gz = fma_half(rows, 1, wij, gz)
+                gy = fma_half(rows, 0, wij * steps[j], gy)
+                swept = row_sweep(adj_momentum_in, row, u, c2, wz, sz)
+                hx = fma_half(swept, 0, sx[i] * wy[j], hx)
+                hy = fma_half(swept, 0, wx[i] * sy[j], hy)
+                hz = fma_half(swept, 1, wij, hz)
+            sum0 = sum0 + plane
+            gx = fma4(plane, steps[i], gx)
+            q = q + c0
+        a0 = fma4(sum0, -f[0], gx)
+        a1 = fma4(sum0, -f[1], gy)
+        a2 = fma4(sum0, -f[2], gz)
+        adj_A = mat33(a0[0], a1[0], a2[0], a0[1], a1[1], a2[1], a0[2], a1[2], a2[2])
+        adj_f = vec3(total(hx) - wp.dot(c0, sum0), total(hy) - wp.dot(c1, sum0), total(hz) - wp.dot(c2, sum0))
+        adj_x_inout[p] = adj_x_inout[p] + grid.inv_dx * adj_f
+        adj_p = vec3(sum0[0], sum0[1], sum0[2])
+        adj_v_inout[p] = mass * adj_p
+        adj_mass = wp.dot(v, adj_p) + sum0[3] + grid.dx * wp.ddot(adj_A, C)
+        adj_C = (mass * grid.dx) * adj_A
+        adj_tau = stress_scale * adj_A
+        adj_par = adj_parameters_inout[p]
+        adj_par[DENSITY] = adj_par[DENSITY] + adj_mass * volume[p]
+        if wp.static(solids):
+            if not liquid:
+                adj_trial, adj_mu, adj_lam, adj_yield = elastic_update_adjoint(
+                    kind[m], F_trial, par[LAME_MU], par[LAME_LAMBDA], par[YIELD_STRESS], adj_F_inout[p], adj_tau
+                )
+                adj_C = adj_C + grid.dt * (adj_trial * wp.transpose(F_in[p]))
+                adj_F_inout[p] = adj_trial + grid.dt * (wp.transpose(C) * adj_trial)
+                adj_par[LAME_MU] = adj_par[LAME_MU] + adj_mu
+                adj_par[LAME_LAMBDA] = adj_par[LAME_LAMBDA] + adj_lam
+                adj_par[YIELD_STRESS] = adj_par[YIELD_STRESS] + adj_yield
+        if wp.static(liquids):
+            if liquid:
+                adj_J, adj_rate, adj_bulk, adj_viscosity = liquid_stress_adjoint(
+                    J, C, par[LAME_LAMBDA], par[VISCOSITY], adj_tau
+                )
+                adj_J = adj_J + adj_J_inout[p]
+                adj_C = adj_C + adj_rate + (grid.dt * J_in[p] * adj_J) * wp.identity(n=3, dtype=real)
+                adj_J_inout[p] = adj_J * (real(1.0) + grid.dt * wp.trace(C))
+                adj_par[LAME_LAMBDA] = adj_par[LAME_LAMBDA] + adj_bulk
+                adj_par[VISCOSITY] = adj_par[VISCOSITY] + adj_viscosity
+        adj_parameters_inout[p] = adj_par
+        adj_C_inout[p] = adj_C
+
+    return SimpleNamespace(g2p_adjoint=g2p_adjoint, p2g_adjoint=p2g_adjoint)

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Grid kernels of MLS-MPM: momentum to velocity under gravity, colliders and walls, and the adjoint of that.
+
+A thread has `chunk` nodes of one row (all of it on the CPU, one node on CUDA) and skips what the particles do not touch.
+"""
+
+from functools import cache
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv.physics.mpm.contact import AT_NODES, contact_functions
+from simenv.physics.mpm.kernels_transfer import PERIODIC, SEPARATE, SLIP, STICK, grid_struct
+from simenv.physics.mpm.stencil import stencil_functions
+
+BOUNDARIES = {"separate": SEPARATE, "slip": SLIP, "stick": STICK, "periodic": PERIODIC}
+
+
+@cache
+def grid_kernels(real) -> SimpleNamespace:
+    """Build the grid kernels for one scalar type (``wp.float32`` or ``wp.float64``)."""
+    st = stencil_functions(real)
+    vec3, vec4 = st.vec3, st.vec4
+    Grid = grid_struct(real).Grid
+    cf = contact_functions(real)
+    Colliders, ColliderAdjoints, collide, collide_adjoint = cf.Colliders, cf.ColliderAdjoints, cf.collide, cf.collide_adjoint
+    velocity_before = cf.velocity_before
+    options = {"module": f"simenv_mpm_grid_{real.__name__}", "enable_backward": False}
+
+    @wp.func
+    def wall_keeps(v: real, node: int, count: int, pad: int, boundary: int) -> real:
+        # 1 if the component normal to this axis' walls survives, else 0
+        if boundary == PERIODIC or (node > pad and node < count - 1 - pad):
+            return real(1.0)
+        if boundary == SEPARATE:
+            if node <= pad and v >= real(0.0):
+                return real(1.0)
+            if node >= count - 1 - pad and v <= real(0.0):
+                return real(1.0)
+        return real(0.0)
+
+    @wp.func
+    def sticks(node: int, count: int, pad: int, boundary: int) -> bool:
+        return boundary == STICK and (node <= pad or node >= count - 1 - pad)
+
+    @wp.func
+    def wall_mask(grid: Grid, i: int, j: int, k: int, v: vec3) -> vec3:
+        stuck = sticks(i, grid.nx, grid.pad, grid.boundary_x) or sticks(j, grid.ny, grid.pad, grid.boundary_y)
+        if stuck or sticks(k, grid.nz, grid.pad, grid.boundary_z):
+            return vec3(real(0.0), real(0.0), real(0.0))
+        return vec3(
+            wall_keeps(v[0], i, grid.nx, grid.pad, grid.boundary_x),
+            wall_keeps(v[1], j, grid.ny, grid.pad, grid.boundary_y),
+            wall_keeps(v[2], k, grid.nz, grid.pad, grid.boundary_z),
+        )
+
+    @wp.func
+    def row_range(bounds: wp.array(dtype=wp.int32), lanes: int, i: int, j: int, first: int, chunk: int):
+        # the part of a chunk that any lane touches
+        lower = first + chunk
+        upper = first
+        for lane in range(lanes):
+            b = lane * 6
+            if i >= bounds[b] and i <= bounds[b + 3] and j >= bounds[b + 1] and j <= bounds[b + 4]:
+                lower = wp.min(lower, wp.max(bounds[b + 2], first))
+                upper = wp.max(upper, wp.min(bounds[b + 5] + 1, first + chunk))
+        return lower, upper
+
+    @wp.func
+    def lane_sum(grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, i: int, j: int, k: int, node: int, values: wp.array(dtype=vec4)) -> vec4:
+        if lanes == 1:
+            return values[node]
+        total = vec4()
+        for lane in range(lanes):
+            b = lane * 6
+            inside = i >= bounds[b] and i <= bounds[b + 3] and j >= bounds[b + 1] and j <= bounds[b + 4]
+            if inside and k >= bounds[b + 2] and k <= bounds[b + 5]:
+                total = total + values[lane * grid.cells + node]
+        return total
+
+    @wp.kernel(**options)
+    def grid_update(
+        # parameters
+        grid: Grid, colliders: Colliders, gravity: wp.array(dtype=vec3), bounds_in: wp.array(dtype=wp.int32), lanes: int, summed: int,
+        chunk: int, first_row: int, substep: int,
+        # inputs
+        lanes_in: wp.array(dtype=vec4),
+        # outputs
+        momentum_out: wp.array(dtype=vec4), velocity_out: wp.array(dtype=vec4), force_out: wp.array(dtype=vec3),
+        torque_out: wp.array(dtype=vec3),
+    ):  # fmt: skip
+        """v = p / m + g dt, then colliders, then walls.
+
+        `lanes` bounds say what is touched; `summed` lanes are added up into `momentum_out`, which the reverse sweep reads
+        (with `summed` = 1 the input is that sum already).
+        """
+        t = wp.tid()
+        chunks = (grid.nz + chunk - 1) // chunk
+        row = first_row + t // chunks
+        s = row // (grid.nx * grid.ny)
+        i = (row // grid.ny) % grid.nx
+        j = row % grid.ny
+        first = (t % chunks) * chunk
+        lower, upper = row_range(bounds_in, lanes, i, j, first, wp.min(chunk, grid.nz - first))
+        base = s * grid.cells + (i * grid.ny + j) * grid.nz
+        g = gravity[s]
+        for k in range(lower, upper):
+            value = lane_sum(grid, bounds_in, summed, i, j, k, base + k, lanes_in)
+            if summed > 1:
+                momentum_out[base + k] = value
+            mass = value[3]
+            result = vec4()
+            if mass > real(0.0):
+                v = vec3(value[0], value[1], value[2]) / mass + grid.dt * g
+                x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
+                v = collide(colliders, s, substep, x, v, mass, grid.dt, AT_NODES, force_out, torque_out)
+                keep = wall_mask(grid, i, j, k, v)
+                result = vec4(v[0] * keep[0], v[1] * keep[1], v[2] * keep[2], real(0.0))
+            velocity_out[base + k] = result
+
+    @wp.kernel(**options)
+    def grid_update_adjoint(
+        # parameters
+        grid: Grid, colliders: Colliders, gravity: wp.array(dtype=vec3), bounds_in: wp.array(dtype=wp.int32), lanes: int, chunk: int,
+        first_row: int, substep: int,
+        # inputs
+        momentum_in: wp.array(dtype=vec4), adj_lanes_in: wp.array(dtype=vec4), adjoints: ColliderAdjoints,
+        # outputs
+        adj_momentum_out: wp.array(dtype=vec4), adj_gravity_out: wp.array(dtype=vec3),
+    ):  # fmt: skip
+        """Adjoint of `grid_update`; `adj_momentum_out` may be the first lane of `adj_lanes_in`."""
+        t = wp.tid()
+        chunks = (grid.nz + chunk - 1) // chunk
+        row = first_row + t // chunks
+        s = row // (grid.nx * grid.ny)
+        i = (row // grid.ny) % grid.nx
+        j = row % grid.ny
+        first = (t % chunks) * chunk
+        lower, upper = row_range(bounds_in, lanes, i, j, first, wp.min(chunk, grid.nz - first))
+        base = s * grid.cells + (i * grid.ny + j) * grid.nz
+        g = gravity[s]
+        adj_g = vec3(real(0.0), real(0.0), real(0.0))
+        for k in range(lower, upper):
+            adj = lane_sum(grid, bounds_in, lanes, i, j, k, base + k, adj_lanes_in)
+            value = momentum_in[base + k]
+            mass = value[3]
+            result = vec4()
+            if mass > real(0.0):
+                v_free = vec3(value[0], value[1], value[2]) / mass
+                v_start = v_free + grid.dt * g
+                x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
+                v = v_start
+                if colliders.count > 0:
+                    v = velocity_before(colliders, s, substep, x, v_start, real(0.0), AT_NODES, colliders.count)
+                keep = wall_mask(grid, i, j, k, v)
+                adj_v = wp.cw_mul(vec3(adj[0], adj[1], adj[2]), keep)
+                _adj_x, adj_v, adj_mass = collide_adjoint(
+                    colliders, s, substep, x, v_start, mass, grid.dt, AT_NODES, adj_v, adjoints
+                )
+                adj_g = adj_g + grid.dt * adj_v
+                adj_p = adj_v / mass
+                adj_mass = adj_mass - wp.dot(adj_p, v_free)
+                result = vec4(adj_p[0], adj_p[1], adj_p[2], adj_mass)
+            adj_momentum_out[base + k] = result
+        if lower < upper:
+            wp.atomic_add(adj_gravity_out, s, adj_g)
+
+    @wp.func
+    def periodic_image(node: int, count: int, pad: int, boundary: int) -> int:
+        # the node of the domain that a ghost stands for; there is one more node than cells
+        period = count - 1 - 2 * pad
+        if boundary != PERIODIC:
+            return node
+        if node < pad:
+            return node + period
+        if node >= pad + period:
+            return node - period
+        return node
+
+    @wp.kernel(**options)
+    def fold_periodic(grid: Grid, values_inout: wp.array(dtype=vec4)):
+        """Add every ghost node to the node it stands for."""
+        t = wp.tid()
+        s = t // grid.cells
+        node = t - s * grid.cells
+        i = node // (grid.ny * grid.nz)
+        j = (node // grid.nz) % grid.ny
+        k = node % grid.nz
+        a = periodic_image(i, grid.nx, grid.pad, grid.boundary_x)
+        b = periodic_image(j, grid.ny, grid.pad, grid.boundary_y)
+        c = periodic_image(k, grid.nz, grid.pad, grid.boundary_z)
+        if a != i or b != j or c != k:
+            wp.atomic_add(values_inout, s * grid.cells + (a * grid.ny + b) * grid.nz + c, values_inout[t])
+            values_inout[t] = vec4()
+
+    @wp.kernel(**options)
+    def spread_periodic(grid: Grid, values_inout: wp.array(dtype=vec4)):
+        """Copy to every ghost node the node it stands for."""
+        t = wp.tid()
+        s = t // grid.cells
+        node = t - s * grid.cells
+        i = node // (grid.ny * grid.nz)
+        j = (node // grid.nz) % grid.ny
+        k = node % grid.nz
+        a = periodic_image(i, grid.nx, grid.pad, grid.boundary_x)
+        b = periodic_image(j, grid.ny, grid.pad, grid.boundary_y)
+        c = periodic_image(k, grid.nz, grid.pad, grid.boundary_z)
+        if a != i or b != j or c != k:
+            values_inout[t] = values_inout[s * grid.cells + (a * grid.ny + b) * grid.nz + c]
+
+    return SimpleNamespace(
+        grid_update=grid_update, grid_update_adjoint=grid_update_adjoint, fold_periodic=fold_periodic,
+        spread_periodic=spread_periodic,
+    )  # fmt: skip

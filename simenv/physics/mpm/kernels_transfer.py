@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Forward particle-grid transfers of MLS-MPM: bounds, clear, P2G and G2P kernels.
+
+Particles of one launch are stored world after world, ``(S P)``, grids as well, ``(S nx ny nz)`` with z fastest. On the CPU a
+launch holds one world and may be cut into lanes, ranges of particles that scatter into private grids on different threads;
+on CUDA a launch holds all worlds and scatters with atomics (``batched``).
+"""
+
+from functools import cache
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv.physics.mpm.constitutive import constitutive_functions
+from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
+from simenv.physics.mpm.stencil import stencil_functions
+
+LIQUID = -1  # material kind; the solids' kinds are those of `constitutive.py`
+
+NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8  # bits of the status word
+SEPARATE, SLIP, STICK, PERIODIC = 0, 1, 2, 3  # what a wall of the domain does
+
+# columns of a material's parameter vector
+DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS = range(5)  # a liquid's bulk modulus stands at LAME_LAMBDA
+
+
+@cache
+def grid_struct(real) -> SimpleNamespace:
+    """The grid's constants as a Warp struct, and the functions that read it, for one scalar type."""
+    vec3 = stencil_functions(real).vec3
+
+    @wp.struct
+    class Grid:
+        nx: wp.int32
+        ny: wp.int32
+        nz: wp.int32
+        cells: wp.int32
+        pad: wp.int32  # nodes outside the domain on each side
+        boundary_x: wp.int32
+        boundary_y: wp.int32
+        boundary_z: wp.int32
+        dx: real
+        inv_dx: real
+        dt: real
+        origin: vec3  # position of node (0, 0, 0) [m]
+
+    @wp.func
+    def first_node(coordinate: real, count: int) -> int:
+        # index of the first of the three nodes; kept inside the grid whatever the coordinate, NaN included
+        if coordinate > real(0.5) and coordinate < real(count):
+            return wp.min(int(coordinate - real(0.5)), count - 3)
+        return 0
+
+    @wp.func
+    def wrapped(coordinate: real, count: int, pad: int, boundary: int) -> real:
+        # `coordinate` in cells; a periodic domain has count - 1 - 2 pad cells
+        period = real(count - 1 - 2 * pad)
+        if boundary != PERIODIC:
+            return real(0.0)
+        if coordinate < real(pad):
+            return period
+        if coordinate >= real(pad) + period:
+            return -period
+        return real(0.0)
+
+    @wp.func
+    def wrap(grid: Grid, x: vec3) -> vec3:
+        g = (x - grid.origin) * grid.inv_dx
+        return x + grid.dx * vec3(
+            wrapped(g[0], grid.nx, grid.pad, grid.boundary_x),
+            wrapped(g[1], grid.ny, grid.pad, grid.boundary_y),
+            wrapped(g[2], grid.nz, grid.pad, grid.boundary_z),
+        )
+
+    return SimpleNamespace(Grid=Grid, first_node=first_node, wrap=wrap)
+
+
+@cache
+def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic: bool) -> SimpleNamespace:
+    """Build the forward kernels.
+
+    Args:
+        real: ``wp.float32`` or ``wp.float64``.
+        batched: whether a launch holds several worlds (CUDA); otherwise it holds one (CPU).
+        solids, liquids, periodic: which kinds of material and of boundary occur; code for the others is left out.
+    """
+    st = stencil_functions(real)
+    vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
+    vec8 = st.vec8
+    weights, row_scatter, row_gather, fma4, fma_half = st.weights, st.row_scatter, st.row_gather, st.fma4, st.fma_half
+    gs = grid_struct(real)
+    Grid, first_node, wrap = gs.Grid, gs.first_node, gs.wrap
+    cf = contact_functions(real)
+    Colliders, collide = cf.Colliders, cf.collide
+    law = constitutive_functions(real)
+    elastic_update, liquid_stress = law.elastic_update, law.liquid_stress
+    variant = f"{real.__name__}_{'batched' if batched else 'single'}_{'s' * solids}{'l' * liquids}{'p' * periodic}"
+    options = {"module": f"simenv_mpm_transfer_{variant}", "enable_backward": False}
+
+    @wp.kernel(**options)
+    def bounds(
+        # inputs
+        grid: Grid, active: wp.array(dtype=wp.int32), x_in: wp.array(dtype=vec3), start: int, lane: int,
+        # outputs
+        bounds_out: wp.array(dtype=wp.int32),
+    ):  # fmt: skip
+        """Range of nodes that a lane's particles touch: (first, last) along each axis; one world only."""
+        p = wp.tid() + start
+        if active[p] == 0:
+            return
+        position = (x_in[p] - grid.origin) * grid.inv_dx
+        i = first_node(position[0], grid.nx)
+        j = first_node(position[1], grid.ny)
+        k = first_node(position[2], grid.nz)
+        base = lane * 6
+        wp.atomic_min(bounds_out, base, i)
+        wp.atomic_min(bounds_out, base + 1, j)
+        wp.atomic_min(bounds_out, base + 2, k)
+        wp.atomic_max(bounds_out, base + 3, i + 2)
+        wp.atomic_max(bounds_out, base + 4, j + 2)
+        wp.atomic_max(bounds_out, base + 5, k + 2)
+
+    @wp.kernel(**options)
+    def clear(grid: Grid, bounds_in: wp.array(dtype=wp.int32), lane: int, chunk: int, grid_out: wp.array(dtype=vec4)):
+        """Set to zero the nodes of a lane's grid inside its bounds; a thread has `chunk` nodes of one row."""
+        t = wp.tid()
+        chunks = (grid.nz + chunk - 1) // chunk
+        row = t // chunks
+        s = row // (grid.nx * grid.ny)
+        i = (row // grid.ny) % grid.nx
+        j = row % grid.ny
+        base = lane * 6
+        if i < bounds_in[base] or i > bounds_in[base + 3] or j < bounds_in[base + 1] or j > bounds_in[base + 4]:
+            return
+        first = (t - row * chunks) * chunk
+        start = (lane + s) * grid.cells + (i * grid.ny + j) * grid.nz
+        for k in range(wp.max(first, bounds_in[base + 2]), wp.min(first + chunk, bounds_in[base + 5] + 1)):
+            grid_out[start + k] = vec4()
+
+    @wp.kernel(**options)
+    def p2g(
+        # parameters
+        grid: Grid, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32), parameters: wp.array(dtype=vec8),
+        volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int, lane: int,
+        # inputs
+        x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33), F_in: wp.array(dtype=mat33),
+        J_in: wp.array(dtype=real),
+        # outputs
+        F_out: wp.array(dtype=mat33), J_out: wp.array(dtype=real), grid_out: wp.array(dtype=vec4),
+        status_out: wp.array(dtype=wp.int32),
+    ):  # fmt: skip
+        """Update the deformation with the velocity gradient C, and scatter momentum, mass and stress.
+
+        MLS-MPM (Hu et al. 2018, eq. 16 and 18): node i receives w_i [m v + (m C - dt V 4/dx^2 tau) (x_i - x)], where V is the
+        particle's initial volume [m^3] and tau the Kirchhoff stress [Pa] of the updated deformation.
+        """
+        t = wp.tid()
+        s = int(0)
+        p = t + start
+        if wp.static(batched):
+            s = t // particles
+        if active[p] == 0:
+            if wp.static(solids):
+                F_out[p] = F_in[p]
+            if wp.static(liquids):
+                J_out[p] = J_in[p]
+            return
+        m = material[p - s * particles]
+        par = parameters[s * materials + m]
+        C = C_in[p]
+        tau = mat33()
+        if wp.static(solids):
+            if kind[m] >= 0:
+                F_trial = F_in[p] + grid.dt * (C * F_in[p])
+                F_new, stress = elastic_update(kind[m], F_trial, par[LAME_MU], par[LAME_LAMBDA], par[YIELD_STRESS])
+                F_out[p] = F_new
+                tau = stress
+                if wp.determinant(F_trial) <= real(0.0):
+                    wp.atomic_or(status_out, s, INVERTED)
+            else:
+                F_out[p] = F_in[p]
+        if wp.static(liquids):
+            J = J_in[p]
+            if kind[m] < 0:
+                J = J * (real(1.0) + grid.dt * wp.trace(C))
+                tau = liquid_stress(J, C, par[LAME_LAMBDA], par[VISCOSITY])
+                if J <= real(0.0):
+                    wp.atomic_or(status_out, s, INVERTED)
+            J_out[p] = J
+        mass = par[DENSITY] * volume[p]
+        A = (mass * grid.dx) * C - (real(4.0) * grid.dt * volume[p] * grid.inv_dx) * tau
+        position = (x_in[p] - grid.origin) * grid.inv_dx
+        bi = first_node(position[0], grid.nx)
+        bj = first_node(position[1], grid.ny)
+        bk = first_node(position[2], grid.nz)
+        f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
+        wx = weights(f[0])
+        wy = weights(f[1])
+        wz = weights(f[2])
+        steps = vec3(real(0.0), real(1.0), real(2.0))
+        v = v_in[p]
+        c0 = vec4(A[0, 0], A[1, 0], A[2, 0], real(0.0))
+        c1 = vec4(A[0, 1], A[1, 1], A[2, 1], real(0.0))
+        c2 = vec4(A[0, 2], A[1, 2], A[2, 2], real(0.0))
+        q = fma4(c2, -f[2], fma4(c1, -f[1], fma4(c0, -f[0], vec4(mass * v[0], mass * v[1], mass * v[2], mass))))
+        corner = (lane + s) * grid.cells + (bi * grid.ny + bj) * grid.nz + bk
+        for i in range(3):
+            for j in range(3):
+                row = corner + (i * grid.ny + j) * grid.nz
+                row_scatter(grid_out, row, fma4(c1, steps[j], q), c2, (wx[i] * wy[j]) * wz)
+            q = q + c0
+
+    @wp.kernel(**options)
+    def g2p(
+        # parameters
+        grid: Grid, colliders: Colliders, material: wp.array(dtype=wp.int32), parameters: wp.array(dtype=vec8),
+        volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int, substep: int,
+        # inputs
+        x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33), velocity_in: wp.array(dtype=vec4),
+        # outputs
+        x_out: wp.array(dtype=vec3), v_out: wp.array(dtype=vec3), C_out: wp.array(dtype=mat33),
+        force_out: wp.array(dtype=vec3), torque_out: wp.array(dtype=vec3), status_out: wp.array(dtype=wp.int32),
+    ):  # fmt: skip
+        """Gather velocity and its gradient (APIC, Jiang et al. 2015), let colliders act on the particle, and move it."""
+        t = wp.tid()
+        s = int(0)
+        p = t + start
+        if wp.static(batched):
+            s = t // particles
+        x = x_in[p]
+        if active[p] == 0:
+            x_out[p] = x
+            v_out[p] = v_in[p]
+            C_out[p] = C_in[p]
+            return
+        position = (x - grid.origin) * grid.inv_dx
+        bi = first_node(position[0], grid.nx)
+        bj = first_node(position[1], grid.ny)
+        bk = first_node(position[2], grid.nz)
+        f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
+        wx = weights(f[0])
+        wy = weights(f[1])
+        wz = weights(f[2])
+        steps = vec3(real(0.0), real(1.0), real(2.0))
+        total = vec4()
+        gx = vec4()
+        gy = vec4()
+        gz = vec4()
+        corner = s * grid.cells + (bi * grid.ny + bj) * grid.nz + bk
+        for i in range(3):
+            plane = vec4()
+            for j in range(3):
+                rows = row_gather(velocity_in, corner + (i * grid.ny + j) * grid.nz, wz)
+                wij = wx[i] * wy[j]
+                plane = fma_half(rows, 0, wij, plane)
+                gz = fma_half(rows, 1, wij, gz)
+                gy = fma_half(rows, 0, wij * steps[j], gy)
+            total = total + plane
+            gx = fma4(plane, steps[i], gx)
+        k = real(4.0) * grid.inv_dx
+        dx = k * fma4(total, -f[0], gx)
+        dy = k * fma4(total, -f[1], gy)
+        dz = k * fma4(total, -f[2], gz)
+        C_out[p] = mat33(dx[0], dy[0], dz[0], dx[1], dy[1], dz[1], dx[2], dy[2], dz[2])
+        v = vec3(total[0], total[1], total[2])
+        if colliders.count > 0:
+            par = parameters[s * materials + material[p - s * particles]]
+            mass = par[DENSITY] * volume[p]
+            v = collide(colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, force_out, torque_out)
+        v_out[p] = v
+        x_new = x + grid.dt * v
+        if wp.static(periodic):
+            x_new = wrap(grid, x_new)
+        reach = grid.dt * grid.inv_dx * wp.max(wp.max(wp.abs(v[0]), wp.abs(v[1])), wp.abs(v[2]))
+        moved = (x_new - grid.origin) * grid.inv_dx
+        margin = real(grid.pad) - real(1.5)
+        inside = moved[0] > margin and moved[0] < real(grid.nx - 1) - margin
+        inside = inside and moved[1] > margin and moved[1] < real(grid.ny - 1) - margin
+        inside = inside and moved[2] > margin and moved[2] < real(grid.nz - 1) - margin
+        if not (inside and reach < real(1.0)):
+            # the comparisons are false for NaN; the world is stopped, so its particle may stay where it is
+            if not wp.isfinite(reach):
+                wp.atomic_or(status_out, s, NONFINITE)
+            elif reach >= real(1.0):
+                wp.atomic_or(status_out, s, TOO_FAST)
+            else:
+                wp.atomic_or(status_out, s, LEFT_GRID)
+            x_new = x
+        x_out[p] = x_new
+
+    return SimpleNamespace(Grid=Grid, bounds=bounds, clear=clear, p2g=p2g, g2p=g2p)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an MPM solver has to know about a scene: grid, time step, which particle has which material, which colliders there are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simenv.geometry.shapes import Shape
+from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES
+from simenv.physics.mpm.kernels_grid import BOUNDARIES, PERIODIC
+from simenv.physics.mpm.kernels_transfer import LIQUID
+
+PAD = 3  # nodes outside the domain on each side: the stencil of a particle at the wall, and one to spare
+
+
+@dataclass(frozen=True)
+class ColliderSpec:
+    """A collider's constant part; its pose, motion, friction and scale are inputs of every step.
+
+    Attributes:
+        shape: its shape, in its own frame [m].
+        width: distance over which the contact fades in [m]; 0 is a hard contact.
+        sticky: whether material that touches it moves with it.
+        levels: where it acts, a sum of ``AT_NODES`` and ``AT_PARTICLES``. Thin walls need the particles.
+    """
+
+    shape: Shape
+    width: float = 0.0
+    sticky: bool = False
+    levels: int = AT_NODES | AT_PARTICLES
+
+
+@dataclass(frozen=True)
+class MPMModel:
+    """A scene as the solver sees it; one world of ``particle_count`` particles, copied as often as needed.
+
+    Attributes:
+        size: extent of the domain along x, y, z [m]; origin: its lower corner [m].
+        dx: grid spacing [m]; dt: substep [s]; substeps: substeps K of one control step.
+        material: material index of every particle, (P,) int32; kinds: kind of every material, (M,).
+        colliders: the colliders.
+        boundary: what the domain's walls do, one for each axis: ``"separate"`` (frictionless, material may leave),
+            ``"slip"`` (frictionless, it may not), ``"stick"`` or ``"periodic"``.
+    """
+
+    size: tuple[float, float, float]
+    dx: float
+    dt: float
+    substeps: int
+    material: np.ndarray
+    kinds: tuple[int, ...]
+    colliders: tuple[ColliderSpec, ...] = ()
+    boundary: tuple[str, str, str] = ("separate", "separate", "separate")
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    shape: tuple[int, int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name, value in (("dx", self.dx), ("dt", self.dt), ("substeps", self.substeps)):
+            if not value > 0:
+                raise ValueError(f"{name} = {value}; it must be positive")
+        cells = [extent / self.dx for extent in self.size]
+        for extent, count, boundary in zip(self.size, cells, self.boundary, strict=True):
+            if boundary not in BOUNDARIES:
+                raise ValueError(f"boundary = {boundary!r}; use one of {', '.join(BOUNDARIES)}")
+            if count < 2 - 1e-9:
+                raise ValueError(f"the domain is {extent} m wide but dx = {self.dx} m; it needs at least 2 cells")
+            if BOUNDARIES[boundary] == PERIODIC and abs(count - round(count)) > 1e-6 * count:
+                raise ValueError(f"a periodic domain of {extent} m is no whole number of cells of {self.dx} m; change size or dx")
+        object.__setattr__(self, "shape", tuple(math.ceil(count - 1e-6) + 1 + 2 * PAD for count in cells))
+
+    @property
+    def particle_count(self) -> int:
+        return len(self.material)
+
+    @property
+    def has_liquids(self) -> bool:
+        return any(kind == LIQUID for kind in self.kinds)
+
+    @property
+    def has_solids(self) -> bool:
+        return any(kind != LIQUID for kind in self.kinds)
+
+    @property
+    def is_periodic(self) -> bool:
+        return "periodic" in self.boundary
+
+    @property
+    def cells(self) -> int:
+        """Number of grid nodes of one world."""
+        return math.prod(self.shape)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Named physical parameters of a batch of worlds, each a tensor (N, ...) that may require a gradient."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, MutableMapping
+
+import torch
+
+from simenv.physics.mpm.materials import PARAMETER_COUNT
+from simenv.world.scene import Scene
+
+
+class Parameters(MutableMapping[str, torch.Tensor]):
+    """Mapping of names to tensors (N, ...): ``"<material>.<field>"``, ``"<collider>.friction"``, ``"<collider>.scale"``, ``"gravity"``.
+
+    Assigning broadcasts a number or a tensor to all worlds and checks its shape. The assigned tensor is used as it is, so that
+    a leaf which requires a gradient receives one.
+
+    Args:
+        scene: gives names and values; worlds: N; device, dtype: of the tensors.
+    """
+
+    def __init__(self, scene: Scene, worlds: int, device: torch.device, dtype: torch.dtype):
+        self._scene = scene
+        self._worlds, self._device, self._dtype = worlds, device, dtype
+        self._values: dict[str, torch.Tensor] = {}
+        self._cache: tuple[tuple, dict[str, torch.Tensor]] | None = None
+        for name, material in scene.materials.items():
+            for parameter in material.parameter_names():
+                self._values[f"{name}.{parameter}"] = self._full(getattr(material, parameter))
+        for name, collider in scene.colliders.items():
+            self._values[f"{name}.friction"] = self._full(collider.friction)
+            self._values[f"{name}.scale"] = self._full(collider.scale)
+        self._values["gravity"] = torch.tensor(scene.gravity, device=device, dtype=dtype).expand(worlds, 3).clone()
+
+    def _full(self, value: float) -> torch.Tensor:
+        return torch.full((self._worlds,), value, device=self._device, dtype=self._dtype)
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        self._check(name)
+        return self._values[name]
+
+    def _check(self, name: str) -> None:
+        if name not in self._values:
+            close = difflib.get_close_matches(name, self._values, 1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise KeyError(f"no world parameter {name!r}; {hint}there are: {', '.join(self._values)}")
+
+    def __setitem__(self, name: str, value: torch.Tensor | float) -> None:
+        self._check(name)
+        shape = self._values[name].shape
+        tensor = torch.as_tensor(value, device=self._device, dtype=self._dtype)
+        if tensor.shape != shape:
+            try:
+                tensor = tensor.expand(shape)
+            except RuntimeError:
+                raise ValueError(f"parameter {name!r} has shape {tuple(shape)}, not {tuple(tensor.shape)}") from None
+        self._values[name] = tensor
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError(f"world parameters can't be deleted; assign {name!r} a new value")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def clone(self) -> dict[str, torch.Tensor]:
+        """Detached copies of all values."""
+        return {name: value.detach().clone() for name, value in self._values.items()}
+
+    def kernel_inputs(self) -> dict[str, torch.Tensor]:
+        """The solver's inputs: ``parameters`` (N, M, 8), ``gravity`` (N, 3), ``friction`` and ``scale`` (N, Cl)."""
+        key = tuple((id(value), value._version, value.requires_grad) for value in self._values.values())
+        if self._cache is not None and self._cache[0] == key:
+            return self._cache[1]
+        inputs = {"gravity": self._values["gravity"], "parameters": self._material_vectors()}
+        for kind in ("friction", "scale"):
+            columns = [self._values[f"{name}.{kind}"] for name in self._scene.colliders]
+            inputs[kind] = torch.stack(columns, 1) if columns else self._full(0.0).unsqueeze(1)[:, :0]
+        # a graph can be used once, and gradients may be switched on later: only plain values are kept
+        differentiable = any(value.requires_grad for value in self._values.values())
+        self._cache = None if differentiable else (key, inputs)
+        return inputs
+
+    def _material_vectors(self) -> torch.Tensor:
+        vectors = []
+        for name, material in self._scene.materials.items():
+            values = {parameter: self._values[f"{name}.{parameter}"] for parameter in material.parameter_names()}
+            columns = material.kernel_parameters(values)
+            columns += [torch.zeros_like(columns[0])] * (PARAMETER_COUNT - len(columns))
+            vectors.append(torch.stack(columns, 1))
+        return torch.stack(vectors, 1)

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scene builder: materials, particles, bodies, colliders, emitters and collectors of one world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simenv.geometry.shapes import Shape
+from simenv.physics.mpm.materials import Liquid, Material
+from simenv.physics.mpm.model import ColliderSpec, MPMModel
+
+_CFL = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
+
+
+@dataclass(frozen=True)
+class Particles:
+    """A named group of particles of one material; `velocity` (n, 3) [m/s], `volume` of each [m^3]."""
+
+    name: str
+    material: str
+    positions: np.ndarray
+    velocity: np.ndarray
+    volume: float
+    active: bool
+    span: slice
+
+
+@dataclass(frozen=True)
+class Body:
+    """A kinematic frame; pose in the world [m, quaternion xyzw]."""
+
+    name: str
+    position: tuple[float, float, float]
+    quaternion: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Collider:
+    """A collision shape fixed to a body (or to the world if `body` is None)."""
+
+    name: str
+    spec: ColliderSpec
+    body: str | None
+    position: tuple[float, float, float]
+    quaternion: tuple[float, float, float, float]
+    friction: float
+    scale: float
+    color: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Emitter:
+    """Lets particles of a group out of a disc in a body's frame: `count` per control step, at `offsets` (n, 3), with `velocity`."""
+
+    name: str
+    body: str
+    particles: str
+    count: int
+    velocity: tuple[float, float, float]
+    offsets: np.ndarray
+
+
+@dataclass(frozen=True)
+class Collector:
+    """An axis-aligned box [m] that takes out particles which enter it."""
+
+    name: str
+    lower: tuple[float, float, float]
+    upper: tuple[float, float, float]
+
+
+@dataclass
+class Scene:
+    """Describes one world; `World` makes N copies of it, each with its own state and physical parameters.
+
+    Args:
+        size: extent of the domain [m]; its walls act as `boundary` says.
+        dx: grid spacing [m].
+        substep_dt: time step of the solver [s].
+        substeps: substeps of one control step.
+        gravity: [m/s^2].
+        origin: lower corner of the domain [m].
+        boundary: ``"separate"``, ``"slip"``, ``"stick"`` or ``"periodic"``; one, or one for each axis.
+    """
+
+    size: tuple[float, float, float]
+    dx: float
+    substep_dt: float
+    substeps: int
+    gravity: tuple[float, float, float] = (0.0, 0.0, -9.81)
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    boundary: str | tuple[str, str, str] = "separate"
+    materials: dict[str, Material] = field(default_factory=dict, init=False)
+    particles: dict[str, Particles] = field(default_factory=dict, init=False)
+    bodies: dict[str, Body] = field(default_factory=dict, init=False)
+    colliders: dict[str, Collider] = field(default_factory=dict, init=False)
+    emitters: dict[str, Emitter] = field(default_factory=dict, init=False)
+    collectors: dict[str, Collector] = field(default_factory=dict, init=False)
+    colors: dict[str, tuple[float, float, float, float]] = field(default_factory=dict, init=False)
+
+    @property
+    def control_dt(self) -> float:
+        """Duration of a control step [s]."""
+        return self.substep_dt * self.substeps
+
+    @property
+    def particle_count(self) -> int:
+        return sum(len(group.positions) for group in self.particles.values())
+
+    def _name(self, kind: dict, name: str, what: str) -> None:
+        if name in kind:
+            raise ValueError(f"{what} {name!r} exists already; give each {what} its own name")
+
+    def _known(self, kind: dict, name: str, what: str) -> None:
+        if name not in kind:
+            raise ValueError(f"there is no {what} {name!r}; the scene has: {', '.join(kind) or 'none'}")
+
+    def add_material(self, name: str, material: Material) -> None:
+        """Add a material; its numeric fields become the world parameters ``"<name>.<field>"``.
+
+        Raises:
+            ValueError: the substep is too long for the material's speed of sound, or for its viscosity.
+        """
+        self._name(self.materials, name, "material")
+        courant = material.sound_speed() * self.substep_dt / self.dx
+        if courant > _CFL:
+            raise ValueError(
+                f"material {name!r}: sound travels {courant:.2f} cells in one substep, the limit is {_CFL}; use a substep of at most "
+                f"{_CFL * self.dx / material.sound_speed():.2e} s, a coarser dx, or a lower stiffness"
+            )
+        if isinstance(material, Liquid):
+            limit = self.dx**2 * material.density / (6 * material.viscosity) if material.viscosity > 0 else float("inf")
+            if self.substep_dt > limit:
+                raise ValueError(
+                    f"material {name!r}: viscosity {material.viscosity} Pa s needs a substep of at most {limit:.2e} s at dx = {self.dx} m, "
+                    f"not {self.substep_dt:.2e} s; shorten it or use a coarser dx"
+                )
+        self.materials[name] = material
+
+    def add_particles(
+        self, name: str, material: str, positions: np.ndarray, volume: float, velocity: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
+        active: bool = True, color: tuple[float, float, float, float] | None = None,
+    ) -> slice:  # fmt: skip
+        """Add particles at `positions` (n, 3) [m], each of initial `volume` [m^3]; returns their slice of the particle axis."""
+        self._name(self.particles, name, "particle group")
+        self._known(self.materials, material, "material")
+        positions = np.asarray(positions, dtype=np.float64).reshape(-1, 3)
+        if len(positions) == 0:
+            raise ValueError(f"particle group {name!r} is empty; check the region that was filled and its spacing")
+        lower, upper = np.asarray(self.origin), np.asarray(self.origin) + np.asarray(self.size)
+        outside = ~((positions >= lower) & (positions <= upper)).all(1)
+        if outside.any():
+            worst = positions[outside][0]
+            raise ValueError(
+                f"{outside.sum()} of {len(positions)} particles of {name!r} lie outside the domain {lower} to {upper} m (e.g. {worst}); "
+                "move them or enlarge the domain"
+            )
+        if not volume > 0:
+            raise ValueError(f"particle group {name!r}: volume = {volume} m^3; it must be positive")
+        start = self.particle_count
+        span = slice(start, start + len(positions))
+        velocity = np.broadcast_to(np.asarray(velocity, dtype=np.float64), positions.shape)
+        self.particles[name] = Particles(name, material, positions, velocity, float(volume), active, span)
+        if color is not None:
+            self.colors[name] = color
+        return span
+
+    def add_body(
+        self, name: str, position: Sequence[float], quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0)
+    ) -> None:
+        """Add a kinematic body at a pose [m, quaternion xyzw]; `Control.twist` moves it."""
+        self._name(self.bodies, name, "body")
+        self.bodies[name] = Body(name, tuple(position), tuple(np.asarray(quaternion) / np.linalg.norm(quaternion)))
+
+    def add_collider(
+        self, name: str, shape: Shape, body: str | None = None, position: Sequence[float] = (0.0, 0.0, 0.0),
+        quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0), friction: float = 0.0, width: float = 0.0, stick: bool = False,
+        scale: float = 1.0, color: tuple[float, float, float, float] = (0.7, 0.7, 0.72, 1.0), levels: int | None = None,
+    ) -> None:  # fmt: skip
+        """Add a collision shape.
+
+        Args:
+            name: its name; ``"<name>.friction"`` and ``"<name>.scale"`` become world parameters.
+            shape: a shape of `simenv.geometry.shapes`.
+            body: the body that carries it; None fixes it to the world.
+            position, quaternion: its pose relative to the body [m, xyzw].
+            friction: Coulomb's coefficient.
+            width: distance over which contact fades in [m]; 0 is a hard contact, and gradients with respect to pose want > 0.
+            stick: whether what touches it moves with it.
+            scale: factor on the shape's lengths.
+            color: for rendering, RGBA; alpha below 1 is glass.
+            levels: ``AT_NODES``, ``AT_PARTICLES`` or their sum (default), see `simenv.physics.mpm.contact`.
+        """
+        self._name(self.colliders, name, "collider")
+        if body is not None:
+            self._known(self.bodies, body, "body")
+        if friction < 0 or width < 0 or not scale > 0:
+            raise ValueError(f"collider {name!r}: friction {friction}, width {width} m must be >= 0 and scale {scale} > 0")
+        spec = ColliderSpec(shape, width, stick) if levels is None else ColliderSpec(shape, width, stick, levels)
+        unit = tuple(np.asarray(quaternion) / np.linalg.norm(quaternion))
+        self.colliders[name] = Collider(name, spec, body, tuple(position), unit, friction, scale, color)
+
+    def add_emitter(
+        self, name: str, body: str, material: str, capacity: int, radius: float, speed: float, count: int, seed: int = 0,
+        color: tuple[float, float, float, float] | None = None,
+    ) -> slice:  # fmt: skip
+        """Add a round spout that points along the body's -z axis and lets a jet of a material out.
+
+        Every control step it lets out `count` particles, which fill the cylinder of liquid that leaves the spout in that time, so
+        that the flow rate is pi radius^2 speed [m^3/s], until its `capacity` is used up.
+
+        Args:
+            name: its name, and that of its particle group.
+            body: the body it is fixed to; the jet adds to the body's velocity.
+            material: of the jet.
+            capacity: number of particles in all.
+            radius: of the spout [m]; speed: of the jet [m/s]; count: particles per control step; seed: of their places.
+
+        Returns:
+            Slice of the particles.
+        """
+        self._known(self.bodies, body, "body")
+        if not (radius > 0 and speed > 0 and 0 < count <= capacity):
+            raise ValueError(f"emitter {name!r}: radius {radius} m, speed {speed} m/s, count {count} of {capacity} must be positive")
+        rng = np.random.default_rng(seed)
+        block = np.arange(capacity) % count
+        r = radius * np.sqrt((block + rng.random(capacity)) / count)
+        angle = 2 * np.pi * (block * 0.6180339887498949 + rng.random(capacity))
+        z = -speed * self.control_dt * (rng.permuted(np.tile(np.arange(count), -(-capacity // count)).reshape(-1, count), axis=1)
+            .reshape(-1)[:capacity] + 0.5) / count  # fmt: skip
+        offsets = np.stack([r * np.cos(angle), r * np.sin(angle), z], 1)
+        start = self.particle_count
+        parked = np.broadcast_to(np.asarray(self.origin) + 0.5 * np.asarray(self.size), (capacity, 3))
+        volume = np.pi * radius**2 * speed * self.control_dt / count
+        self.add_particles(name, material, parked, volume, active=False, color=color)
+        self.emitters[name] = Emitter(name, body, name, count, (0.0, 0.0, -speed), offsets)
+        return slice(start, start + capacity)
+
+    def add_collector(self, name: str, lower: Sequence[float], upper: Sequence[float]) -> None:
+        """Add a box [m] which takes out particles that are inside it at the end of a control step."""
+        self._name(self.collectors, name, "collector")
+        self.collectors[name] = Collector(name, tuple(lower), tuple(upper))
+
+    def mpm_model(self) -> MPMModel:
+        """The scene as the solver sees it."""
+        if not self.particles:
+            raise ValueError("the scene has no particles; add some with add_particles")
+        names = list(self.materials)
+        material = np.concatenate([
+            np.full(len(group.positions), names.index(group.material), dtype=np.int32) for group in self.particles.values()
+        ])  # fmt: skip
+        boundary = (self.boundary,) * 3 if isinstance(self.boundary, str) else tuple(self.boundary)
+        return MPMModel(
+            size=tuple(self.size), dx=self.dx, dt=self.substep_dt, substeps=self.substeps, material=material,
+            kinds=tuple(material.kind for material in self.materials.values()), origin=tuple(self.origin), boundary=boundary,
+            colliders=tuple(collider.spec for collider in self.colliders.values()),
+        )  # fmt: skip

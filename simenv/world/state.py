@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""State and control of a batch of worlds, as torch tensors with the world first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that changes while a world is stepped. P particles, B bodies, Cl colliders, E emitters.
+
+    Attributes:
+        x: particle positions [m], (N, P, 3).
+        v: particle velocities [m/s], (N, P, 3).
+        C: velocity gradients (APIC) [1/s], (N, P, 3, 3).
+        F: elastic deformation gradients of solids, (N, P, 3, 3); (N, 0, 3, 3) if the scene has no solids.
+        J: volume ratios of liquids, (N, P); (N, 0) if the scene has no liquids.
+        active: which particles take part, (N, P) bool.
+        body_q: poses of the kinematic bodies [m, quaternion xyzw], (N, B, 7).
+        body_twist: the twist commanded last [m/s, rad/s], world axes, at the body's origin, (N, B, 6).
+        wrench: force [N] and torque about the collider's origin [N m] that each collider received, mean over the last
+            control step, world axes, (N, Cl, 6).
+        time: simulated time [s], (N,).
+        emitted: particles that each emitter has let out, (N, E) int64.
+        status: bits of `simenv.world.status`, (N,) int32; not zero means that the world has stopped at its last good state.
+    """
+
+    x: torch.Tensor
+    v: torch.Tensor
+    C: torch.Tensor
+    F: torch.Tensor
+    J: torch.Tensor
+    active: torch.Tensor
+    body_q: torch.Tensor
+    body_twist: torch.Tensor
+    wrench: torch.Tensor
+    time: torch.Tensor
+    emitted: torch.Tensor
+    status: torch.Tensor
+
+    def as_dict(self) -> dict[str, torch.Tensor]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_dict(cls, tensors: dict[str, torch.Tensor]) -> State:
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+    def replace(self, **changes: torch.Tensor) -> State:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)
+
+    def clone(self) -> State:
+        return State.from_dict({name: tensor.clone() for name, tensor in self.as_dict().items()})
+
+    def detach(self) -> State:
+        return State.from_dict({name: tensor.detach() for name, tensor in self.as_dict().items()})
+
+    def where(self, mask: torch.Tensor, other: State) -> State:
+        """Rows of this state where `mask` (N,) is true and of `other` elsewhere; gradients follow the rows, none crosses."""
+        theirs = other.as_dict()
+        return State.from_dict({
+            name: torch.where(mask.view(-1, *[1] * (tensor.dim() - 1)), tensor, theirs[name])
+            for name, tensor in self.as_dict().items()
+        })  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Control:
+    """Inputs of one control step, held constant over it.
+
+    Attributes:
+        twist: linear velocity of each body's origin [m/s] and angular velocity [rad/s], world axes, (N, B, 6).
+        emit: which emitters are open, (N, E) bool; None opens all.
+    """
+
+    twist: torch.Tensor
+    emit: torch.Tensor | None = None

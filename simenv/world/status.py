@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status word of a world: what can go wrong, why, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+NONFINITE, TOO_FAST, LEFT_GRID, INVERTED, BAD_ACTION = 1, 2, 4, 8, 16
+
+
+class Status(NamedTuple):
+    """Name, cause and remedy of one bit."""
+
+    name: str
+    cause: str
+    remedy: str
+
+
+STATUS: dict[int, Status] = {
+    NONFINITE: Status(
+        "nonfinite", "a particle's velocity became NaN or infinite",
+        "shorten the substep or lower the stiffness (bulk or Young's modulus)",
+    ),
+    TOO_FAST: Status(
+        "too_fast", "a particle moved more than one grid cell in one substep",
+        "shorten the substep, or limit the tool's speed",
+    ),
+    LEFT_GRID: Status(
+        "left_grid", "a particle left the domain by more than 1.5 cells",
+        "enlarge the domain, or set its boundary to 'slip' or 'stick'",
+    ),
+    INVERTED: Status(
+        "inverted", "a particle's volume became zero or negative",
+        "shorten the substep, raise the stiffness, or limit the tool's speed",
+    ),
+    BAD_ACTION: Status(
+        "bad_action", "the action of this world was NaN or infinite",
+        "check the policy's output; the world was not stepped with it",
+    ),
+}  # fmt: skip
+
+
+def describe(status: int) -> str:
+    """One sentence for each bit that is set; the empty string if none is."""
+    known = [f"{s.name}: {s.cause}; remedy: {s.remedy}." for bit, s in STATUS.items() if status & bit]
+    rest = int(status) & ~sum(STATUS)
+    return " ".join(known + ([f"unknown status bits {rest:#x}"] if rest else []))

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""N copies of a scene that step together, with their own state, control and physical parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from simenv.physics.mpm.model import PAD
+from simenv.world.engine import Engine, StepFunction
+from simenv.world.parameters import Parameters
+from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, quaternion_to_matrix, rotate
+from simenv.world.scene import Scene
+from simenv.world.state import Control, State
+
+
+class World:
+    """A batch of worlds.
+
+    Args:
+        scene: what each world looks like at the start.
+        num_worlds: N.
+        device: torch device; dtype: ``torch.float32``, or ``torch.float64`` for verification.
+
+    Attributes:
+        parameters: named physical parameters, tensors (N, ...).
+        dt: duration of a control step [s].
+        particle_groups: slice of the particle axis of every group.
+        volume: initial volume of every particle [m^3], (N, P).
+    """
+
+    def __init__(self, scene: Scene, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32):
+        self.scene, self.num_worlds = scene, num_worlds
+        self.device, self.dtype = torch.device(device), dtype
+        self.model = scene.mpm_model()
+        self.engine = Engine(self.model, num_worlds, self.device, dtype)
+        self.parameters = Parameters(scene, num_worlds, self.device, dtype)
+        self.dt = scene.control_dt
+        self.substeps = scene.substeps
+        self.particle_count = scene.particle_count
+        self.body_names = tuple(scene.bodies)
+        self.collider_names = tuple(scene.colliders)
+        self.particle_groups = {name: group.span for name, group in scene.particles.items()}
+        groups = scene.particles.values()
+        self.volume = self._each(np.concatenate([np.full(len(group.positions), group.volume) for group in groups]))
+        self._collider_body = [self.body_names.index(c.body) if c.body else -1 for c in scene.colliders.values()]
+        local = [(*c.position, *c.quaternion) for c in scene.colliders.values()]
+        self._collider_local = self._tensor(np.reshape(local, (-1, 7)))
+        self._substep_times = self._tensor(np.arange(self.substeps) * scene.substep_dt)
+        self._offsets = {name: self._tensor(emitter.offsets) for name, emitter in scene.emitters.items()}
+
+    def close(self) -> None:
+        """Release threads and buffers."""
+        self.engine.close()
+
+    def _tensor(self, value: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(np.ascontiguousarray(value), dtype=self.dtype, device=self.device)
+
+    def _each(self, value: np.ndarray) -> torch.Tensor:
+        tensor = self._tensor(value)
+        return tensor.expand(self.num_worlds, *tensor.shape).clone()
+
+    def initial_state(self) -> State:
+        """The scene as built, in every world."""
+        N, P, groups = self.num_worlds, self.particle_count, self.scene.particles.values()
+        identity = torch.eye(3, dtype=self.dtype, device=self.device)
+        solid, liquid = P if self.model.has_solids else 0, P if self.model.has_liquids else 0
+        active = np.concatenate([np.full(len(group.positions), group.active) for group in groups])
+        bodies = np.reshape([(*b.position, *b.quaternion) for b in self.scene.bodies.values()], (-1, 7))
+        return State(
+            x=self._each(np.concatenate([group.positions for group in groups])),
+            v=self._each(np.concatenate([group.velocity for group in groups])),
+            C=torch.zeros((N, P, 3, 3), dtype=self.dtype, device=self.device),
+            F=identity.expand(N, solid, 3, 3).clone(),
+            J=torch.ones((N, liquid), dtype=self.dtype, device=self.device),
+            active=torch.as_tensor(active, device=self.device).expand(N, P).clone(),
+            body_q=self._each(bodies),
+            body_twist=torch.zeros((N, len(bodies), 6), dtype=self.dtype, device=self.device),
+            wrench=torch.zeros((N, len(self.collider_names), 6), dtype=self.dtype, device=self.device),
+            time=torch.zeros((N,), dtype=self.dtype, device=self.device),
+            emitted=torch.zeros((N, len(self.scene.emitters)), dtype=torch.int64, device=self.device),
+            status=torch.zeros((N,), dtype=torch.int32, device=self.device),
+        )
+
+    def zero_control(self) -> Control:
+        """No motion, emitters open."""
+        shape = (self.num_worlds, len(self.body_names), 6)
+        return Control(torch.zeros(shape, dtype=self.dtype, device=self.device))
+
+    def step(self, state: State, control: Control) -> State:
+        """Advance all worlds by one control step.
+
+        Differentiable with respect to the state, the twist and the parameters if gradients are on and any of them requires one.
+        A world that fails keeps the state it entered with, and its ``status`` says why; it stays so until its state is replaced.
+
+        Args:
+            state: entering state; not modified.
+            control: twist of the bodies and gates of the emitters.
+
+        Returns:
+            The leaving state, in new tensors.
+        """
+        start = self._emit(state, control)
+        motion, end_q = self._collider_motion(start.body_q, control.twist)
+        inputs = {**self.parameters.kernel_inputs(), **motion, "volume": self.volume}
+        scale = inputs.pop("scale")
+        values = [inputs[name] if name in inputs else getattr(start, name) for name in StepFunction.NAMES]
+        active = start.active.to(torch.int32)
+        if torch.is_grad_enabled() and any(value.requires_grad for value in values):
+            results = StepFunction.apply(self.engine, active, scale.detach(), *values)
+            x, v, C, F, J, force, torque, status = results
+        else:
+            tensors = dict(zip(StepFunction.NAMES, values, strict=True))
+            out = self.engine.forward(active, {**tensors, "scale": scale})
+            x, v, C, F, J, force, torque, status = out.values()
+        after = state.replace(
+            x=x, v=v, C=C, F=F, J=J, active=self._collect(start.active, x), body_q=end_q, body_twist=control.twist,
+            wrench=torch.cat([force, torque], -1), time=state.time + self.dt, emitted=start.emitted,
+        )  # fmt: skip
+        status = state.status | status
+        return after.where(status == 0, state).replace(status=status)
+
+    def collider_poses(self, state: State) -> torch.Tensor:
+        """World poses of all colliders [m, quaternion xyzw], (N, Cl, 7)."""
+        poses = []
+        for index, body in enumerate(self._collider_body):
+            local = self._collider_local[index].expand(self.num_worlds, 7)
+            if body < 0:
+                poses.append(local)
+                continue
+            q = state.body_q[:, body]
+            position = q[:, :3] + rotate(q[:, 3:], local[:, :3])
+            poses.append(torch.cat([position, quaternion_multiply(q[:, 3:], local[:, 3:])], -1))
+        return torch.stack(poses, 1) if poses else state.x.new_zeros((self.num_worlds, 0, 7))
+
+    def _collider_motion(self, body_q: torch.Tensor, twist: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Pose and velocity of the colliders at every substep, and the bodies' poses at the end of the control step."""
+        N, K = self.num_worlds, self.substeps
+        times = self._substep_times.view(1, K, 1, 1)
+        linear, angular = twist[..., :3], twist[..., 3:]
+        turn = quaternion_from_rotation_vector(angular.unsqueeze(1) * times)  # (N, K, B, 4)
+        q = quaternion_multiply(turn, body_q[:, None, :, 3:])
+        p = body_q[:, None, :, :3] + linear.unsqueeze(1) * times
+        last = quaternion_multiply(quaternion_from_rotation_vector(angular * self.dt), body_q[..., 3:])
+        last = last / last.norm(dim=-1, keepdim=True)
+        end_q = torch.cat([body_q[..., :3] + linear * self.dt, last], -1)
+        position, rotation, velocity, omega = [], [], [], []
+        for index, body in enumerate(self._collider_body):
+            local_p, local_q = self._collider_local[index, :3], self._collider_local[index, 3:]
+            if body < 0:
+                position.append(local_p.expand(N, K, 3))
+                rotation.append(quaternion_to_matrix(local_q).expand(N, K, 3, 3))
+                velocity.append(torch.zeros_like(position[-1]))
+                omega.append(torch.zeros_like(position[-1]))
+                continue
+            arm = rotate(q[:, :, body], local_p)
+            w = angular[:, None, body].expand(N, K, 3)
+            position.append(p[:, :, body] + arm)
+            rotation.append(quaternion_to_matrix(quaternion_multiply(q[:, :, body], local_q)))
+            velocity.append(linear[:, None, body] + torch.linalg.cross(w, arm))
+            omega.append(w)
+        motion = {"position": position, "rotation": rotation, "velocity": velocity, "omega": omega}
+        if not position:
+            none = twist.new_zeros((N, K, 0, 3))
+            return {name: none if name != "rotation" else none.unsqueeze(-1) for name in motion}, end_q
+        return {name: torch.stack(values, 2) for name, values in motion.items()}, end_q
+
+    def _emit(self, state: State, control: Control) -> State:
+        """Let particles out of the emitters at the start of a control step."""
+        for index, (name, emitter) in enumerate(self.scene.emitters.items()):
+            span, offsets = self.particle_groups[name], self._offsets[name]
+            body = self.body_names.index(emitter.body)
+            count = torch.full((self.num_worlds,), emitter.count, dtype=torch.int64, device=self.device)
+            if control.emit is not None:
+                count = count * control.emit[:, index]
+            first = state.emitted[:, index]
+            last = (first + count).clamp(max=len(offsets))
+            order = torch.arange(len(offsets), device=self.device)
+            new = (order >= first[:, None]) & (order < last[:, None])
+            pose, twist = state.body_q[:, body], control.twist[:, body]
+            arm = rotate(pose[:, None, 3:], offsets)
+            jet = rotate(pose[:, 3:], self._tensor(np.asarray(emitter.velocity)).expand(self.num_worlds, 3))
+            velocity = jet[:, None] + twist[:, None, :3] + torch.linalg.cross(twist[:, None, 3:].expand_as(arm), arm)
+            mask = new[..., None]
+            x, v = state.x.clone(), state.v.clone()
+            x[:, span] = torch.where(mask, pose[:, None, :3] + arm, state.x[:, span])
+            v[:, span] = torch.where(mask, velocity, state.v[:, span])
+            active = state.active.clone()
+            active[:, span] |= new
+            emitted = state.emitted.clone()
+            emitted[:, index] = last
+            state = state.replace(x=x, v=v, active=active, emitted=emitted)
+        return state
+
+    def _collect(self, active: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Which particles stay active after the collectors have taken theirs."""
+        for collector in self.scene.collectors.values():
+            lower, upper = self._tensor(np.asarray(collector.lower)), self._tensor(np.asarray(collector.upper))
+            active = active & ~((x > lower) & (x < upper)).all(-1)
+        return active
+
+    def domain(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper corner of the region that particles can reach [m]."""
+        lower = np.asarray(self.scene.origin, dtype=np.float64)
+        return lower, lower + self.scene.dx * (np.asarray(self.model.shape) - 1 - 2 * PAD)
