@@ -5,6 +5,7 @@ A signed distance only means something for such a mesh, so that nothing is repai
 its place and its remedy, and left to the modelling program.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -23,7 +24,7 @@ MIN_SIZE = 1e-4  # longest side [m]
 _BYTES_PER_FACE = 400  # generous for text formats
 
 
-def load_mesh(file: str | Path, scale: float = 1.0) -> trimesh.Trimesh:
+def load_mesh(file: str | os.PathLike, scale: float = 1.0) -> trimesh.Trimesh:
     """Read and check a closed triangle mesh.
 
     Args:
@@ -212,8 +213,8 @@ def _check_edges(vertices: np.ndarray, faces: np.ndarray, name: str) -> None:
     if hole.any():
         low, high = middle[hole].min(axis=0), middle[hole].max(axis=0)
         raise AssetError(
-            f"{name} is not watertight: {int(hole.sum())} open edges between {_place(low)} and {_place(high)}, the first "
-            f"at {_place(middle[hole][0])}; close the holes (fill them, or give an open surface a thickness)"
+            f"{name} is not watertight: {int(hole.sum())} open edges between {_place(low)} and {_place(high)}, the "
+            f"first at {_place(middle[hole][0])}; close the holes (fill them, or give an open surface a thickness)"
         )
     many = counts > 2
     if many.any():
@@ -227,8 +228,8 @@ def _check_edges(vertices: np.ndarray, faces: np.ndarray, name: str) -> None:
     if (repeats > 1).any():
         where = middle[first[repeats > 1][0]]
         raise AssetError(
-            f"{name} is wound inconsistently: at {int((repeats > 1).sum())} edges the two faces turn opposite ways, the "
-            f"first at {_place(where)}; recompute the normals outwards and export again"
+            f"{name} is wound inconsistently: at {int((repeats > 1).sum())} edges the two faces turn opposite ways, "
+            f"the first at {_place(where)}; recompute the normals outwards and export again"
         )
 
 

@@ -2,8 +2,8 @@
 """Search for faces of a mesh that pass through one another.
 
 Two faces intersect when an edge of one crosses the other, or when they lie in one plane and overlap. Neighbours that
-only share a corner or an edge don't count; faces that fold back onto their neighbour do. Candidates come from a bounding
-volume hierarchy in single precision with inflated boxes, the decision is made in double precision.
+only share a corner or an edge don't count; faces that fold back onto their neighbour do. Candidates come from a
+bounding volume hierarchy in single precision with inflated boxes, the decision is made in double precision.
 """
 
 from functools import cache

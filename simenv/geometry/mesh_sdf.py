@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signed distances of meshes: exact at given points, and as cached distance volumes for simulation kernels.
 
-The unsigned distance is the exact one to the triangles. The sign is a vote of five rays that count the faces they cross:
-exact for meshes that passed `check_mesh`, and twenty times faster than winding numbers. Queries run on the CPU in single
-precision about the middle of the mesh, so that a volume does not depend on the device.
+The unsigned distance is the exact one to the triangles. The sign is a vote of five rays that count the faces they
+cross: exact for meshes that passed `check_mesh`, and twenty times faster than winding numbers. Queries run on the CPU
+in single precision about the middle of the mesh, so that a volume does not depend on the device.
 """
 
 import hashlib
@@ -155,7 +155,8 @@ def cached_grid(mesh: trimesh.Trimesh, spacing: float | None = None) -> SdfGrid:
             f"a spacing of {spacing:g} m needs {counts.prod():.3g} values for a mesh {longest:g} m long, the limit is "
             f"{MAX_VALUES}; use at least {longest / MAX_VALUES ** (1 / 3) * 1.05:.3g} m"
         )
-    shape = tuple(int(n) for n in counts)
+    nx, ny, nz = (int(n) for n in counts)
+    shape = (nx, ny, nz)
     # the surplus of rounding up to whole cells is shared by both ends, which keeps symmetric meshes symmetric
     origin = 0.5 * (low + high) - 0.5 * spacing * (counts - 1)
     key = _key(mesh, spacing)

@@ -15,6 +15,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import trimesh
+    from numpy.typing import ArrayLike
 
     from simenv.geometry.mesh_sdf import SdfGrid
 
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 
-def surface_of_revolution(profile: np.ndarray, segments: int = 96) -> "trimesh.Trimesh":
+def surface_of_revolution(profile: "ArrayLike", segments: int = 96) -> "trimesh.Trimesh":
     """Revolve a profile about the z axis into a closed mesh.
 
     Args:
@@ -51,7 +52,7 @@ def surface_of_revolution(profile: np.ndarray, segments: int = 96) -> "trimesh.T
     radius = profile[:, 0]
     if len(profile) < 3 or radius[0] != 0.0 or radius[-1] != 0.0 or np.any(radius[1:-1] <= 0.0):
         raise ValueError(
-            f"a profile needs at least 3 points, radius 0 at both ends and a positive radius between, not radii {radius}"
+            f"a profile needs at least 3 points, radius 0 at both ends and positive radii between, not {radius}"
         )
     rings = profile[1:-1]
     angle = 2.0 * np.pi * np.arange(segments) / segments
@@ -85,14 +86,13 @@ class Shape:
         Raises:
             ValueError: a length isn't finite or isn't positive.
         """
-        for field in fields(self):
+        for field in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             value = getattr(self, field.name)
             numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
             vector = isinstance(field.default, tuple) or field.name == "half_extents"
-            if numbers.shape != ((3,) if vector else (1,)):
-                raise ValueError(
-                    f"{type(self).__name__}.{field.name} needs {3 if vector else 1} number(s), not {value!r}"
-                )
+            size = 3 if vector else 1
+            if numbers.shape != (size,):
+                raise ValueError(f"{type(self).__name__}.{field.name} needs {size} number(s), not {value!r}")
             positive = np.all(numbers > 0.0) or (field.name in self._may_be_zero and np.all(numbers >= 0.0))
             if not np.all(np.isfinite(numbers)) or not (positive or field.name == "normal"):
                 raise ValueError(f"{type(self).__name__}.{field.name} must be positive and finite [m], not {value!r}")
@@ -148,7 +148,8 @@ class Plane(Shape):
     def unit_normal(self) -> tuple[float, float, float]:
         """The normal with length 1."""
         size = math.hypot(*self.normal)
-        return tuple(c / size for c in self.normal)
+        x, y, z = self.normal
+        return (x / size, y / size, z / size)
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return infinite bounds, but for the plane itself where it is perpendicular to an axis."""

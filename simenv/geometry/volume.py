@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sampling of a signed-distance volume as Warp functions: value, gradient and curvature.
 
-The values are the coefficients of a quadratic B-spline, so that phi is C1 and its Hessian piecewise smooth; the spline
-reproduces linear fields exactly and lies h^2/8 times the Laplacian off a curved one. The spline needs three values along
-each axis and is therefore defined on the box from half a cell after the first value to half a cell before the last.
-Beyond it phi(x) = phi(c) + |x - c| with c the nearest point of the box: continuous, and no smaller than the distance.
+The values are the coefficients of a quadratic B-spline, so that phi is C1 and its Hessian piecewise smooth; it
+reproduces linear fields exactly and lies h^2/8 times the Laplacian off a curved one. The spline needs three values
+along each axis and is therefore defined on the box from half a cell after the first value to half a cell before the
+last. Beyond it phi(x) = phi(c) + |x - c| with c the nearest point of the box: continuous, and no smaller than the
+distance.
 """
 
 from functools import cache
@@ -26,7 +27,7 @@ def volume_functions(real: type) -> SimpleNamespace:
 
     Returns:
         A namespace with `sample(...) -> vec4` (grad phi, phi [m]) and `curvature(..., a) -> vec3`, the Hessian of phi
-        times `a` [1/m].
+        times `a` [1/m]; and `lower_bound(...) -> real`, which reads one value: phi at a point of the box is no less [m].
     """
     vec3 = wp.types.vector(length=3, dtype=real)
     vec4 = wp.types.vector(length=4, dtype=real)
@@ -97,6 +98,24 @@ def volume_functions(real: type) -> SimpleNamespace:
         return vec4(g[0], g[1], g[2], phi + beyond)
 
     @wp.func
+    def lower_bound(
+        origin: vec3,
+        spacing: real,
+        nx: wp.int32,
+        ny: wp.int32,
+        nz: wp.int32,
+        start: wp.int32,
+        values: wp.array(dtype=real),
+        x: vec3,
+    ):
+        # the nearest value is at most 0.87 spacings away inside the box; the rest covers the spline's smoothing
+        u = (x - origin) / spacing
+        i = wp.clamp(wp.int32(wp.floor(u[0] + real(0.5))), 0, nx - 1)
+        j = wp.clamp(wp.int32(wp.floor(u[1] + real(0.5))), 0, ny - 1)
+        k = wp.clamp(wp.int32(wp.floor(u[2] + real(0.5))), 0, nz - 1)
+        return values[start + (i * ny + j) * nz + k] - spacing
+
+    @wp.func
     def curvature(
         origin: vec3,
         spacing: real,
@@ -152,4 +171,4 @@ def volume_functions(real: type) -> SimpleNamespace:
             )
         return h
 
-    return SimpleNamespace(sample=sample, curvature=curvature)
+    return SimpleNamespace(sample=sample, curvature=curvature, lower_bound=lower_bound)

@@ -192,14 +192,14 @@ class Scene:
             stick: whether what touches it moves with it.
             scale: factor on the shape's lengths.
             color: for rendering, RGBA; alpha below 1 is glass.
-            levels: ``AT_NODES``, ``AT_PARTICLES`` or their sum (default), see `simenv.physics.mpm.contact`.
+            levels: where it acts, see `ColliderSpec`.
         """
         self._name(self.colliders, name, "collider")
         if body is not None:
             self._known(self.bodies, body, "body")
         if friction < 0 or width < 0 or not scale > 0:
             raise ValueError(f"collider {name!r}: friction {friction}, width {width} m must be >= 0 and scale {scale} > 0")
-        spec = ColliderSpec(shape, width, stick) if levels is None else ColliderSpec(shape, width, stick, levels)
+        spec = ColliderSpec(shape, width, stick, levels)
         unit = tuple(np.asarray(quaternion) / np.linalg.norm(quaternion))
         self.colliders[name] = Collider(name, spec, body, tuple(position), unit, friction, scale, color)
 

@@ -11,6 +11,7 @@ at a point moving with velocity ``v``, and the collider's velocity there ``v_c =
 ``mu`` is Coulomb's coefficient; a sticky collider has ``v_rel' = 0``. ``alpha`` is 1 inside the solid and falls to 0 as a cubic
 smoothstep over the collider's ``width`` [m], so that a soft contact is differentiable in the distance. ``b >= 0`` is the speed at
 which a particle that has sunk into a solid is moved out again; it is 0 on grid nodes, which may lie inside a solid at rest.
+A node behind a thin wall, as seen from the material that it represents, is ``flipped``: it takes part in full, with -n.
 The collider receives the force ``-m (v' - v) / dt``. The derivative is exact away from the kinks v_n = b and stick-slip.
 """
 
@@ -24,6 +25,7 @@ from simenv.physics.mpm.stencil import stencil_functions
 
 AT_NODES = 1
 AT_PARTICLES = 2
+THIN = 4  # a shell: nodes on its far side belong to the material on the near side (see kernels_grid.py)
 _RECOVERY_SPEED_LIMIT = 0.5  # [m/s]: a deeply sunk particle is moved out gently, not shot out
 
 
@@ -48,7 +50,7 @@ def contact_functions(real) -> SimpleNamespace:
     vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
     dist = distance_functions(real)
     Shape = dist.Shape
-    distance, distance_adjoint = dist.distance, dist.distance_adjoint
+    distance, distance_adjoint, surely_farther = dist.distance, dist.distance_adjoint, dist.surely_farther
     speed_limit = wp.constant(real(_RECOVERY_SPEED_LIMIT))
     tiny = wp.constant(real(1.0e-12))
 
@@ -82,8 +84,18 @@ def contact_functions(real) -> SimpleNamespace:
         torque: wp.array(dtype=vec3)
 
     @wp.func
-    def influence(phi: real, width: real) -> real:
-        if phi <= real(0.0):
+    def is_flipped(c: int, flips: int) -> bool:
+        return ((flips >> c) & 1) != 0
+
+    @wp.func
+    def facing(c: int, flips: int) -> real:
+        if is_flipped(c, flips):
+            return real(-1.0)
+        return real(1.0)
+
+    @wp.func
+    def influence(phi: real, width: real, c: int, flips: int) -> real:
+        if phi <= real(0.0) or is_flipped(c, flips):
             return real(1.0)
         if phi >= width:
             return real(0.0)
@@ -91,8 +103,8 @@ def contact_functions(real) -> SimpleNamespace:
         return real(1.0) - t * t * (real(3.0) - real(2.0) * t)
 
     @wp.func
-    def influence_slope(phi: real, width: real) -> real:
-        if phi <= real(0.0) or phi >= width:
+    def influence_slope(phi: real, width: real, c: int, flips: int) -> real:
+        if phi <= real(0.0) or phi >= width or is_flipped(c, flips):
             return real(0.0)
         t = phi / width
         return real(-6.0) * t * (real(1.0) - t) / width
@@ -102,13 +114,23 @@ def contact_functions(real) -> SimpleNamespace:
         return wp.clamp(-phi * rate, real(0.0), speed_limit)
 
     @wp.func
-    def is_near(colliders: Colliders, c: int, e: int, local: vec3) -> bool:
-        margin = colliders.width[c] / colliders.scale[e]
+    def is_near(colliders: Colliders, c: int, local: vec3, reach: real) -> bool:
+        # false only where the distance is certainly above `reach`, in the shape's unscaled lengths
         lower = colliders.lower[c]
         upper = colliders.upper[c]
-        inside_x = local[0] > lower[0] - margin and local[0] < upper[0] + margin
-        inside_y = local[1] > lower[1] - margin and local[1] < upper[1] + margin
-        return inside_x and inside_y and local[2] > lower[2] - margin and local[2] < upper[2] + margin
+        if local[0] < lower[0] - reach or local[0] > upper[0] + reach:
+            return False
+        if local[1] < lower[1] - reach or local[1] > upper[1] + reach:
+            return False
+        if local[2] < lower[2] - reach or local[2] > upper[2] + reach:
+            return False
+        return not surely_farther(colliders.shape[c], colliders.sdf_values, local, reach)
+
+    @wp.func
+    def touches(colliders: Colliders, c: int, e: int, local: vec3, level: int, flips: int) -> bool:
+        if (colliders.levels[c] & level) == 0:
+            return False
+        return is_flipped(c, flips) or is_near(colliders, c, local, colliders.width[c] / colliders.scale[e])
 
     @wp.func
     def friction_ratio(limit: real, v_t: vec3) -> real:
@@ -130,7 +152,7 @@ def contact_functions(real) -> SimpleNamespace:
 
     @wp.func
     def collide(
-        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, level: int,
+        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, level: int, flips: int,
         force: wp.array(dtype=vec3), torque: wp.array(dtype=vec3),
     ) -> vec3:  # fmt: skip
         rate = real(0.0)
@@ -142,12 +164,12 @@ def contact_functions(real) -> SimpleNamespace:
             r = x - colliders.position[pose]
             rotation = colliders.rotation[pose]
             local = (r * rotation) / colliders.scale[e]
-            if (colliders.levels[c] & level) != 0 and is_near(colliders, c, e, local):
+            if touches(colliders, c, e, local, level, flips):
                 near = distance(colliders.shape[c], colliders.sdf_values, local)
                 phi = near[3] * colliders.scale[e]
-                alpha = influence(phi, colliders.width[c])
+                alpha = influence(phi, colliders.width[c], c, flips)
                 if alpha > real(0.0):
-                    n = rotation * vec3(near[0], near[1], near[2])
+                    n = facing(c, flips) * (rotation * vec3(near[0], near[1], near[2]))
                     v_rel = v - colliders.velocity[pose] - wp.cross(colliders.omega[pose], r)
                     b = recovery_speed(phi, rate)
                     dv = alpha * relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
@@ -158,7 +180,7 @@ def contact_functions(real) -> SimpleNamespace:
         return v
 
     @wp.func
-    def velocity_before(colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, rate: real, level: int, last: int) -> vec3:
+    def velocity_before(colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, rate: real, level: int, flips: int, last: int) -> vec3:
         # the velocity that collider `last` meets: the response to the colliders before it, without their wrench
         for c in range(last):
             e = world * colliders.count + c
@@ -166,11 +188,11 @@ def contact_functions(real) -> SimpleNamespace:
             r = x - colliders.position[pose]
             rotation = colliders.rotation[pose]
             local = (r * rotation) / colliders.scale[e]
-            if (colliders.levels[c] & level) != 0 and is_near(colliders, c, e, local):
+            if touches(colliders, c, e, local, level, flips):
                 near = distance(colliders.shape[c], colliders.sdf_values, local)
                 phi = near[3] * colliders.scale[e]
-                alpha = influence(phi, colliders.width[c])
-                n = rotation * vec3(near[0], near[1], near[2])
+                alpha = influence(phi, colliders.width[c], c, flips)
+                n = facing(c, flips) * (rotation * vec3(near[0], near[1], near[2]))
                 v_rel = v - colliders.velocity[pose] - wp.cross(colliders.omega[pose], r)
                 b = recovery_speed(phi, rate)
                 v = v + alpha * relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
@@ -205,7 +227,7 @@ def contact_functions(real) -> SimpleNamespace:
 
     @wp.func
     def collide_adjoint(
-        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, level: int,
+        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, level: int, flips: int,
         adj_v_out: vec3, adjoints: ColliderAdjoints,
     ):  # fmt: skip
         rate = real(0.0)
@@ -222,15 +244,15 @@ def contact_functions(real) -> SimpleNamespace:
             rotation = colliders.rotation[pose]
             scale = colliders.scale[e]
             local = (r * rotation) / scale
-            if (colliders.levels[c] & level) != 0 and is_near(colliders, c, e, local):
+            if touches(colliders, c, e, local, level, flips):
                 near = distance(colliders.shape[c], colliders.sdf_values, local)
                 phi = near[3] * scale
-                alpha = influence(phi, colliders.width[c])
+                alpha = influence(phi, colliders.width[c], c, flips)
                 if alpha > real(0.0):
                     n_local = vec3(near[0], near[1], near[2])
-                    n = rotation * n_local
+                    n = facing(c, flips) * (rotation * n_local)
                     omega = colliders.omega[pose]
-                    v_before = velocity_before(colliders, world, substep, x, v, rate, level, c)
+                    v_before = velocity_before(colliders, world, substep, x, v, rate, level, flips, c)
                     v_rel = v_before - colliders.velocity[pose] - wp.cross(omega, r)
                     b = recovery_speed(phi, rate)
                     change = relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
@@ -240,7 +262,7 @@ def contact_functions(real) -> SimpleNamespace:
                     adj_r = wp.cross(f, adjoints.torque[e])
                     adj_mass += -alpha * wp.dot(change, adj_f) / dt
                     adj_change = adj_v - (mass / dt) * adj_f
-                    adj_phi = influence_slope(phi, colliders.width[c]) * wp.dot(change, adj_change)
+                    adj_phi = influence_slope(phi, colliders.width[c], c, flips) * wp.dot(change, adj_change)
                     adj_change = alpha * adj_change
                     d_rel, adj_n, adj_mu, adj_b = relative_change_adjoint(
                         v_rel, n, colliders.friction[e], colliders.sticky[c], b, adj_change
@@ -251,6 +273,7 @@ def contact_functions(real) -> SimpleNamespace:
                     adj_v = adj_v + adj_v_rel
                     adj_r = adj_r - wp.cross(adj_v_rel, omega)
                     # distance and normal: both functions of local = R^T r / scale, n = R n_local
+                    adj_n = facing(c, flips) * adj_n
                     adj_n_local = adj_n * rotation
                     adj_near = vec4(adj_n_local[0], adj_n_local[1], adj_n_local[2], adj_phi * scale)
                     adj_local = distance_adjoint(colliders.shape[c], colliders.sdf_values, local, adj_near) / scale
@@ -266,5 +289,5 @@ def contact_functions(real) -> SimpleNamespace:
 
     return SimpleNamespace(
         Colliders=Colliders, ColliderAdjoints=ColliderAdjoints, collide=collide, collide_adjoint=collide_adjoint,
-        velocity_before=velocity_before,
+        velocity_before=velocity_before, is_near=is_near,
     )

@@ -86,7 +86,7 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool) -> SimpleN
             mass = par[DENSITY] * volume[p]
             v = vec3(v4[0], v4[1], v4[2])
             adj_contact, adj_v_before, adj_mass = collide_adjoint(
-                colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, adj_v, adjoints
+                colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, 0, adj_v, adjoints
             )
             adj_x = adj_x + adj_contact
             adj_v = adj_v_before

@@ -9,11 +9,15 @@ from types import SimpleNamespace
 
 import warp as wp
 
-from simenv.physics.mpm.contact import AT_NODES, contact_functions
+from simenv.geometry.distance import distance_functions
+from simenv.physics.mpm.contact import AT_NODES, THIN, contact_functions
 from simenv.physics.mpm.kernels_transfer import PERIODIC, SEPARATE, SLIP, STICK, grid_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
 BOUNDARIES = {"separate": SEPARATE, "slip": SLIP, "stick": STICK, "periodic": PERIODIC}
+# A node in the open beyond a thin wall belongs to the near side if it has less than this share of the mass there. The B-spline's tail
+# past a full half-space is 0.15 at half a cell and 0.02 at one, while material of its own gives a node half a cell's mass.
+FAR_SIDE_SHARE = 0.3
 
 
 @cache
@@ -24,7 +28,8 @@ def grid_kernels(real) -> SimpleNamespace:
     Grid = grid_struct(real).Grid
     cf = contact_functions(real)
     Colliders, ColliderAdjoints, collide, collide_adjoint = cf.Colliders, cf.ColliderAdjoints, cf.collide, cf.collide_adjoint
-    velocity_before = cf.velocity_before
+    velocity_before, is_near = cf.velocity_before, cf.is_near
+    distance = distance_functions(real).distance
     options = {"module": f"simenv_mpm_grid_{real.__name__}", "enable_backward": False}
 
     @wp.func
@@ -78,6 +83,69 @@ def grid_kernels(real) -> SimpleNamespace:
                 total = total + values[lane * grid.cells + node]
         return total
 
+    @wp.func
+    def mass_at(grid: Grid, s: int, x: vec3, bounds: wp.array(dtype=wp.int32), lanes: int, summed: int, values: wp.array(dtype=vec4)) -> real:
+        # mass of the node nearest to x; 0 where no particle reaches
+        u = (x - grid.origin) * grid.inv_dx
+        i = int(wp.floor(u[0] + real(0.5)))
+        j = int(wp.floor(u[1] + real(0.5)))
+        k = int(wp.floor(u[2] + real(0.5)))
+        if i < 0 or j < 0 or k < 0 or i >= grid.nx or j >= grid.ny or k >= grid.nz:
+            return real(0.0)
+        lower, upper = row_range(bounds, lanes, i, j, k, 1)
+        if lower >= upper:
+            return real(0.0)
+        value = lane_sum(grid, bounds, summed, i, j, k, s * grid.cells + (i * grid.ny + j) * grid.nz + k, values)
+        return value[3]
+
+    @wp.func
+    def behind_walls(
+        grid: Grid, colliders: Colliders, s: int, substep: int, x: vec3, mass: real, bounds: wp.array(dtype=wp.int32), lanes: int,
+        summed: int, values: wp.array(dtype=vec4),
+    ) -> int:  # fmt: skip
+        """Bit mask of the thin colliders behind whose wall this node lies, as seen from the material that it represents.
+
+        A wall thinner than the stencil has nodes on its far side, and in its far half, that get their mass from material on the
+        near side. They must stop that material too, or it would leak; which side that is, is where there is more mass.
+        """
+        flips = int(0)
+        for c in range(colliders.count):
+            if (colliders.levels[c] & THIN) != 0 and (colliders.levels[c] & AT_NODES) != 0:
+                pose = (s * colliders.substeps + substep) * colliders.count + c
+                rotation = colliders.rotation[pose]
+                scale = colliders.scale[s * colliders.count + c]
+                local = ((x - colliders.position[pose]) * rotation) / scale
+                if is_near(colliders, c, local, real(1.5) * grid.dx / scale):
+                    near = distance(colliders.shape[c], colliders.sdf_values, local)
+                    phi = near[3] * scale
+                    n_local = vec3(near[0], near[1], near[2])
+                    n = rotation * n_local
+                    if phi < real(0.0):
+                        # inside: the side to which the mass grows
+                        rise = real(0.0)
+                        for axis in range(3):
+                            step = vec3()
+                            step[axis] = grid.dx
+                            ahead = mass_at(grid, s, x + step, bounds, lanes, summed, values)
+                            rise += n[axis] * (ahead - mass_at(grid, s, x - step, bounds, lanes, summed, values))
+                        if rise < real(0.0):
+                            flips = flips | (1 << c)
+                    elif phi < real(1.5) * grid.dx:
+                        # outside: compare with what lies beyond the wall
+                        depth = phi
+                        found = int(0)
+                        for _step in range(5):
+                            depth = depth + real(0.5) * grid.dx
+                            if found == 0:
+                                there = distance(colliders.shape[c], colliders.sdf_values, local - (depth / scale) * n_local)
+                                if there[3] > real(0.0):
+                                    found = int(1)
+                                    beyond = x - (depth + real(0.5) * grid.dx) * n
+                                    back = mass_at(grid, s, beyond, bounds, lanes, summed, values)
+                                    if real(FAR_SIDE_SHARE) * back > mass:
+                                        flips = flips | (1 << c)
+        return flips
+
     @wp.kernel(**options)
     def grid_update(
         # parameters
@@ -113,7 +181,8 @@ def grid_kernels(real) -> SimpleNamespace:
             if mass > real(0.0):
                 v = vec3(value[0], value[1], value[2]) / mass + grid.dt * g
                 x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
-                v = collide(colliders, s, substep, x, v, mass, grid.dt, AT_NODES, force_out, torque_out)
+                flips = behind_walls(grid, colliders, s, substep, x, mass, bounds_in, lanes, summed, lanes_in)
+                v = collide(colliders, s, substep, x, v, mass, grid.dt, AT_NODES, flips, force_out, torque_out)
                 keep = wall_mask(grid, i, j, k, v)
                 result = vec4(v[0] * keep[0], v[1] * keep[1], v[2] * keep[2], real(0.0))
             velocity_out[base + k] = result
@@ -149,13 +218,14 @@ def grid_kernels(real) -> SimpleNamespace:
                 v_free = vec3(value[0], value[1], value[2]) / mass
                 v_start = v_free + grid.dt * g
                 x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
+                flips = behind_walls(grid, colliders, s, substep, x, mass, bounds_in, lanes, 1, momentum_in)
                 v = v_start
                 if colliders.count > 0:
-                    v = velocity_before(colliders, s, substep, x, v_start, real(0.0), AT_NODES, colliders.count)
+                    v = velocity_before(colliders, s, substep, x, v_start, real(0.0), AT_NODES, flips, colliders.count)
                 keep = wall_mask(grid, i, j, k, v)
                 adj_v = wp.cw_mul(vec3(adj[0], adj[1], adj[2]), keep)
                 _adj_x, adj_v, adj_mass = collide_adjoint(
-                    colliders, s, substep, x, v_start, mass, grid.dt, AT_NODES, adj_v, adjoints
+                    colliders, s, substep, x, v_start, mass, grid.dt, AT_NODES, flips, adj_v, adjoints
                 )
                 adj_g = adj_g + grid.dt * adj_v
                 adj_p = adj_v / mass

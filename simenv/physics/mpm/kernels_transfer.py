@@ -266,7 +266,7 @@ def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic:
         if colliders.count > 0:
             par = parameters[s * materials + material[p - s * particles]]
             mass = par[DENSITY] * volume[p]
-            v = collide(colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, force_out, torque_out)
+            v = collide(colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, 0, force_out, torque_out)
         v_out[p] = v
         x_new = x + grid.dt * v
         if wp.static(periodic):

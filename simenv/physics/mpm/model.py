@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from simenv.geometry.shapes import Shape
-from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES
+from simenv.geometry.shapes import Cup, MeshShape, Shape
+from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES, THIN
 from simenv.physics.mpm.kernels_grid import BOUNDARIES, PERIODIC
 from simenv.physics.mpm.kernels_transfer import LIQUID
 
@@ -24,13 +24,19 @@ class ColliderSpec:
         shape: its shape, in its own frame [m].
         width: distance over which the contact fades in [m]; 0 is a hard contact.
         sticky: whether material that touches it moves with it.
-        levels: where it acts, a sum of ``AT_NODES`` and ``AT_PARTICLES``. Thin walls need the particles.
+        levels: where it acts, a sum of ``AT_NODES`` and ``AT_PARTICLES``, and ``THIN`` for shells whose walls may be thinner than
+            two cells. The default is all of them for vessels and meshes, and without ``THIN`` for other shapes.
     """
 
     shape: Shape
     width: float = 0.0
     sticky: bool = False
-    levels: int = AT_NODES | AT_PARTICLES
+    levels: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.levels is None:
+            thin = THIN if isinstance(self.shape, Cup | MeshShape) else 0
+            object.__setattr__(self, "levels", AT_NODES | AT_PARTICLES | thin)
 
 
 @dataclass(frozen=True)

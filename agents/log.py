@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers of a run over time: ``metrics.csv`` always, TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from simenv.agents.checkpoint import write_atomically
+
+
+class RunLog:
+    """One row per iteration.
+
+    The CSV file is rewritten as a whole when a new column appears and appended to otherwise, so that it is a table at
+    any moment.
+
+    Args:
+        directory: Where ``metrics.csv`` and the TensorBoard events go.
+        step: Name of the column that counts, the first one.
+        resume_at: When resuming, the last step of the checkpoint: later rows, of iterations that are done again, are
+            dropped. None starts a new file.
+    """
+
+    def __init__(self, directory: str | Path, step: str, resume_at: int | None = None) -> None:
+        self.file, self.step = Path(directory) / "metrics.csv", step
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.rows: list[dict[str, Any]] = []
+        if resume_at is not None and self.file.exists():
+            with open(self.file, newline="") as file:
+                self.rows = [row for row in csv.DictReader(file) if _number(row.get(step)) <= resume_at]
+        self.columns = list(self.rows[0]) if self.rows else [step]
+        self._rewrite()
+        self.tensorboard = _tensorboard(Path(directory), resume_at)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Adds a row; a value that is not finite is an empty cell.
+
+        Args:
+            step: Value of the counting column.
+            values: Name -> number; names with a slash group curves in TensorBoard.
+        """
+        row = {self.step: step, **{k: (repr(float(v)) if math.isfinite(v) else "") for k, v in values.items()}}
+        self.rows.append(row)
+        new = [name for name in row if name not in self.columns]
+        if new:
+            self.columns += new
+            self._rewrite()
+        else:
+            with open(self.file, "a", newline="") as file:
+                csv.DictWriter(file, self.columns).writerow(row)
+        if self.tensorboard is not None:
+            for name, value in values.items():
+                if math.isfinite(value):
+                    self.tensorboard.add_scalar(name, float(value), step)
+
+    def close(self) -> None:
+        """Flushes TensorBoard."""
+        if self.tensorboard is not None:
+            self.tensorboard.close()
+
+    def _rewrite(self) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns)
+        writer.writeheader()
+        writer.writerows(self.rows)
+        with write_atomically(self.file) as file:
+            file.write(text.getvalue().encode())
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        return math.inf  # the last line of a killed process may be cut
+
+
+def _tensorboard(directory: Path, resume_at: int | None) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None  # an extra (simenv[rl]); metrics.csv holds the same numbers
+    return SummaryWriter(str(directory), purge_step=None if resume_at is None else resume_at + 1)

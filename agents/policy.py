@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trained policies without pickle: weights, spaces and observation statistics as safetensors, the architecture as JSON.
+
+Stable-Baselines3's own ``model.save`` pickles inside a zip, so that opening a policy from a stranger can run code. Here
+a policy is a checkpoint like any other (`simenv.agents.checkpoint`), and `load_policy` rebuilds the network from a
+short description.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from simenv.agents.checkpoint import CheckpointError, has_checkpoint, load_checkpoint, save_checkpoint
+
+ALGORITHMS = ("ppo", "sac")
+
+
+def flat_space(space: gymnasium.spaces.Space) -> tuple[gymnasium.spaces.Box, tuple[str, ...]]:
+    """The observation space as one vector, and the names of the parts that make it up in order (none if it is a
+    vector).
+
+    Raises:
+        TypeError: If the space is neither a vector nor a flat dictionary of arrays.
+    """
+    if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:
+        return space, ()
+    parts = dict(space.spaces) if isinstance(space, gymnasium.spaces.Dict) else {}
+    if not parts or not all(isinstance(part, gymnasium.spaces.Box) for part in parts.values()):
+        raise TypeError(
+            f"observations {space} are neither a vector nor a dictionary of arrays; use another observation_mode"
+        )
+    low, high = (np.concatenate([getattr(p, side).ravel() for p in parts.values()]) for side in ("low", "high"))
+    return gymnasium.spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32), tuple(parts)
+
+
+def flatten(observation: Any, names: tuple[str, ...], batched: bool = True) -> np.ndarray:
+    """Observations as vectors (N, O), or (O,) if not `batched`; a dictionary's parts are joined in the order of
+    `names`.
+    """
+
+    def host(value: Any) -> np.ndarray:
+        return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+
+    if not names:
+        return host(observation)
+    parts = [host(observation[name]) for name in names]
+    parts = [part.reshape(len(part), -1) if batched else part.reshape(-1) for part in parts]
+    return np.concatenate(parts, axis=-1).astype(np.float32)
+
+
+class Policy:
+    """A feedback policy: observations in, actions out.
+
+    Args:
+        network: A Stable-Baselines3 policy.
+        mean: (O,) running mean of the observations, or None for no normalisation.
+        variance: (O,) running variance.
+        clip: Limit of a normalised observation.
+        names: Parts of a dictionary observation in the order of the network's inputs; empty for vectors.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        mean: np.ndarray | None,
+        variance: np.ndarray | None,
+        clip: float,
+        names: tuple[str, ...] = (),
+    ) -> None:
+        self.network, self.mean, self.variance, self.clip, self.names = network, mean, variance, clip, names
+
+    def __call__(self, observation: Any, deterministic: bool = True) -> np.ndarray:
+        """Actions (N, A), inside the action space.
+
+        Args:
+            observation: (N, O) array or tensor, or a dictionary of (N, ...) ones, as the environment returns it.
+            deterministic: The mean action; False draws from the policy's distribution.
+        """
+        observation = flatten(observation, self.names)
+        if self.mean is not None:
+            scaled = (observation - self.mean) / np.sqrt(self.variance + 1e-8)
+            observation = np.clip(scaled, -self.clip, self.clip).astype(np.float32)
+        return self.network.predict(observation, deterministic=deterministic)[0]
+
+
+def save_policy(
+    directory: str | Path, model: Any, algorithm: str, net_arch: tuple[int, ...], statistics: Any, step: int
+) -> None:
+    """Writes a model's policy.
+
+    Args:
+        directory: Where to; only the newest stays.
+        model: A Stable-Baselines3 PPO or SAC.
+        algorithm: "ppo" or "sac".
+        net_arch: Hidden layer widths.
+        statistics: Its VecNormalize, or None.
+        step: Control steps it was trained for.
+    """
+    arrays: dict[str, Any] = {f"policy.{name}": value for name, value in model.policy.state_dict().items()}
+    for name in ("observation", "action"):
+        space = getattr(model, f"{name}_space")
+        arrays |= {f"{name}.low": space.low, f"{name}.high": space.high}
+    clip = 0.0
+    if statistics is not None:
+        arrays |= {"normalize.mean": statistics.obs_rms.mean, "normalize.variance": statistics.obs_rms.var}
+        clip = float(statistics.clip_obs)
+    names = [str(name) for name in getattr(model.get_env(), "names", ())]
+    meta: dict[str, Any] = {"names": names, "clip": clip, "net_arch": list(net_arch)}
+    meta |= {"kind": "policy", "method": algorithm, "algorithm": algorithm}
+    save_checkpoint(directory, step, arrays, meta, keep=1)
+
+
+def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Policy:
+    """Rebuilds a policy.
+
+    Args:
+        directory: What `save_policy` wrote, or the folder of a training run that holds it as ``policy``.
+        device: Where the network runs.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, or not a policy.
+        ImportError: If Stable-Baselines3 is not installed.
+    """
+    directory = Path(directory)
+    source = directory / "policy" if has_checkpoint(directory / "policy") else directory
+    arrays, meta, _ = load_checkpoint(source)
+    if meta.get("kind") != "policy" or meta.get("algorithm") not in ALGORITHMS:
+        raise CheckpointError(
+            f"{source} holds no policy (kind {meta.get('kind')!r}); name the folder of a `simenv train` run"
+        )
+    try:
+        from stable_baselines3.ppo.policies import MlpPolicy as PPOPolicy
+        from stable_baselines3.sac.policies import MlpPolicy as SACPolicy
+    except ImportError as error:
+        raise ImportError("policies need Stable-Baselines3: pip install 'simenv[rl]'") from error
+    spaces = [_space(arrays[f"{name}.low"], arrays[f"{name}.high"]) for name in ("observation", "action")]
+    kind = PPOPolicy if meta["algorithm"] == "ppo" else SACPolicy
+    network = kind(*spaces, lambda _: 0.0, net_arch=[int(width) for width in meta["net_arch"]])
+    weights = {name.removeprefix("policy."): value for name, value in arrays.items() if name.startswith("policy.")}
+    if not all(torch.isfinite(value).all() for value in weights.values()):
+        raise CheckpointError(f"{source} holds non-finite weights: that training diverged; use another run")
+    try:
+        network.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{source}: the weights do not fit the architecture {meta['net_arch']} ({error})"
+        ) from error
+    network.to(device).set_training_mode(False)
+    mean, variance = (
+        arrays[f"normalize.{n}"].numpy() if f"normalize.{n}" in arrays else None for n in ("mean", "variance")
+    )
+    return Policy(network, mean, variance, float(meta["clip"]), tuple(meta["names"]))
+
+
+def _space(low: torch.Tensor, high: torch.Tensor) -> gymnasium.spaces.Box:
+    return gymnasium.spaces.Box(low.numpy(), high.numpy(), dtype=low.numpy().dtype)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fill build/docs: the pages in docs/, and pages made from the code, so that they cannot disagree with it.
+
+From the registry: one page per task. From the command line: its help texts. From ``simenv.world.status``: the status
+bits. From the top of the repository: README, CONTRIBUTING, SECURITY and CHANGELOG, with their links adjusted.
+"""
+
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+
+import simenv
+from simenv import _registry
+from simenv.scripts.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "build" / "docs"
+
+TOP_PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "CHANGELOG.md": "changelog.md",
+}
+_LINK = re.compile(r"(?P<bang>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
+
+
+def adjust_links(text: str) -> str:
+    """Rewrite the links of a page that moves from the top of the repository into the site.
+
+    Links to pages of the site follow them; links to other files of the repository, which the site lacks, become their
+    text.
+
+    Args:
+        text: Markdown.
+
+    Returns:
+        The same page for the site.
+    """
+
+    def rewrite(match: re.Match[str]) -> str:
+        target, anchor = (match["target"].split("#", 1) + [""])[:2]
+        anchor = f"#{anchor}" if anchor else ""
+        if "://" in target or target.startswith("mailto:") or not target:
+            return match[0]
+        if target in TOP_PAGES:
+            return f"[{match['text']}]({TOP_PAGES[target]}{anchor})"
+        inside = target.removeprefix("docs/")
+        if inside != target and (ROOT / target).is_file():
+            return f"{match['bang']}[{match['text']}]({inside}{anchor})"
+        return match["text"]
+
+    return _LINK.sub(rewrite, text)
+
+
+def slug(task_id: str) -> str:
+    """File name of a task's page: ``SimEnv/LatteArt-v0`` becomes ``latte_art_v0``."""
+    name = task_id.rpartition("/")[2].replace("-", "_")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def task_page(task_id: str) -> str:
+    """The page of one task: its docstring, and what the class declares.
+
+    Raises:
+        ValueError: If the class has no docstring.
+    """
+    entry, cls = _registry.TASKS[task_id], _registry.load_task(task_id)
+    if not cls.__doc__:
+        raise ValueError(f"{entry.entry_point} has no docstring; write one with Gymnasium's headings.")
+    lines = [f"# {cls.__name__}", "", "```python", f'env = gym.make("{task_id}")', "```", ""]
+    lines += ["| | |", "|---|---|", f"| id | `{task_id}` |", f"| class | `{entry.entry_point}` |"]
+    lines += [f"| control steps per episode | {entry.max_episode_steps} |"]
+    lines += [f"| observation modes | {', '.join(f'`{m}`' for m in cls.observation_modes)} |", ""]
+    lines += ["| action | minimum | maximum | unit |", "|---|---|---|---|"]
+    for (name, unit), low, high in zip(cls.action_names, *cls.action_limits, strict=True):
+        lines.append(f"| {name} | {low:g} | {high:g} | {unit} |")
+    return "\n".join([*lines, "", inspect.cleandoc(cls.__doc__), ""])
+
+
+def write_tasks() -> None:
+    """One page per registered task, and their index."""
+    folder = OUT / "tasks"
+    folder.mkdir(parents=True, exist_ok=True)
+    index = ["# Tasks", "", "| task | id | control steps |", "|---|---|---|"]
+    for task_id in simenv.list_tasks():
+        (folder / f"{slug(task_id)}.md").write_text(task_page(task_id), encoding="utf-8")
+        name = _registry.load_task(task_id).__name__
+        steps = gymnasium.spec(task_id).max_episode_steps
+        index.append(f"| [{name}]({slug(task_id)}.md) | `{task_id}` | {steps} |")
+    (folder / "index.md").write_text("\n".join(index) + "\n", encoding="utf-8")
+
+
+def write_command_line() -> None:
+    """The help texts of ``simenv`` and of its subcommands."""
+    environment = {**os.environ, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100"}
+    page = ["# Options of each command", ""]
+    for command in ((), *((name,) for name in COMMANDS)):
+        arguments = [sys.executable, "-m", "simenv.scripts.cli", *command, "--help"]
+        done = subprocess.run(arguments, capture_output=True, text=True, env=environment, check=True)
+        if not done.stdout.strip():
+            raise ValueError(f"{' '.join(arguments)} printed nothing; the page would be empty.")
+        page += [f"## simenv {' '.join(command)}".rstrip(), "", "```text", done.stdout.rstrip(), "```", ""]
+    (OUT / "cli_options.md").write_text("\n".join(page), encoding="utf-8")
+
+
+def write_status() -> None:
+    """The table of status bits."""
+    from simenv.world.status import STATUS
+
+    page = [
+        "# Status bits",
+        "",
+        'After each control step every world has a bitmask, `info["sim_status"]`. Zero means that the step is sound. '
+        "A world whose bitmask is not zero keeps its last good state and is terminated alone; the others are left as "
+        "they are.",
+        "",
+        "| bit | name | cause | remedy |",
+        "|---|---|---|---|",
+    ]
+    page += [f"| {int(bit)} | `{name}` | {cause} | {remedy} |" for bit, (name, cause, remedy) in STATUS.items()]
+    (OUT / "status.md").write_text("\n".join(page) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Fill build/docs from scratch."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", OUT, ignore=shutil.ignore_patterns("_gen", "__pycache__"))
+    for source, page in TOP_PAGES.items():
+        text = (ROOT / source).read_text(encoding="utf-8")
+        (OUT / page).write_text(adjust_links(text), encoding="utf-8")
+    write_tasks()
+    write_command_line()
+    write_status()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``simenv train ID``"""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from simenv.scripts import runs
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train a feedback policy by PPO or SAC (Stable-Baselines3).
+
+    OUT gets metrics.csv, TensorBoard events, checkpoints, and in OUT/policy the policy, as safetensors and JSON. Ctrl-C
+    finishes the iteration and saves (a second one stops at once); --resume goes on from the last checkpoint with the
+    same numbers.
+    """
+
+    id: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="ID")]]
+    """Environment, for example SimEnv/Pouring-v0."""
+    algorithm: Literal["ppo", "sac"] = "ppo"
+    """Proximal policy optimisation, or soft actor-critic."""
+    out: Path | None = None
+    """Run folder; runs/train/TASK-ALGORITHM-SEED by default."""
+    resume: bool = False
+    """Go on from the last checkpoint in OUT."""
+    seed: int = 0
+    """Seed of the networks, the exploration and the episodes (world i starts with seed + i)."""
+    timesteps: int = 200_000
+    """Control steps to train for, summed over worlds."""
+    num_envs: int = 16
+    """Worlds simulated together."""
+    lr: float = 3e-4
+    """Adam's learning rate."""
+    gamma: float = 0.99
+    """Discount per control step."""
+    rollout_steps: int = 64
+    """Control steps of each world per iteration."""
+    batch_size: int = 256
+    """Transitions per gradient step."""
+    net_arch: tuple[int, ...] = (128, 128)
+    """Widths of the hidden layers."""
+    checkpoint_every: int = 10
+    """Iterations between checkpoints."""
+    device: str | None = None
+    """Device of the simulation: cpu or cuda:0; CUDA where there is one by default."""
+    policy_device: str = "cpu"
+    """Device of the networks; small ones are faster on the CPU."""
+    steps: int | None = None
+    """Episode length limit [control steps]; the task's own by default."""
+    container: Path | None = None
+    """Mesh of the container (.stl, .obj, ...), for tasks that take one."""
+    env_args: str = ""
+    """Other task arguments as a JSON object."""
+
+    def run(self) -> int:
+        """Train; 0 when all steps were done, 1 when it diverged, 130 when it was interrupted."""
+        from simenv.agents import sb3
+        from simenv.agents.checkpoint import has_checkpoint, load_checkpoint
+        from simenv.agents.log import RunLog
+        from simenv.agents.result import Code
+        from simenv.scripts.common import require_task
+
+        require_task(self.id)
+        options = runs.task_options(self.env_args, self.container)
+        folder = runs.run_folder(self.out, "train", self.id, self.algorithm, self.seed, self.resume)
+        before = load_checkpoint(folder)[2] if self.resume and has_checkpoint(folder) else None
+        config = self._config(folder)
+        options |= {"device": self.device} | ({"max_episode_steps": self.steps} if self.steps else {})
+        runs.announce_kernels()
+        env = self._environment(options)
+        log = RunLog(folder, "timesteps", before)
+        try:
+            with runs.Progress(self.timesteps, "step", before or 0) as progress:
+
+                def report(steps: int, metrics: Mapping[str, float]) -> None:
+                    log.write(steps, metrics)
+                    values = (metrics.get(f"rollout/{name}", math.nan) for name in ("ep_rew_mean", "success_rate"))
+                    progress.update(steps, dict(zip(("return", "success"), map("{:.4g}".format, values), strict=True)))
+
+                result = sb3.train(env, config, report)
+        finally:
+            log.close()
+            env.close()
+        reason = "all timesteps were spent" if result.code is Code.MAX_SIMULATED_STEPS else str(result.code)
+        print(reason)
+        print(
+            f"return {result.episode_return:.6g}, success rate {result.success_rate:.3g} over the last 100 episodes; "
+            f"{result.timesteps} steps, {result.seconds:.1f} s; {folder}"
+        )
+        if result.code is Code.INTERRUPTED:
+            print(f"resume with: {runs.resume_command(self, 'train', folder)}", file=sys.stderr)
+            return runs.INTERRUPTED
+        return int(result.code is Code.DIVERGED)
+
+    def _config(self, folder: Path) -> Any:
+        """The algorithm's options."""
+        from simenv.agents.sb3 import PPOConfig, SACConfig
+
+        kind = PPOConfig if self.algorithm == "ppo" else SACConfig
+        return kind(
+            timesteps=self.timesteps,
+            seed=self.seed,
+            num_envs=self.num_envs,
+            learning_rate=self.lr,
+            gamma=self.gamma,
+            rollout_steps=self.rollout_steps,
+            batch_size=self.batch_size,
+            net_arch=tuple(self.net_arch),
+            device=self.policy_device,
+            checkpoint_dir=str(folder),
+            checkpoint_every=self.checkpoint_every,
+            resume=self.resume,
+        )
+
+    def _environment(self, options: dict[str, Any]) -> Any:
+        from simenv.envs.sb3 import make_sb3_env
+
+        try:
+            return make_sb3_env(self.id, self.num_envs, **options)
+        except TypeError as error:
+            raise ValueError(f"{self.id}: {error}; `simenv info {self.id}` lists the arguments") from error

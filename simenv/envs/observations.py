@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tasks commonly observe. Batched and differentiable; nothing here waits for the device."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from simenv.envs.constants import constant
+
+if TYPE_CHECKING:
+    from simenv.world import State, World
+
+
+def keypoints(state: State, particles: slice, count: int) -> torch.Tensor:
+    """Positions and velocities of an evenly spaced subset of particles.
+
+    Args:
+        state: The state.
+        particles: The group, from ``world.particle_groups``.
+        count: Number of particles K to take, first and last included.
+
+    Returns:
+        (N, K, 6): position [m] and velocity [m/s]; zeros for particles that are not active yet.
+
+    Raises:
+        ValueError: If the group has fewer particles than asked for.
+    """
+    size = particles.stop - particles.start
+    if not 1 <= count <= size:
+        raise ValueError(f"count={count} keypoints of a group of {size} particles; ask for between 1 and {size}.")
+    step = (size - 1) / max(count - 1, 1)
+    index = [particles.start + round(k * step) for k in range(count)]
+    both = torch.cat([state.x[:, index], state.v[:, index]], dim=-1)
+    return torch.where(state.active[:, index].unsqueeze(-1), both, torch.zeros_like(both))
+
+
+def body_pose(world: World, state: State, name: str) -> torch.Tensor:
+    """Pose of a body, such as an end effector.
+
+    Args:
+        world: The worlds.
+        state: The state.
+        name: Name of the body.
+
+    Returns:
+        (N, 7): position [m] and quaternion xyzw.
+
+    Raises:
+        ValueError: If there is no such body.
+    """
+    return state.body_q[:, _body_index(world, name)]
+
+
+def body_twist(world: World, state: State, name: str) -> torch.Tensor:
+    """Velocity of a body as last commanded.
+
+    Args:
+        world: The worlds.
+        state: The state.
+        name: Name of the body.
+
+    Returns:
+        (N, 6): linear [m/s] and angular [rad/s] velocity, world axes.
+
+    Raises:
+        ValueError: If there is no such body.
+    """
+    return state.body_twist[:, _body_index(world, name)]
+
+
+def collider_wrench(world: World, state: State, name: str) -> torch.Tensor:
+    """Force and torque on a collider, averaged over the last control step.
+
+    Args:
+        world: The worlds.
+        state: The state.
+        name: Name of the collider.
+
+    Returns:
+        (N, 6): force [N] and torque about the collider's origin [N m], world axes.
+
+    Raises:
+        ValueError: If there is no such collider.
+    """
+    names = list(world.collider_names)
+    if name not in names:
+        raise ValueError(f"There is no collider {name!r}; there are {', '.join(names) or 'none'}.")
+    return state.wrench[:, names.index(name)]
+
+
+def density_grid(
+    state: State,
+    particles: slice,
+    mass: float | torch.Tensor,
+    shape: Sequence[int],
+    low: Sequence[float],
+    high: Sequence[float],
+) -> torch.Tensor:
+    """Mass density on a regular grid of nodes, by quadratic B-splines (Steffen, Kirby and Berzins, 2008, eq. 18).
+
+    The first and last node of each axis lie on ``low`` and ``high``. Inside, the total mass is preserved exactly: the
+    sum of the densities times the cell volume is the particles' mass. Mass that falls beyond the outermost nodes is
+    dropped.
+
+    Args:
+        state: The state.
+        particles: The group, from ``world.particle_groups``.
+        mass: Mass of a particle [kg]: a number, or a tensor that broadcasts to (N, K).
+        shape: Nodes per axis (nx, ny, nz), at least 2 each.
+        low: Position of the first node [m].
+        high: Position of the last node [m].
+
+    Returns:
+        (N, nx, ny, nz) [kg/m^3].
+
+    Raises:
+        ValueError: If an axis has fewer than 2 nodes or no extent.
+    """
+    if min(shape) < 2 or any(b <= a for a, b in zip(low, high, strict=True)):
+        raise ValueError(
+            f"density_grid needs at least 2 nodes per axis and low < high, got shape={shape}, low={low}, high={high}."
+        )
+    x = state.x[:, particles]
+    start = constant(low, x.dtype, x.device)
+    nodes = constant(shape, torch.int64, x.device)
+    spacing = (constant(high, x.dtype, x.device) - start) / (nodes - 1)
+    position = (x - start) / spacing  # in units of the spacing
+    base = torch.floor(position.detach() - 0.5)  # first of the three nodes within reach
+    offset = position - base
+    weights = torch.stack([0.5 * (1.5 - offset) ** 2, 0.75 - (offset - 1.0) ** 2, 0.5 * (offset - 0.5) ** 2])
+    mass = torch.where(state.active[:, particles], constant(mass, x.dtype, x.device), 0.0)
+    base = base.to(torch.int64)
+    grid = torch.zeros(x.shape[0], math.prod(shape), dtype=x.dtype, device=x.device)
+    strides = constant((shape[1] * shape[2], shape[2], 1), torch.int64, x.device)
+    for i, j, k in itertools.product(range(3), repeat=3):
+        node = base + constant((i, j, k), torch.int64, x.device)
+        inside = ((node >= 0) & (node < nodes)).all(dim=-1)
+        amount = mass * weights[i, ..., 0] * weights[j, ..., 1] * weights[k, ..., 2]
+        index = torch.where(inside, (node * strides).sum(dim=-1), 0)
+        grid = grid.scatter_add(1, index, torch.where(inside, amount, torch.zeros_like(amount)))
+    return (grid / spacing.prod()).reshape(-1, *shape)
+
+
+def _body_index(world: World, name: str) -> int:
+    names = list(world.body_names)
+    if name not in names:
+        raise ValueError(f"There is no body {name!r}; there are {', '.join(names) or 'none'}.")
+    return names.index(name)

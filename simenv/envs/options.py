@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of an environment: their values, and what to tell a caller who gives a wrong one."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from gymnasium.vector import AutoresetMode
+
+from simenv.envs.task import Task
+from simenv.errors import DeviceError
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+OUTPUTS = ("numpy", "torch")
+BAD_ACTION_MODES = ("raise", "clip")
+AUTORESET_MODES = {
+    "next_step": AutoresetMode.NEXT_STEP,
+    "same_step": AutoresetMode.SAME_STEP,
+    "disabled": AutoresetMode.DISABLED,
+}
+
+
+def choose(option: str, value: Any, allowed: Iterable[str | None]) -> Any:
+    """Return the value if it is allowed.
+
+    Args:
+        option: Name of the option.
+        value: What the caller gave.
+        allowed: The values there are.
+
+    Returns:
+        ``value``.
+
+    Raises:
+        ValueError: Naming the allowed values and the closest of them.
+    """
+    allowed = list(allowed)
+    if value in allowed:
+        return value
+    raise ValueError(
+        f"{option}={value!r} is not one of {', '.join(map(repr, allowed))}.{suggestion(str(value), allowed)}"
+    )
+
+
+def suggestion(word: str, known: Iterable[str | None]) -> str:
+    """A sentence naming the closest known words.
+
+    Args:
+        word: What was written.
+        known: What could have been meant.
+
+    Returns:
+        ``" Did you mean ...?"``, or nothing when no word is close.
+    """
+    lowered = {name.lower(): name for name in known if isinstance(name, str)}
+    close = [lowered[match] for match in difflib.get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.6)]
+    return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
+def autoreset_mode(value: str | AutoresetMode) -> AutoresetMode:
+    """The mode, from the enum or its name.
+
+    Args:
+        value: ``"next_step"``, ``"same_step"``, ``"disabled"``, or an `AutoresetMode` (or its value, such as
+            ``"NextStep"``).
+
+    Returns:
+        The enum member.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    if isinstance(value, AutoresetMode):
+        return value
+    by_value = {mode.value: mode for mode in AutoresetMode}
+    if value in by_value:
+        return by_value[value]
+    return AUTORESET_MODES[choose("autoreset_mode", value, AUTORESET_MODES)]
+
+
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """The torch device of an environment.
+
+    Args:
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; None takes ``"cuda"`` where there is one.
+
+    Returns:
+        The device, with an index for CUDA.
+
+    Raises:
+        DeviceError: If this machine, or this build of torch, does not have it.
+    """
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(f"device={device!r} is not a device name; use 'cpu', 'cuda' or 'cuda:<index>'.") from error
+    if wanted.type == "cpu":
+        return torch.device("cpu")
+    if wanted.type != "cuda":
+        raise DeviceError(f"device={device!r} is of a kind simenv cannot run on; use 'cpu' or 'cuda'.")
+    if not torch.cuda.is_available():
+        build = "is a CPU-only build" if torch.version.cuda is None else f"was built for CUDA {torch.version.cuda}"
+        raise DeviceError(
+            f"device={device!r} was asked for, but torch {torch.__version__} finds no CUDA device (it {build}). "
+            "Use device='cpu', or install an NVIDIA driver and a CUDA build of torch."
+        )
+    index = torch.cuda.current_device() if wanted.index is None else wanted.index
+    if index >= torch.cuda.device_count():
+        raise DeviceError(
+            f"device={device!r} was asked for, but there are {torch.cuda.device_count()} CUDA devices (from 0)."
+        )
+    return torch.device("cuda", index)
+
+
+def make_task(
+    cls: type[Task], arguments: dict[str, Any], observation_mode: str, environment_options: Sequence[str]
+) -> Task:
+    """Construct the task, refusing arguments it does not have.
+
+    Args:
+        cls: The task class.
+        arguments: Its keyword arguments.
+        observation_mode: One of ``cls.observation_modes``.
+        environment_options: Names that are options of the environment, for suggestions.
+
+    Returns:
+        The task.
+
+    Raises:
+        TypeError: For an unknown argument (naming the closest), or one that JSON cannot hold.
+    """
+    parameters = inspect.signature(cls).parameters
+    known = [name for name, kind in parameters.items() if kind.kind not in (kind.VAR_KEYWORD, kind.VAR_POSITIONAL)]
+    takes_any = any(kind.kind is kind.VAR_KEYWORD for kind in parameters.values())
+    for name, value in arguments.items():
+        if name not in known and not takes_any:
+            raise TypeError(
+                f"{cls.task_id or cls.__name__} has no argument "
+                f"{name!r}.{suggestion(name, [*known, *environment_options])} "
+                f"Task arguments: {', '.join(known) or 'none'}. Environment options: {', '.join(environment_options)}."
+            )
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"Argument {name!r} of {cls.task_id or cls.__name__} is not JSON-serialisable ({error}); recordings "
+                "could not rebuild the environment. Pass numbers, strings, lists or dicts."
+            ) from error
+    task = cls(**arguments)
+    task.observation_mode = choose("observation_mode", observation_mode, cls.observation_modes)
+    return task

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registration of tasks, and the entry points that Gymnasium calls."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from simenv import _registry
+from simenv.envs.options import make_task, suggestion
+from simenv.envs.single import SimEnv
+from simenv.envs.task import Task, check_task_class
+from simenv.envs.vector_env import SimVectorEnv
+
+
+def _keywords(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(
+        name for name, kind in inspect.signature(function).parameters.items() if kind.kind is kind.KEYWORD_ONLY
+    )
+
+
+T = TypeVar("T", bound=Task)
+
+_VECTOR_OPTIONS = ("observation_mode", *_keywords(SimVectorEnv))
+_SINGLE_OPTIONS = ("observation_mode", *_keywords(SimEnv))
+
+
+def register_task(task_id: str, max_episode_steps: int) -> Callable[[type[T]], type[T]]:
+    """Class decorator that makes a task available to ``gymnasium.make`` and ``gymnasium.make_vec``.
+
+    Args:
+        task_id: Gymnasium id such as ``"SimEnv/Pouring-v0"``.
+        max_episode_steps: Control steps after which an episode is truncated.
+
+    Returns:
+        The decorator; it returns the class itself.
+
+    Raises:
+        TypeError: If the class is not a `Task`.
+        ValueError: If its declarations are inconsistent or the id belongs to another class.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        check_task_class(cls)
+        cls.task_id = task_id
+        cls.max_episode_steps = max_episode_steps
+        _registry.register(task_id, f"{cls.__module__}:{cls.__qualname__}", max_episode_steps, cls)
+        return cls
+
+    return decorate
+
+
+def task_class(task_id: str) -> type[Task]:
+    """The class registered under an id, importing its module if needed.
+
+    Args:
+        task_id: The id.
+
+    Returns:
+        The task class.
+
+    Raises:
+        KeyError: If the id is unknown, naming the closest.
+    """
+    if task_id not in _registry.TASKS:
+        known = _registry.list_tasks()
+        raise KeyError(f"Unknown task {task_id!r}.{suggestion(task_id, known)} Registered tasks: {', '.join(known)}.")
+    cls = _registry.load_task(task_id)
+    if cls.task_id is None:  # listed in the table, but its file forgot the decorator
+        raise ValueError(
+            f"{cls.__name__} is listed as {task_id} but not decorated; add @register_task({task_id!r}, ...)."
+        )
+    return cls
+
+
+def make_vector_env(task_id: str, num_envs: int = 1, **kwargs: Any) -> SimVectorEnv:
+    """Entry point of ``gymnasium.make_vec``.
+
+    Args:
+        task_id: The id of a registered task.
+        num_envs: Number of worlds.
+        **kwargs: Options of `SimVectorEnv`, ``observation_mode``, and arguments of the task. ``max_episode_steps``
+            defaults to the registered one.
+
+    Returns:
+        The batched environment.
+
+    Raises:
+        TypeError: For an unknown argument, naming the closest.
+    """
+    options, arguments = _split(kwargs, _VECTOR_OPTIONS)
+    cls = task_class(task_id)
+    options.setdefault("max_episode_steps", cls.max_episode_steps)
+    task = make_task(cls, arguments, options.pop("observation_mode", cls.observation_modes[0]), _VECTOR_OPTIONS)
+    return SimVectorEnv(task, num_envs, **options)
+
+
+def make_env(task_id: str, **kwargs: Any) -> SimEnv:
+    """Entry point of ``gymnasium.make``, which adds the time limit as a wrapper.
+
+    Args:
+        task_id: The id of a registered task.
+        **kwargs: Options of `SimEnv`, ``observation_mode``, and arguments of the task.
+
+    Returns:
+        The single NumPy environment.
+
+    Raises:
+        TypeError: For an unknown argument, naming the closest.
+    """
+    options, arguments = _split(kwargs, _SINGLE_OPTIONS)
+    cls = task_class(task_id)
+    task = make_task(cls, arguments, options.pop("observation_mode", cls.observation_modes[0]), _SINGLE_OPTIONS)
+    return SimEnv(task, **options)
+
+
+# Gymnasium looks here to decide on wrappers for render modes such as "rgb_array_list".
+make_env.metadata = SimEnv.metadata  # type: ignore[attr-defined]
+
+
+def _split(kwargs: dict[str, Any], option_names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    options = {name: value for name, value in kwargs.items() if name in option_names}
+    return options, {name: value for name, value in kwargs.items() if name not in option_names}

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of a `World`, without a display: the thin layer between its state and `simenv.render.picture`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simenv.geometry.shapes import Plane
+from simenv.physics.mpm.materials import Liquid
+from simenv.render.items import RGBA, Camera, MeshItem, ParticleItem, Studio, rgba
+from simenv.render.picture import LIQUID_STYLES, Picture
+
+if TYPE_CHECKING:
+    from simenv.world import State, World
+
+_LIQUIDS: tuple[RGBA, ...] = ((0.42, 0.74, 0.93, 0.04), (0.96, 0.93, 0.86, 0.97), (0.80, 0.42, 0.12, 0.10))
+_SOLIDS: tuple[RGBA, ...] = ((0.86, 0.50, 0.38, 1.0), (0.45, 0.62, 0.52, 1.0), (0.62, 0.55, 0.78, 1.0))
+# Pictures kept ready, one for each set of collider scales: building one takes about 0.2 s.
+_KEPT = 8
+
+
+class Renderer:
+    """Draws worlds as a person would see them: clear glass, liquids with a surface, a table and soft light.
+
+    It runs on the CPU wherever the world runs, needs neither a display nor OpenGL, and gives the same frame for the same
+    state every time.
+
+    Args:
+        world: The world whose states are drawn; its scene gives shapes and colours.
+        width: Width of a frame [px].
+        height: Height of a frame [px].
+        camera: View; None looks at the whole scene from the front and a little above.
+        liquid: "surface", or "spheres" to see single particles (glass then does not bend light).
+        supersample: Samples per pixel and axis where the frame has edges.
+        studio: Table and light; None sets a table at the lowest point that particles can reach.
+        colors: (r, g, b, a) by name of particle group or collider, over the scene's own.
+
+    Raises:
+        ValueError: A size or option is not valid, or ``colors`` names something the scene lacks.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        width: int = 320,
+        height: int = 240,
+        camera: Camera | None = None,
+        *,
+        liquid: str = "surface",
+        supersample: int = 2,
+        studio: Studio | None = None,
+        colors: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
+        if liquid not in LIQUID_STYLES:
+            raise ValueError(f"liquid={liquid!r} is not a way to draw particles; use one of {LIQUID_STYLES}")
+        self.world, self.width, self.height, self.liquid, self.supersample = world, width, height, liquid, supersample
+        scene = world.scene
+        known = {*scene.particles, *scene.colliders}
+        unknown = sorted(set(colors or {}) - known)
+        if unknown:
+            raise ValueError(f"colors names {', '.join(unknown)}; the scene has: {', '.join(sorted(known))}")
+        self._colors = {name: rgba(tuple(color)) for name, color in (colors or {}).items()}
+        self._pictures: dict[tuple[float, ...], Picture] = {}
+        self._drawn, ground = self._visible_colliders()
+        meshes = {name: scene.colliders[name].spec.shape.to_mesh() for name in self._drawn}
+        self._meshes = {name: (np.asarray(mesh.vertices), np.asarray(mesh.faces)) for name, mesh in meshes.items()}
+        lower, upper = self._extent()
+        size = float(np.linalg.norm(upper - lower))
+        floor = float(world.domain()[0][2]) if ground is None else ground
+        self.camera = camera if camera is not None else _default_camera(lower, upper, floor, width / height)
+        self.studio = studio if studio is not None else _default_studio(lower, upper, size, floor)
+
+    def render(self, state: State, worlds: Sequence[int] | None = None) -> list[np.ndarray]:
+        """Draws the worlds asked for.
+
+        Args:
+            state: State of the renderer's world.
+            worlds: Indices; None draws all N.
+
+        Returns:
+            One (height, width, 3) uint8 array for each.
+
+        Raises:
+            IndexError: A world that does not exist.
+        """
+        count = self.world.num_worlds
+        worlds = range(count) if worlds is None else [int(w) for w in worlds]
+        outside = [w for w in worlds if not 0 <= w < count]
+        if outside:
+            raise IndexError(f"worlds {outside} asked for, there are {count}: indices go from 0 to {count - 1}")
+        poses = self.world.collider_poses(state).detach()
+        frames = []
+        for w in worlds:
+            index = [self.world.collider_names.index(name) for name in self._drawn]
+            picture = self._picture(w)
+            world_poses = poses[w].cpu().numpy()[index] if index else np.zeros((0, 7))
+            frames.append(picture.draw(world_poses, self._particles(state, w)))
+        return frames
+
+    def _visible_colliders(self) -> tuple[list[str], float | None]:
+        """Names of the colliders to draw, and the height of a fixed upward plane, which becomes the table."""
+        drawn, ground = [], None
+        for name, collider in self.world.scene.colliders.items():
+            shape = collider.spec.shape
+            level = isinstance(shape, Plane) and collider.body is None and not np.any(collider.quaternion[:3])
+            if level and np.allclose(np.asarray(shape.normal) / np.linalg.norm(shape.normal), (0, 0, 1)):
+                ground = float(collider.position[2]) if ground is None else max(ground, float(collider.position[2]))
+            else:
+                drawn.append(name)
+        return drawn, ground
+
+    def _extent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Box around everything in the scene as built [m]."""
+        state = self.world.initial_state()
+        poses = self.world.collider_poses(state)[0].cpu().double().numpy()
+        points = [item.positions for item in self._particles(state, 0)]
+        for name in self._drawn:
+            if not isinstance(self.world.scene.colliders[name].spec.shape, Plane):
+                pose = poses[self.world.collider_names.index(name)]
+                scale = self.world.scene.colliders[name].scale
+                points.append(_rotate(pose[3:], self._meshes[name][0] * scale) + pose[:3])
+        if not sum(len(p) for p in points):
+            return self.world.domain()
+        everything = np.concatenate(points)
+        return everything.min(axis=0), everything.max(axis=0)
+
+    def _picture(self, w: int) -> Picture:
+        """The picture for the sizes that world ``w``'s colliders have, built on first use."""
+        parameters = self.world.parameters
+        scales = tuple(round(float(parameters[f"{name}.scale"][w]), 6) for name in self._drawn)
+        if scales not in self._pictures:
+            if len(self._pictures) >= _KEPT:
+                del self._pictures[next(iter(self._pictures))]
+            self._pictures[scales] = self._build(scales)
+        return self._pictures[scales]
+
+    def _build(self, scales: tuple[float, ...]) -> Picture:
+        meshes = []
+        for name, scale in zip(self._drawn, scales, strict=True):
+            vertices, faces = self._meshes[name]
+            color = self._colors.get(name, rgba(self.world.scene.colliders[name].color))
+            meshes.append(MeshItem(vertices * scale, faces, color, name=name))
+        groups = self.world.scene.particles.values()
+        return Picture(
+            meshes,
+            self.camera,
+            self.studio,
+            self.width,
+            self.height,
+            self.supersample,
+            self.liquid,
+            capacity=self.world.particle_count,
+            sphere_radius=0.5 * min(group.volume for group in groups) ** (1.0 / 3.0),
+        )
+
+    def _particles(self, state: State, w: int) -> list[ParticleItem]:
+        """The active particles of a world, by group."""
+        x = state.x[w].detach().cpu().numpy()
+        active = state.active[w].cpu().numpy()
+        items, order = [], {True: 0, False: 0}
+        for name, group in self.world.scene.particles.items():
+            liquid = isinstance(self.world.scene.materials[group.material], Liquid)
+            palette = _LIQUIDS if liquid else _SOLIDS
+            default = palette[order[liquid] % len(palette)]
+            order[liquid] += 1
+            color = self._colors.get(name, rgba(self.world.scene.colors.get(name), default))
+            spacing = group.volume ** (1.0 / 3.0)
+            items.append(ParticleItem(x[group.span][active[group.span]], color, spacing, liquid, name))
+        return items
+
+
+def _rotate(quaternion: np.ndarray, points: np.ndarray) -> np.ndarray:
+    u, w = quaternion[:3], quaternion[3]
+    t = 2.0 * np.cross(u, points)
+    return points + w * t + np.cross(u, t)
+
+
+def _default_camera(lower: np.ndarray, upper: np.ndarray, floor: float, aspect: float) -> Camera:
+    """From the front, slightly to the right and 20 degrees above, just far enough to hold the box with a margin."""
+    lower = np.array([lower[0], lower[1], min(lower[2], floor)])
+    target = 0.5 * (lower + upper)
+    elevation, azimuth = math.radians(20.0), math.radians(8.0)
+    direction = np.array(
+        [math.sin(azimuth) * math.cos(elevation), -math.cos(azimuth) * math.cos(elevation), math.sin(elevation)]
+    )
+    camera = Camera(position=tuple((target + direction).tolist()), target=tuple(target.tolist()))
+    corners = np.array([[(lower, upper)[i][0], (lower, upper)[j][1], (lower, upper)[k][2]] for i, j, k in np.ndindex(2, 2, 2)])
+    local = (corners - target) @ camera.axes()
+    tangent = math.tan(0.5 * camera.fov_y) / 1.18
+    distance = max(
+        float((local[:, 2] + np.abs(local[:, 1]) / tangent).max()),
+        float((local[:, 2] + np.abs(local[:, 0]) / (aspect * tangent)).max()),
+    )
+    return replace(camera, position=tuple((target + distance * direction).tolist()))
+
+
+def _default_studio(lower: np.ndarray, upper: np.ndarray, size: float, floor: float) -> Studio:
+    """A table whose tiles, light and liquid colours suit a scene of this size [m]."""
+    center = 0.5 * (lower + upper)
+    decade = 10.0 ** math.floor(math.log10(size / 7.0))
+    tile = max(step * decade for step in (1.0, 2.0, 5.0) if step * decade <= size / 7.0)
+    return Studio(floor, tile, (float(center[0]), float(center[1])), 1.3 * size, reference_depth=0.2 * size)

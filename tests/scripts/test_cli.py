@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line without a simulation: help, laziness, and errors as one line."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import simenv
+from simenv.errors import ActionError
+from simenv.scripts import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = ("list", "info", "record", "replay", "doctor")
+
+
+def run(capsys, *arguments):
+    """(exit status, stdout, stderr)."""
+    status = cli.main(list(arguments))
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_help_lists_every_command(capsys):
+    status, out, _ = run(capsys, "--help")
+    assert status == 0
+    for name, (_, _, text) in cli.COMMANDS.items():
+        assert f"  {name} " in out and text in out
+    assert run(capsys)[0] == 2
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_option_has_help(capsys, name):
+    module, cls, _ = cli.COMMANDS[name]
+    command = getattr(importlib.import_module(module), cls)
+    assert command.__dataclass_params__.frozen
+    status, out, _ = run(capsys, name, "--help")
+    assert status == 0 and command.__doc__.strip().split("\n")[0][:40] in out
+    fields = [field.replace("_", "-") for field in command.__dataclass_fields__ if field not in ("id", "file")]
+    assert all(f"--{field}" in out for field in fields)
+
+
+def test_version(capsys):
+    assert run(capsys, "--version") == (0, f"simenv {simenv.__version__}\n", "")
+
+
+def test_unknown_command_is_corrected(capsys):
+    status, _, err = run(capsys, "recodr")
+    assert status == 2 and "did you mean `simenv record`?" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("info", "pouring"), "did you mean SimEnv/Pouring-v0?"),
+        (("record", "Nothing-v9"), "no environment 'Nothing-v9'"),
+        (("record", "SimEnv/Pouring-v0", "--episodes", "0"), "must be at least 1"),
+        (("record", "SimEnv/Pouring-v0", "--env-args", "{"), "is not JSON"),
+        (("record", "SimEnv/Pouring-v0", "--env-args", "[1]"), "is not a JSON object"),
+        (("replay", "nowhere"), "no such file or directory"),
+        (("replay", "nowhere.csv"), "no such file"),
+    ],
+)
+def test_errors_are_one_line_and_status_2(capsys, arguments, message):
+    status, out, err = run(capsys, *arguments)
+    assert status == 2 and out == ""
+    assert err.startswith("simenv: error: ") and message in err and err.count("\n") == 1
+
+
+def test_motion_needs_an_environment(capsys):
+    status, _, err = run(capsys, "replay", str(ROOT / "assets" / "motions" / "pour.csv"))
+    assert status == 2 and "--env" in err
+
+
+def test_wrong_usage_is_status_2(capsys):
+    assert run(capsys, "record")[0] == 2
+    assert run(capsys, "record", "x", "--nonsense")[0] == 2
+    assert run(capsys, "record", "x", "--episodes", "many")[0] == 2
+
+
+def raising(monkeypatch, error):
+    def dispatch(arguments):
+        raise error
+
+    monkeypatch.setattr(cli, "_dispatch", dispatch)
+
+
+def test_interrupt_is_status_130(capsys, monkeypatch):
+    raising(monkeypatch, KeyboardInterrupt())
+    assert run(capsys, "list")[0] == 130
+
+
+def test_simenv_errors_show_no_traceback_unless_asked(capsys, monkeypatch):
+    monkeypatch.setenv(cli.ENVIRONMENT_VARIABLE, "")
+    raising(monkeypatch, ActionError("too\n  fast"))
+    assert run(capsys, "list") == (2, "", "simenv: error: too fast\n")
+    with pytest.raises(ActionError):
+        cli.main(["list", "--debug"])
+
+
+def test_faults_of_simenv_are_not_hidden(monkeypatch):
+    raising(monkeypatch, AttributeError("a bug"))
+    with pytest.raises(AttributeError):
+        cli.main(["list"])
+
+
+def test_missing_packages_are_named(capsys, monkeypatch):
+    raising(monkeypatch, ModuleNotFoundError("No module named 'cma'", name="cma"))
+    status, _, err = run(capsys, "list")
+    assert status == 2 and "package 'cma' is not installed" in err
+
+
+def test_every_exception_that_simenv_defines_is_one_line(capsys, monkeypatch):
+    from simenv.render.video import VideoError
+
+    raising(monkeypatch, VideoError("ffmpeg stopped"))
+    assert run(capsys, "list") == (2, "", "simenv: error: ffmpeg stopped\n")
+    raising(monkeypatch, ImportError("policies need Stable-Baselines3"))
+    assert run(capsys, "list")[0] == 2
+    raising(monkeypatch, ImportError("cannot import name 'x'", name="simenv.world"))
+    with pytest.raises(ImportError):
+        cli.main(["list"])
+
+
+def test_missing_command_module_fails_only_when_used(capsys, monkeypatch):
+    monkeypatch.setitem(cli.COMMANDS, "gone", ("simenv.scripts.gone", "Gone", "not there"))
+    assert run(capsys, "--help")[0] == 0
+    status, _, err = run(capsys, "gone")
+    assert status == 2 and "not part of this installation" in err
+
+
+def test_list(capsys):
+    status, out, _ = run(capsys, "list", "--json")
+    assert status == 0
+    rows = {row["id"]: row for row in json.loads(out)}
+    assert rows.keys() == set(simenv.list_tasks())
+    assert rows["SimEnv/Pouring-v0"]["max_episode_steps"] > 0 and rows["SimEnv/Pouring-v0"]["description"]
+    assert "SimEnv/Pouring-v0" in run(capsys, "list")[1]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"]])
+def test_help_and_list_load_nothing_heavy(arguments):
+    code = f"""
+import sys
+from simenv.scripts import cli
+assert cli.main({arguments!r}) == 0
+heavy = {{"torch", "warp", "newton", "h5py", "matplotlib", "trimesh"}} & {{m.partition(".")[0] for m in sys.modules}}
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m simenv.scripts.cli list --json | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr == "" and done.stdout == "["
+
+
+def test_doctor_without_simulation(capsys):
+    status, out, _ = run(capsys, "doctor", "--no-simulation", "--json")
+    rows = {row["check"]: row for row in json.loads(out)}
+    assert status == 0
+    assert rows["torch"]["status"] == rows["kernel cache"]["status"] == rows["ffmpeg"]["status"] == "ok"
+
+
+def test_doctor_reports_a_failing_check_and_goes_on(capsys, monkeypatch):
+    from simenv.scripts import doctor
+
+    def broken():
+        raise RuntimeError("no ffmpeg here")
+
+    monkeypatch.setattr(doctor, "_video", broken)
+    status, out, _ = run(capsys, "doctor", "--no-simulation", "--json")
+    failed = [row for row in json.loads(out) if row["status"] == "fail"]
+    assert status == 1 and failed == [{"status": "fail", "check": "broken", "result": "RuntimeError: no ffmpeg here"}]
