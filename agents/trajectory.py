@@ -123,7 +123,7 @@ class GradientSearch:
         base = load_actions(c.initial_actions, table) if c.initial_actions else None
         first = min(c.horizon_start or table.steps, table.steps)
         points = initial_points(table, n * c.screen, c.seed, c.init_scale, base)
-        if c.screen > 1 and n > 1:
+        if c.screen > 1:
             points = points[self._screen(points, first)]
         return {
             "points": points,
@@ -140,17 +140,19 @@ class GradientSearch:
         }
 
     def _screen(self, points: torch.Tensor, horizon: int) -> list[int]:
-        """Which candidates become the starts: the first, and the best others."""
+        """Which candidates become the starts: the first (unless there is one start only), and the best others."""
         out, n = self.problem.evaluate(points, horizon), self.problem.num_envs
         value = torch.where(torch.isfinite(out.returns), out.returns, -torch.inf)
 
         def rank(i: int) -> tuple[bool, float]:
             return bool(out.success[i]), float(value[i])
 
+        keep = [] if n == 1 and self.config.initial_actions is None else [0]
         if self.config.same_episode:
-            return [0, *sorted(range(1, len(points)), key=rank, reverse=True)[: n - 1]]
-        # Returns of different episodes cannot be compared: the best of those that this world has tried.
-        return [0, *(max(range(world, len(points), n), key=rank) for world in range(1, n))]
+            others = sorted(range(len(keep), len(points)), key=rank, reverse=True)
+        else:  # returns of different episodes cannot be compared: the best of those that this world has tried
+            others = [max(range(world, len(points), n), key=rank) for world in range(len(keep), n)]
+        return [*keep, *others][:n]
 
     def frozen(self, horizon: int) -> int:
         """Number of leading steps that no longer change at this horizon."""

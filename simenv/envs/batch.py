@@ -87,15 +87,16 @@ class Batch:
         """
         with torch.no_grad():
             drawn = self.task.sample(self.random())
-            if self.state is None:
-                self._check_drawn(drawn)
-            for name, value in drawn.items():
-                old = self.world.parameters[name] if "." in name else self._drawn.get(name, value)
-                rows = mask.reshape(-1, *([1] * (value.dim() - 1)))
-                merged = torch.where(rows, value, old)
-                if "." in name:
-                    self.world.parameters[name] = merged
-                self._drawn[name] = merged
+        if self.state is None:
+            self._check_drawn(drawn)
+        # With gradients on: a parameter that the caller made a leaf keeps its graph in the worlds that go on.
+        for name, value in drawn.items():
+            old = self.world.parameters[name] if "." in name else self._drawn.get(name, value)
+            merged = torch.where(mask.reshape(-1, *([1] * (value.dim() - 1))), value, old)
+            if "." in name:
+                self.world.parameters[name] = merged
+            self._drawn[name] = merged
+        with torch.no_grad():
             fresh = self.task.initial_state(self.world, self.episode)
         self.state = fresh if self.state is None else fresh.where(mask, self.state)
         self.elapsed = torch.where(mask, 0, self.elapsed)
@@ -231,6 +232,11 @@ class Batch:
                 raise ValueError(
                     f"{type(self.task).__name__}.sample sets {name!r}, which is not a world parameter; there are "
                     f"{', '.join(self.world.parameters)}. Names of episode variables must not contain a dot."
+                )
+            if "." in name and value.shape != self.world.parameters[name].shape:
+                raise ValueError(
+                    f"{type(self.task).__name__}.sample returned {name!r} as {tuple(value.shape)}; the world parameter "
+                    f"is {tuple(self.world.parameters[name].shape)}."
                 )
 
 

@@ -8,12 +8,12 @@ import torch
 
 from simenv.geometry.shapes import Shape
 
-_AZIMUTHS = 24  # a round vessel's radius is met within 1 - cos(pi / 24) = 0.9 %
+_AZIMUTHS = 16  # a round vessel's radius is met within 1 - cos(pi / 16) = 1.9 %
 _ELEVATIONS = (0.0, -0.35, -0.8)  # [rad] of the side planes; negative ones follow a tapered bottom
 
 
 def hull_planes(shape: Shape) -> np.ndarray:
-    """Support planes of a vessel's convex hull: 72 sides and the top at the rim.
+    """Support planes of a vessel's convex hull: 48 sides and the top at the rim.
 
     The bottom is open, as liquid can't be there.
 
@@ -21,7 +21,7 @@ def hull_planes(shape: Shape) -> np.ndarray:
         shape: the vessel, upright in its own frame.
 
     Returns:
-        (73, 4): unit normals and offsets [m]; a point p is inside where n . p - d <= 0 for all.
+        (49, 4): unit normals and offsets [m]; a point p is inside where n . p - d <= 0 for all.
     """
     vertices = np.asarray(shape.to_mesh().vertices)
     azimuth = 2 * np.pi * np.arange(_AZIMUTHS) / _AZIMUTHS

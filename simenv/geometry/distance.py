@@ -16,6 +16,7 @@ flat array that holds the values of all distance volumes, and a point `x` [m] in
 
 `surely_farther(shape, sdf_values, x, reach) -> bool` reads one value of a volume and is true only where phi > reach [m], which
 spares contact the full evaluation (27 values) nearly everywhere; for analytic shapes it is always false.
+  `rough_distance(shape, sdf_values, x) -> real` is that value [m], and the exact distance of an analytic shape.
 
 All derivatives are written by hand, so that modules may set `enable_backward=False`. Where the nearest surface point is
 not unique (centre of a sphere, axis of a cylinder, a ridge inside a box), one of the valid unit normals is returned.
@@ -163,7 +164,7 @@ def distance_functions(real: type) -> SimpleNamespace:
 
     Returns:
         A namespace with the struct `Shape` and the functions `distance`, `distance_gradient`,
-        `surely_farther`, `distance_hessian_product`, `distance_hessian_transpose_product` and `distance_adjoint`; `vec3` and `vec4` are
+        `surely_farther`, `rough_distance`, `distance_hessian_product`, `distance_hessian_transpose_product` and `distance_adjoint`; `vec3` and `vec4` are
         the vector types that they use, `real` the scalar type.
 
     Raises:
@@ -174,7 +175,7 @@ def distance_functions(real: type) -> SimpleNamespace:
     vec3 = wp.types.vector(length=3, dtype=real)
     vec4 = wp.types.vector(length=4, dtype=real)
     volumes = volume_functions(real)
-    volume_sample, volume_curvature, volume_lower_bound = volumes.sample, volumes.curvature, volumes.lower_bound
+    volume_sample, volume_curvature, volume_nearest = volumes.sample, volumes.curvature, volumes.nearest
 
     @wp.struct
     class Shape:
@@ -218,20 +219,27 @@ def distance_functions(real: type) -> SimpleNamespace:
         )
 
     @wp.func
+    def rough_distance(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3) -> real:
+        if shape.kind == _SDF:
+            return volume_nearest(
+                shape.sdf_origin,
+                shape.sdf_spacing,
+                shape.sdf_nx,
+                shape.sdf_ny,
+                shape.sdf_nz,
+                shape.sdf_start,
+                sdf_values,
+                x,
+            )
+        near = analytic_distance(shape, x)
+        return near[3]
+
+    @wp.func
     def surely_farther(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3, reach: real) -> bool:
-        if shape.kind != _SDF:
-            return False
-        bound = volume_lower_bound(
-            shape.sdf_origin,
-            shape.sdf_spacing,
-            shape.sdf_nx,
-            shape.sdf_ny,
-            shape.sdf_nz,
-            shape.sdf_start,
-            sdf_values,
-            x,
-        )
-        return bound > reach
+        # the nearest value is at most 0.87 spacings away; the rest of a spacing covers the spline's smoothing
+        if shape.kind == _SDF:
+            return rough_distance(shape, sdf_values, x) > reach + shape.sdf_spacing
+        return False
 
     @wp.func
     def distance(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3) -> vec4:
@@ -294,6 +302,7 @@ def distance_functions(real: type) -> SimpleNamespace:
         vec4=vec4,
         Shape=Shape,
         distance=distance,
+        rough_distance=rough_distance,
         surely_farther=surely_farther,
         distance_gradient=distance_gradient,
         distance_hessian_product=distance_hessian_product,

@@ -27,7 +27,7 @@ def volume_functions(real: type) -> SimpleNamespace:
 
     Returns:
         A namespace with `sample(...) -> vec4` (grad phi, phi [m]) and `curvature(..., a) -> vec3`, the Hessian of phi
-        times `a` [1/m]; and `lower_bound(...) -> real`, which reads one value: phi at a point of the box is no less [m].
+        times `a` [1/m]; and `nearest(...) -> real`, the value nearest to x [m].
     """
     vec3 = wp.types.vector(length=3, dtype=real)
     vec4 = wp.types.vector(length=4, dtype=real)
@@ -98,7 +98,7 @@ def volume_functions(real: type) -> SimpleNamespace:
         return vec4(g[0], g[1], g[2], phi + beyond)
 
     @wp.func
-    def lower_bound(
+    def nearest(
         origin: vec3,
         spacing: real,
         nx: wp.int32,
@@ -108,12 +108,11 @@ def volume_functions(real: type) -> SimpleNamespace:
         values: wp.array(dtype=real),
         x: vec3,
     ):
-        # the nearest value is at most 0.87 spacings away inside the box; the rest covers the spline's smoothing
         u = (x - origin) / spacing
         i = wp.clamp(wp.int32(wp.floor(u[0] + real(0.5))), 0, nx - 1)
         j = wp.clamp(wp.int32(wp.floor(u[1] + real(0.5))), 0, ny - 1)
         k = wp.clamp(wp.int32(wp.floor(u[2] + real(0.5))), 0, nz - 1)
-        return values[start + (i * ny + j) * nz + k] - spacing
+        return values[start + (i * ny + j) * nz + k]
 
     @wp.func
     def curvature(
@@ -171,4 +170,4 @@ def volume_functions(real: type) -> SimpleNamespace:
             )
         return h
 
-    return SimpleNamespace(sample=sample, curvature=curvature, lower_bound=lower_bound)
+    return SimpleNamespace(sample=sample, curvature=curvature, nearest=nearest)

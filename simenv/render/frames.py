@@ -27,8 +27,8 @@ _KEPT = 8
 class Renderer:
     """Draws worlds as a person would see them: clear glass, liquids with a surface, a table and soft light.
 
-    It runs on the CPU wherever the world runs, needs neither a display nor OpenGL, and gives the same frame for the same
-    state every time.
+    It runs on the CPU wherever the world runs, needs neither a display nor OpenGL, and gives the same frame for the
+    same state every time.
 
     Args:
         world: The world whose states are drawn; its scene gives shapes and colours.
@@ -189,7 +189,7 @@ def _default_camera(lower: np.ndarray, upper: np.ndarray, floor: float, aspect: 
         [math.sin(azimuth) * math.cos(elevation), -math.cos(azimuth) * math.cos(elevation), math.sin(elevation)]
     )
     camera = Camera(position=tuple((target + direction).tolist()), target=tuple(target.tolist()))
-    corners = np.array([[(lower, upper)[i][0], (lower, upper)[j][1], (lower, upper)[k][2]] for i, j, k in np.ndindex(2, 2, 2)])
+    corners = np.where(np.array(list(np.ndindex(2, 2, 2))), upper, lower)
     local = (corners - target) @ camera.axes()
     tangent = math.tan(0.5 * camera.fov_y) / 1.18
     distance = max(

@@ -54,6 +54,7 @@ class MeshItem:
 
     @property
     def transparent(self) -> bool:
+        """Whether it is drawn as glass."""
         return self.color[3] < 1.0
 
 

@@ -37,7 +37,9 @@ def photons(g: Geometry, light: Light, rays: int, start: float, photons_out: wp.
     tid = wp.tid()
     u = (float(tid // rays) + 0.5) / float(rays)
     v = (float(tid % rays) + 0.5) / float(rays)
-    target = wp.vec3(light.map_lower[0] + u * light.map_size[0], light.map_lower[1] + v * light.map_size[1], light.ground)
+    target = wp.vec3(
+        light.map_lower[0] + u * light.map_size[0], light.map_lower[1] + v * light.map_size[1], light.ground
+    )
     origin = target + light.sun * start
     direction = -light.sun
     power = wp.vec3(1.0)
@@ -235,7 +237,17 @@ def shade_first(
     """One sample per pixel."""
     i, j = wp.tid()
     first_out[i, j] = sample(
-        i * factor, j * factor, g, light, photon_map, camera, rays, ground_shape, opaque_depth, opaque_shape, opaque_color
+        i * factor,
+        j * factor,
+        g,
+        light,
+        photon_map,
+        camera,
+        rays,
+        ground_shape,
+        opaque_depth,
+        opaque_shape,
+        opaque_color,
     )
 
 

@@ -23,7 +23,8 @@ def splat(
 ):
     """Adds each particle's weight and weighted offset from the node to all nodes within ``radius`` [m].
 
-    ``near_out`` becomes the distance [m] to the nearest particle, and ``images_out`` holds the part of the weight that is due to mirror images: the particles from row ``real`` on.
+    ``near_out`` becomes the distance [m] to the nearest particle, and ``images_out`` holds the part of the weight that
+    is due to mirror images: the particles from row ``real`` on.
     """
     tid = wp.tid()
     p = positions[tid]
@@ -104,7 +105,8 @@ def level_set(
     """Distance to the weighted mean of nearby particles less their radius (Zhu and Bridson 2005, eq. 2) [m].
 
     It is even over a body of liquid but shrinks where particles are few; ``balls_out``, the distance to the union of
-    balls around the particles, does not. Both are clamped to a narrow band, so that filters move a surface equally in and out.
+    balls around the particles, does not. Both are clamped to a narrow band, so that filters move a surface equally in
+    and out.
     """
     n = nodes[wp.tid()]
     s = sums[n[0], n[1], n[2]]
@@ -134,18 +136,24 @@ def binomial(
 def unite(
     nodes: wp.array(dtype=wp.vec3i),
     fine: wp.array3d(dtype=float),
-    margin: float,
+    near: wp.array3d(dtype=float),
+    spacing: float,
     phi: wp.array3d(dtype=float),
 ):
-    """Adds to the smooth surface ``phi`` (in place) what the finely filtered one has beyond it by ``margin`` [m].
+    """Adds to the smooth surface ``phi`` (in place) what the finely filtered one has well beyond it, and lone particles.
 
-    A body of liquid keeps its even surface; a thin stream or a drop, which the wide filter swallows, stays.
+    A body of liquid keeps its even surface; a stream or a drop, which the wide filter swallows, stays. ``near`` is the
+    distance to the nearest particle, ``spacing`` that between particles [m].
     """
     n = nodes[wp.tid()]
     a = phi[n[0], n[1], n[2]]
+    margin = 0.45 * spacing
     b = fine[n[0], n[1], n[2]] + margin
+    # Balls around the particles grow to their full size only where the wide filter has left nothing.
+    lone = wp.smoothstep(0.1, 0.45, a / spacing)
+    ball = near[n[0], n[1], n[2]] - wp.lerp(0.3, 0.7, lone) * spacing
     h = wp.max(margin - wp.abs(a - b), 0.0) / margin
-    phi[n[0], n[1], n[2]] = wp.min(a, b) - 0.25 * h * h * margin
+    phi[n[0], n[1], n[2]] = wp.min(wp.min(a, b) - 0.25 * h * h * margin, ball)
 
 
 @wp.kernel
@@ -204,7 +212,9 @@ def surface_triangles(
 @wp.func
 def _cell(position: wp.vec3, nx: int, ny: int, nz: int) -> wp.vec3i:
     return wp.vec3i(
-        wp.clamp(int(position[0]), 0, nx - 2), wp.clamp(int(position[1]), 0, ny - 2), wp.clamp(int(position[2]), 0, nz - 2)
+        wp.clamp(int(position[0]), 0, nx - 2),
+        wp.clamp(int(position[1]), 0, ny - 2),
+        wp.clamp(int(position[2]), 0, nz - 2),
     )
 
 
@@ -240,7 +250,11 @@ def vertex_attributes(
         di = corner & 1
         dj = (corner >> 1) & 1
         dk = (corner >> 2) & 1
-        w = wp.where(di == 1, f[0], 1.0 - f[0]) * wp.where(dj == 1, f[1], 1.0 - f[1]) * wp.where(dk == 1, f[2], 1.0 - f[2])
+        w = (
+            wp.where(di == 1, f[0], 1.0 - f[0])
+            * wp.where(dj == 1, f[1], 1.0 - f[1])
+            * wp.where(dk == 1, f[2], 1.0 - f[2])
+        )
         gradient += w * _node_gradient(phi, c[0] + di, c[1] + dj, c[2] + dk)
         if color_sums:
             mixed += w * color_sums[c[0] + di, c[1] + dj, c[2] + dk]

@@ -24,7 +24,7 @@ FAR = wp.constant(1.0e6)
 
 @wp.struct
 class Geometry:
-    """The triangle meshes of one picture; arrays have one row per mesh except ``normal`` and ``tint`` (one per vertex)."""
+    """The triangle meshes of one picture; arrays have one row per mesh, ``normal`` and ``tint`` one per vertex."""
 
     count: int
     mesh: wp.array(dtype=wp.uint64)
@@ -62,6 +62,8 @@ class Light:
 
 @wp.struct
 class Hit:
+    """Where a ray meets a mesh: distance [m], mesh, unit normals of the face and of its shading, and colour."""
+
     t: float
     mesh: int
     geometric: wp.vec3
@@ -163,11 +165,13 @@ def table(p: wp.vec3, direction: wp.vec3, light: Light, photons: wp.array2d(dtyp
     dim = 0.5 + 0.5 * wp.min(reach[1], 1.0)
     lit = wp.cw_mul(albedo, dim * light.sky + wp.cw_mul(light.sun_color, reach) * light.sun[2])
     away = wp.length(wp.vec2(p[0], p[1]) - light.center)
-    return wp.lerp(lit, backdrop(wp.vec3(direction[0], direction[1], 0.0)), wp.smoothstep(0.45, 2.6, away / light.radius))
+    fade = wp.smoothstep(0.45, 2.6, away / light.radius)
+    return wp.lerp(lit, backdrop(wp.vec3(direction[0], direction[1], 0.0)), fade)
 
 
 @wp.func
 def diffuse(albedo: wp.vec3, normal: wp.vec3, light: Light) -> wp.vec3:
+    """Radiance of a matt surface under sun and sky."""
     up = 0.5 * (normal[2] + 1.0)
     hemisphere = up * light.sky + (1.0 - up) * light.bounce
     return wp.cw_mul(albedo, hemisphere + wp.max(wp.dot(normal, light.sun), 0.0) * light.sun_color)
@@ -188,13 +192,19 @@ def fresnel(cosine: float, ratio: float) -> float:
 @wp.func
 def extinction(color: wp.vec3, depth: float) -> wp.vec3:
     """Absorption [1/m] that leaves ``color`` of white light after ``depth`` [m]."""
-    return wp.vec3(
-        -wp.log(wp.clamp(color[0], 0.01, 1.0)), -wp.log(wp.clamp(color[1], 0.01, 1.0)), -wp.log(wp.clamp(color[2], 0.01, 1.0))
-    ) / depth
+    return (
+        wp.vec3(
+            -wp.log(wp.clamp(color[0], 0.01, 1.0)),
+            -wp.log(wp.clamp(color[1], 0.01, 1.0)),
+            -wp.log(wp.clamp(color[2], 0.01, 1.0)),
+        )
+        / depth
+    )
 
 
 @wp.func
 def exp3(v: wp.vec3) -> wp.vec3:
+    """Exponential of each component."""
     return wp.vec3(wp.exp(v[0]), wp.exp(v[1]), wp.exp(v[2]))
 
 
@@ -211,6 +221,7 @@ class Medium:
 
 @wp.func
 def index_of(m: Medium) -> float:
+    """Refractive index of what the ray is in."""
     if m.glass > 0:
         return GLASS_INDEX
     if m.liquid > 0:
@@ -220,6 +231,7 @@ def index_of(m: Medium) -> float:
 
 @wp.func
 def cross_surface(m: Medium, hit: Hit, g: Geometry, entering: bool) -> Medium:
+    """What the ray is in after it has crossed the surface it hit."""
     step = wp.where(entering, 1, -1)
     if g.kind[hit.mesh] == GLASS:
         m.glass = wp.max(m.glass + step, 0)

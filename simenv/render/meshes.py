@@ -41,7 +41,8 @@ def corner_mesh(vertices: np.ndarray, faces: np.ndarray, name: str = "mesh") -> 
 
     # Positions, not indices, say which corners meet: STL files share no vertices.
     scale = max(float(np.ptp(vertices, axis=0).max()), 1e-12)
-    _, vertex = np.unique(np.round(points.reshape(-1, 3) / (1e-6 * scale)).astype(np.int64), axis=0, return_inverse=True)
+    rounded = np.round(points.reshape(-1, 3) / (1e-6 * scale)).astype(np.int64)
+    _, vertex = np.unique(rounded, axis=0, return_inverse=True)
     vertex = vertex.reshape(-1)
     face = np.repeat(np.arange(len(faces)), 3)
     weight = (area[:, None] * _corner_angles(points)).reshape(-1)

@@ -45,7 +45,7 @@ class Picture:
     Args:
         meshes: Rigid meshes; their ``pose`` is the default.
         camera: View.
-        studio: Table, light and lens.
+        studio: Table, light and lens; None is `Studio()`.
         width: Picture width [px].
         height: Picture height [px].
         supersample: Samples per pixel and axis.
@@ -61,7 +61,7 @@ class Picture:
         self,
         meshes: Sequence[MeshItem],
         camera: Camera,
-        studio: Studio = Studio(),
+        studio: Studio | None = None,
         width: int = 320,
         height: int = 240,
         supersample: int = 2,
@@ -70,11 +70,13 @@ class Picture:
         sphere_radius: float = 0.0,
     ) -> None:
         if min(width, height, supersample) < 1:
-            raise ValueError(f"picture of {width} x {height} px, {supersample} samples per axis: each must be at least 1")
+            raise ValueError(
+                f"picture of {width} x {height} px, {supersample} samples per axis: all must be at least 1"
+            )
         if liquid not in LIQUID_STYLES:
             raise ValueError(f"liquid={liquid!r} is not a way to draw particles; use one of {LIQUID_STYLES}")
         self.width, self.height, self.supersample, self.liquid = width, height, supersample, liquid
-        self.camera, self.studio = camera, studio
+        self.camera, self.studio = camera, studio or Studio()
         self.meshes = list(meshes)
         self._parts = [self._part(item) for item in self.meshes]
         self._opaque_index = [i for i, item in enumerate(self.meshes) if not item.transparent]
@@ -84,7 +86,7 @@ class Picture:
             newton_meshes.append((vertices, self._parts[i].normals, self.meshes[i].color[:3]))
         spheres = (capacity if liquid == "spheres" else 0, sphere_radius)
         shape = (height * supersample, width * supersample)
-        self._caster = OpaqueCaster(newton_meshes, spheres, studio, camera, shape[1], shape[0])
+        self._caster = OpaqueCaster(newton_meshes, spheres, self.studio, camera, shape[1], shape[0])
         self._light = self._studio_light()
         self._caster.set_light(np.array(self._light.sun), _SUN_COLOR, _SKY, _BOUNCE)
         self._first = wp.zeros((height, width), dtype=wp.vec3, device="cpu")

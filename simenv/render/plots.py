@@ -42,7 +42,7 @@ def learning_curve(
     for name, arrays in data.items():
         shapes = [a.shape for a in arrays]
         if len(arrays) not in (2, 3) or any(a.ndim != 1 or a.shape != shapes[0] for a in arrays) or not len(arrays[0]):
-            raise ValueError(f"curve {name!r} has arrays of shapes {shapes}; give (x, y) or (x, y, spread), each (n,), n > 0")
+            raise ValueError(f"curve {name!r} has shapes {shapes}; give (x, y) or (x, y, spread), each (n,) with n > 0")
 
     # The object interface draws with Agg and leaves pyplot's global state, and the user's backend, alone.
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -140,7 +140,7 @@ def _level_set(nodes: wp.array, sums: wp.array, near: wp.array, spacing: float, 
         fine, spare = _filter(nodes, fine, spare)
         for _ in range(smoothing):
             phi, spare = _filter(nodes, phi, spare)
-        wp.launch(kernels.unite, len(nodes), [nodes, fine, 0.45 * spacing], [phi], device="cpu")
+        wp.launch(kernels.unite, len(nodes), [nodes, fine, near, spacing], [phi], device="cpu")
     return phi
 
 

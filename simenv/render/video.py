@@ -22,7 +22,7 @@ class VideoWriter:
     """Streams frames into an MP4 file (H.264, yuv420p) that plays everywhere.
 
     The file appears under its name only when it is complete: frames go to a temporary file beside it, which replaces it
-    in `close`. When the ``with`` block ends in an exception nothing is left, and an older file of that name is untouched.
+    in `close`. When the ``with`` block ends in an exception nothing is left, and an older file of that name stays.
 
     Args:
         path: File to write; its folder is made if needed.
@@ -53,7 +53,7 @@ class VideoWriter:
         """Appends a frame.
 
         Args:
-            frame: (H, W, 3) uint8; all of one size. An odd last row or column is repeated, since H.264 wants even sizes.
+            frame: (H, W, 3) uint8; all of one size. An odd last row or column is repeated: H.264 wants even sizes.
 
         Raises:
             ValueError: The frame has another type or size than the first.
@@ -65,7 +65,7 @@ class VideoWriter:
         if self._size is None:
             self._open(frame.shape[0], frame.shape[1])
         elif frame.shape[:2] != self._size:
-            raise ValueError(f"frame of {frame.shape[1]} x {frame.shape[0]} px after frames of {self._size[1]} x {self._size[0]} px")
+            raise ValueError(f"frame of (H, W) = {frame.shape[:2]} px after frames of {self._size} px; keep one size")
         height, width = frame.shape[:2]
         even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         try:

@@ -26,7 +26,7 @@ class Parameters(MutableMapping[str, torch.Tensor]):
         self._scene = scene
         self._worlds, self._device, self._dtype = worlds, device, dtype
         self._values: dict[str, torch.Tensor] = {}
-        self._cache: tuple[tuple, dict[str, torch.Tensor]] | None = None
+        self._cache: tuple[list, dict[str, torch.Tensor]] | None = None
         for name, material in scene.materials.items():
             for parameter in material.parameter_names():
                 self._values[f"{name}.{parameter}"] = self._full(getattr(material, parameter))
@@ -74,16 +74,19 @@ class Parameters(MutableMapping[str, torch.Tensor]):
 
     def kernel_inputs(self) -> dict[str, torch.Tensor]:
         """The solver's inputs: ``parameters`` (N, M, 8), ``gravity`` (N, 3), ``friction`` and ``scale`` (N, Cl)."""
-        key = tuple((id(value), value._version, value.requires_grad) for value in self._values.values())
-        if self._cache is not None and self._cache[0] == key:
-            return self._cache[1]
+        values = [(value, value._version) for value in self._values.values()]
+        if self._cache is not None:
+            kept, inputs = self._cache
+            # by identity, on tensors that the cache keeps alive: a freed tensor's id can come back
+            if all(a is b and version == old for (a, version), (b, old) in zip(values, kept, strict=True)):
+                return inputs
         inputs = {"gravity": self._values["gravity"], "parameters": self._material_vectors()}
         for kind in ("friction", "scale"):
             columns = [self._values[f"{name}.{kind}"] for name in self._scene.colliders]
             inputs[kind] = torch.stack(columns, 1) if columns else self._full(0.0).unsqueeze(1)[:, :0]
         # a graph can be used once, and gradients may be switched on later: only plain values are kept
-        differentiable = any(value.requires_grad for value in self._values.values())
-        self._cache = None if differentiable else (key, inputs)
+        differentiable = any(value.requires_grad for value, _ in values)
+        self._cache = None if differentiable else (values, inputs)
         return inputs
 
     def _material_vectors(self) -> torch.Tensor:

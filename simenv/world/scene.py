@@ -256,5 +256,6 @@ class Scene:
         return MPMModel(
             size=tuple(self.size), dx=self.dx, dt=self.substep_dt, substeps=self.substeps, material=material,
             kinds=tuple(material.kind for material in self.materials.values()), origin=tuple(self.origin), boundary=boundary,
+            densest=max(material.density for material in self.materials.values()),
             colliders=tuple(collider.spec for collider in self.colliders.values()),
         )  # fmt: skip

@@ -46,7 +46,7 @@ class Pouring(Task):
 
     A dict: `hand` (13): position [m], quaternion xyzw, velocity [m/s] and angular velocity [rad/s] of the hand; `wrench` (6): force [N]
     and torque [N m] of the liquid on the glass; `container` (3): where it stands [m]; `keypoints` (64, 6): position [m] and velocity
-    [m/s] of every n-th particle; `density` (12, 7, 8): volume fraction of liquid at nodes 4 cm apart; `amount` (3): shares of
+    [m/s] of every n-th particle; `density` (672): volume fraction of liquid at 12 x 7 x 8 nodes 4 cm apart; `amount` (3): shares of
     the liquid that are in the container, spilled, and still over the rim's height.
 
     ## Rewards
@@ -102,9 +102,9 @@ class Pouring(Task):
         scene.add_body("hand", HAND)
         scene.add_body("container", (0.29, 0.12, 0.0))
         scene.add_collider(
-            "glass", glass, "hand", (0, 0, -GRIP), friction=0.05, width=0.4 * self.dx, color=(0.85, 0.92, 0.95, 0.25)
+            "glass", glass, "hand", (0, 0, -GRIP), friction=1.0, width=0.8 * self.dx, color=(0.85, 0.92, 0.95, 0.25)
         )
-        scene.add_collider("container", self.container, "container", friction=0.05, width=0.4 * self.dx, color=(0.8, 0.8, 0.78, 0.35))
+        scene.add_collider("container", self.container, "container", friction=1.0, width=0.8 * self.dx, color=(0.8, 0.8, 0.78, 0.35))
         self.planes = regions.hull_planes(self.container)
         self.rim = float(self.container.bounds()[1][2])
         return scene
@@ -118,7 +118,7 @@ class Pouring(Task):
         if self.randomize:
             episode["liquid.viscosity"] = self.viscosity * 3.0 ** random.uniform("viscosity", -1.0, 1.0)
             episode["liquid.density"] = random.uniform("density", 900.0, 1100.0)
-            episode["glass.friction"] = random.uniform("friction", 0.0, 0.2)
+            episode["glass.friction"] = random.uniform("friction", 0.5, 1.0)
         return episode
 
     def initial_state(self, world, episode):
@@ -158,7 +158,7 @@ class Pouring(Task):
             "wrench": observations.collider_wrench(world, state, "glass"),
             "container": episode["container"],
             "keypoints": observations.keypoints(state, liquid, 64),
-            "density": observations.density_grid(state, liquid, world.volume[:, liquid], (12, 7, 8), low, high),
+            "density": observations.density_grid(state, liquid, world.volume[:, liquid], (12, 7, 8), low, high).flatten(1),
             "amount": torch.stack([shares["delivered"], shares["spilled"], 1 - shares["delivered"] - shares["spilled"]], -1),
         }
 

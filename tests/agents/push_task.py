@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small task on the real engine for the optimisers: a plate pushes a soft block along a slippery floor to a goal."""
+"""A small task on the real engine for the optimisers: a sticky plate moves a soft, weightless block to a goal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPACING = 0.01  # [m], half a grid cell
 
 @register_task("TestEnv/Push-v0", max_episode_steps=12)
 class Push(Task):
-    """Push the block's centre to a goal 35 mm to 45 mm ahead of where it starts."""
+    """Move the block's centre to a goal 35 mm to 45 mm ahead of where it starts."""
 
     action_limits = ((-1.0,), (1.0,))
     action_names = (("plate velocity x", "m/s"),)
@@ -31,7 +31,7 @@ class Push(Task):
         cube = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
         scene.add_particles("block", "block", cube + [0.08, 0.06, 0.06], volume=SPACING**3)
         scene.add_body("plate", position=(0.04, 0.06, 0.06))
-        scene.add_collider("blade", Box((0.01, 0.03, 0.03)), body="plate", width=0.01)
+        scene.add_collider("blade", Box((0.01, 0.03, 0.03)), body="plate", width=0.01, stick=True)
         return scene
 
     def sample(self, random: EpisodeRandom) -> dict[str, torch.Tensor]:

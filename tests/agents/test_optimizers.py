@@ -129,8 +129,9 @@ def test_success_outranks_a_higher_return(analytic_env):
 
 
 def test_max_simulated_steps(analytic_env):
-    result = trajectory.optimize(analytic_env(4), GradientConfig(max_simulated_steps=500, screen=1,
-    stop_on_success=False)) assert result.code is Code.MAX_SIMULATED_STEPS
+    config = GradientConfig(max_simulated_steps=500, screen=1, stop_on_success=False)
+    result = trajectory.optimize(analytic_env(4), config)
+    assert result.code is Code.MAX_SIMULATED_STEPS
     assert result.simulated_steps == 600  # the iteration of 120 that crosses 500 is the last
 
 

@@ -47,19 +47,20 @@ def test_window_gradient_equals_the_full_one_on_free_steps():
 
 
 def test_gradient_search_succeeds_and_beats_random_search():
-    """Stopping at the first success, it succeeds; without stopping, it finds more than chance does for twice the
-    steps.
+    """Stopping at the first success, it succeeds; without stopping, it finds more than chance does for the same steps.
+
+    The reverse sweeps are charged at as much as the forward steps.
     """
     result = trajectory.optimize(make(), GradientConfig(iterations=60))
     assert result.code is Code.SUCCESS and result.success
-    config = GradientConfig(iterations=30, knots=0, stop_on_success=False)
+    config = GradientConfig(iterations=40, knots=0, stop_on_success=False)
     result = trajectory.optimize(make(), config)
     budget = result.simulated_steps + result.gradient_steps
     config = RandomConfig(iterations=10**6, knots=0, max_simulated_steps=budget, stop_on_success=False)
     chance = random_search.optimize(make(differentiable=False), config)
     assert budget <= chance.simulated_steps < budget + 3 * 12
-    best = [max(r.return_best for r in history) for history in (result.history, chance.history)]
-    assert best[0] > best[1]
+    best = [max(r.return_best for r in run.history) for run in (result, chance)]
+    assert best[0] > best[1] + 0.1
 
 
 def test_reported_actions_give_the_reported_return_in_a_single_environment():

@@ -37,7 +37,14 @@ def rows(folder):
 
 def test_optimize_writes_its_results(analytic, tmp_path, capsys):
     command = Optimize(
-        ID, out=tmp_path / "run", starts=3, iterations=5, stop_on_success=False, record=False, env_args='{"a": 1}'
+        ID,
+        out=tmp_path / "run",
+        starts=3,
+        iterations=5,
+        screen=1,
+        stop_on_success=False,
+        record=False,
+        env_args='{"a": 1}',
     )
     assert command.run() == 0
     env, options = analytic[0]

@@ -102,6 +102,22 @@ def test_inconsistent_tasks_are_refused_when_their_file_is_imported(attributes: 
     assert "TestEnv/Broken-v0" not in simenv.list_tasks()
 
 
+@pytest.mark.parametrize(
+    ("drawn", "message"),
+    [
+        (lambda random: {"goal": torch.zeros(3)}, r"'goal' as \(3,\); it must be a tensor \(2, \.\.\.\)"),
+        (lambda random: {"goal": 1.0}, "'goal' as float; it must be a tensor"),
+        (lambda random: {"liquid.vicosity": torch.zeros(2)}, "'liquid.vicosity', which is not a world parameter"),
+        (lambda random: {"gravity.": torch.zeros(2)}, "must not contain a dot"),
+        (lambda random: {"liquid.viscosity": torch.zeros(2, 1)}, r"as \(2, 1\); the world parameter is \(2,\)"),
+    ],
+)
+def test_wrong_episode_variables_are_named(drawn: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Splash, "sample", lambda self, random: drawn(random))
+    with pytest.raises(ValueError, match=message):
+        make_vector_env(Splash.task_id, 2, device="cpu")
+
+
 def test_only_tasks_can_be_registered() -> None:
     with pytest.raises(TypeError, match=r"decorates subclasses of simenv\.envs\.Task"):
         register_task("TestEnv/Dict-v0", 10)(dict)

@@ -138,6 +138,21 @@ def test_final_observation_stays_on_the_graph() -> None:
     assert (gradient != 0).any()
 
 
+def test_a_parameter_keeps_its_gradient_where_no_episode_begins() -> None:
+    env = make(autoreset_mode="next_step", max_episode_steps=4)
+    env.reset(options={"reset_mask": np.array([False, True])})
+    leaf = env.parameters["liquid.viscosity"].clone().requires_grad_()
+    env.parameters["liquid.viscosity"] = leaf
+    env.set_state({**env.get_state(), "elapsed_steps": torch.tensor([3, 0]), "parameter.liquid.viscosity": leaf})
+    for _ in range(4):  # world 0 ends in the first step, and the second begins an episode with a viscosity of its own
+        observation = env.step(torch.full((2, 2), 0.8, dtype=F64))[0]
+    first = torch.autograd.grad(observation[0, :24].sum(), leaf, retain_graph=True)[0]
+    second = torch.autograd.grad(observation[1, :24].sum(), leaf)[0]
+    assert (first == 0).all()
+    assert second[0] == 0
+    assert second[1] != 0
+
+
 def test_detach_state_starts_a_new_window() -> None:
     env = make()
     first = torch.full((2, 2), 0.5, dtype=F64, requires_grad=True)

@@ -26,6 +26,7 @@ from simenv.physics.mpm.stencil import stencil_functions
 AT_NODES = 1
 AT_PARTICLES = 2
 THIN = 4  # a shell: nodes on its far side belong to the material on the near side (see kernels_grid.py)
+PARTICLE_WIDTH = 0.25  # a particle's contact fades in over this share of the width: nodes make the contact, particles secure it
 _RECOVERY_SPEED_LIMIT = 0.5  # [m/s]: a deeply sunk particle is moved out gently, not shot out
 
 
@@ -127,10 +128,16 @@ def contact_functions(real) -> SimpleNamespace:
         return not surely_farther(colliders.shape[c], colliders.sdf_values, local, reach)
 
     @wp.func
+    def contact_width(colliders: Colliders, c: int, level: int) -> real:
+        if level == AT_PARTICLES:
+            return real(PARTICLE_WIDTH) * colliders.width[c]
+        return colliders.width[c]
+
+    @wp.func
     def touches(colliders: Colliders, c: int, e: int, local: vec3, level: int, flips: int) -> bool:
         if (colliders.levels[c] & level) == 0:
             return False
-        return is_flipped(c, flips) or is_near(colliders, c, local, colliders.width[c] / colliders.scale[e])
+        return is_flipped(c, flips) or is_near(colliders, c, local, contact_width(colliders, c, level) / colliders.scale[e])
 
     @wp.func
     def friction_ratio(limit: real, v_t: vec3) -> real:
@@ -167,7 +174,7 @@ def contact_functions(real) -> SimpleNamespace:
             if touches(colliders, c, e, local, level, flips):
                 near = distance(colliders.shape[c], colliders.sdf_values, local)
                 phi = near[3] * colliders.scale[e]
-                alpha = influence(phi, colliders.width[c], c, flips)
+                alpha = influence(phi, contact_width(colliders, c, level), c, flips)
                 if alpha > real(0.0):
                     n = facing(c, flips) * (rotation * vec3(near[0], near[1], near[2]))
                     v_rel = v - colliders.velocity[pose] - wp.cross(colliders.omega[pose], r)
@@ -191,7 +198,7 @@ def contact_functions(real) -> SimpleNamespace:
             if touches(colliders, c, e, local, level, flips):
                 near = distance(colliders.shape[c], colliders.sdf_values, local)
                 phi = near[3] * colliders.scale[e]
-                alpha = influence(phi, colliders.width[c], c, flips)
+                alpha = influence(phi, contact_width(colliders, c, level), c, flips)
                 n = facing(c, flips) * (rotation * vec3(near[0], near[1], near[2]))
                 v_rel = v - colliders.velocity[pose] - wp.cross(colliders.omega[pose], r)
                 b = recovery_speed(phi, rate)
@@ -247,7 +254,7 @@ def contact_functions(real) -> SimpleNamespace:
             if touches(colliders, c, e, local, level, flips):
                 near = distance(colliders.shape[c], colliders.sdf_values, local)
                 phi = near[3] * scale
-                alpha = influence(phi, colliders.width[c], c, flips)
+                alpha = influence(phi, contact_width(colliders, c, level), c, flips)
                 if alpha > real(0.0):
                     n_local = vec3(near[0], near[1], near[2])
                     n = facing(c, flips) * (rotation * n_local)
@@ -262,7 +269,7 @@ def contact_functions(real) -> SimpleNamespace:
                     adj_r = wp.cross(f, adjoints.torque[e])
                     adj_mass += -alpha * wp.dot(change, adj_f) / dt
                     adj_change = adj_v - (mass / dt) * adj_f
-                    adj_phi = influence_slope(phi, colliders.width[c], c, flips) * wp.dot(change, adj_change)
+                    adj_phi = influence_slope(phi, contact_width(colliders, c, level), c, flips) * wp.dot(change, adj_change)
                     adj_change = alpha * adj_change
                     d_rel, adj_n, adj_mu, adj_b = relative_change_adjoint(
                         v_rel, n, colliders.friction[e], colliders.sticky[c], b, adj_change

@@ -18,6 +18,7 @@ BOUNDARIES = {"separate": SEPARATE, "slip": SLIP, "stick": STICK, "periodic": PE
 # A node in the open beyond a thin wall belongs to the near side if it has less than this share of the mass there. The B-spline's tail
 # past a full half-space is 0.15 at half a cell and 0.02 at one, while material of its own gives a node half a cell's mass.
 FAR_SIDE_SHARE = 0.3
+LEAST_SHARE = 1.0e-3  # of a full node's mass: a node with less moves nothing, and is not asked on which side it lies
 
 
 @cache
@@ -29,7 +30,8 @@ def grid_kernels(real) -> SimpleNamespace:
     cf = contact_functions(real)
     Colliders, ColliderAdjoints, collide, collide_adjoint = cf.Colliders, cf.ColliderAdjoints, cf.collide, cf.collide_adjoint
     velocity_before, is_near = cf.velocity_before, cf.is_near
-    distance = distance_functions(real).distance
+    dist = distance_functions(real)
+    distance, rough_distance = dist.distance, dist.rough_distance
     options = {"module": f"simenv_mpm_grid_{real.__name__}", "enable_backward": False}
 
     @wp.func
@@ -109,13 +111,19 @@ def grid_kernels(real) -> SimpleNamespace:
         near side. They must stop that material too, or it would leak; which side that is, is where there is more mass.
         """
         flips = int(0)
+        if mass < real(LEAST_SHARE) * grid.full_mass:
+            return flips
         for c in range(colliders.count):
             if (colliders.levels[c] & THIN) != 0 and (colliders.levels[c] & AT_NODES) != 0:
                 pose = (s * colliders.substeps + substep) * colliders.count + c
                 rotation = colliders.rotation[pose]
                 scale = colliders.scale[s * colliders.count + c]
                 local = ((x - colliders.position[pose]) * rotation) / scale
-                if is_near(colliders, c, local, real(1.5) * grid.dx / scale):
+                # a well-filled node outside the solid represents what is around it: only the others are looked at closely
+                suspect = mass < real(FAR_SIDE_SHARE) * grid.full_mass
+                if not suspect:
+                    suspect = rough_distance(colliders.shape[c], colliders.sdf_values, local) * scale < real(0.2) * grid.dx
+                if suspect and is_near(colliders, c, local, real(1.5) * grid.dx / scale):
                     near = distance(colliders.shape[c], colliders.sdf_values, local)
                     phi = near[3] * scale
                     n_local = vec3(near[0], near[1], near[2])
@@ -130,15 +138,15 @@ def grid_kernels(real) -> SimpleNamespace:
                             rise += n[axis] * (ahead - mass_at(grid, s, x - step, bounds, lanes, summed, values))
                         if rise < real(0.0):
                             flips = flips | (1 << c)
-                    elif phi < real(1.5) * grid.dx:
+                    elif phi < real(1.5) * grid.dx and mass < real(FAR_SIDE_SHARE) * grid.full_mass:
                         # outside: compare with what lies beyond the wall
                         depth = phi
                         found = int(0)
                         for _step in range(5):
                             depth = depth + real(0.5) * grid.dx
                             if found == 0:
-                                there = distance(colliders.shape[c], colliders.sdf_values, local - (depth / scale) * n_local)
-                                if there[3] > real(0.0):
+                                there = local - (depth / scale) * n_local
+                                if rough_distance(colliders.shape[c], colliders.sdf_values, there) > real(0.0):
                                     found = int(1)
                                     beyond = x - (depth + real(0.5) * grid.dx) * n
                                     back = mass_at(grid, s, beyond, bounds, lanes, summed, values)

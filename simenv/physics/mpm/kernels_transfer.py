@@ -42,6 +42,7 @@ def grid_struct(real) -> SimpleNamespace:
         dx: real
         inv_dx: real
         dt: real
+        full_mass: real  # of a node inside the densest material [kg]
         origin: vec3  # position of node (0, 0, 0) [m]
 
     @wp.func

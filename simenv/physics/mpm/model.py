@@ -50,6 +50,7 @@ class MPMModel:
         colliders: the colliders.
         boundary: what the domain's walls do, one for each axis: ``"separate"`` (frictionless, material may leave),
             ``"slip"`` (frictionless, it may not), ``"stick"`` or ``"periodic"``.
+        densest: density of the densest material [kg/m^3]; says which nodes are well filled, see kernels_grid.py.
     """
 
     size: tuple[float, float, float]
@@ -61,6 +62,7 @@ class MPMModel:
     colliders: tuple[ColliderSpec, ...] = ()
     boundary: tuple[str, str, str] = ("separate", "separate", "separate")
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    densest: float = 1000.0
     shape: tuple[int, int, int] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -101,6 +101,7 @@ class MPMSolver:
         grid.cells, grid.pad = model.cells, PAD
         grid.boundary_x, grid.boundary_y, grid.boundary_z = (BOUNDARIES[name] for name in model.boundary)
         grid.dx, grid.inv_dx, grid.dt = model.dx, 1.0 / model.dx, model.dt
+        grid.full_mass = model.densest * model.dx**3
         grid.origin = self._types.vec3(*(o - PAD * model.dx for o in model.origin))
         return grid
 

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small worlds in contact, and central differences of a return over many control steps."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from simenv.geometry.shapes import Plane, Sphere
+from simenv.physics.mpm.materials import Elastic, ElastoPlastic, Liquid
+from simenv.world import Control, Scene, World
+
+MATERIALS = {
+    "liquid": (Liquid(1000.0, 4.0e4),),
+    "viscous": (Liquid(1000.0, 4.0e4, 2.0),),
+    "corotated": (Elastic(1000.0, 4.0e4, 0.3),),
+    "neo_hookean": (Elastic(1000.0, 4.0e4, 0.3, "neo_hookean"),),
+    "von_mises_elastic": (ElastoPlastic(1000.0, 4.0e4, 0.3, 1.0e6),),
+    "von_mises_flowing": (ElastoPlastic(1000.0, 4.0e4, 0.3, 200.0),),
+    "two_materials": (Liquid(1000.0, 4.0e4, 0.5), Elastic(800.0, 3.0e4, 0.35)),
+}
+STEPS, SUBSTEPS = 20, 5
+DX, SIDE = 0.02, 6  # grid spacing [m]; particles along an edge of the block, at half the grid spacing
+
+
+def block(lower, counts, spacing: float = 0.5 * DX, jitter: float = 0.1, seed: int = 1) -> np.ndarray:
+    """(n, 3) positions on a lattice that is shaken a little, as a symmetric one sits on kinks [m]."""
+    rng = np.random.default_rng(seed)
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in counts], indexing="ij"), -1).reshape(-1, 3)
+    return np.asarray(lower) + (index + 0.5 + jitter * rng.uniform(-1, 1, index.shape)) * spacing
+
+
+def press_scene(name: str, substeps: int = SUBSTEPS) -> Scene:
+    """A block falls onto a rough floor while a rough ball, moved by `Control.twist`, is pressed into it from above."""
+    scene = Scene((0.2, 0.2, 0.2), DX, 4.0e-4, substeps)
+    for index, material in enumerate(MATERIALS[name]):
+        scene.add_material("ab"[index], material)
+    points = block((0.07, 0.07, 0.045), (SIDE,) * 3)
+    rng = np.random.default_rng(2)
+    velocity = 0.05 * rng.normal(size=points.shape) + np.array([0.1, 0.05, -0.4])
+    half = len(points) // 2 if len(MATERIALS[name]) == 2 else len(points)
+    scene.add_particles("p", "a", points[:half], (0.5 * DX) ** 3, velocity[:half])
+    if half < len(points):
+        scene.add_particles("q", "b", points[half:], (0.5 * DX) ** 3, velocity[half:])
+    scene.add_body("hand", (0.105, 0.095, 0.13), (0.1, 0.2, 0.3, 0.9))
+    scene.add_collider("ball", Sphere(0.03), "hand", position=(0.004, -0.003, 0.002), friction=0.4, width=0.02)
+    scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3, width=0.02)
+    return scene
+
+
+class Problem:
+    """A return of `STEPS` control steps as a function of named leaves, each (N, ...).
+
+    The return mixes the wrench of every step with the last positions and velocities, with fixed random weights.
+
+    Args:
+        scene: of the world; worlds: N; dtype: of everything.
+        control: makes the `Control` from a step's twist (N, B, 6); steps: control steps.
+    """
+
+    def __init__(
+        self, scene: Scene, worlds: int = 1, dtype: torch.dtype = torch.float64, steps: int = STEPS,
+        control: Callable[[torch.Tensor], Control] = Control,
+    ):  # fmt: skip
+        self.world, self.control = World(scene, worlds, dtype=dtype), control
+        self.start = self.world.initial_state()
+        world, random = self.world, torch.Generator().manual_seed(3)
+
+        def normal(*shape: int) -> torch.Tensor:
+            return torch.randn(*shape, generator=random, dtype=torch.float64).to(dtype)
+
+        particles, bodies, colliders = world.particle_count, len(world.body_names), len(world.collider_names)
+        self.weight_x, self.weight_v = normal(particles, 3), 0.1 * normal(particles, 3)
+        self.weight_wrench = 0.05 * normal(steps, colliders, 6)
+        twist = 0.1 * normal(steps, bodies, 6) + torch.tensor([0.1, -0.1, -0.75, 1.0, 2.0, -1.0], dtype=dtype)
+        self.leaves = {"twist": twist.unsqueeze(0).expand(worlds, -1, -1, -1).clone()}
+        for field in ("x", "v", "C", "F", "J", "body_q"):
+            if getattr(self.start, field).numel():
+                self.leaves[field] = getattr(self.start, field).clone()
+        for name, value in world.parameters.items():
+            if not name.endswith(".scale"):
+                self.leaves[name] = value.clone()
+
+    def returns(self, leaves: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(N,) returns; every world has to end with status 0."""
+        for name in self.world.parameters:
+            if name in leaves:
+                self.world.parameters[name] = leaves[name]
+        fields = {name: leaves[name] for name in ("x", "v", "C", "F", "J", "body_q") if name in leaves}
+        state, total = self.start.replace(**fields), 0.0
+        self.forces = []
+        for step in range(leaves["twist"].shape[1]):
+            state = self.world.step(state, self.control(leaves["twist"][:, step]))
+            total = total + (state.wrench * self.weight_wrench[step]).sum((1, 2))
+            self.forces.append(state.wrench[0, :, :3].detach())
+        assert (state.status == 0).all(), state.status
+        self.last = state
+        return total + (state.x * self.weight_x).sum((1, 2)) + (state.v * self.weight_v).sum((1, 2))
+
+    def gradients(self) -> dict[str, torch.Tensor]:
+        """Gradient of the sum of the returns with respect to every leaf, from the reverse sweep."""
+        leaves = {name: value.clone().requires_grad_() for name, value in self.leaves.items()}
+        grads = torch.autograd.grad(self.returns(leaves).sum(), list(leaves.values()))
+        return dict(zip(leaves, grads, strict=True))
+
+
+EPSILONS = (1e-4, 1e-5, 1e-6, 3e-7, 1e-7)
+UNITS = {"x": 0.5 * DX, "body_q": 0.1, "C": 10.0, "F": 0.1}  # what counts as a large change of a leaf
+
+
+def direction(name: str, leaf: torch.Tensor, seed: int) -> torch.Tensor:
+    """A random direction for one world's leaf, in `UNITS`; relative for physical parameters."""
+    random = torch.Generator().manual_seed(seed)
+    d = torch.randn(leaf.shape, generator=random, dtype=leaf.dtype)
+    if "." in name:
+        return torch.ones_like(leaf) * torch.where(leaf == 0, torch.ones_like(leaf), leaf)
+    return UNITS.get(name, 1.0) * d
+
+
+def central_differences(make: Callable[[int], Problem], names: tuple[str, ...], seed: int) -> dict[str, list[float]]:
+    """Directional derivatives for every epsilon; all perturbed copies are worlds of one batch.
+
+    Args:
+        make: builds the problem with a number of worlds.
+        names: of the leaves to perturb; seed: of the directions.
+    """
+    problem = make(2 * len(names) * len(EPSILONS))
+    leaves = {name: value.clone() for name, value in problem.leaves.items()}
+    row = 0
+    for name in names:
+        d = direction(name, leaves[name][0], seed)
+        for epsilon in EPSILONS:
+            leaves[name][row] += epsilon * d
+            leaves[name][row + 1] -= epsilon * d
+            row += 2
+    with torch.no_grad():
+        values = problem.returns(leaves).reshape(len(names), len(EPSILONS), 2)
+    steps = torch.tensor(EPSILONS, dtype=values.dtype)
+    slopes = (values[..., 0] - values[..., 1]) / (2 * steps)
+    return {name: slopes[index].tolist() for index, name in enumerate(names)}
+
+
+def plateau(slopes: list[float]) -> float:
+    """The central difference where two neighbouring epsilons agree best.
+
+    A larger epsilon crosses kinks of the contact, a smaller one drowns in rounding.
+    """
+    gaps = [abs(a - b) for a, b in zip(slopes[:-1], slopes[1:], strict=True)]
+    best = int(np.argmin(gaps))
+    return 0.5 * (slopes[best] + slopes[best + 1])
