@@ -20,7 +20,7 @@ import torch
 
 from simenv.agents.checkpoint import CheckpointError
 from simenv.agents.parameters import initial_points
-from simenv.agents.problem import Problem, SearchConfig, load_actions
+from simenv.agents.problem import Problem, SearchConfig
 from simenv.agents.result import Code, OptimizationResult
 from simenv.agents.run import Callback, Iteration, State, run_method
 
@@ -75,7 +75,7 @@ class CmaSearch:
         except ImportError as error:
             raise ImportError("CMA-ES needs the package cma: pip install 'simenv[search]'") from error
         c, table = self.config, self.problem.table
-        base = load_actions(c.initial_actions, table) if c.initial_actions else None
+        base = self.problem.base()
         # A candidate that starts on its bound has nowhere to go on one side; stay a little inside.
         first = initial_points(table, 1, c.seed, 0.0, base)[0].clamp(-0.999, 0.999).reshape(-1).numpy()
         return cma.CMAEvolutionStrategy(

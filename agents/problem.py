@@ -51,7 +51,7 @@ class SearchConfig:
     init_scale: float = 1.0
     """Half-width of the random starts, in half action ranges (1 covers the action space)."""
     initial_actions: str | None = None
-    """A .npy file of actions (T, A) to start from; None for zero actions."""
+    """A .npy file of actions (T, A) to start from; None for the task's nominal actions (zero if it has none)."""
     checkpoint_dir: str | None = None
     """Where checkpoints go; None for no checkpoints."""
     checkpoint_every: int = 10
@@ -113,6 +113,14 @@ class Problem:
         self.device, self.dtype = tensor_options(self.env)
         self.simulated_steps, self.gradient_steps = 0, 0
 
+    def base(self) -> torch.Tensor | None:
+        """Control points (K, A) that the searches start from: the given file, the task's nominal actions, or None (zero)."""
+        if self.config.initial_actions:
+            return load_actions(self.config.initial_actions, self.table)
+        task = getattr(self.env, "task", None)
+        nominal = task.nominal_actions(self.table.steps) if task is not None else None
+        return None if nominal is None else self.table.points(torch.from_numpy(np.asarray(nominal, dtype=np.float64)))
+
     def reset(self) -> None:
         """Puts every world at the start of its episode."""
         seed = self.config.seed
@@ -144,7 +152,8 @@ class Problem:
             ``(returns, success, ended)``, each (N,), on the environment's device. A world that the simulation gave up
             on (non-zero status) gets return NaN: its reward up to there must not win.
         """
-        out = self.env.rollout(actions.to(self.device, self.dtype))
+        spare = {"observe": False} if hasattr(self.env, "task") else {}  # returns need no observations
+        out = self.env.rollout(actions.to(self.device, self.dtype), **spare)
         self.simulated_steps += actions.shape[0] * actions.shape[1]
         failed = ~torch.isfinite(out.returns.detach())
         if getattr(out, "sim_status", None) is not None:

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import torch
 
 from simenv.agents.parameters import initial_points
-from simenv.agents.problem import Problem, SearchConfig, load_actions
+from simenv.agents.problem import Problem, SearchConfig
 from simenv.agents.result import Code, OptimizationResult
 from simenv.agents.run import Callback, Iteration, State, run_method
 
@@ -120,7 +120,7 @@ class GradientSearch:
     def start(self) -> State:
         """The starts: the first is zero action (or the given one), the others the best of `screen` times as many."""
         c, table, n = self.config, self.problem.table, self.problem.num_envs
-        base = load_actions(c.initial_actions, table) if c.initial_actions else None
+        base = self.problem.base()
         first = min(c.horizon_start or table.steps, table.steps)
         points = initial_points(table, n * c.screen, c.seed, c.init_scale, base)
         if c.screen > 1:

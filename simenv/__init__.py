@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 
 # The only place in simenv/ that names the tasks: id -> (class, control steps per episode).
 _BUILTIN_TASKS = {
-    "SimEnv/Pouring-v0": ("simenv.tasks.fluids.pouring:Pouring", 100),
+    "SimEnv/Pouring-v0": ("simenv.tasks.fluids.pouring:Pouring", 80),
     "SimEnv/LatteArt-v0": ("simenv.tasks.fluids.latte_art:LatteArt", 120),
 }
 

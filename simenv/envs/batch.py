@@ -112,7 +112,7 @@ class Batch:
         self.episode_index = self.episode_index + mask.to(torch.int64)
         self.begin(mask)
 
-    def advance(self, action: torch.Tensor, frozen: torch.Tensor) -> Outcome:
+    def advance(self, action: torch.Tensor, frozen: torch.Tensor, observe: bool = True) -> Outcome:
         """One control step.
 
         A frozen world keeps its state, flags and clock and earns nothing. A world whose action is unusable, or whose
@@ -121,6 +121,7 @@ class Batch:
         Args:
             action: (N, A), any values.
             frozen: (N,) bool.
+            observe: Whether the outcome holds an observation.
 
         Returns:
             The outcome; ``self.state`` has moved on.
@@ -146,7 +147,8 @@ class Batch:
         if self.max_episode_steps is not None:
             self.truncated = torch.where(frozen, self.truncated, self.elapsed >= self.max_episode_steps)
         info = {**measures, "reward_terms": {name: term.detach().clone() for name, term in terms.items()}}
-        return Outcome(self.observe(), sum(terms.values()), self.terminated, self.truncated, info)
+        observation = self.observe() if observe else None
+        return Outcome(observation, sum(terms.values()), self.terminated, self.truncated, info)
 
     def observe(self) -> Observation:
         """(N, ...) observation of the present state."""

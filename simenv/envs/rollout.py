@@ -19,7 +19,7 @@ class Rollout:
     """T control steps of N worlds. Tensors, or arrays from an environment with ``output="numpy"``.
 
     Attributes:
-        observations: (T, N, ...) after each step, or a dict of them.
+        observations: (T, N, ...) after each step, or a dict of them; None if they were not asked for.
         rewards: (T, N), 0 after a world's episode has ended.
         returns: (N,) sum of the rewards over time, undiscounted.
         terminated: (T, N) bool, True from the step at which the world's episode ended.
@@ -39,13 +39,14 @@ class Rollout:
     states: tuple[State, ...] | None = None
 
 
-def run(batch: Batch, actions: torch.Tensor, keep_states: bool) -> Rollout:
+def run(batch: Batch, actions: torch.Tensor, keep_states: bool, observe: bool = True) -> Rollout:
     """Advance a batch through a sequence of actions; worlds whose episode ends stay as they are.
 
     Args:
         batch: The worlds, from their present state.
         actions: (T, N, A).
         keep_states: Whether to return the states too.
+        observe: Whether to compute observations; an optimiser of returns can spare them.
 
     Returns:
         The rollout, as tensors.
@@ -58,13 +59,13 @@ def run(batch: Batch, actions: torch.Tensor, keep_states: bool) -> Rollout:
     outcomes: list[Outcome] = []
     states: list[State] = []
     for action in actions:
-        outcomes.append(batch.advance(action, frozen=batch.done))
+        outcomes.append(batch.advance(action, frozen=batch.done, observe=observe))
         if keep_states:
             states.append(batch.require_state())
     rewards = torch.stack([outcome.reward for outcome in outcomes])
     last = outcomes[-1].info
     return Rollout(
-        observations=_stack([outcome.observation for outcome in outcomes]),
+        observations=_stack([outcome.observation for outcome in outcomes]) if observe else None,
         rewards=rewards,
         returns=rewards.sum(dim=0),
         terminated=torch.stack([outcome.terminated for outcome in outcomes]),

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 
 from simenv.envs.random import EpisodeRandom
@@ -90,6 +91,10 @@ class Task:
             The control of the step.
         """
         raise NotImplementedError(f"{type(self).__name__} must define control().")
+
+    def nominal_actions(self, steps: int) -> np.ndarray | None:
+        """A plain motion (T, A) in the direction of the goal, from which the optimisers start; None for no motion."""
+        return None
 
     def observe(
         self, world: World, state: State, episode: dict[str, torch.Tensor]

@@ -229,7 +229,7 @@ class SimVectorEnv(VectorEnv):
 
     # ------------------------------------------------------------------------------------- beyond Gymnasium
 
-    def rollout(self, actions: Any, keep_states: bool = False) -> rollouts.Rollout:
+    def rollout(self, actions: Any, keep_states: bool = False, observe: bool = True) -> rollouts.Rollout:
         """Run a sequence of actions from the present state, without resets.
 
         A world whose episode ends stays as it is and earns 0 from then on. With ``differentiable=True`` the result is
@@ -238,6 +238,7 @@ class SimVectorEnv(VectorEnv):
         Args:
             actions: (T, N, A).
             keep_states: Whether to return the states too.
+            observe: Whether to compute observations; an optimiser of returns can spare them.
 
         Returns:
             The rollout.
@@ -261,10 +262,11 @@ class SimVectorEnv(VectorEnv):
         with self._grad():
             if self.differentiable and action.requires_grad:
                 action = torch.stack([isolate_rows(each, self._broken_gradients) for each in action])
-            result = rollouts.run(batch, action, keep_states)
+            result = rollouts.run(batch, action, keep_states, observe)
         if not self._host:
             return result
-        fields = {name: value for name, value in vars(result).items() if name != "states"}
+        fields = {name: value for name, value in vars(result).items() if name != "states" and value is not None}
+        fields.setdefault("observations", None)
         return rollouts.Rollout(**to_numpy(fields), states=result.states)
 
     def observe(self) -> Any:

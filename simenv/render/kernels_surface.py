@@ -140,17 +140,17 @@ def unite(
     spacing: float,
     phi: wp.array3d(dtype=float),
 ):
-    """Adds to the smooth surface ``phi`` (in place) what the finely filtered one has well beyond it, and lone particles.
+    """Adds to the smooth surface ``phi`` (in place) what the fine one has well beyond it, and lone particles.
 
     A body of liquid keeps its even surface; a stream or a drop, which the wide filter swallows, stays. ``near`` is the
     distance to the nearest particle, ``spacing`` that between particles [m].
     """
     n = nodes[wp.tid()]
     a = phi[n[0], n[1], n[2]]
-    margin = 0.45 * spacing
+    margin = 0.35 * spacing
     b = fine[n[0], n[1], n[2]] + margin
-    # Balls around the particles grow to their full size only where the wide filter has left nothing.
-    lone = wp.smoothstep(0.1, 0.45, a / spacing)
+    # Balls around the particles grow to their full size only where the filters have left nothing.
+    lone = wp.smoothstep(0.3, 0.55, a / spacing) * wp.smoothstep(-0.25, 0.1, b / spacing - 0.35)
     ball = near[n[0], n[1], n[2]] - wp.lerp(0.3, 0.7, lone) * spacing
     h = wp.max(margin - wp.abs(a - b), 0.0) / margin
     phi[n[0], n[1], n[2]] = wp.min(wp.min(a, b) - 0.25 * h * h * margin, ball)

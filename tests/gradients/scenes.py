@@ -105,7 +105,7 @@ class Problem:
 
 
 EPSILONS = (1e-4, 1e-5, 1e-6, 3e-7, 1e-7)
-UNITS = {"x": 0.5 * DX, "body_q": 0.1, "C": 10.0, "F": 0.1}  # what counts as a large change of a leaf
+UNITS = {"x": 0.5 * DX, "body_q": 0.02, "C": 100.0, "F": 0.1, "J": 0.1}  # what counts as a large change of a leaf
 
 
 def direction(name: str, leaf: torch.Tensor, seed: int) -> torch.Tensor:

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pour milk onto coffee so that it draws a given pattern."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from simenv.assets import path
+from simenv.envs import Task, measures, observations, regions, register_task
+from simenv.envs.constants import constant
+from simenv.geometry.sampling import fill_cavity
+from simenv.geometry.shapes import Cylinder, MeshShape
+from simenv.physics.mpm.materials import Liquid
+from simenv.world import Control, Scene
+
+CUP = (0.076, 0.076, 0.0)  # where the cup stands [m]
+LEVEL = 0.028  # of the coffee above the cup's foot [m]
+SURFACE = 0.0064  # area of the surface [m^2]; the milk raises it by 3 mm
+REACH = ((-0.042, -0.042, 0.040), (0.042, 0.042, 0.060))  # the spout stays in this box about the cup's foot [m]
+SPEED = (0.15, 0.15, 0.05)  # of an action of 1 [m/s]
+POUR = {"count": 5, "capacity": 500, "radius": 0.004, "speed": 0.2}  # particles per step and in all; [m]; [m/s]
+VISIBLE = (0.010, 0.002)  # milk is seen down to this depth, and over which length it fades [m]
+NODES, HALF = 16, 0.0525  # of the grid of areal density: per side, and half of its side [m]
+LINE = 0.0055  # standard deviation of a line of the pattern across it [m]
+BLUR = 0.015  # standard deviation of the blur for the measure `rough` [m]
+GAINS = {"match": 4.0, "rough": 1.0, "near": -1.0, "spilled": -3.0}  # reward for a change of each measure
+WIDTH = 0.004  # over which a particle passes from inside to outside in the smooth measures [m]
+
+
+def _patterns(points: int = 48) -> dict[str, np.ndarray]:
+    """Curves (points, 2) of about unit radius, from their start, by equal steps."""
+    t = np.linspace(0.0, 1.0, 2000)
+    turn = 2 * np.pi * t
+    heart = [16 * np.sin(turn) ** 3, 13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn)]
+    curves = {
+        "line": [2.2 * t - 1.1, 0 * t],
+        "arc": [0.5 - np.sin(np.pi * t), np.cos(np.pi * t)],
+        "ring": [0.85 * np.cos(turn), 0.85 * np.sin(turn)],
+        "wave": [2 * t - 1, 0.6 * np.sin(turn)],
+        "heart": [heart[0] / 17, (heart[1] + 2) / 17],
+    }
+    for name, curve in curves.items():
+        length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(curve)))])
+        at = np.linspace(0.0, length[-1], points)
+        curves[name] = np.stack([np.interp(at, length, axis) for axis in curve], 1)
+    return curves
+
+
+PATTERNS = _patterns()
+
+
+@register_task("SimEnv/LatteArt-v0", max_episode_steps=120)
+class LatteArt(Task):
+    """## Description
+
+    A spout lets a thin jet of milk, 10 ml/s for 2 s, into a cup of coffee. Move it so that the milk at the surface shows the
+    target pattern: a line, an arc, a ring, a wave or a heart. Milk and coffee are weakly compressible Newtonian liquids of
+    nearly the same density, in a cup that is a triangle mesh in metres.
+
+    ## Action Space
+
+    | Num | Action | Min | Max | Unit at 1 |
+    |---|---|---|---|---|
+    | 0 | velocity of the spout along x | -1 | 1 | 0.15 m/s |
+    | 1 | velocity along y | -1 | 1 | 0.15 m/s |
+    | 2 | velocity along z, up | -1 | 1 | 0.05 m/s |
+
+    The spout stops at the faces of its workspace: 42 mm either side of the cup's axis, 40 to 60 mm above the cup's foot.
+
+    ## Observation Space
+
+    A dict; lengths in metres, from the middle of the cup's foot. `spout` (6): position, velocity [m/s]; `curve` (48): 24 points (x, y)
+    along the target, from its start; `target` (256) and `milk` (256): areal density of milk wanted at the end and seen now
+    [kg/m^2], at 16 x 16 nodes 7 mm apart; `keypoints` (32, 6): position in the world and velocity [m/s] of every n-th particle of
+    milk, zeros before it is out; `amount` (2): shares of the milk that are out and spilled.
+
+    ## Rewards
+
+    Sum over the episode of the changes of four measures, so that the return is what they gained: `match` (+4 x soft intersection
+    over union of milk seen and target), `rough` (+1 x the same of both blurred by 15 mm, which shows the way from afar), `near` (-1
+    x mean distance of the milk from the curve, in units of 10 mm), `spilled` (-3 x smooth fraction spilled); and `effort`
+    (-0.001 x |action|^2 per step).
+
+    ## Starting State
+
+    The coffee, 95 ml, is at rest. The spout is 50 mm above the cup's foot, within 8 mm of the start of the curve. The pattern's kind,
+    its size (24-30 mm from centre to end), orientation (any) and centre (within 5 mm in x and y) are drawn for each episode. With
+    `randomize`, the viscosities of coffee and milk are drawn too (log-uniform, factor 2 either way).
+
+    ## Episode End
+
+    Truncation after 120 steps (2.4 s): 2 s of pouring, then rest. Termination only if the simulation of a world fails. Success: where
+    milk and target exceed half of the target's peak, their intersection is at least half of their union (`iou`), and at most 5 %
+    of the milk is `spilled`.
+
+    ## Arguments
+
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | `pattern` | None | `"line"`, `"arc"`, `"ring"`, `"wave"` or `"heart"`; None draws one per episode |
+    | `coffee_viscosity` | 0.02 | [Pa s] |
+    | `milk_viscosity` | 0.05 | [Pa s] |
+    | `milk_density` | 980.0 | [kg/m^3]; the coffee has 1000 |
+    | `randomize` | False | draw the viscosities per episode |
+    | `dx` | 0.008 | grid spacing [m] |
+
+    ## Version History
+
+    * v0: first version.
+    """
+
+    action_limits = ((-1.0,) * 3, (1.0,) * 3)
+    action_names = (("velocity x", "0.15 m/s"), ("velocity y", "0.15 m/s"), ("velocity z", "0.05 m/s"))
+
+    def __init__(
+        self, pattern: str | None = None, coffee_viscosity: float = 0.02, milk_viscosity: float = 0.05,
+        milk_density: float = 980.0, randomize: bool = False, dx: float = 0.008,
+    ):  # fmt: skip
+        if pattern is not None and pattern not in PATTERNS:
+            raise ValueError(f"pattern={pattern!r} is not one of {', '.join(PATTERNS)}; None draws one per episode.")
+        self.pattern, self.randomize, self.dx = pattern, randomize, dx
+        self.viscosity, self.milk_density = {"coffee": coffee_viscosity, "milk": milk_viscosity}, milk_density
+
+    def build(self) -> Scene:
+        substeps = round(0.25 / self.dx)
+        scene = Scene(size=(0.152, 0.152, 0.104), dx=self.dx, substep_dt=0.02 / substeps, substeps=substeps)
+        scene.add_material("coffee", Liquid(1000.0, 2.5e4, self.viscosity["coffee"]))
+        scene.add_material("milk", Liquid(self.milk_density, 25.0 * self.milk_density, self.viscosity["milk"]))
+        cup, spacing = MeshShape(str(path("cup.stl"))), self.dx / 2
+        places = fill_cavity(cup, LEVEL, spacing, jitter=0.1, clearance=0.2 * spacing) + np.array(CUP)
+        scene.add_particles("coffee", "coffee", places, spacing**3, color=(0.23, 0.12, 0.06, 0.9))
+        scene.add_body("spout", (CUP[0], CUP[1], 0.05))
+        scene.add_emitter("milk", "spout", "milk", **POUR, color=(0.96, 0.93, 0.86, 0.97))
+        scene.add_collider("cup", cup, None, CUP, friction=1.0, width=0.8 * self.dx, color=(0.95, 0.95, 0.95, 1.0))
+        self.planes = regions.hull_planes(cup)
+        self.rim = float(cup.bounds()[1][2])
+        return scene
+
+    def sample(self, random):
+        kinds = [self.pattern] if self.pattern else list(PATTERNS)
+        shapes = constant([PATTERNS[name] for name in kinds], random.dtype, random.device)
+        angle = random.uniform("angle", 0.0, 2 * np.pi)
+        turn = torch.stack([angle.cos(), angle.sin(), -angle.sin(), angle.cos()], -1).reshape(-1, 2, 2)
+        curve = shapes[random.integers("kind", 0, len(kinds))] @ turn * random.uniform("size", 0.024, 0.030)[:, None, None]
+        curve = curve + random.uniform("centre", -0.005, 0.005, (2,))[:, None]
+        axis = torch.linspace(-HALF, HALF, NODES, dtype=curve.dtype, device=curve.device)
+        nodes = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).reshape(1, -1, 1, 2)
+        target = torch.exp(-((nodes - curve[:, None]) ** 2).sum(-1) / (2 * LINE**2)).sum(-1)
+        mass = self.milk_density * np.pi * POUR["radius"] ** 2 * POUR["speed"] * 0.02 * POUR["capacity"] / POUR["count"]
+        target = target / target.sum(-1, keepdim=True) * mass / (2 * HALF / (NODES - 1)) ** 2
+        start = curve[:, 0] + random.uniform("spout", -0.008, 0.008, (2,))
+        episode = {"curve": curve, "target": target, "start": start}
+        if self.randomize:
+            for name, value in self.viscosity.items():
+                episode[f"{name}.viscosity"] = value * 2.0 ** random.uniform(name, -1.0, 1.0)
+        return episode
+
+    def initial_state(self, world, episode):
+        state = world.initial_state()
+        density, bulk = world.parameters["coffee.density"], world.parameters["coffee.bulk_modulus"]
+        coffee, J = world.particle_groups["coffee"], state.J.clone()
+        J[:, coffee] -= (density / bulk)[:, None] * 9.81 * (LEVEL - state.x[:, coffee, 2]).clamp(min=0.0)
+        body_q = state.body_q.clone()
+        body_q[:, 0, :2] += episode["start"]
+        return state.replace(J=J, body_q=body_q)
+
+    def control(self, world, state, action, episode):
+        place = self._spout(state)
+        low, high = (constant(corner, place.dtype, place.device) for corner in REACH)
+        speed = action * constant(SPEED, action.dtype, action.device)
+        speed = torch.maximum(torch.minimum(speed, (high - place) / world.dt), (low - place) / world.dt)
+        return Control(torch.cat([speed, torch.zeros_like(speed)], -1)[:, None])
+
+    def nominal_actions(self, steps):
+        """Draw a ring, which is near every pattern."""
+        phase = 2 * np.pi * np.arange(steps) / 100
+        return 0.5 * np.stack([-np.sin(phase), np.cos(phase), 0 * phase], 1)
+
+    def follow(self, world, state, episode):
+        """The action (N, 3) that keeps the spout on the curve, from its start to its end while the milk lasts."""
+        place, last = self._spout(state), episode["curve"].shape[1] - 1
+        along = (state.emitted[:, 0] + POUR["count"]) * (last / POUR["capacity"])
+        index = along.long().clamp(max=last - 1)[:, None, None].expand(-1, 2, 2) + torch.arange(2, device=place.device)[:, None]
+        ends, part = episode["curve"].gather(1, index), (along - index[:, 0, 0]).clamp(max=1.0)[:, None]
+        goal = torch.lerp(ends[:, 0], ends[:, 1], part.to(place.dtype))
+        away = torch.cat([goal, torch.full_like(goal[:, :1], REACH[0][2])], -1) - place
+        return (away / world.dt / constant(SPEED, place.dtype, place.device)).clamp(-1.0, 1.0)
+
+    def observe(self, world, state, episode):
+        milk = world.particle_groups["milk"]
+        out = state.emitted[:, 0].to(state.x.dtype) / POUR["capacity"]
+        return {
+            "spout": torch.cat([self._spout(state), observations.body_twist(world, state, "spout")[:, :3]], -1),
+            "curve": episode["curve"][:, ::2].flatten(1),
+            "target": episode["target"],
+            "milk": self._seen(world, state),
+            "keypoints": observations.keypoints(state, milk, 32),
+            "amount": torch.stack([out, self._measures(world, state, episode)["spilled"]], -1),
+        }
+
+    def _spout(self, state):
+        """The spout from the middle of the cup's foot (N, 3) [m]."""
+        return state.body_q[:, 0, :3] - constant(CUP, state.x.dtype, state.x.device)
+
+    def _seen(self, world, state):
+        """Areal density of the milk near the surface, at the nodes (N, 256) [kg/m^2]."""
+        milk = world.particle_groups["milk"]
+        volume = world.volume[:, milk]
+        level = LEVEL + volume[:, :1] * state.emitted / SURFACE
+        share = torch.sigmoid((state.x[:, milk, 2] - level + VISIBLE[0]) / VISIBLE[1])
+        mass = volume * world.parameters["milk.density"][:, None] * share
+        low, high = (CUP[0] - HALF, CUP[1] - HALF, -1.0), (CUP[0] + HALF, CUP[1] + HALF, 1.0)
+        # Two layers 2 m apart hold all of it; per area is per volume times that.
+        return 2.0 * observations.density_grid(state, milk, mass, (NODES, NODES, 2), low, high).sum(-1).flatten(1)
+
+    def _outside(self, world, state):
+        """Signed distance of every particle of milk to the places that are not spilled [m], (N, 500)."""
+        local = state.x[:, world.particle_groups["milk"]] - constant(CUP, state.x.dtype, state.x.device)
+        return torch.minimum(regions.hull_distance(local, self.planes), self.rim - local[..., 2])
+
+    def _measures(self, world, state, episode):
+        milk = world.particle_groups["milk"]
+        out, place = state.active[:, milk], state.x[:, milk, :2] - constant(CUP[:2], state.x.dtype, state.x.device)
+        square = ((place[:, :, None] - episode["curve"][:, None]) ** 2).sum(-1) + 1e-6  # 1 mm rounds the root at 0
+        both = torch.stack([self._seen(world, state), episode["target"]])
+        axis = torch.linspace(-HALF, HALF, NODES, dtype=place.dtype, device=place.device)
+        blur = torch.exp(-((axis[:, None] - axis) ** 2) / (2 * BLUR**2))
+        blurred = blur @ both.unflatten(-1, (NODES, NODES)) @ blur
+        return {
+            "match": measures.density_iou(*both),
+            "rough": measures.density_iou(*blurred),
+            "near": torch.where(out, square.amin(2).sqrt(), 0.0).mean(1) / 0.01,
+            "spilled": torch.where(out, torch.sigmoid(self._outside(world, state) / WIDTH), 0.0).mean(1),
+        }
+
+    def reward(self, world, before, action, after, episode):
+        old, new = self._measures(world, before, episode), self._measures(world, after, episode)
+        gains = {name: factor * (new[name] - old[name]) for name, factor in GAINS.items()}
+        return {**gains, "effort": -0.001 * (action**2).sum(-1)}
+
+    def evaluate(self, world, state, episode):
+        half = 0.5 * episode["target"].amax(1, keepdim=True)
+        wanted, seen = episode["target"] > half, self._seen(world, state) > half
+        iou = (wanted & seen).sum(1) / (wanted | seen).sum(1)
+        spilled = measures.count_inside(-self._outside(world, state), state.active[:, world.particle_groups["milk"]])
+        return {"success": (iou >= 0.5) & (spilled <= 0.05), "iou": iou, "spilled": spilled}

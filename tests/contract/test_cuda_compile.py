@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every kernel compiles for CUDA, sm_75 and sm_90, which needs no GPU. Sizes of a launch are run-time values, so one compiled
+module serves every scene.
+"""
+
+import importlib
+from pathlib import Path
+
+import pytest
+import warp as wp
+
+ROOT = Path(__file__).resolve().parents[2]
+ARCHITECTURES = [75, 90]
+KINDS = {"solids": (True, False), "liquids": (False, True), "both": (True, True)}
+SOURCES = ("simenv", "tasks", "agents", "scripts")
+
+
+def kernels_of(namespace) -> list[wp.Kernel]:
+    return [value for value in vars(namespace).values() if isinstance(value, wp.Kernel)]
+
+
+def transfer(real, kinds, periodic):
+    from simenv.physics.mpm.kernels_transfer import transfer_kernels
+
+    return kernels_of(transfer_kernels(real, True, *KINDS[kinds], periodic))
+
+
+def adjoint(real, kinds):
+    from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
+
+    return kernels_of(adjoint_kernels(real, True, *KINDS[kinds]))
+
+
+def grid(real):
+    from simenv.physics.mpm.kernels_grid import grid_kernels
+
+    return kernels_of(grid_kernels(real))
+
+
+def plain(name):
+    module = importlib.import_module(name)
+    if name == "simenv.geometry.mesh_sdf":
+        return list(module._kernels())
+    if name == "simenv.geometry.mesh_intersection":
+        return [module._kernel()]
+    return kernels_of(module)
+
+
+PLAIN = (
+    "simenv.geometry.mesh_intersection",
+    "simenv.geometry.mesh_sdf",
+    "simenv.render.kernels_frame",
+    "simenv.render.kernels_surface",
+    "simenv.scripts.doctor_kernel",
+)
+FACTORIES = ("kernels_transfer.py", "kernels_adjoint.py", "kernels_grid.py")  # in simenv/physics/mpm
+
+
+def cases():
+    for real in (wp.float32, wp.float64):
+        marks = [pytest.mark.slow] if real is wp.float64 else []  # users run float32 on CUDA
+        name = real.__name__
+        for kinds in KINDS:
+            for periodic in (False, True):
+                slow = marks or ([pytest.mark.slow] if periodic and kinds != "both" else [])
+                label = f"{name}-transfer-{kinds}{'-periodic' * periodic}"
+                yield pytest.param(transfer, (real, kinds, periodic), id=label, marks=slow)
+            yield pytest.param(adjoint, (real, kinds), id=f"{name}-adjoint-{kinds}", marks=marks)
+        yield pytest.param(grid, (real,), id=f"{name}-grid", marks=marks)
+    for module in PLAIN:
+        yield pytest.param(plain, (module,), id=module)
+
+
+@pytest.mark.parametrize(("make", "arguments"), cases())
+def test_compiles_for_cuda(make, arguments, tmp_path):
+    kernels = make(*arguments)
+    modules = {kernel.module.name: kernel.module for kernel in kernels}
+    assert modules
+    for module in modules.values():
+        wp.compile_aot_module(module, arch=ARCHITECTURES, module_dir=tmp_path)
+    for architecture in ARCHITECTURES:
+        built = [file for file in tmp_path.iterdir() if f"sm{architecture}" in file.name and file.stat().st_size > 0]
+        assert len(built) == len(modules), sorted(file.name for file in tmp_path.iterdir())
+
+
+def test_every_file_with_kernels_is_compiled_here():
+    with_kernels = {
+        path.relative_to(ROOT).as_posix()
+        for folder in SOURCES
+        for path in (ROOT / folder).rglob("*.py")
+        if "@wp.kernel" in path.read_text()
+    }
+    files = {f"simenv/physics/mpm/{name}" for name in FACTORIES}
+    for name in PLAIN:
+        files.add(Path(importlib.import_module(name).__file__).resolve().relative_to(ROOT).as_posix())
+    assert with_kernels == files
