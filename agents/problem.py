@@ -114,7 +114,9 @@ class Problem:
         self.simulated_steps, self.gradient_steps = 0, 0
 
     def base(self) -> torch.Tensor | None:
-        """Control points (K, A) that the searches start from: the given file, the task's nominal actions, or None (zero)."""
+        """Control points (K, A) that the searches start from: the given file, the task's nominal actions, or None
+        (zero).
+        """
         if self.config.initial_actions:
             return load_actions(self.config.initial_actions, self.table)
         task = getattr(self.env, "task", None)

@@ -11,6 +11,8 @@ serve all of them; the best table wins. The pieces:
   behind its end and cut the gradient there, so that the reverse sweep stays short.
 * Screening: gradients improve a motion but seldom invent one, so the starts are the best of several times as many
   random motions, which cost forward steps only.
+* Going back: a world that has fallen far behind its own best for a few iterations returns there and goes on with half
+  the step (Adam's first steps move every number by the full learning rate, out of a narrow valley).
 * Gradients clipped per world, because one chaotic contact would otherwise fill Adam's memory. A non-finite gradient is
   counted and never used: that world goes halfway back to its last point with a finite one.
 """
@@ -53,6 +55,11 @@ class GradientConfig(SearchConfig):
     """Largest gradient norm of a world [return per half action range]; inf for no fixed limit."""
     clip_ratio: float = 10.0
     """Largest gradient norm of a world relative to its running mean; inf for no such limit."""
+    backtrack: int = 5
+    """A world that has not beaten its own best for so many iterations, and is `fall` below it, goes back there and
+    halves its steps; 0 for never."""
+    fall: float = 0.2
+    """How far below its best such a world is, relative to the size of that best."""
     horizon_start: int | None = None
     """First horizon in control steps; None for the full horizon at once."""
     horizon_growth: int = 10
@@ -87,6 +94,8 @@ class GradientConfig(SearchConfig):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} = {value}: it must be at least 1")
+        if self.backtrack < 0:
+            raise ValueError(f"backtrack = {self.backtrack}: it must not be negative")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: it must lie in [0, 1)")
@@ -132,6 +141,11 @@ class GradientSearch:
             "updates": torch.zeros(n, dtype=torch.int64),
             "scale": torch.zeros(n, dtype=torch.float64),
             "finite": points.clone(),
+            "top": torch.full((n,), -math.inf, dtype=torch.float64),
+            "top_points": points.clone(),
+            "top_gradient": torch.zeros_like(points),
+            "behind": torch.zeros(n, dtype=torch.int64),
+            "rate": torch.ones(n, dtype=torch.float64),
             "horizon": torch.tensor(first),
             "stuck": torch.tensor(0),
             "held": torch.tensor(0),
@@ -199,7 +213,10 @@ class GradientSearch:
         c, points, horizon = self.config, state["points"], int(state["horizon"])
         returns, success, gradient = self.gradient(points, horizon)
         good = torch.isfinite(gradient).all((1, 2)) & torch.isfinite(returns)
-        update, moved, norm = self._adam(state, gradient, good)
+        norm = torch.linalg.vector_norm(gradient, dim=(1, 2))
+        state = {**state, **self._remember(state, gradient, torch.where(good, returns, -torch.inf))}
+        fallen = ~good | (returns < state["top"] - c.fall * state["top"].abs())
+        update, moved = self._adam(*self._go_back(state, gradient, good, fallen))
         state = {**state, **update, "iteration": state["iteration"] + 1}
         state |= self._horizon(state, returns)
         metrics = {
@@ -220,7 +237,40 @@ class GradientSearch:
             code=Code.CONVERGED if still else None,
         )
 
-    def _adam(self, state: State, gradient: torch.Tensor, good: torch.Tensor) -> tuple[State, float, torch.Tensor]:
+    def _remember(self, state: State, gradient: torch.Tensor, value: torch.Tensor) -> State:
+        """Each world's best return so far at this horizon, and where it was."""
+        better = value > state["top"]
+        row = better[:, None, None]
+        return {
+            "top": torch.where(better, value, state["top"]),
+            "top_points": torch.where(row, state["points"], state["top_points"]),
+            "top_gradient": torch.where(row, gradient, state["top_gradient"]),
+            "behind": torch.where(better, torch.zeros_like(state["behind"]), state["behind"] + 1),
+        }
+
+    def _go_back(
+        self, state: State, gradient: torch.Tensor, good: torch.Tensor, fallen: torch.Tensor
+    ) -> tuple[State, torch.Tensor, torch.Tensor]:
+        """Worlds that are behind for too long start again from their best, from the gradient there, with half the
+        step.
+        """
+        if not self.config.backtrack:
+            return state, gradient, good
+        back = (state["behind"] >= self.config.backtrack) & fallen & torch.isfinite(state["top"])
+        row = back[:, None, None]
+        zeros = torch.zeros_like(gradient)
+        state = {
+            **state,
+            "points": torch.where(row, state["top_points"], state["points"]),
+            "mean": torch.where(row, zeros, state["mean"]),
+            "square": torch.where(row, zeros, state["square"]),
+            "updates": torch.where(back, torch.zeros_like(state["updates"]), state["updates"]),
+            "behind": torch.where(back, torch.zeros_like(state["behind"]), state["behind"]),
+            "rate": torch.where(back, 0.5 * state["rate"], state["rate"]),
+        }
+        return state, torch.where(row, state["top_gradient"], gradient), good | back
+
+    def _adam(self, state: State, gradient: torch.Tensor, good: torch.Tensor) -> tuple[State, float]:
         """Adam's ascent step for worlds with a finite gradient; the others go halfway back to where they last had
         one.
         """
@@ -234,7 +284,8 @@ class GradientSearch:
         mean = c.beta1 * state["mean"] + (1 - c.beta1) * gradient
         square = c.beta2 * state["square"] + (1 - c.beta2) * gradient**2
         unbias1, unbias2 = (1 - beta ** updates.double()[:, None, None] for beta in (c.beta1, c.beta2))
-        step = c.rate(int(state["iteration"])) * (mean / unbias1) / ((square / unbias2).sqrt() + c.epsilon)
+        rate = c.rate(int(state["iteration"])) * state["rate"][:, None, None]
+        step = rate * (mean / unbias1) / ((square / unbias2).sqrt() + c.epsilon)
         ahead = (state["points"] + step).clamp(-1.0, 1.0)
         frozen = ~self.problem.table.free(self.frozen(int(state["horizon"])), int(state["horizon"]))
         ahead = torch.where(frozen[:, None], state["points"], ahead)  # momentum must not move what is frozen
@@ -242,6 +293,7 @@ class GradientSearch:
         new = torch.where(row, ahead, back)
         scale = torch.where(known, 0.9 * state["scale"] + 0.1 * clipped, clipped)
         result = {
+            **{name: state[name] for name in ("behind", "rate")},
             "points": new,
             "mean": torch.where(row, mean, state["mean"]),
             "square": torch.where(row, square, state["square"]),
@@ -249,7 +301,7 @@ class GradientSearch:
             "scale": torch.where(good, scale, state["scale"]),
             "finite": torch.where(row, state["points"], state["finite"]),
         }
-        return result, float((new - state["points"]).abs().max()), norm
+        return result, float((new - state["points"]).abs().max())
 
     def _horizon(self, state: State, returns: torch.Tensor) -> State:
         """Lengthens the horizon once the best return of this horizon has stopped improving."""
@@ -270,6 +322,9 @@ class GradientSearch:
                 "mean": torch.zeros_like(state["mean"]),
                 "square": torch.zeros_like(state["square"]),
                 "updates": torch.zeros_like(state["updates"]),
+                "top": torch.full_like(state["top"], -math.inf),
+                "behind": torch.zeros_like(state["behind"]),
+                "rate": torch.ones_like(state["rate"]),
             }
         return {"stuck": torch.tensor(stuck), "held": torch.tensor(held), "reference": torch.maximum(best, reference)}
 

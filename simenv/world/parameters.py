@@ -52,6 +52,8 @@ class Parameters(MutableMapping[str, torch.Tensor]):
         self._check(name)
         shape = self._values[name].shape
         tensor = torch.as_tensor(value, device=self._device, dtype=self._dtype)
+        if name.endswith(".scale") and tensor.requires_grad:
+            raise ValueError(f"parameter {name!r} has no derivative; assign it detached, or differentiate a pose or friction")
         if tensor.shape != shape:
             try:
                 tensor = tensor.expand(shape)

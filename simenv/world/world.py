@@ -118,7 +118,8 @@ class World:
             wrench=torch.cat([force, torque], -1), time=state.time + self.dt, emitted=start.emitted,
         )  # fmt: skip
         status = state.status | status
-        return after.where(status == 0, state).replace(status=status)
+        # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
+        return after.where(status == 0, state.detach()).replace(status=status)
 
     def collider_poses(self, state: State) -> torch.Tensor:
         """World poses of all colliders [m, quaternion xyzw], (N, Cl, 7)."""

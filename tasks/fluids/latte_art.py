@@ -16,47 +16,42 @@ from simenv.world import Control, Scene
 
 CUP = (0.076, 0.076, 0.0)  # where the cup stands [m]
 LEVEL = 0.028  # of the coffee above the cup's foot [m]
-SURFACE = 0.0064  # area of the surface [m^2]; the milk raises it by 3 mm
+SURFACE = 0.0064  # area of the surface [m^2]; the milk raises it by 2 mm
 REACH = ((-0.042, -0.042, 0.040), (0.042, 0.042, 0.060))  # the spout stays in this box about the cup's foot [m]
 SPEED = (0.15, 0.15, 0.05)  # of an action of 1 [m/s]
-POUR = {"count": 5, "capacity": 500, "radius": 0.004, "speed": 0.2}  # particles per step and in all; [m]; [m/s]
+POUR = {"count": 5, "capacity": 500, "radius": 0.0033, "speed": 0.2}  # particles per step and in all; [m]; [m/s]
 VISIBLE = (0.010, 0.002)  # milk is seen down to this depth, and over which length it fades [m]
 NODES, HALF = 16, 0.0525  # of the grid of areal density: per side, and half of its side [m]
-LINE = 0.0055  # standard deviation of a line of the pattern across it [m]
+LINE = 4.0e-6  # variance of a line across it, times its length [m^3]: a short one takes the same milk and is wider
 BLUR = 0.015  # standard deviation of the blur for the measure `rough` [m]
 GAINS = {"match": 4.0, "rough": 1.0, "near": -1.0, "spilled": -3.0}  # reward for a change of each measure
 WIDTH = 0.004  # over which a particle passes from inside to outside in the smooth measures [m]
 
 
-def _patterns(points: int = 48) -> dict[str, np.ndarray]:
-    """Curves (points, 2) of about unit radius, from their start, by equal steps."""
-    t = np.linspace(0.0, 1.0, 2000)
-    turn = 2 * np.pi * t
-    heart = [16 * np.sin(turn) ** 3, 13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn)]
-    curves = {
-        "line": [2.2 * t - 1.1, 0 * t],
-        "arc": [0.5 - np.sin(np.pi * t), np.cos(np.pi * t)],
-        "ring": [0.85 * np.cos(turn), 0.85 * np.sin(turn)],
-        "wave": [2 * t - 1, 0.6 * np.sin(turn)],
-        "heart": [heart[0] / 17, (heart[1] + 2) / 17],
-    }
-    for name, curve in curves.items():
-        length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(curve)))])
-        at = np.linspace(0.0, length[-1], points)
-        curves[name] = np.stack([np.interp(at, length, axis) for axis in curve], 1)
-    return curves
+def _even(x: np.ndarray, y: np.ndarray, points: int = 48) -> np.ndarray:
+    """Points (points, 2) at equal steps along a curve."""
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+    at = np.linspace(0.0, length[-1], points)
+    return np.stack([np.interp(at, length, x), np.interp(at, length, y)], 1)
 
 
-PATTERNS = _patterns()
+_T = np.linspace(0.0, 2 * np.pi, 2000)
+PATTERNS = {  # of about unit size
+    "line": _even(1.1 * _T / np.pi - 1.1, 0 * _T),
+    "arc": _even(0.5 - np.sin(_T / 2), np.cos(_T / 2)),
+    "ring": _even(0.85 * np.cos(_T), 0.85 * np.sin(_T)),
+    "wave": _even(_T / np.pi - 1, 0.6 * np.sin(_T)),
+    "heart": _even(np.sin(_T) ** 3, np.cos(np.outer(_T, range(5))) @ [2, 13, -5, -2, -1] / 16),
+}
 
 
 @register_task("SimEnv/LatteArt-v0", max_episode_steps=120)
 class LatteArt(Task):
     """## Description
 
-    A spout lets a thin jet of milk, 10 ml/s for 2 s, into a cup of coffee. Move it so that the milk at the surface shows the
-    target pattern: a line, an arc, a ring, a wave or a heart. Milk and coffee are weakly compressible Newtonian liquids of
-    nearly the same density, in a cup that is a triangle mesh in metres.
+    A spout lets a thin jet of milk, 6.8 ml/s for 2 s, into a cup of coffee. Move it so that the milk at the surface
+    shows the target pattern: a line, an arc, a ring, a wave or a heart. Milk and coffee are weakly compressible
+    Newtonian liquids of nearly the same density, in a cup that is a triangle mesh in metres.
 
     ## Action Space
 
@@ -66,33 +61,36 @@ class LatteArt(Task):
     | 1 | velocity along y | -1 | 1 | 0.15 m/s |
     | 2 | velocity along z, up | -1 | 1 | 0.05 m/s |
 
-    The spout stops at the faces of its workspace: 42 mm either side of the cup's axis, 40 to 60 mm above the cup's foot.
+    The spout stops at the faces of its workspace: 42 mm either side of the cup's axis, 40 to 60 mm above the cup's
+    foot.
 
     ## Observation Space
 
-    A dict; lengths in metres, from the middle of the cup's foot. `spout` (6): position, velocity [m/s]; `curve` (48): 24 points (x, y)
-    along the target, from its start; `target` (256) and `milk` (256): areal density of milk wanted at the end and seen now
-    [kg/m^2], at 16 x 16 nodes 7 mm apart; `keypoints` (32, 6): position in the world and velocity [m/s] of every n-th particle of
-    milk, zeros before it is out; `amount` (2): shares of the milk that are out and spilled.
+    A dict; lengths in metres, from the middle of the cup's foot. `spout` (6): position, velocity [m/s]; `curve` (48):
+    24 points (x, y) along the target, from its start; `target` (256) and `milk` (256): areal density of milk wanted
+    at the end and seen now [kg/m^2], at 16 x 16 nodes 7 mm apart; `keypoints` (192): position in the world and
+    velocity [m/s] of 32 particles of milk, zeros before it is out; `amount` (2): shares of the milk that are
+    out and spilled.
 
     ## Rewards
 
-    Sum over the episode of the changes of four measures, so that the return is what they gained: `match` (+4 x soft intersection
-    over union of milk seen and target), `rough` (+1 x the same of both blurred by 15 mm, which shows the way from afar), `near` (-1
-    x mean distance of the milk from the curve, in units of 10 mm), `spilled` (-3 x smooth fraction spilled); and `effort`
-    (-0.001 x |action|^2 per step).
+    Sum over the episode of the changes of four measures, so that the return is what they gained: `match` (+4 x soft
+    intersection over union of milk seen and target), `rough` (+1 x the same of both blurred by 15 mm, which shows the
+    way from afar), `near` (-1 x mean distance of the milk from the curve, in units of 10 mm), `spilled` (-3 x smooth
+    fraction spilled); and `effort` (-0.001 x |action|^2 per step).
 
     ## Starting State
 
-    The coffee, 95 ml, is at rest. The spout is 50 mm above the cup's foot, within 8 mm of the start of the curve. The pattern's kind,
-    its size (24-30 mm from centre to end), orientation (any) and centre (within 5 mm in x and y) are drawn for each episode. With
-    `randomize`, the viscosities of coffee and milk are drawn too (log-uniform, factor 2 either way).
+    The coffee, 87 ml, is at rest. The spout is 50 mm above the cup's foot, within 8 mm of the start of the curve. The
+    pattern's kind, its size (24-30 mm from centre to end), orientation (any) and centre (within 5 mm in x and y) are
+    drawn for each episode. With `randomize`, the viscosities of coffee and milk are drawn too (log-uniform, factor 2
+    either way).
 
     ## Episode End
 
-    Truncation after 120 steps (2.4 s): 2 s of pouring, then rest. Termination only if the simulation of a world fails. Success: where
-    milk and target exceed half of the target's peak, their intersection is at least half of their union (`iou`), and at most 5 %
-    of the milk is `spilled`.
+    Truncation after 120 steps (2.4 s): 2 s of pouring, then rest. Termination only if the simulation of a world
+    fails. Success: where milk and target exceed half of the target's peak, their intersection is at least half of
+    their union (`iou`), and at most 5 % of the milk is `spilled`.
 
     ## Arguments
 
@@ -132,6 +130,8 @@ class LatteArt(Task):
         scene.add_particles("coffee", "coffee", places, spacing**3, color=(0.23, 0.12, 0.06, 0.9))
         scene.add_body("spout", (CUP[0], CUP[1], 0.05))
         scene.add_emitter("milk", "spout", "milk", **POUR, color=(0.96, 0.93, 0.86, 0.97))
+        # It only shows where the milk comes from: it ends two cells above, where it touches none.
+        scene.add_collider("nozzle", Cylinder(0.005, 0.02), "spout", (0.0, 0.0, 0.02 + 2 * self.dx))
         scene.add_collider("cup", cup, None, CUP, friction=1.0, width=0.8 * self.dx, color=(0.95, 0.95, 0.95, 1.0))
         self.planes = regions.hull_planes(cup)
         self.rim = float(cup.bounds()[1][2])
@@ -142,11 +142,13 @@ class LatteArt(Task):
         shapes = constant([PATTERNS[name] for name in kinds], random.dtype, random.device)
         angle = random.uniform("angle", 0.0, 2 * np.pi)
         turn = torch.stack([angle.cos(), angle.sin(), -angle.sin(), angle.cos()], -1).reshape(-1, 2, 2)
-        curve = shapes[random.integers("kind", 0, len(kinds))] @ turn * random.uniform("size", 0.024, 0.030)[:, None, None]
+        curve = shapes[random.integers("kind", 0, len(kinds))] @ turn
+        curve = curve * random.uniform("size", 0.024, 0.030)[:, None, None]
         curve = curve + random.uniform("centre", -0.005, 0.005, (2,))[:, None]
         axis = torch.linspace(-HALF, HALF, NODES, dtype=curve.dtype, device=curve.device)
         nodes = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).reshape(1, -1, 1, 2)
-        target = torch.exp(-((nodes - curve[:, None]) ** 2).sum(-1) / (2 * LINE**2)).sum(-1)
+        length = curve.diff(dim=1).norm(dim=-1).sum(-1)[:, None, None]
+        target = torch.exp(-((nodes - curve[:, None]) ** 2).sum(-1) / (2 * LINE) * length).sum(-1)
         mass = self.milk_density * np.pi * POUR["radius"] ** 2 * POUR["speed"] * 0.02 * POUR["capacity"] / POUR["count"]
         target = target / target.sum(-1, keepdim=True) * mass / (2 * HALF / (NODES - 1)) ** 2
         start = curve[:, 0] + random.uniform("spout", -0.008, 0.008, (2,))
@@ -172,21 +174,6 @@ class LatteArt(Task):
         speed = torch.maximum(torch.minimum(speed, (high - place) / world.dt), (low - place) / world.dt)
         return Control(torch.cat([speed, torch.zeros_like(speed)], -1)[:, None])
 
-    def nominal_actions(self, steps):
-        """Draw a ring, which is near every pattern."""
-        phase = 2 * np.pi * np.arange(steps) / 100
-        return 0.5 * np.stack([-np.sin(phase), np.cos(phase), 0 * phase], 1)
-
-    def follow(self, world, state, episode):
-        """The action (N, 3) that keeps the spout on the curve, from its start to its end while the milk lasts."""
-        place, last = self._spout(state), episode["curve"].shape[1] - 1
-        along = (state.emitted[:, 0] + POUR["count"]) * (last / POUR["capacity"])
-        index = along.long().clamp(max=last - 1)[:, None, None].expand(-1, 2, 2) + torch.arange(2, device=place.device)[:, None]
-        ends, part = episode["curve"].gather(1, index), (along - index[:, 0, 0]).clamp(max=1.0)[:, None]
-        goal = torch.lerp(ends[:, 0], ends[:, 1], part.to(place.dtype))
-        away = torch.cat([goal, torch.full_like(goal[:, :1], REACH[0][2])], -1) - place
-        return (away / world.dt / constant(SPEED, place.dtype, place.device)).clamp(-1.0, 1.0)
-
     def observe(self, world, state, episode):
         milk = world.particle_groups["milk"]
         out = state.emitted[:, 0].to(state.x.dtype) / POUR["capacity"]
@@ -195,7 +182,7 @@ class LatteArt(Task):
             "curve": episode["curve"][:, ::2].flatten(1),
             "target": episode["target"],
             "milk": self._seen(world, state),
-            "keypoints": observations.keypoints(state, milk, 32),
+            "keypoints": observations.keypoints(state, milk, 32).flatten(1),
             "amount": torch.stack([out, self._measures(world, state, episode)["spilled"]], -1),
         }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every kernel compiles for CUDA, sm_75 and sm_90, which needs no GPU. Sizes of a launch are run-time values, so one compiled
-module serves every scene.
+"""Every kernel compiles for CUDA, sm_75 and sm_90, which needs no GPU. Sizes of a launch are run-time values, so that
+one compiled module serves every scene.
 """
 
 import importlib
@@ -57,21 +57,23 @@ FACTORIES = ("kernels_transfer.py", "kernels_adjoint.py", "kernels_grid.py")  # 
 
 
 def cases():
+    # In the quick suite: float32, which is what runs on CUDA, for liquids and for everything in one, which is all code.
     for real in (wp.float32, wp.float64):
-        marks = [pytest.mark.slow] if real is wp.float64 else []  # users run float32 on CUDA
         name = real.__name__
+        single = [] if real is wp.float32 else [pytest.mark.slow]
         for kinds in KINDS:
-            for periodic in (False, True):
-                slow = marks or ([pytest.mark.slow] if periodic and kinds != "both" else [])
-                label = f"{name}-transfer-{kinds}{'-periodic' * periodic}"
-                yield pytest.param(transfer, (real, kinds, periodic), id=label, marks=slow)
+            marks = single if kinds != "solids" else [pytest.mark.slow]
+            yield pytest.param(transfer, (real, kinds, False), id=f"{name}-transfer-{kinds}", marks=marks)
+            marks = single if kinds == "both" else [pytest.mark.slow]
+            yield pytest.param(transfer, (real, kinds, True), id=f"{name}-transfer-{kinds}-periodic", marks=marks)
+            marks = single if kinds != "solids" else [pytest.mark.slow]
             yield pytest.param(adjoint, (real, kinds), id=f"{name}-adjoint-{kinds}", marks=marks)
-        yield pytest.param(grid, (real,), id=f"{name}-grid", marks=marks)
+        yield pytest.param(grid, (real,), id=f"{name}-grid", marks=single)
     for module in PLAIN:
         yield pytest.param(plain, (module,), id=module)
 
 
-@pytest.mark.parametrize(("make", "arguments"), cases())
+@pytest.mark.parametrize(("make", "arguments"), list(cases()))
 def test_compiles_for_cuda(make, arguments, tmp_path):
     kernels = make(*arguments)
     modules = {kernel.module.name: kernel.module for kernel in kernels}

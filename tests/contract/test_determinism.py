@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The promises of docs/determinism.md for the CPU, bit for bit: repeated runs, threads, lanes, and worlds in a batch."""
+"""The promises of docs/determinism.md for the CPU, bit for bit: repeated runs, threads, lanes, worlds in a batch."""
 
 import pytest
 import torch
@@ -70,7 +70,8 @@ def run(twist, velocity, viscosity, make=scene, gradient=True):
 
 def assert_identical(first, second):
     for name, value in first.items():
-        assert torch.equal(value, second[name]), f"{name} differs by {(value.double() - second[name].double()).abs().max()}"
+        difference = (value.double() - second[name].double()).abs().max()
+        assert torch.equal(value, second[name]), f"{name} differs by {difference}"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
@@ -137,7 +138,6 @@ def test_lanes_change_rounding_only(monkeypatch):
             torch.testing.assert_close(cut[name], value, rtol=1e-8, atol=1e-8 * float(value.abs().max()), msg=name)
 
 
-@pytest.mark.slow
 def test_a_world_large_enough_for_lanes():
     def big():
         result = Scene((0.6, 0.6, 0.6), 0.01, 2.0e-4, 2)

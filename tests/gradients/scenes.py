@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small worlds in contact, and central differences of a return over many control steps."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -145,6 +146,6 @@ def plateau(slopes: list[float]) -> float:
 
     A larger epsilon crosses kinks of the contact, a smaller one drowns in rounding.
     """
-    gaps = [abs(a - b) for a, b in zip(slopes[:-1], slopes[1:], strict=True)]
+    gaps = [abs(a - b) for a, b in itertools.pairwise(slopes)]
     best = int(np.argmin(gaps))
     return 0.5 * (slopes[best] + slopes[best + 1])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gradients of what the block under the ball does not cover: emitters, vessels with thin walls, sticky and moving colliders
-one after the other, every boundary of the domain, and particles that are not active; central differences in float64.
+"""Gradients of what the block under the ball does not cover: emitters, vessels with thin walls, sticky and moving
+colliders one after the other, every boundary of the domain, and particles that are not active; float64.
 """
 
 import functools
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from simenv.geometry.shapes import Box, Capsule, Cup, Cylinder, Plane, Sphere
+from simenv.assets import path
+from simenv.geometry.shapes import Box, Capsule, Cup, Cylinder, MeshShape, Plane, Sphere
 from simenv.physics.mpm.materials import Elastic, Liquid
 from simenv.world import Control, Scene
 from tests.gradients.scenes import DX, SUBSTEPS, Problem, block, central_differences, direction, plateau
@@ -47,7 +48,8 @@ def colliders_scene():
     scene.add_body("left", (0.055, 0.1, 0.08), (0.7, 0.1, 0.1, 0.7))
     scene.add_body("right", (0.15, 0.105, 0.075))
     scene.add_collider("rod", Capsule(0.02, 0.03), "left", friction=0.5, width=0.02)
-    scene.add_collider("can", Cylinder(0.015, 0.03), "right", quaternion=(0.1, 0.2, 0.0, 0.95), friction=0.2, width=0.02)
+    tilt = (0.1, 0.2, 0.0, 0.95)
+    scene.add_collider("can", Cylinder(0.015, 0.03), "right", quaternion=tilt, friction=0.2, width=0.02)
     scene.add_collider("pad", Box((0.05, 0.05, 0.01)), "right", (-0.05, 0.0, -0.045), stick=True, width=0.02)
     scene.add_collider("ball", Sphere(0.02), "left", position=(0.03, 0.03, 0.01), friction=0.3, width=0.03)
     return scene
@@ -71,17 +73,27 @@ def parked_scene():
     return scene
 
 
+def mesh_scene():
+    # the bowl of the pouring task, which is a sampled distance field, moved through a falling block
+    scene = Scene((0.24, 0.24, 0.24), DX, 4.0e-4, SUBSTEPS)
+    scene.add_material("a", Liquid(1000.0, 4.0e4, 0.5))
+    scene.add_particles("p", "a", block((0.09, 0.09, 0.07), (6, 6, 6)), CELL**3, (0.1, -0.1, -0.5))
+    scene.add_body("hand", (0.12, 0.12, 0.05), (0.05, 0.02, 0.1, 0.99))
+    scene.add_collider("bowl", MeshShape(str(path("bowl.stl"))), "hand", friction=0.2, width=0.4 * DX)
+    return scene
+
+
 BASIC = ("twist", "body_q", "gravity", "a.density")
 SCENES = {
     "emitter": (emitter_scene, (*BASIC, "a.viscosity")),
     "cup": (cup_scene, (*BASIC, "x", "v", "cup.friction")),
     "colliders": (colliders_scene, (*BASIC, "x", "v", "rod.friction")),
-    "slip": (functools.partial(boundary_scene, "slip"), (*BASIC, "x", "v", "a.viscosity")),
-    "separate": (functools.partial(boundary_scene, "separate"), (*BASIC, "x", "v", "a.viscosity")),
-    "stick": (functools.partial(boundary_scene, "stick"), (*BASIC, "x", "v", "a.viscosity")),
-    "periodic": (functools.partial(boundary_scene, ("periodic", "periodic", "slip")), (*BASIC, "x", "v", "a.viscosity")),
+    "mesh": (mesh_scene, (*BASIC, "x", "v", "bowl.friction")),
     "parked": (parked_scene, (*BASIC, "x", "v")),
 }
+for kind in ("slip", "separate", "stick", ("periodic", "periodic", "slip")):
+    key = kind if isinstance(kind, str) else "periodic"
+    SCENES[key] = (functools.partial(boundary_scene, kind), (*BASIC, "x", "v", "a.viscosity"))
 
 
 @pytest.mark.parametrize("name", SCENES)

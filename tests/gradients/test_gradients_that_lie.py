@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a correct gradient misleads: on the two sides of a contact's kink, and before the first touch (docs/gradients.md)."""
+"""Where a correct gradient misleads: at the kink of a contact, and before the first touch (docs/gradients.md)."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_the_derivative_jumps_where_contact_begins():
     value, slope = height(speed)
     differences = (value[1:] - value[:-1]) / (speed[1:] - speed[:-1])
     print(f"\nmeasured dz/dv: {float(slope[4]):.5f} s away from the floor, {float(slope[0]):.5f} s into it")
-    # each side is right on its own side: away from the floor the block flies freely, dz/dv = t; into it, it is held back
+    # each is right on its own side: away from the floor the block flies freely, dz/dv = t; into it, it is held back
     torch.testing.assert_close(differences[3], slope[3:].mean(), rtol=1e-5, atol=0)
     torch.testing.assert_close(differences[0], slope[:2].mean(), rtol=1e-4, atol=0)
     assert float(slope[3]) == pytest.approx(duration, rel=1e-6)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gradients through solids at rest, where F = I and all singular values are equal: generated adjoints of an SVD give NaN or
-zero there. The adjoints of the decompositions alone are tested in tests/geometry/test_svd.py, and those of the constitutive
-models in tests/physics/test_constitutive.py; here it is one substep of the whole solver.
+"""Gradients through solids at rest, where F = I and all singular values are equal: generated adjoints of an SVD give
+NaN or zero there. The adjoints of the decompositions alone are tested in tests/geometry/test_svd.py, and those of the
+constitutive models in tests/physics/test_constitutive.py; here it is one substep of the whole solver.
 """
 
 import numpy as np
@@ -37,12 +37,16 @@ def make(material, worlds):
     return World(scene, worlds, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("stretch", [(1.0, 1.0, 1.0), (1.02, 1.02, 1.02), (1.003, 1.003, 0.999)], ids=["rest", "cI", "two equal"])
+STRETCHES = {"rest": (1.0, 1.0, 1.0), "isotropic": (1.02, 1.02, 1.02), "two equal": (1.003, 1.003, 0.999)}
+
+
+@pytest.mark.parametrize("stretch", STRETCHES.values(), ids=STRETCHES.keys())
 @pytest.mark.parametrize("material", MATERIALS)
 def test_gradient_through_one_substep_at_repeated_singular_values(material, stretch):
     world = make(material, 1)
     random = torch.Generator().manual_seed(1)
-    F = torch.diag(torch.tensor(stretch, dtype=torch.float64)).expand(1, world.particle_count, 3, 3).clone().requires_grad_()
+    F = torch.diag(torch.tensor(stretch, dtype=torch.float64))
+    F = F.expand(1, world.particle_count, 3, 3).clone().requires_grad_()
     C = torch.zeros_like(F).requires_grad_()
     grads = torch.autograd.grad(returns(world, F, C).sum(), (F, C))
     epsilons = (1e-4, 1e-5, 1e-6)

@@ -32,7 +32,10 @@ def spinning(world, drift=(0.2, -0.1, 0.15), spin=2.0):
     return state.replace(v=v + torch.tensor(drift, dtype=world.dtype))
 
 
-@pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (torch.float64, 1e-14)], ids=["float32", "float64"])
+ROUNDING = [(torch.float32, 1e-6), (torch.float64, 1e-14)]
+
+
+@pytest.mark.parametrize(("dtype", "limit"), ROUNDING, ids=["float32", "float64"])
 @pytest.mark.parametrize("material", MATERIALS)
 def test_mass_on_the_grid_is_that_of_the_particles(material, dtype, limit):
     world = blob(material, dtype, substeps=1)

@@ -31,7 +31,7 @@ def pool(dtype=torch.float32, width=0.12, depth=0.1, dx=0.02, viscosity=2.0):
 
 
 def test_resting_pool_weighs_what_it_weighs():
-    world, state, surface = pool()
+    world, state, _surface = pool()
     mass = float(world.volume.sum()) * 1000.0
     weights, depths = [], []
     for step in range(60):
@@ -42,7 +42,8 @@ def test_resting_pool_weighs_what_it_weighs():
     assert (state.status == 0).all()
     error = np.mean(weights) / (mass * GRAVITY) - 1
     sideways = state.wrench[0, 0, :2].norm() / (mass * GRAVITY)
-    print(f"\nmeasured weight {np.mean(weights):.4f} N, {error:+.2e} of m g; sideways {sideways:.1e}; depth {np.ptp(depths):.1e} m")
+    print(f"\nmeasured weight {np.mean(weights):.4f} N, off by {error:+.2e}; sideways {sideways:.1e}")
+    assert np.ptp(depths) < 1e-3  # it rests
     assert abs(error) <= 0.01
     assert sideways <= 0.01
     # the torque about the plane's origin is that of the weight at the pool's middle
@@ -66,7 +67,7 @@ def test_pressure_grows_with_depth():
     mean = torch.bincount(layer, pressure) / count
     exact = DENSITY * GRAVITY * (surface - torch.bincount(layer, height) / count)
     error = float((mean - exact).norm() / exact.norm())
-    print(f"\nmeasured {[round(float(p)) for p in mean]} Pa, rho g h {[round(float(p)) for p in exact]} Pa: {error:.3f}")
+    print(f"\nmeasured {mean.round().tolist()} Pa, rho g h {exact.round().tolist()} Pa: {error:.3f}")
     assert error <= 0.1
 
 
@@ -96,8 +97,8 @@ def decay_rate(viscosity, dt, cells, dx=0.02, duration=0.04):
 
 
 def numerical_rate(k, dx, dt):
-    """What APIC itself takes from a wave in the limit of many particles: its transfers with quadratic B-splines multiply the
-    amplitude by W^2 + (2/dx)^2 (dW/dk)^2 with W = sinc^3(k dx / 2), which is 1 - (k dx)^4 / 40 for long waves.
+    """What APIC itself takes from a wave, in the limit of many particles: its transfers with quadratic B-splines
+    multiply the amplitude by W^2 + (2/dx)^2 (dW/dk)^2 with W = sinc^3(k dx / 2), which is 1 - (k dx)^4 / 40 for long waves.
     """
     return (k * dx) ** 4 / (40 * dt)
 
@@ -108,8 +109,8 @@ def test_shear_wave_decays_with_the_viscosity(cells, viscosity):
     halved, _ = decay_rate(viscosity, 2.0e-4, cells)
     expected = viscosity / DENSITY * k**2
     print(
-        f"\nmeasured {viscosity} Pa s, {cells} cells: {rate:.4f}/s, nu k^2 = {expected:.4f}/s ({rate / expected - 1:+.2%}), "
-        f"halving dt {halved / rate - 1:+.2%}"
+        f"\nmeasured {viscosity} Pa s, {cells} cells: {rate:.4f}/s, nu k^2 = {expected:.4f}/s "
+        f"({rate / expected - 1:+.2%}), halving dt {halved / rate - 1:+.2%}"
     )
     assert abs(rate / expected - 1) <= 0.05
     assert abs(halved / rate - 1) <= 0.02
@@ -120,7 +121,8 @@ def test_shear_wave_decays_with_the_viscosity(cells, viscosity):
 def test_numerical_viscosity_is_that_of_the_scheme(cells, dt):
     rate, k = decay_rate(0.0, dt, cells)
     expected = numerical_rate(k, 0.02, dt)
-    print(f"\nmeasured {rate:.4f}/s, (k dx)^4 / (40 dt) = {expected:.4f}/s, a viscosity of {rate / k**2 * DENSITY:.2f} Pa s")
+    viscosity = rate / k**2 * DENSITY
+    print(f"\nmeasured {rate:.4f}/s, (k dx)^4 / (40 dt) = {expected:.4f}/s, a viscosity of {viscosity:.2f} Pa s")
     assert rate == pytest.approx(expected, rel=0.1)
 
 

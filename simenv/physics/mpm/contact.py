@@ -11,7 +11,7 @@ at a point moving with velocity ``v``, and the collider's velocity there ``v_c =
 ``mu`` is Coulomb's coefficient; a sticky collider has ``v_rel' = 0``. ``alpha`` is 1 inside the solid and falls to 0 as a cubic
 smoothstep over the collider's ``width`` [m], so that a soft contact is differentiable in the distance. ``b >= 0`` is the speed at
 which a particle that has sunk into a solid is moved out again; it is 0 on grid nodes, which may lie inside a solid at rest.
-A node behind a thin wall, as seen from the material that it represents, is ``flipped``: it takes part in full, with -n.
+A node inside or behind a thin wall moves with it (kernels_grid.py).
 The collider receives the force ``-m (v' - v) / dt``. The derivative is exact away from the kinks v_n = b and stick-slip.
 """
 
@@ -44,8 +44,8 @@ def contact_functions(real) -> SimpleNamespace:
           upper, width, sticky, levels``), over (world, collider) (``scale, friction``) and over (world, substep, collider)
           (``position, rotation, velocity, omega``), with the sizes ``count`` and ``substeps``;
         * ``ColliderAdjoints``: the adjoints of the time-varying ones, of friction, and those of the wrench;
-        * ``collide(colliders, world, substep, x, v, mass, dt, level, force, torque) -> v'``;
-        * ``collide_adjoint(colliders, world, substep, x, v, mass, dt, level, adj_v', adjoints) -> (adj_x, adj_v, adj_mass)``.
+        * ``velocity_change`` and its adjoint: the response of one velocity to one collider; ``add_wrench``;
+        * ``collide_particle`` and its adjoint: the response of a particle to all colliders; ``is_near``, a quick test.
     """
     st = stencil_functions(real)
     vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
@@ -85,18 +85,8 @@ def contact_functions(real) -> SimpleNamespace:
         torque: wp.array(dtype=vec3)
 
     @wp.func
-    def is_flipped(c: int, flips: int) -> bool:
-        return ((flips >> c) & 1) != 0
-
-    @wp.func
-    def facing(c: int, flips: int) -> real:
-        if is_flipped(c, flips):
-            return real(-1.0)
-        return real(1.0)
-
-    @wp.func
-    def influence(phi: real, width: real, c: int, flips: int) -> real:
-        if phi <= real(0.0) or is_flipped(c, flips):
+    def influence(phi: real, width: real) -> real:
+        if phi <= real(0.0):
             return real(1.0)
         if phi >= width:
             return real(0.0)
@@ -104,8 +94,8 @@ def contact_functions(real) -> SimpleNamespace:
         return real(1.0) - t * t * (real(3.0) - real(2.0) * t)
 
     @wp.func
-    def influence_slope(phi: real, width: real, c: int, flips: int) -> real:
-        if phi <= real(0.0) or phi >= width or is_flipped(c, flips):
+    def influence_slope(phi: real, width: real) -> real:
+        if phi <= real(0.0) or phi >= width:
             return real(0.0)
         t = phi / width
         return real(-6.0) * t * (real(1.0) - t) / width
@@ -134,12 +124,6 @@ def contact_functions(real) -> SimpleNamespace:
         return colliders.width[c]
 
     @wp.func
-    def touches(colliders: Colliders, c: int, e: int, local: vec3, level: int, flips: int) -> bool:
-        if (colliders.levels[c] & level) == 0:
-            return False
-        return is_flipped(c, flips) or is_near(colliders, c, local, contact_width(colliders, c, level) / colliders.scale[e])
-
-    @wp.func
     def friction_ratio(limit: real, v_t: vec3) -> real:
         # the share of the sliding velocity that friction takes; without friction it is 0, also at rest
         if limit <= real(0.0):
@@ -158,51 +142,83 @@ def contact_functions(real) -> SimpleNamespace:
         return (b - v_n) * n - friction_ratio(mu * (b - v_n), v_t) * v_t
 
     @wp.func
-    def collide(
-        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, level: int, flips: int,
-        force: wp.array(dtype=vec3), torque: wp.array(dtype=vec3),
-    ) -> vec3:  # fmt: skip
-        rate = real(0.0)
+    def velocity_change(colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, level: int) -> vec3:
+        # v' - v
+        e = world * colliders.count + c
+        pose = (world * colliders.substeps + substep) * colliders.count + c
+        position = colliders.position[pose]
+        rotation = colliders.rotation[pose]
+        near = distance(colliders.shape[c], colliders.sdf_values, ((x - position) * rotation) / colliders.scale[e])
+        phi = near[3] * colliders.scale[e]
+        alpha = influence(phi, contact_width(colliders, c, level))
+        if alpha <= real(0.0):
+            return vec3(real(0.0), real(0.0), real(0.0))
+        n = rotation * vec3(near[0], near[1], near[2])
+        v_rel = v - colliders.velocity[pose] - wp.cross(colliders.omega[pose], x - position)
+        b = real(0.0)
         if level == AT_PARTICLES:
-            rate = colliders.recovery_rate
-        for c in range(colliders.count):
-            e = world * colliders.count + c
-            pose = (world * colliders.substeps + substep) * colliders.count + c
-            r = x - colliders.position[pose]
-            rotation = colliders.rotation[pose]
-            local = (r * rotation) / colliders.scale[e]
-            if touches(colliders, c, e, local, level, flips):
-                near = distance(colliders.shape[c], colliders.sdf_values, local)
-                phi = near[3] * colliders.scale[e]
-                alpha = influence(phi, contact_width(colliders, c, level), c, flips)
-                if alpha > real(0.0):
-                    n = facing(c, flips) * (rotation * vec3(near[0], near[1], near[2]))
-                    v_rel = v - colliders.velocity[pose] - wp.cross(colliders.omega[pose], r)
-                    b = recovery_speed(phi, rate)
-                    dv = alpha * relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
-                    v = v + dv
-                    f = (-mass / dt) * dv
-                    wp.atomic_add(force, e, f)
-                    wp.atomic_add(torque, e, wp.cross(r, f))
-        return v
+            b = recovery_speed(phi, colliders.recovery_rate)
+        return alpha * relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
 
     @wp.func
-    def velocity_before(colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, rate: real, level: int, flips: int, last: int) -> vec3:
-        # the velocity that collider `last` meets: the response to the colliders before it, without their wrench
-        for c in range(last):
+    def add_wrench(
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, impulse: vec3, dt: real, force: wp.array(dtype=vec3),
+        torque: wp.array(dtype=vec3),
+    ):  # fmt: skip
+        # the collider receives the opposite of the material's `impulse` [N s], as a mean force over the substep
+        if wp.dot(impulse, impulse) > real(0.0):
             e = world * colliders.count + c
+            f = impulse / (-dt)
+            wp.atomic_add(force, e, f)
             pose = (world * colliders.substeps + substep) * colliders.count + c
-            r = x - colliders.position[pose]
-            rotation = colliders.rotation[pose]
-            local = (r * rotation) / colliders.scale[e]
-            if touches(colliders, c, e, local, level, flips):
-                near = distance(colliders.shape[c], colliders.sdf_values, local)
-                phi = near[3] * colliders.scale[e]
-                alpha = influence(phi, contact_width(colliders, c, level), c, flips)
-                n = facing(c, flips) * (rotation * vec3(near[0], near[1], near[2]))
-                v_rel = v - colliders.velocity[pose] - wp.cross(colliders.omega[pose], r)
-                b = recovery_speed(phi, rate)
-                v = v + alpha * relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
+            wp.atomic_add(torque, e, wp.cross(x - colliders.position[pose], f))
+
+    @wp.func
+    def velocity_change_stuck(colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3) -> vec3:
+        # a node inside or behind a thin wall moves with it
+        pose = (world * colliders.substeps + substep) * colliders.count + c
+        return colliders.velocity[pose] + wp.cross(colliders.omega[pose], x - colliders.position[pose]) - v
+
+    @wp.func
+    def velocity_change_stuck_adjoint(
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, mass: real, dt: real, adj_v_out: vec3,
+        adjoints: ColliderAdjoints,
+    ):  # fmt: skip
+        """Adjoint of v' = v + `velocity_change_stuck` and of its wrench: (adj_v, adj_mass)."""
+        e = world * colliders.count + c
+        pose = (world * colliders.substeps + substep) * colliders.count + c
+        r = x - colliders.position[pose]
+        omega = colliders.omega[pose]
+        change = colliders.velocity[pose] + wp.cross(omega, r) - v
+        f = (-mass / dt) * change
+        adj_f = adjoints.force[e] + wp.cross(adjoints.torque[e], r)
+        adj_v_wrench = (mass / dt) * adj_f  # of v; the collider's velocity has the opposite
+        adj_wall = adj_v_out - adj_v_wrench
+        adj_r = wp.cross(f, adjoints.torque[e]) + wp.cross(adj_wall, omega)
+        wp.atomic_add(adjoints.position, pose, -adj_r)
+        wp.atomic_add(adjoints.velocity, pose, adj_wall)
+        wp.atomic_add(adjoints.omega, pose, wp.cross(r, adj_wall))
+        return adj_v_wrench, -wp.dot(change, adj_f) / dt
+
+    @wp.func
+    def particle_touches(colliders: Colliders, world: int, substep: int, c: int, x: vec3) -> bool:
+        if (colliders.levels[c] & AT_PARTICLES) == 0:
+            return False
+        scale = colliders.scale[world * colliders.count + c]
+        pose = (world * colliders.substeps + substep) * colliders.count + c
+        local = ((x - colliders.position[pose]) * colliders.rotation[pose]) / scale
+        return is_near(colliders, c, local, contact_width(colliders, c, AT_PARTICLES) / scale)
+
+    @wp.func
+    def collide_particle(
+        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, force: wp.array(dtype=vec3),
+        torque: wp.array(dtype=vec3),
+    ) -> vec3:  # fmt: skip
+        for c in range(colliders.count):
+            if particle_touches(colliders, world, substep, c, x):
+                dv = velocity_change(colliders, world, substep, c, x, v, AT_PARTICLES)
+                v = v + dv
+                add_wrench(colliders, world, substep, c, x, mass * dv, dt, force, torque)
         return v
 
     @wp.func
@@ -233,68 +249,83 @@ def contact_functions(real) -> SimpleNamespace:
         return adj_v_rel, adj_n, adj_mu, adj_b
 
     @wp.func
-    def collide_adjoint(
-        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, level: int, flips: int,
+    def velocity_change_adjoint(
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, mass: real, dt: real, level: int,
         adj_v_out: vec3, adjoints: ColliderAdjoints,
     ):  # fmt: skip
+        """Adjoint of v' = v + `velocity_change` and of its wrench: (adj_x, adj_v, adj_mass)."""
+        e = world * colliders.count + c
+        pose = (world * colliders.substeps + substep) * colliders.count + c
+        scale = colliders.scale[e]
+        r = x - colliders.position[pose]
+        rotation = colliders.rotation[pose]
+        local = (r * rotation) / scale
+        near = distance(colliders.shape[c], colliders.sdf_values, local)
+        phi = near[3] * scale
+        width = contact_width(colliders, c, level)
+        alpha = influence(phi, width)
+        if alpha <= real(0.0):
+            return vec3(real(0.0), real(0.0), real(0.0)), adj_v_out, real(0.0)
+        n_local = vec3(near[0], near[1], near[2])
+        n = rotation * n_local
+        omega = colliders.omega[pose]
+        v_rel = v - colliders.velocity[pose] - wp.cross(omega, r)
         rate = real(0.0)
         if level == AT_PARTICLES:
             rate = colliders.recovery_rate
-        adj_v = adj_v_out
+        b = recovery_speed(phi, rate)
+        change = relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
+        # wrench: f = -m alpha change / dt, torque = r x f
+        f = (-mass / dt) * alpha * change
+        adj_f = adjoints.force[e] + wp.cross(adjoints.torque[e], r)
+        adj_r = wp.cross(f, adjoints.torque[e])
+        adj_mass = -alpha * wp.dot(change, adj_f) / dt
+        adj_change = adj_v_out - (mass / dt) * adj_f
+        adj_phi = influence_slope(phi, width) * wp.dot(change, adj_change)
+        adj_change = alpha * adj_change
+        d_rel, adj_n, adj_mu, adj_b = relative_change_adjoint(
+            v_rel, n, colliders.friction[e], colliders.sticky[c], b, adj_change
+        )
+        adj_v_rel = d_rel - adj_change
+        if phi < real(0.0) and -phi * rate < speed_limit:
+            adj_phi += -rate * adj_b
+        adj_r = adj_r - wp.cross(adj_v_rel, omega)
+        # distance and normal: both functions of local = R^T r / scale, n = R n_local
+        adj_n_local = adj_n * rotation
+        adj_near = vec4(adj_n_local[0], adj_n_local[1], adj_n_local[2], adj_phi * scale)
+        adj_local = distance_adjoint(colliders.shape[c], colliders.sdf_values, local, adj_near) / scale
+        adj_total = adj_r + rotation * adj_local
+        wp.atomic_add(adjoints.position, pose, -adj_total)
+        wp.atomic_add(adjoints.rotation, pose, wp.outer(adj_n, n_local) + wp.outer(r, adj_local))
+        wp.atomic_add(adjoints.velocity, pose, -adj_v_rel)
+        wp.atomic_add(adjoints.omega, pose, -wp.cross(r, adj_v_rel))
+        wp.atomic_add(adjoints.friction, e, adj_mu)
+        return adj_total, adj_v_out + adj_v_rel, adj_mass
+
+    @wp.func
+    def collide_particle_adjoint(
+        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, adj_v: vec3, adjoints: ColliderAdjoints
+    ):  # fmt: skip
         adj_x = vec3(real(0.0), real(0.0), real(0.0))
         adj_mass = real(0.0)
         for index in range(colliders.count):
             c = colliders.count - 1 - index
-            e = world * colliders.count + c
-            pose = (world * colliders.substeps + substep) * colliders.count + c
-            r = x - colliders.position[pose]
-            rotation = colliders.rotation[pose]
-            scale = colliders.scale[e]
-            local = (r * rotation) / scale
-            if touches(colliders, c, e, local, level, flips):
-                near = distance(colliders.shape[c], colliders.sdf_values, local)
-                phi = near[3] * scale
-                alpha = influence(phi, contact_width(colliders, c, level), c, flips)
-                if alpha > real(0.0):
-                    n_local = vec3(near[0], near[1], near[2])
-                    n = facing(c, flips) * (rotation * n_local)
-                    omega = colliders.omega[pose]
-                    v_before = velocity_before(colliders, world, substep, x, v, rate, level, flips, c)
-                    v_rel = v_before - colliders.velocity[pose] - wp.cross(omega, r)
-                    b = recovery_speed(phi, rate)
-                    change = relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
-                    # wrench: f = -m alpha change / dt, torque = r x f
-                    f = (-mass / dt) * alpha * change
-                    adj_f = adjoints.force[e] + wp.cross(adjoints.torque[e], r)
-                    adj_r = wp.cross(f, adjoints.torque[e])
-                    adj_mass += -alpha * wp.dot(change, adj_f) / dt
-                    adj_change = adj_v - (mass / dt) * adj_f
-                    adj_phi = influence_slope(phi, contact_width(colliders, c, level), c, flips) * wp.dot(change, adj_change)
-                    adj_change = alpha * adj_change
-                    d_rel, adj_n, adj_mu, adj_b = relative_change_adjoint(
-                        v_rel, n, colliders.friction[e], colliders.sticky[c], b, adj_change
-                    )
-                    adj_v_rel = d_rel - adj_change
-                    if phi < real(0.0) and -phi * rate < speed_limit:
-                        adj_phi += -rate * adj_b
-                    adj_v = adj_v + adj_v_rel
-                    adj_r = adj_r - wp.cross(adj_v_rel, omega)
-                    # distance and normal: both functions of local = R^T r / scale, n = R n_local
-                    adj_n = facing(c, flips) * adj_n
-                    adj_n_local = adj_n * rotation
-                    adj_near = vec4(adj_n_local[0], adj_n_local[1], adj_n_local[2], adj_phi * scale)
-                    adj_local = distance_adjoint(colliders.shape[c], colliders.sdf_values, local, adj_near) / scale
-                    adj_rotation = wp.outer(adj_n, n_local) + wp.outer(r, adj_local)
-                    adj_r = adj_r + rotation * adj_local
-                    adj_x = adj_x + adj_r
-                    wp.atomic_add(adjoints.position, pose, -adj_r)
-                    wp.atomic_add(adjoints.rotation, pose, adj_rotation)
-                    wp.atomic_add(adjoints.velocity, pose, -adj_v_rel)
-                    wp.atomic_add(adjoints.omega, pose, -wp.cross(r, adj_v_rel))
-                    wp.atomic_add(adjoints.friction, e, adj_mu)
+            if particle_touches(colliders, world, substep, c, x):
+                v_before = v  # what this collider meets: the response to those before it
+                for b in range(c):
+                    if particle_touches(colliders, world, substep, b, x):
+                        v_before = v_before + velocity_change(colliders, world, substep, b, x, v_before, AT_PARTICLES)
+                d_x, d_v, d_mass = velocity_change_adjoint(
+                    colliders, world, substep, c, x, v_before, mass, dt, AT_PARTICLES, adj_v, adjoints
+                )
+                adj_x = adj_x + d_x
+                adj_v = d_v
+                adj_mass = adj_mass + d_mass
         return adj_x, adj_v, adj_mass
 
     return SimpleNamespace(
-        Colliders=Colliders, ColliderAdjoints=ColliderAdjoints, collide=collide, collide_adjoint=collide_adjoint,
-        velocity_before=velocity_before, is_near=is_near,
-    )
+        Colliders=Colliders, ColliderAdjoints=ColliderAdjoints, is_near=is_near, velocity_change=velocity_change,
+        velocity_change_adjoint=velocity_change_adjoint, velocity_change_stuck=velocity_change_stuck,
+        velocity_change_stuck_adjoint=velocity_change_stuck_adjoint, add_wrench=add_wrench, collide_particle=collide_particle,
+        collide_particle_adjoint=collide_particle_adjoint,
+    )  # fmt: skip

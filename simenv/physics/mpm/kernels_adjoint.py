@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv.physics.mpm.constitutive import constitutive_functions
-from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
+from simenv.physics.mpm.contact import contact_functions
 from simenv.physics.mpm.kernels_transfer import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS, grid_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
@@ -30,7 +30,8 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool) -> SimpleN
     gs = grid_struct(real)
     Grid, first_node = gs.Grid, gs.first_node
     cf = contact_functions(real)
-    Colliders, ColliderAdjoints, collide_adjoint = cf.Colliders, cf.ColliderAdjoints, cf.collide_adjoint
+    Colliders, ColliderAdjoints = cf.Colliders, cf.ColliderAdjoints
+    collide_particle_adjoint = cf.collide_particle_adjoint
     law = constitutive_functions(real)
     elastic_update, elastic_update_adjoint = law.elastic_update, law.elastic_update_adjoint
     liquid_stress, liquid_stress_adjoint = law.liquid_stress, law.liquid_stress_adjoint
@@ -85,8 +86,8 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool) -> SimpleN
             par = parameters[s * materials + material[p - s * particles]]
             mass = par[DENSITY] * volume[p]
             v = vec3(v4[0], v4[1], v4[2])
-            adj_contact, adj_v_before, adj_mass = collide_adjoint(
-                colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, 0, adj_v, adjoints
+            adj_contact, adj_v_before, adj_mass = collide_particle_adjoint(
+                colliders, s, substep, x, v, mass, grid.dt, adj_v, adjoints
             )
             adj_x = adj_x + adj_contact
             adj_v = adj_v_before

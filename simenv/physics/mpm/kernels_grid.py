@@ -28,8 +28,9 @@ def grid_kernels(real) -> SimpleNamespace:
     vec3, vec4 = st.vec3, st.vec4
     Grid = grid_struct(real).Grid
     cf = contact_functions(real)
-    Colliders, ColliderAdjoints, collide, collide_adjoint = cf.Colliders, cf.ColliderAdjoints, cf.collide, cf.collide_adjoint
-    velocity_before, is_near = cf.velocity_before, cf.is_near
+    Colliders, ColliderAdjoints, is_near = cf.Colliders, cf.ColliderAdjoints, cf.is_near
+    velocity_change, velocity_change_adjoint, add_wrench = cf.velocity_change, cf.velocity_change_adjoint, cf.add_wrench
+    velocity_change_stuck, velocity_change_stuck_adjoint = cf.velocity_change_stuck, cf.velocity_change_stuck_adjoint
     dist = distance_functions(real)
     distance, rough_distance = dist.distance, dist.rough_distance
     options = {"module": f"simenv_mpm_grid_{real.__name__}", "enable_backward": False}
@@ -101,58 +102,64 @@ def grid_kernels(real) -> SimpleNamespace:
         return value[3]
 
     @wp.func
-    def behind_walls(
-        grid: Grid, colliders: Colliders, s: int, substep: int, x: vec3, mass: real, bounds: wp.array(dtype=wp.int32), lanes: int,
-        summed: int, values: wp.array(dtype=vec4),
-    ) -> int:  # fmt: skip
-        """Bit mask of the thin colliders behind whose wall this node lies, as seen from the material that it represents.
+    def is_stuck(
+        grid: Grid, colliders: Colliders, s: int, substep: int, c: int, x: vec3, mass: real, bounds: wp.array(dtype=wp.int32),
+        lanes: int, summed: int, values: wp.array(dtype=vec4),
+    ) -> bool:  # fmt: skip
+        """Whether a node lies inside a thin wall, or behind it as seen from the material that it represents.
 
-        A wall thinner than the stencil has nodes on its far side, and in its far half, that get their mass from material on the
-        near side. They must stop that material too, or it would leak; which side that is, is where there is more mass.
+        A wall thinner than the stencil has nodes on its far side, and in its far half, whose mass comes from the near side.
+        They must stop that material too, or it would leak. Inside such a wall the distance has a ridge where its normal flips,
+        and at a corner one normal stops one of two motions only: so these nodes move with the wall (no slip), which needs no
+        normal. A node in the open belongs to the far side if it has much less mass than there is straight across the wall.
         """
-        flips = int(0)
-        if mass < real(LEAST_SHARE) * grid.full_mass:
-            return flips
-        for c in range(colliders.count):
-            if (colliders.levels[c] & THIN) != 0 and (colliders.levels[c] & AT_NODES) != 0:
-                pose = (s * colliders.substeps + substep) * colliders.count + c
-                rotation = colliders.rotation[pose]
-                scale = colliders.scale[s * colliders.count + c]
-                local = ((x - colliders.position[pose]) * rotation) / scale
-                # a well-filled node outside the solid represents what is around it: only the others are looked at closely
-                suspect = mass < real(FAR_SIDE_SHARE) * grid.full_mass
-                if not suspect:
-                    suspect = rough_distance(colliders.shape[c], colliders.sdf_values, local) * scale < real(0.2) * grid.dx
-                if suspect and is_near(colliders, c, local, real(1.5) * grid.dx / scale):
-                    near = distance(colliders.shape[c], colliders.sdf_values, local)
-                    phi = near[3] * scale
-                    n_local = vec3(near[0], near[1], near[2])
-                    n = rotation * n_local
-                    if phi < real(0.0):
-                        # inside: the side to which the mass grows
-                        rise = real(0.0)
-                        for axis in range(3):
-                            step = vec3()
-                            step[axis] = grid.dx
-                            ahead = mass_at(grid, s, x + step, bounds, lanes, summed, values)
-                            rise += n[axis] * (ahead - mass_at(grid, s, x - step, bounds, lanes, summed, values))
-                        if rise < real(0.0):
-                            flips = flips | (1 << c)
-                    elif phi < real(1.5) * grid.dx and mass < real(FAR_SIDE_SHARE) * grid.full_mass:
-                        # outside: compare with what lies beyond the wall
-                        depth = phi
-                        found = int(0)
-                        for _step in range(5):
-                            depth = depth + real(0.5) * grid.dx
-                            if found == 0:
-                                there = local - (depth / scale) * n_local
-                                if rough_distance(colliders.shape[c], colliders.sdf_values, there) > real(0.0):
-                                    found = int(1)
-                                    beyond = x - (depth + real(0.5) * grid.dx) * n
-                                    back = mass_at(grid, s, beyond, bounds, lanes, summed, values)
-                                    if real(FAR_SIDE_SHARE) * back > mass:
-                                        flips = flips | (1 << c)
-        return flips
+        if (colliders.levels[c] & THIN) == 0:
+            return False
+        pose = (s * colliders.substeps + substep) * colliders.count + c
+        position = colliders.position[pose]
+        rotation = colliders.rotation[pose]
+        scale = colliders.scale[s * colliders.count + c]
+        shape = colliders.shape[c]
+        local = ((x - position) * rotation) / scale
+        phi = rough_distance(shape, colliders.sdf_values, local) * scale
+        if phi <= real(0.0):
+            return True
+        if phi >= real(1.5) * grid.dx or mass >= real(FAR_SIDE_SHARE) * grid.full_mass:
+            return False
+        near = distance(shape, colliders.sdf_values, local)
+        n_local = vec3(near[0], near[1], near[2])
+        entered = int(0)
+        found = int(0)
+        depth = real(0.0)
+        for k in range(1, 8):
+            if found == 0:
+                depth = phi + real(0.5) * real(k) * grid.dx
+                there = rough_distance(shape, colliders.sdf_values, local - (depth / scale) * n_local)
+                if there <= real(0.0):
+                    entered = int(1)
+                elif entered == 1:
+                    found = int(1)
+        if found == 0:
+            return False
+        across = x - (depth + real(0.5) * grid.dx) * (rotation * n_local)
+        back = mass_at(grid, s, across, bounds, lanes, summed, values)
+        return real(FAR_SIDE_SHARE) * back > mass
+
+    @wp.func
+    def node_touches(grid: Grid, colliders: Colliders, s: int, substep: int, c: int, x: vec3, mass: real) -> bool:
+        levels = colliders.levels[c]
+        if (levels & AT_NODES) == 0:
+            return False
+        reach = colliders.width[c]
+        if (levels & THIN) != 0:
+            if mass < real(LEAST_SHARE) * grid.full_mass:
+                return False
+            if mass < real(FAR_SIDE_SHARE) * grid.full_mass:
+                reach = wp.max(reach, real(1.5) * grid.dx)
+        scale = colliders.scale[s * colliders.count + c]
+        pose = (s * colliders.substeps + substep) * colliders.count + c
+        local = ((x - colliders.position[pose]) * colliders.rotation[pose]) / scale
+        return is_near(colliders, c, local, reach / scale)
 
     @wp.kernel(**options)
     def grid_update(
@@ -189,11 +196,32 @@ def grid_kernels(real) -> SimpleNamespace:
             if mass > real(0.0):
                 v = vec3(value[0], value[1], value[2]) / mass + grid.dt * g
                 x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
-                flips = behind_walls(grid, colliders, s, substep, x, mass, bounds_in, lanes, summed, lanes_in)
-                v = collide(colliders, s, substep, x, v, mass, grid.dt, AT_NODES, flips, force_out, torque_out)
+                for c in range(colliders.count):
+                    if node_touches(grid, colliders, s, substep, c, x, mass):
+                        dv = vec3()
+                        if is_stuck(grid, colliders, s, substep, c, x, mass, bounds_in, lanes, summed, lanes_in):
+                            dv = velocity_change_stuck(colliders, s, substep, c, x, v)
+                        else:
+                            dv = velocity_change(colliders, s, substep, c, x, v, AT_NODES)
+                        v = v + dv
+                        add_wrench(colliders, s, substep, c, x, mass * dv, grid.dt, force_out, torque_out)
                 keep = wall_mask(grid, i, j, k, v)
                 result = vec4(v[0] * keep[0], v[1] * keep[1], v[2] * keep[2], real(0.0))
             velocity_out[base + k] = result
+
+    @wp.func
+    def velocity_met(
+        grid: Grid, colliders: Colliders, s: int, substep: int, x: vec3, v: vec3, mass: real, bounds: wp.array(dtype=wp.int32),
+        lanes: int, momentum: wp.array(dtype=vec4), last: int,
+    ) -> vec3:  # fmt: skip
+        # the velocity that collider `last` meets at a node: the response to the colliders before it
+        for c in range(last):
+            if node_touches(grid, colliders, s, substep, c, x, mass):
+                if is_stuck(grid, colliders, s, substep, c, x, mass, bounds, lanes, 1, momentum):
+                    v = v + velocity_change_stuck(colliders, s, substep, c, x, v)
+                else:
+                    v = v + velocity_change(colliders, s, substep, c, x, v, AT_NODES)
+        return v
 
     @wp.kernel(**options)
     def grid_update_adjoint(
@@ -226,15 +254,28 @@ def grid_kernels(real) -> SimpleNamespace:
                 v_free = vec3(value[0], value[1], value[2]) / mass
                 v_start = v_free + grid.dt * g
                 x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
-                flips = behind_walls(grid, colliders, s, substep, x, mass, bounds_in, lanes, 1, momentum_in)
-                v = v_start
-                if colliders.count > 0:
-                    v = velocity_before(colliders, s, substep, x, v_start, real(0.0), AT_NODES, flips, colliders.count)
+                v = velocity_met(
+                    grid, colliders, s, substep, x, v_start, mass, bounds_in, lanes, momentum_in, colliders.count
+                )
                 keep = wall_mask(grid, i, j, k, v)
                 adj_v = wp.cw_mul(vec3(adj[0], adj[1], adj[2]), keep)
-                _adj_x, adj_v, adj_mass = collide_adjoint(
-                    colliders, s, substep, x, v_start, mass, grid.dt, AT_NODES, flips, adj_v, adjoints
-                )
+                adj_mass = real(0.0)
+                for index in range(colliders.count):
+                    c = colliders.count - 1 - index
+                    if node_touches(grid, colliders, s, substep, c, x, mass):
+                        met = velocity_met(grid, colliders, s, substep, x, v_start, mass, bounds_in, lanes, momentum_in, c)
+                        if is_stuck(grid, colliders, s, substep, c, x, mass, bounds_in, lanes, 1, momentum_in):
+                            stuck_v, stuck_mass = velocity_change_stuck_adjoint(
+                                colliders, s, substep, c, x, met, mass, grid.dt, adj_v, adjoints
+                            )
+                            adj_v = stuck_v
+                            adj_mass = adj_mass + stuck_mass
+                        else:
+                            _adj_x, d_v, d_mass = velocity_change_adjoint(
+                                colliders, s, substep, c, x, met, mass, grid.dt, AT_NODES, adj_v, adjoints
+                            )
+                            adj_v = d_v
+                            adj_mass = adj_mass + d_mass
                 adj_g = adj_g + grid.dt * adj_v
                 adj_p = adj_v / mass
                 adj_mass = adj_mass - wp.dot(adj_p, v_free)

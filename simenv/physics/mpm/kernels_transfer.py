@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv.physics.mpm.constitutive import constitutive_functions
-from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
+from simenv.physics.mpm.contact import contact_functions
 from simenv.physics.mpm.stencil import stencil_functions
 
 LIQUID = -1  # material kind; the solids' kinds are those of `constitutive.py`
@@ -92,7 +92,7 @@ def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic:
     gs = grid_struct(real)
     Grid, first_node, wrap = gs.Grid, gs.first_node, gs.wrap
     cf = contact_functions(real)
-    Colliders, collide = cf.Colliders, cf.collide
+    Colliders, collide_particle = cf.Colliders, cf.collide_particle
     law = constitutive_functions(real)
     elastic_update, liquid_stress = law.elastic_update, law.liquid_stress
     variant = f"{real.__name__}_{'batched' if batched else 'single'}_{'s' * solids}{'l' * liquids}{'p' * periodic}"
@@ -267,7 +267,7 @@ def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic:
         if colliders.count > 0:
             par = parameters[s * materials + material[p - s * particles]]
             mass = par[DENSITY] * volume[p]
-            v = collide(colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, 0, force_out, torque_out)
+            v = collide_particle(colliders, s, substep, x, v, mass, grid.dt, force_out, torque_out)
         v_out[p] = v
         x_new = x + grid.dt * v
         if wp.static(periodic):

@@ -68,6 +68,12 @@ class Liquid(Material):
         return (self.bulk_modulus / self.density) ** 0.5
 
 
+def _check_poisson_ratio(material: Elastic | ElastoPlastic) -> None:
+    if not material.poisson_ratio < 0.5:
+        name = type(material).__name__
+        raise ValueError(f"{name}: poisson_ratio = {material.poisson_ratio}; it must be below 0.5 (try 0.45)")
+
+
 def _lame(values: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     young, poisson = values["youngs_modulus"], values["poisson_ratio"]
     return young * poisson / ((1 + poisson) * (1 - 2 * poisson)), young / (2 * (1 + poisson))
@@ -87,8 +93,7 @@ class Elastic(Material):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.poisson_ratio < 0.5:
-            raise ValueError(f"{type(self).__name__}: poisson_ratio = {self.poisson_ratio}; it must be below 0.5 (try 0.45)")
+        _check_poisson_ratio(self)
         if self.model not in ("corotated", "neo_hookean"):
             raise ValueError(f"Elastic: model = {self.model!r}; use 'corotated' or 'neo_hookean'")
 
@@ -120,6 +125,10 @@ class ElastoPlastic(Material):
     youngs_modulus: float
     poisson_ratio: float
     yield_stress: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_poisson_ratio(self)
 
     @staticmethod
     def kernel_parameters(values):

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""simenv's MLS-MPM solver on the benchmark's liquid; see protocol.py for how it is asked."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from protocol import claim_stdout, serve, timed
+
+ANSWERS = claim_stdout()
+
+import time  # noqa: E402
+from concurrent.futures import ThreadPoolExecutor  # noqa: E402
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+import warp as wp  # noqa: E402
+
+import simenv  # noqa: E402
+from simenv.physics.mpm.kernels_transfer import DENSITY, LAME_LAMBDA, LIQUID  # noqa: E402
+from simenv.physics.mpm.model import PAD, MPMModel  # noqa: E402
+from simenv.physics.mpm.solver import MPMSolver  # noqa: E402
+
+
+class Server:
+    """One solver for each order of the particles."""
+
+    def setup(self, request: dict) -> dict:
+        """Take the scene and the number of threads; answer with versions."""
+        self.config, self.threads = request["config"], request["threads"]
+        torch.set_num_threads(self.threads)
+        wp.config.log_level = wp.LOG_ERROR
+        self.pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        self.solvers: dict[str, tuple[MPMSolver, dict]] = {}
+        return {
+            "simenv": simenv.__version__,
+            "warp": wp.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": sys.version.split()[0],
+        }
+
+    def build(self, request: dict) -> dict:
+        """Compile and record ``program`` ("forward" or "gradient") for the particles of ``order``."""
+        c, order = self.config, request["order"]
+        if order not in self.solvers:
+            data = np.load(request["particles"])
+            x, v = (torch.from_numpy(data[f"{name}_{order}"])[None] for name in ("x", "v"))
+            count, dx = x.shape[1], 1.0 / c["grid"]
+            # the solver adds PAD nodes on each side to its domain: together they are the cube of grid^3 nodes at i dx
+            size, origin = (1.0 - (2 * PAD + 1) * dx,) * 3, (PAD * dx,) * 3
+            material = np.zeros(count, dtype=np.int32)
+            model = MPMModel(size, dx, c["dt"], c["substeps"], material, (LIQUID,), origin=origin)
+            if model.shape != (c["grid"],) * 3:
+                raise ValueError(f"grid {model.shape}; it should have {c['grid']} nodes along each axis")
+            parameters = torch.zeros(1, 1, 8)
+            parameters[..., DENSITY], parameters[..., LAME_LAMBDA] = c["density"], c["bulk_modulus"]
+            volume = torch.full((1, count), c["volume"])
+            inputs = {"volume": volume, "parameters": parameters, "gravity": torch.tensor([[0.0, 0.0, -c["gravity"]]])}
+            solver = MPMSolver(model, 1, torch.device("cpu"), torch.float32, lanes=self.threads)
+            state = {"x": x, "v": v, "C": torch.zeros(1, count, 3, 3), "J": torch.ones(1, count)}
+            solver.load(state, torch.ones(1, count), inputs)
+            self.solvers[order] = solver, {"state": state, "active": torch.ones(1, count), "inputs": inputs}
+        start = time.perf_counter()
+        self.solvers[order][0].prepare(request["program"] == "gradient")
+        self._run(request)
+        return {"first_s": time.perf_counter() - start}
+
+    def _run(self, request: dict) -> None:
+        solver, _ = self.solvers[request["order"]]
+        gradient = request["program"] == "gradient"
+        solver.forward(gradient, self.pool)
+        if gradient:
+            v = solver.result()["v"]
+            solver.backward({"v": v / v.shape[1]}, self.pool)
+
+    def run(self, request: dict) -> dict:
+        """Times of ``repeats`` rollouts."""
+        solver, start = self.solvers[request["order"]]
+        return timed(
+            lambda: self._run(request),
+            lambda: solver.load(start["state"], start["active"], start["inputs"]),
+            request["repeats"],
+            self.config["substeps"],
+        )
+
+    def check(self, request: dict) -> dict:
+        """Moments of the state after the last rollout, and of the gradient."""
+        solver, _ = self.solvers[request["order"]]
+        result = solver.result()
+        x, v, J = (result[name][0].double() for name in ("x", "v", "J"))
+        out = {"mean_x": x.mean(0).tolist(), "mean_v": v.mean(0).tolist()}
+        out["J"] = [J.mean().item(), J.min().item(), J.max().item()]
+        if int(result["status"][0]) != 0:
+            raise RuntimeError(f"status {int(result['status'][0])}")
+        if request["program"] == "gradient":
+            g = solver.gradients()["v"][0].double()
+            out["gradient_v0"] = [*g.sum(0).tolist(), g.norm().item()]
+        return out
+
+
+if __name__ == "__main__":
+    serve(Server(), ANSWERS)
