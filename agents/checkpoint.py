@@ -170,7 +170,9 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str
     if hashlib.sha256(content).hexdigest() != document.get("sha256"):
         raise CheckpointError(f"checkpoint {folder} is damaged: {ARRAYS} does not match its SHA-256; {remedy}")
     try:
-        arrays = load_file(folder / ARRAYS)
+        # Fresh memory for each array: views into the file are not aligned, and the rounding of vectorised sums depends
+        # on that.
+        arrays = {name: value.clone() for name, value in load_file(folder / ARRAYS).items()}
     except SafetensorError as error:
         raise CheckpointError(f"checkpoint {folder} cannot be read ({error}); {remedy}") from error
     return arrays, document["meta"], int(document["step"])

@@ -26,7 +26,7 @@ import gymnasium as gym  # noqa: E402
 import torch  # noqa: E402
 
 import simenv  # noqa: E402
-import simenv.envs  # noqa: E402, F401
+import simenv.envs  # noqa: E402
 
 IMPORT_S = time.perf_counter() - START
 torch.set_num_threads(1)  # the threads that count are simenv's; torch only holds rewards and actions here

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the harness talks to a program that it measures: one JSON request per line on stdin, one JSON answer per line on stdout.
+"""How the harness talks to a program that it measures: JSON requests on stdin, JSON answers on stdout, one per line.
 
-Standard library only: the peers' environments hold nothing else of ours. The programs stay alive, so that rounds can alternate
-between them while each is warm.
+Standard library only: the peers' environments hold nothing else of ours. The programs stay alive, so that rounds can
+alternate between them while each is warm.
 """
 
 import json
@@ -50,7 +50,7 @@ class Program:
     def __init__(self, python: str, script: str, environment: dict[str, str]):
         self.name = os.path.basename(script)
         self.log: list[str] = []
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603
             [python, script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +25,7 @@ TASK = "SimEnv/Pouring-v0"
 RATIO_TARGETS = {"forward": 4.0, "gradient": 3.0}
 COMPILE_LIMITS_S = {"forward": 60.0, "gradient": 120.0}
 MEMORY_RATIO_LIMIT = 4.0
-# largest difference between programs, relative to the largest value of the group (positions in metres, velocities in m/s)
+# largest difference between programs: of mean_x in metres, of the others relative to the largest value of the group
 TOLERANCE = {"mean_x": 1e-6, "mean_v": 1e-4, "J": 1e-4, "gradient_v0": 1e-3}
 
 
@@ -34,7 +33,8 @@ TOLERANCE = {"mean_x": 1e-6, "mean_v": 1e-4, "J": 1e-4, "gradient_v0": 1e-3}
 class Bench:
     """Measure simulation speed: against Taichi on the same liquid, and the pouring environment on its own.
 
-    Needs a checkout. The first run makes .venv-bench for Taichi (or set SIMENV_BENCH_PYTHON) and waits for Taichi's compiler.
+    Needs a checkout. The first run makes .venv-bench for Taichi (or set SIMENV_BENCH_PYTHON), and waits for Taichi's
+    compiler.
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
@@ -94,7 +94,7 @@ def scene(quick: bool) -> dict[str, Any]:
 
 
 def write_particles(path: Path, config: dict[str, Any]) -> None:
-    """Uniform random positions in [0.2, 0.6]^3, a smooth velocity that compresses and shears, and both sorted by cell."""
+    """Uniform random positions in [0.2, 0.6]^3, a smooth velocity that compresses, and both sorted by cell."""
     import numpy as np
 
     x = (np.random.default_rng(0).random((config["count"], 3)) * 0.4 + 0.2).astype(np.float32)
@@ -183,7 +183,7 @@ def agrees(differences: dict[str, float]) -> bool:
 def ratio_row(job: str, order: str, ours: list[float], theirs: list[float], valid: bool) -> dict[str, Any]:
     """How many times longer the peer takes, paired by round."""
     ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
-    # the target is for what both programs were given, unsorted; Taichi with particles sorted beforehand is shown beside it
+    # the target is for what both programs were given, unsorted; Taichi with sorted particles is shown beside it
     target = RATIO_TARGETS[job] if order == "unsorted" else None
     row = {
         "name": f"{job}: Taichi {order} / simenv unsorted",
@@ -313,7 +313,10 @@ def markdown(report: dict[str, Any]) -> str:
         "| measurement | threads | median | range | target | |",
         "|---|---|---|---|---|---|",
     ]
-    digits: Callable[[float], str] = lambda value: f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+    def digits(value: float) -> str:
+        return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
     for row in report["rows"]:
         spread = f"{digits(row['low'])} - {digits(row['high'])}" if len(row["rounds"]) > 1 else ""
         limit = row.get("target")

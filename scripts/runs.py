@@ -82,7 +82,7 @@ def announce_kernels() -> None:
     wp.init()
     cache = wp.config.kernel_cache_dir
     if not cache or not any(Path(cache).glob("wp_simenv*")):
-        print("compiling kernels (once, ~60 s)", file=sys.stderr, flush=True)
+        print("compiling kernels (once, ~20 s)", file=sys.stderr, flush=True)
 
 
 class Progress:

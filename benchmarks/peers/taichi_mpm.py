@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark's MLS-MPM liquid in Taichi 1.7, written from scratch in Taichi's usual style (fields, ti.Matrix, autodiff).
+"""The benchmark's MLS-MPM liquid in Taichi 1.7, from scratch, in Taichi's usual style (fields, ti.Matrix, autodiff).
 
-Runs in its own environment, without simenv; see ../protocol.py for how it is asked. Its kernels are cached in that environment.
+Runs in its own environment, without simenv; see ../protocol.py for how it is asked. Its kernels are cached there.
 """
 
 import os
@@ -21,7 +21,10 @@ import taichi as ti  # noqa: E402
 
 @ti.data_oriented
 class TaichiMPM:
-    """Weakly compressible liquid, p = E (J - 1), quadratic B-splines, APIC; a grid and a particle state for each substep if `gradient`."""
+    """Weakly compressible liquid, p = E (J - 1), quadratic B-splines, APIC.
+
+    With `gradient` every substep has its own grid and particle state.
+    """
 
     def __init__(self, x: np.ndarray, v: np.ndarray, config: dict, gradient: bool):
         self.count = len(x)
@@ -33,7 +36,7 @@ class TaichiMPM:
         self.walls = 3
         self.gradient = gradient
         states, grids = (self.substeps + 1, self.substeps) if gradient else (1, 1)
-        real = dict(dtype=ti.f32, needs_grad=gradient)
+        real = {"dtype": ti.f32, "needs_grad": gradient}
         self.x = ti.Vector.field(3, shape=(states, self.count), **real)
         self.v = ti.Vector.field(3, shape=(states, self.count), **real)
         self.C = ti.Matrix.field(3, 3, shape=(states, self.count), **real)

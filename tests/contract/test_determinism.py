@@ -70,7 +70,7 @@ def run(twist, velocity, viscosity, make=scene, gradient=True):
 
 def assert_identical(first, second):
     for name, value in first.items():
-        difference = (value.double() - second[name].double()).abs().max()
+        difference = (value.double() - second[name].double()).norm()
         assert torch.equal(value, second[name]), f"{name} differs by {difference}"
 
 

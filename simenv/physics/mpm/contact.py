@@ -11,7 +11,7 @@ at a point moving with velocity ``v``, and the collider's velocity there ``v_c =
 ``mu`` is Coulomb's coefficient; a sticky collider has ``v_rel' = 0``. ``alpha`` is 1 inside the solid and falls to 0 as a cubic
 smoothstep over the collider's ``width`` [m], so that a soft contact is differentiable in the distance. ``b >= 0`` is the speed at
 which a particle that has sunk into a solid is moved out again; it is 0 on grid nodes, which may lie inside a solid at rest.
-A node inside or behind a thin wall moves with it (kernels_grid.py).
+A thin wall acts on nodes without slip, v_rel' = max(0, g . v_rel) g, where g points to the material (kernels_grid.py).
 The collider receives the force ``-m (v' - v) / dt``. The derivative is exact away from the kinks v_n = b and stick-slip.
 """
 
@@ -174,31 +174,62 @@ def contact_functions(real) -> SimpleNamespace:
             wp.atomic_add(torque, e, wp.cross(x - colliders.position[pose], f))
 
     @wp.func
-    def velocity_change_stuck(colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3) -> vec3:
-        # a node inside or behind a thin wall moves with it
+    def wall_influence(colliders: Colliders, world: int, substep: int, c: int, x: vec3) -> real:
+        e = world * colliders.count + c
         pose = (world * colliders.substeps + substep) * colliders.count + c
-        return colliders.velocity[pose] + wp.cross(colliders.omega[pose], x - colliders.position[pose]) - v
+        local = ((x - colliders.position[pose]) * colliders.rotation[pose]) / colliders.scale[e]
+        near = distance(colliders.shape[c], colliders.sdf_values, local)
+        return influence(near[3] * colliders.scale[e], colliders.width[c])
 
     @wp.func
-    def velocity_change_stuck_adjoint(
-        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, mass: real, dt: real, adj_v_out: vec3,
-        adjoints: ColliderAdjoints,
+    def velocity_change_wall(
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, full: bool
+    ) -> vec3:  # fmt: skip
+        # v' - v at a node of a thin wall: no slip, but the material may leave along the unit vector `release`
+        alpha = real(1.0)
+        if not full:
+            alpha = wall_influence(colliders, world, substep, c, x)
+        pose = (world * colliders.substeps + substep) * colliders.count + c
+        v_wall = colliders.velocity[pose] + wp.cross(colliders.omega[pose], x - colliders.position[pose])
+        return alpha * (v_wall - v + wp.max(wp.dot(release, v - v_wall), real(0.0)) * release)
+
+    @wp.func
+    def velocity_change_wall_adjoint(
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, full: bool, mass: real, dt: real,
+        adj_v_out: vec3, adjoints: ColliderAdjoints,
     ):  # fmt: skip
-        """Adjoint of v' = v + `velocity_change_stuck` and of its wrench: (adj_v, adj_mass)."""
+        """Adjoint of v' = v + `velocity_change_wall` and of its wrench: (adj_v, adj_mass)."""
         e = world * colliders.count + c
         pose = (world * colliders.substeps + substep) * colliders.count + c
         r = x - colliders.position[pose]
         omega = colliders.omega[pose]
-        change = colliders.velocity[pose] + wp.cross(omega, r) - v
-        f = (-mass / dt) * change
+        v_rel = v - colliders.velocity[pose] - wp.cross(omega, r)
+        leaving = wp.dot(release, v_rel)
+        change = wp.max(leaving, real(0.0)) * release - v_rel
+        alpha = real(1.0)
+        if not full:
+            alpha = wall_influence(colliders, world, substep, c, x)
+        f = (-mass / dt) * alpha * change
         adj_f = adjoints.force[e] + wp.cross(adjoints.torque[e], r)
-        adj_v_wrench = (mass / dt) * adj_f  # of v; the collider's velocity has the opposite
-        adj_wall = adj_v_out - adj_v_wrench
+        adj_change = adj_v_out - (mass / dt) * adj_f
+        adj_wall = alpha * adj_change
+        if leaving > real(0.0):
+            adj_wall = adj_wall - wp.dot(release, adj_wall) * release
         adj_r = wp.cross(f, adjoints.torque[e]) + wp.cross(adj_wall, omega)
+        if not full and alpha < real(1.0):
+            rotation = colliders.rotation[pose]
+            scale = colliders.scale[e]
+            local = (r * rotation) / scale
+            near = distance(colliders.shape[c], colliders.sdf_values, local)
+            adj_phi = influence_slope(near[3] * scale, colliders.width[c]) * wp.dot(change, adj_change)
+            adj_near = vec4(real(0.0), real(0.0), real(0.0), adj_phi * scale)
+            adj_local = distance_adjoint(colliders.shape[c], colliders.sdf_values, local, adj_near) / scale
+            wp.atomic_add(adjoints.rotation, pose, wp.outer(r, adj_local))
+            adj_r = adj_r + rotation * adj_local
         wp.atomic_add(adjoints.position, pose, -adj_r)
         wp.atomic_add(adjoints.velocity, pose, adj_wall)
         wp.atomic_add(adjoints.omega, pose, wp.cross(r, adj_wall))
-        return adj_v_wrench, -wp.dot(change, adj_f) / dt
+        return adj_v_out - adj_wall, -alpha * wp.dot(change, adj_f) / dt
 
     @wp.func
     def particle_touches(colliders: Colliders, world: int, substep: int, c: int, x: vec3) -> bool:
@@ -325,7 +356,7 @@ def contact_functions(real) -> SimpleNamespace:
 
     return SimpleNamespace(
         Colliders=Colliders, ColliderAdjoints=ColliderAdjoints, is_near=is_near, velocity_change=velocity_change,
-        velocity_change_adjoint=velocity_change_adjoint, velocity_change_stuck=velocity_change_stuck,
-        velocity_change_stuck_adjoint=velocity_change_stuck_adjoint, add_wrench=add_wrench, collide_particle=collide_particle,
+        velocity_change_adjoint=velocity_change_adjoint, velocity_change_wall=velocity_change_wall,
+        velocity_change_wall_adjoint=velocity_change_wall_adjoint, add_wrench=add_wrench, collide_particle=collide_particle,
         collide_particle_adjoint=collide_particle_adjoint,
     )  # fmt: skip

@@ -30,7 +30,7 @@ def grid_kernels(real) -> SimpleNamespace:
     cf = contact_functions(real)
     Colliders, ColliderAdjoints, is_near = cf.Colliders, cf.ColliderAdjoints, cf.is_near
     velocity_change, velocity_change_adjoint, add_wrench = cf.velocity_change, cf.velocity_change_adjoint, cf.add_wrench
-    velocity_change_stuck, velocity_change_stuck_adjoint = cf.velocity_change_stuck, cf.velocity_change_stuck_adjoint
+    velocity_change_wall, velocity_change_wall_adjoint = cf.velocity_change_wall, cf.velocity_change_wall_adjoint
     dist = distance_functions(real)
     distance, rough_distance = dist.distance, dist.rough_distance
     options = {"module": f"simenv_mpm_grid_{real.__name__}", "enable_backward": False}
@@ -102,19 +102,15 @@ def grid_kernels(real) -> SimpleNamespace:
         return value[3]
 
     @wp.func
-    def is_stuck(
+    def is_behind(
         grid: Grid, colliders: Colliders, s: int, substep: int, c: int, x: vec3, mass: real, bounds: wp.array(dtype=wp.int32),
         lanes: int, summed: int, values: wp.array(dtype=vec4),
     ) -> bool:  # fmt: skip
-        """Whether a node lies inside a thin wall, or behind it as seen from the material that it represents.
+        """Whether a node in the open lies behind a thin wall, as seen from the material that it represents.
 
-        A wall thinner than the stencil has nodes on its far side, and in its far half, whose mass comes from the near side.
-        They must stop that material too, or it would leak. Inside such a wall the distance has a ridge where its normal flips,
-        and at a corner one normal stops one of two motions only: so these nodes move with the wall (no slip), which needs no
-        normal. A node in the open belongs to the far side if it has much less mass than there is straight across the wall.
+        A wall thinner than the stencil has nodes on its far side whose mass comes from the near side. They must stop that
+        material too, or it would leak. Such a node has much less mass than there is straight across the wall.
         """
-        if (colliders.levels[c] & THIN) == 0:
-            return False
         pose = (s * colliders.substeps + substep) * colliders.count + c
         position = colliders.position[pose]
         rotation = colliders.rotation[pose]
@@ -122,9 +118,7 @@ def grid_kernels(real) -> SimpleNamespace:
         shape = colliders.shape[c]
         local = ((x - position) * rotation) / scale
         phi = rough_distance(shape, colliders.sdf_values, local) * scale
-        if phi <= real(0.0):
-            return True
-        if phi >= real(1.5) * grid.dx or mass >= real(FAR_SIDE_SHARE) * grid.full_mass:
+        if phi <= real(0.0) or phi >= real(1.5) * grid.dx or mass >= real(FAR_SIDE_SHARE) * grid.full_mass:
             return False
         near = distance(shape, colliders.sdf_values, local)
         n_local = vec3(near[0], near[1], near[2])
@@ -144,6 +138,30 @@ def grid_kernels(real) -> SimpleNamespace:
         across = x - (depth + real(0.5) * grid.dx) * (rotation * n_local)
         back = mass_at(grid, s, across, bounds, lanes, summed, values)
         return real(FAR_SIDE_SHARE) * back > mass
+
+    @wp.func
+    def release(
+        grid: Grid, s: int, x: vec3, bounds: wp.array(dtype=wp.int32), lanes: int, summed: int, values: wp.array(dtype=vec4)
+    ) -> vec3:  # fmt: skip
+        """The direction in which material may leave a thin wall: to the mass, as one of the 26 directions to a node's neighbours.
+
+        Inside such a wall the distance has a ridge where its normal flips, and at a corner one normal stops one of two motions
+        only; so the wall acts without slip, which needs no normal, but for this direction. Being one of a few, it is piecewise constant, and the derivative of the contact is exact without one of the mass.
+        """
+        rise = vec3()
+        for axis in range(3):
+            step = vec3()
+            step[axis] = grid.dx
+            ahead = mass_at(grid, s, x + step, bounds, lanes, summed, values)
+            rise[axis] = ahead - mass_at(grid, s, x - step, bounds, lanes, summed, values)
+        largest = wp.max(wp.max(wp.abs(rise[0]), wp.abs(rise[1])), wp.abs(rise[2]))
+        direction = vec3()
+        if largest > real(0.0):
+            for axis in range(3):
+                if wp.abs(rise[axis]) > real(0.4) * largest:
+                    direction[axis] = wp.sign(rise[axis])
+            direction = wp.normalize(direction)
+        return direction
 
     @wp.func
     def node_touches(grid: Grid, colliders: Colliders, s: int, substep: int, c: int, x: vec3, mass: real) -> bool:
@@ -199,8 +217,10 @@ def grid_kernels(real) -> SimpleNamespace:
                 for c in range(colliders.count):
                     if node_touches(grid, colliders, s, substep, c, x, mass):
                         dv = vec3()
-                        if is_stuck(grid, colliders, s, substep, c, x, mass, bounds_in, lanes, summed, lanes_in):
-                            dv = velocity_change_stuck(colliders, s, substep, c, x, v)
+                        if (colliders.levels[c] & THIN) != 0:
+                            full = is_behind(grid, colliders, s, substep, c, x, mass, bounds_in, lanes, summed, lanes_in)
+                            way = release(grid, s, x, bounds_in, lanes, summed, lanes_in)
+                            dv = velocity_change_wall(colliders, s, substep, c, x, v, way, full)
                         else:
                             dv = velocity_change(colliders, s, substep, c, x, v, AT_NODES)
                         v = v + dv
@@ -217,8 +237,10 @@ def grid_kernels(real) -> SimpleNamespace:
         # the velocity that collider `last` meets at a node: the response to the colliders before it
         for c in range(last):
             if node_touches(grid, colliders, s, substep, c, x, mass):
-                if is_stuck(grid, colliders, s, substep, c, x, mass, bounds, lanes, 1, momentum):
-                    v = v + velocity_change_stuck(colliders, s, substep, c, x, v)
+                if (colliders.levels[c] & THIN) != 0:
+                    full = is_behind(grid, colliders, s, substep, c, x, mass, bounds, lanes, 1, momentum)
+                    way = release(grid, s, x, bounds, lanes, 1, momentum)
+                    v = v + velocity_change_wall(colliders, s, substep, c, x, v, way, full)
                 else:
                     v = v + velocity_change(colliders, s, substep, c, x, v, AT_NODES)
         return v
@@ -264,12 +286,14 @@ def grid_kernels(real) -> SimpleNamespace:
                     c = colliders.count - 1 - index
                     if node_touches(grid, colliders, s, substep, c, x, mass):
                         met = velocity_met(grid, colliders, s, substep, x, v_start, mass, bounds_in, lanes, momentum_in, c)
-                        if is_stuck(grid, colliders, s, substep, c, x, mass, bounds_in, lanes, 1, momentum_in):
-                            stuck_v, stuck_mass = velocity_change_stuck_adjoint(
-                                colliders, s, substep, c, x, met, mass, grid.dt, adj_v, adjoints
+                        if (colliders.levels[c] & THIN) != 0:
+                            full = is_behind(grid, colliders, s, substep, c, x, mass, bounds_in, lanes, 1, momentum_in)
+                            way = release(grid, s, x, bounds_in, lanes, 1, momentum_in)
+                            wall_v, wall_mass = velocity_change_wall_adjoint(
+                                colliders, s, substep, c, x, met, way, full, mass, grid.dt, adj_v, adjoints
                             )
-                            adj_v = stuck_v
-                            adj_mass = adj_mass + stuck_mass
+                            adj_v = wall_v
+                            adj_mass = adj_mass + wall_mass
                         else:
                             _adj_x, d_v, d_mass = velocity_change_adjoint(
                                 colliders, s, substep, c, x, met, mass, grid.dt, AT_NODES, adj_v, adjoints
