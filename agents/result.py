@@ -13,6 +13,7 @@ import dataclasses
 import enum
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class Record:
     def from_row(cls, row: np.ndarray) -> Record:
         """Inverse of `row`."""
         integers, booleans = ("iteration", "simulated_steps", "gradient_steps", "horizon", "nonfinite"), ("success",)
-        kind = dict.fromkeys(integers, int) | dict.fromkeys(booleans, bool)
+        kind: dict[str, Any] = dict.fromkeys(integers, int) | dict.fromkeys(booleans, bool)
         return cls(**{f.name: kind.get(f.name, float)(v) for f, v in zip(dataclasses.fields(cls), row, strict=True)})
 
 

@@ -122,6 +122,7 @@ def _restore_buffer(model: Any, arrays: dict[str, torch.Tensor], meta: dict[str,
 
 
 def _capture_random(model: Any, meta: dict[str, Any]) -> dict[str, Any]:
+    keys: Any
     _, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  (the one Stable-Baselines3 uses)
     meta["numpy"] = {"position": int(position), "has_gauss": int(has_gauss), "gauss": float(gauss)}
     meta["action_space"] = model.action_space.np_random.bit_generator.state

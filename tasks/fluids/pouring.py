@@ -52,8 +52,8 @@ class Pouring(Task):
     ## Rewards
 
     Sum over the episode of the changes of three measures, so that the return is what they gained:
-    `delivered` (+2 x smooth fraction of the liquid in the container), `approach` (+0.5 x how much of the mean distance from the
-    liquid to the container has been covered), `spilled` (-1 x smooth fraction spilled), and `effort` (-0.001 x |action|^2 per step).
+    `delivered` (+2 x smooth fraction of the liquid in the container), `approach` (+1 x how much of the mean distance from the
+    liquid to the container has been covered), `spilled` (-0.5 x smooth fraction spilled), and `effort` (-0.001 x |action|^2 per step).
 
     ## Starting State
 
@@ -184,8 +184,8 @@ class Pouring(Task):
         start = (episode["container"] - after.x.new_tensor(HAND)).norm(dim=-1)
         return {
             "delivered": 2.0 * (new["delivered"] - old["delivered"]),
-            "approach": 0.5 * (old["distance"] - new["distance"]) / start,
-            "spilled": -1.0 * (new["spilled"] - old["spilled"]),
+            "approach": 1.0 * (old["distance"] - new["distance"]) / start,
+            "spilled": -0.5 * (new["spilled"] - old["spilled"]),
             "effort": -0.001 * (action**2).sum(-1),
         }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gradient of a return over 20 control steps in contact, against central differences, for all materials and inputs."""
+"""Gradients of a return over 20 control steps in contact, against central differences, for all materials and inputs."""
 
 import functools
 

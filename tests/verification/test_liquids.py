@@ -98,7 +98,7 @@ def decay_rate(viscosity, dt, cells, dx=0.02, duration=0.04):
 
 def numerical_rate(k, dx, dt):
     """What APIC itself takes from a wave, in the limit of many particles: its transfers with quadratic B-splines
-    multiply the amplitude by W^2 + (2/dx)^2 (dW/dk)^2 with W = sinc^3(k dx / 2), which is 1 - (k dx)^4 / 40 for long waves.
+    multiply the amplitude by W^2 + (2/dx)^2 (dW/dk)^2 with W = sinc^3(k dx / 2): 1 - (k dx)^4 / 40 for long waves.
     """
     return (k * dx) ** 4 / (40 * dt)
 
