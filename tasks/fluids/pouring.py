@@ -102,9 +102,9 @@ class Pouring(Task):
         scene.add_body("hand", HAND)
         scene.add_body("container", (0.29, 0.12, 0.0))
         scene.add_collider(
-            "glass", glass, "hand", (0, 0, -GRIP), friction=0.1, width=0.15 * self.dx, color=(0.93, 0.97, 0.96, 0.2)
+            "glass", glass, "hand", (0, 0, -GRIP), friction=0.1, width=0.8 * self.dx, color=(0.93, 0.97, 0.96, 0.2)
         )
-        scene.add_collider("container", self.container, "container", friction=0.1, width=0.15 * self.dx, color=(0.93, 0.97, 0.96, 0.2))
+        scene.add_collider("container", self.container, "container", friction=0.1, width=0.8 * self.dx, color=(0.93, 0.97, 0.96, 0.2))
         self.planes = regions.hull_planes(self.container)
         self.rim = float(self.container.bounds()[1][2])
         return scene

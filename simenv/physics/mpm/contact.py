@@ -11,7 +11,7 @@ at a point moving with velocity ``v``, and the collider's velocity there ``v_c =
 ``mu`` is Coulomb's coefficient; a sticky collider has ``v_rel' = 0``. ``alpha`` is 1 inside the solid and falls to 0 as a cubic
 smoothstep over the collider's ``width`` [m], so that a soft contact is differentiable in the distance. ``b >= 0`` is the speed at
 which a particle that has sunk into a solid is moved out again; it is 0 on grid nodes, which may lie inside a solid at rest.
-A thin wall acts on nodes without slip, v_rel' = max(0, g . v_rel) g, where g points to the material (kernels_grid.py).
+Inside and behind a thin wall a node does not slip, v_rel' = max(0, g . v_rel) g, where g points to the material (kernels_grid.py).
 The collider receives the force ``-m (v' - v) / dt``. The derivative is exact away from the kinks v_n = b and stick-slip.
 """
 
@@ -27,6 +27,7 @@ AT_NODES = 1
 AT_PARTICLES = 2
 THIN = 4  # a shell: nodes on its far side belong to the material on the near side (see kernels_grid.py)
 PARTICLE_WIDTH = 0.25  # a particle's contact fades in over this share of the width: nodes make the contact, particles secure it
+WALL_DEPTH = 0.3  # depth in a thin wall, in widths, over which slip turns into no slip
 _RECOVERY_SPEED_LIMIT = 0.5  # [m/s]: a deeply sunk particle is moved out gently, not shot out
 
 
@@ -174,62 +175,120 @@ def contact_functions(real) -> SimpleNamespace:
             wp.atomic_add(torque, e, wp.cross(x - colliders.position[pose], f))
 
     @wp.func
-    def wall_influence(colliders: Colliders, world: int, substep: int, c: int, x: vec3) -> real:
+    def wall_share(phi: real, width: real) -> real:
+        # share of the no-slip response at a node of a thin wall: 0 at its surface, 1 at a depth of WALL_DEPTH widths
+        if phi >= real(0.0):
+            return real(0.0)
+        t = -phi / wp.max(real(WALL_DEPTH) * width, tiny)
+        if t >= real(1.0):
+            return real(1.0)
+        return t * t * (real(3.0) - real(2.0) * t)
+
+    @wp.func
+    def wall_distance(colliders: Colliders, world: int, substep: int, c: int, x: vec3) -> real:
         e = world * colliders.count + c
         pose = (world * colliders.substeps + substep) * colliders.count + c
         local = ((x - colliders.position[pose]) * colliders.rotation[pose]) / colliders.scale[e]
         near = distance(colliders.shape[c], colliders.sdf_values, local)
-        return influence(near[3] * colliders.scale[e], colliders.width[c])
+        return near[3] * colliders.scale[e]
+
+    @wp.func
+    def no_slip_change(colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3) -> vec3:
+        # v' - v for no slip, but the material may leave along the unit vector `release`
+        pose = (world * colliders.substeps + substep) * colliders.count + c
+        v_wall = colliders.velocity[pose] + wp.cross(colliders.omega[pose], x - colliders.position[pose])
+        return v_wall - v + wp.max(wp.dot(release, v - v_wall), real(0.0)) * release
 
     @wp.func
     def velocity_change_wall(
-        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, full: bool
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, behind: bool
     ) -> vec3:  # fmt: skip
-        # v' - v at a node of a thin wall: no slip, but the material may leave along the unit vector `release`
-        alpha = real(1.0)
-        if not full:
-            alpha = wall_influence(colliders, world, substep, c, x)
-        pose = (world * colliders.substeps + substep) * colliders.count + c
-        v_wall = colliders.velocity[pose] + wp.cross(colliders.omega[pose], x - colliders.position[pose])
-        return alpha * (v_wall - v + wp.max(wp.dot(release, v - v_wall), real(0.0)) * release)
+        # v' - v at a node of a thin wall: slip with friction at its surface, no slip inside and behind
+        share = real(1.0)
+        if not behind:
+            share = wall_share(wall_distance(colliders, world, substep, c, x), colliders.width[c])
+        dv = vec3(real(0.0), real(0.0), real(0.0))
+        if share < real(1.0):
+            dv = (real(1.0) - share) * velocity_change(colliders, world, substep, c, x, v, AT_NODES)
+        if share > real(0.0):
+            dv = dv + share * no_slip_change(colliders, world, substep, c, x, v, release)
+        return dv
 
     @wp.func
-    def velocity_change_wall_adjoint(
-        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, full: bool, mass: real, dt: real,
+    def no_slip_adjoint(
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, mass: real, dt: real, weight: real,
         adj_v_out: vec3, adjoints: ColliderAdjoints,
     ):  # fmt: skip
-        """Adjoint of v' = v + `velocity_change_wall` and of its wrench: (adj_v, adj_mass)."""
+        """Adjoint of v' = v + weight `no_slip_change` and of its wrench: (adj_v, adj_mass)."""
         e = world * colliders.count + c
         pose = (world * colliders.substeps + substep) * colliders.count + c
         r = x - colliders.position[pose]
         omega = colliders.omega[pose]
         v_rel = v - colliders.velocity[pose] - wp.cross(omega, r)
         leaving = wp.dot(release, v_rel)
-        change = wp.max(leaving, real(0.0)) * release - v_rel
-        alpha = real(1.0)
-        if not full:
-            alpha = wall_influence(colliders, world, substep, c, x)
-        f = (-mass / dt) * alpha * change
+        change = weight * (wp.max(leaving, real(0.0)) * release - v_rel)
+        f = (-mass / dt) * change
         adj_f = adjoints.force[e] + wp.cross(adjoints.torque[e], r)
-        adj_change = adj_v_out - (mass / dt) * adj_f
-        adj_wall = alpha * adj_change
+        adj_wall = weight * (adj_v_out - (mass / dt) * adj_f)
         if leaving > real(0.0):
             adj_wall = adj_wall - wp.dot(release, adj_wall) * release
-        adj_r = wp.cross(f, adjoints.torque[e]) + wp.cross(adj_wall, omega)
-        if not full and alpha < real(1.0):
-            rotation = colliders.rotation[pose]
-            scale = colliders.scale[e]
-            local = (r * rotation) / scale
-            near = distance(colliders.shape[c], colliders.sdf_values, local)
-            adj_phi = influence_slope(near[3] * scale, colliders.width[c]) * wp.dot(change, adj_change)
-            adj_near = vec4(real(0.0), real(0.0), real(0.0), adj_phi * scale)
-            adj_local = distance_adjoint(colliders.shape[c], colliders.sdf_values, local, adj_near) / scale
-            wp.atomic_add(adjoints.rotation, pose, wp.outer(r, adj_local))
-            adj_r = adj_r + rotation * adj_local
-        wp.atomic_add(adjoints.position, pose, -adj_r)
+        wp.atomic_add(adjoints.position, pose, -wp.cross(f, adjoints.torque[e]) - wp.cross(adj_wall, omega))
         wp.atomic_add(adjoints.velocity, pose, adj_wall)
         wp.atomic_add(adjoints.omega, pose, wp.cross(r, adj_wall))
-        return adj_v_out - adj_wall, -alpha * wp.dot(change, adj_f) / dt
+        return adj_v_out - adj_wall, -wp.dot(change, adj_f) / dt
+
+    @wp.func
+    def share_adjoint(
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, phi: real, mass: real, dt: real,
+        adj_v_out: vec3, adjoints: ColliderAdjoints,
+    ):  # fmt: skip
+        """Adjoint of `velocity_change_wall` with respect to the share, through the distance, to the collider's pose."""
+        e = world * colliders.count + c
+        pose = (world * colliders.substeps + substep) * colliders.count + c
+        r = x - colliders.position[pose]
+        slip = velocity_change(colliders, world, substep, c, x, v, AT_NODES)
+        change = no_slip_change(colliders, world, substep, c, x, v, release) - slip
+        adj_f = adjoints.force[e] + wp.cross(adjoints.torque[e], r)
+        depth = real(WALL_DEPTH) * colliders.width[c]
+        t = -phi / depth
+        slope = real(-6.0) * t * (real(1.0) - t) / depth
+        adj_phi = slope * wp.dot(change, adj_v_out - (mass / dt) * adj_f)
+        rotation = colliders.rotation[pose]
+        scale = colliders.scale[e]
+        adj_near = vec4(real(0.0), real(0.0), real(0.0), adj_phi * scale)
+        local = (r * rotation) / scale
+        adj_local = distance_adjoint(colliders.shape[c], colliders.sdf_values, local, adj_near) / scale
+        wp.atomic_add(adjoints.rotation, pose, wp.outer(r, adj_local))
+        wp.atomic_add(adjoints.position, pose, -(rotation * adj_local))
+
+    @wp.func
+    def velocity_change_wall_adjoint(
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, behind: bool, mass: real, dt: real,
+        adj_v_out: vec3, adjoints: ColliderAdjoints,
+    ):  # fmt: skip
+        """Adjoint of v' = v + `velocity_change_wall` and of its wrench: (adj_v, adj_mass)."""
+        share = real(1.0)
+        phi = real(0.0)
+        if not behind:
+            phi = wall_distance(colliders, world, substep, c, x)
+            share = wall_share(phi, colliders.width[c])
+        adj_v = adj_v_out
+        adj_mass = real(0.0)
+        if share < real(1.0):
+            _adj_x, d_v, d_mass = velocity_change_adjoint(
+                colliders, world, substep, c, x, v, mass, dt, AT_NODES, real(1.0) - share, adj_v_out, adjoints
+            )
+            adj_v = adj_v + (d_v - adj_v_out)
+            adj_mass = adj_mass + d_mass
+        if share > real(0.0):
+            w_v, w_mass = no_slip_adjoint(
+                colliders, world, substep, c, x, v, release, mass, dt, share, adj_v_out, adjoints
+            )
+            adj_v = adj_v + (w_v - adj_v_out)
+            adj_mass = adj_mass + w_mass
+        if share > real(0.0) and share < real(1.0):
+            share_adjoint(colliders, world, substep, c, x, v, release, phi, mass, dt, adj_v_out, adjoints)
+        return adj_v, adj_mass
 
     @wp.func
     def particle_touches(colliders: Colliders, world: int, substep: int, c: int, x: vec3) -> bool:
@@ -282,9 +341,9 @@ def contact_functions(real) -> SimpleNamespace:
     @wp.func
     def velocity_change_adjoint(
         colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, mass: real, dt: real, level: int,
-        adj_v_out: vec3, adjoints: ColliderAdjoints,
+        weight: real, adj_v_out: vec3, adjoints: ColliderAdjoints,
     ):  # fmt: skip
-        """Adjoint of v' = v + `velocity_change` and of its wrench: (adj_x, adj_v, adj_mass)."""
+        """Adjoint of v' = v + weight `velocity_change` and of its wrench: (adj_x, adj_v, adj_mass)."""
         e = world * colliders.count + c
         pose = (world * colliders.substeps + substep) * colliders.count + c
         scale = colliders.scale[e]
@@ -294,7 +353,7 @@ def contact_functions(real) -> SimpleNamespace:
         near = distance(colliders.shape[c], colliders.sdf_values, local)
         phi = near[3] * scale
         width = contact_width(colliders, c, level)
-        alpha = influence(phi, width)
+        alpha = weight * influence(phi, width)
         if alpha <= real(0.0):
             return vec3(real(0.0), real(0.0), real(0.0)), adj_v_out, real(0.0)
         n_local = vec3(near[0], near[1], near[2])
@@ -312,7 +371,7 @@ def contact_functions(real) -> SimpleNamespace:
         adj_r = wp.cross(f, adjoints.torque[e])
         adj_mass = -alpha * wp.dot(change, adj_f) / dt
         adj_change = adj_v_out - (mass / dt) * adj_f
-        adj_phi = influence_slope(phi, width) * wp.dot(change, adj_change)
+        adj_phi = weight * influence_slope(phi, width) * wp.dot(change, adj_change)
         adj_change = alpha * adj_change
         d_rel, adj_n, adj_mu, adj_b = relative_change_adjoint(
             v_rel, n, colliders.friction[e], colliders.sticky[c], b, adj_change
@@ -347,7 +406,7 @@ def contact_functions(real) -> SimpleNamespace:
                     if particle_touches(colliders, world, substep, b, x):
                         v_before = v_before + velocity_change(colliders, world, substep, b, x, v_before, AT_PARTICLES)
                 d_x, d_v, d_mass = velocity_change_adjoint(
-                    colliders, world, substep, c, x, v_before, mass, dt, AT_PARTICLES, adj_v, adjoints
+                    colliders, world, substep, c, x, v_before, mass, dt, AT_PARTICLES, real(1.0), adj_v, adjoints
                 )
                 adj_x = adj_x + d_x
                 adj_v = d_v

@@ -296,7 +296,7 @@ def grid_kernels(real) -> SimpleNamespace:
                             adj_mass = adj_mass + wall_mass
                         else:
                             _adj_x, d_v, d_mass = velocity_change_adjoint(
-                                colliders, s, substep, c, x, met, mass, grid.dt, AT_NODES, adj_v, adjoints
+                                colliders, s, substep, c, x, met, mass, grid.dt, AT_NODES, real(1.0), adj_v, adjoints
                             )
                             adj_v = d_v
                             adj_mass = adj_mass + d_mass
