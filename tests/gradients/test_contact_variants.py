@@ -142,7 +142,7 @@ def test_closed_emitter_has_no_gradient():
 
 @pytest.mark.parametrize(("make", "limit"), [(colliders_scene, 0.05), (cup_scene, 0.1), (mesh_scene, 0.1)])
 def test_the_gradient_adds_up_to_the_change_of_the_return(make, limit):
-    # Thin walls decide which side a node is on, so the return has small jumps, which no derivative sees. What matters to
+    # Thin walls decide which side a node is on, so the return has small jumps that no derivative sees. What matters to
     # an optimiser is that they stay small next to what the derivative says over a finite change of the action.
     count = 81
     problem = Problem(make(), count)
