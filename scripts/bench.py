@@ -3,6 +3,7 @@
 
 import dataclasses
 import datetime
+import importlib
 import json
 import os
 import platform
@@ -107,7 +108,7 @@ def write_particles(path: Path, config: dict[str, Any]) -> None:
 def solver_rows(report: dict[str, Any], scratch: Path, quick: bool) -> None:
     """Forward, and forward with backward, of one world, alternating between the programs round by round."""
     sys.path.insert(0, str(BENCHMARKS))
-    from protocol import Program
+    Program = importlib.import_module("protocol").Program  # of the benchmarks folder, which is not installed
 
     config, threads = scene(quick), 2
     rounds, repeats = (1, 1) if quick else (7, 3)

@@ -315,7 +315,7 @@ def tint_spheres(
     depth: wp.array3d(dtype=float),
     shape: wp.array3d(dtype=wp.uint32),
     normal: wp.array3d(dtype=wp.vec3),
-    color: wp.array3d(dtype=wp.vec3),
+    color_inout: wp.array3d(dtype=wp.vec3),
 ):
     """Multiplies the samples on spheres, which Newton draws white, by the colour of their particle (in place)."""
     i, j = wp.tid()
@@ -331,4 +331,4 @@ def tint_spheres(
                 best = distance
                 nearest = n
         if nearest >= 0:
-            color[0, i, j] = wp.cw_mul(color[0, i, j], tints[nearest])
+            color_inout[0, i, j] = wp.cw_mul(color_inout[0, i, j], tints[nearest])

@@ -72,11 +72,11 @@ def wall_images(
     pose: wp.transform,
     reach: float,
     positions: wp.array(dtype=wp.vec3),
-    count: wp.array(dtype=int),
+    count_inout: wp.array(dtype=int),
     source_out: wp.array(dtype=int),
     images_out: wp.array(dtype=wp.vec3),
 ):
-    """Mirrors the particles within ``reach`` [m] of a wall in it, and counts them in ``count[0]``.
+    """Mirrors the particles within ``reach`` [m] of a wall in it, and counts them in ``count_inout[0]``.
 
     With its images a liquid meets the wall at its own level; without them its surface would curl in before the wall.
     """
@@ -84,11 +84,11 @@ def wall_images(
     local = wp.transform_point(wp.transform_inverse(pose), positions[tid])
     query = wp.mesh_query_point_sign_normal(mesh, local, reach)
     if query.result and query.sign > 0.0:
-        n = count[0]
+        n = count_inout[0]
         wall = wp.mesh_eval_position(mesh, query.face, query.u, query.v)
         images_out[n] = wp.transform_point(pose, 2.0 * wall - local)
         source_out[n] = tid
-        count[0] = n + 1
+        count_inout[0] = n + 1
 
 
 @wp.kernel
@@ -138,22 +138,22 @@ def unite(
     fine: wp.array3d(dtype=float),
     near: wp.array3d(dtype=float),
     spacing: float,
-    phi: wp.array3d(dtype=float),
+    phi_inout: wp.array3d(dtype=float),
 ):
-    """Adds to the smooth surface ``phi`` (in place) what the fine one has well beyond it, and lone particles.
+    """Adds to the smooth surface ``phi_inout`` (in place) what the fine one has well beyond it, and lone particles.
 
     A body of liquid keeps its even surface; a stream or a drop, which the wide filter swallows, stays. ``near`` is the
     distance to the nearest particle, ``spacing`` that between particles [m].
     """
     n = nodes[wp.tid()]
-    a = phi[n[0], n[1], n[2]]
+    a = phi_inout[n[0], n[1], n[2]]
     margin = 0.35 * spacing
     b = fine[n[0], n[1], n[2]] + margin
     # Balls around the particles grow to their full size only where the filters have left nothing.
     lone = wp.smoothstep(0.3, 0.55, a / spacing) * wp.smoothstep(-0.25, 0.1, b / spacing - 0.35)
     ball = near[n[0], n[1], n[2]] - wp.lerp(0.3, 0.7, lone) * spacing
     h = wp.max(margin - wp.abs(a - b), 0.0) / margin
-    phi[n[0], n[1], n[2]] = wp.min(wp.min(a, b) - 0.25 * h * h * margin, ball)
+    phi_inout[n[0], n[1], n[2]] = wp.min(wp.min(a, b) - 0.25 * h * h * margin, ball)
 
 
 @wp.kernel
@@ -162,7 +162,7 @@ def surface_vertices(
     phi: wp.array3d(dtype=float),
     lower: wp.vec3,
     spacing: float,
-    count: wp.array(dtype=int),
+    count_inout: wp.array(dtype=int),
     edge_out: wp.array4d(dtype=int),
     vertices_out: wp.array(dtype=wp.vec3),
 ):
@@ -177,9 +177,9 @@ def surface_vertices(
         if (a < 0.0) != (b < 0.0):
             t = a / (a - b)
             x = wp.vec3(float(n[0]) + t * float(di), float(n[1]) + t * float(dj), float(n[2]) + t * float(dk))
-            vertices_out[count[0]] = lower + spacing * x
-            edge_out[n[0], n[1], n[2], axis] = count[0]
-            count[0] = count[0] + 1
+            vertices_out[count_inout[0]] = lower + spacing * x
+            edge_out[n[0], n[1], n[2], axis] = count_inout[0]
+            count_inout[0] = count_inout[0] + 1
 
 
 @wp.kernel
@@ -191,7 +191,7 @@ def surface_triangles(
     edge_start: wp.array(dtype=wp.vec4i),
     case_range: wp.array(dtype=int),
     case_edges: wp.array(dtype=int),
-    count: wp.array(dtype=int),
+    count_inout: wp.array(dtype=int),
     indices_out: wp.array(dtype=int),
 ):
     """Marching cubes, second half: the triangles of each cell, wound so that they face out of the liquid."""
@@ -201,12 +201,12 @@ def surface_triangles(
         o = corner_offset[corner]
         if phi[c[0] + o[0], c[1] + o[1], c[2] + o[2]] >= 0.0:
             code = code | (1 << corner)
-    start = count[0]
+    start = count_inout[0]
     n = case_range[code + 1] - case_range[code]
     for m in range(n):
         e = edge_start[case_edges[case_range[code] + m]]
         indices_out[start + m] = edge[c[0] + e[0], c[1] + e[1], c[2] + e[2], e[3]]
-    count[0] = start + n
+    count_inout[0] = start + n
 
 
 @wp.func
@@ -273,7 +273,7 @@ def wet_walls(
     images: wp.array3d(dtype=float),
     lower: wp.vec3,
     spacing: float,
-    vertices: wp.array(dtype=wp.vec3),
+    vertices_inout: wp.array(dtype=wp.vec3),
 ):
     """Moves the liquid's vertices at a wall a little into it (in place).
 
@@ -282,12 +282,12 @@ def wet_walls(
     ``depth`` [m] inside the wall, where the glass hides them.
     """
     tid = wp.tid()
-    x = (vertices[tid] - lower) / spacing + wp.vec3(0.5)
+    x = (vertices_inout[tid] - lower) / spacing + wp.vec3(0.5)
     i = wp.clamp(int(x[0]), 0, images.shape[0] - 1)
     j = wp.clamp(int(x[1]), 0, images.shape[1] - 1)
     k = wp.clamp(int(x[2]), 0, images.shape[2] - 1)
     behind = images[i, j, k] > 0.55 * sums[i, j, k][0]
-    local = wp.transform_point(wp.transform_inverse(pose), vertices[tid])
+    local = wp.transform_point(wp.transform_inverse(pose), vertices_inout[tid])
     query = wp.mesh_query_point_sign_normal(mesh, local, wp.where(behind, 5.0 * reach, reach))
     if query.result:
         closest = wp.mesh_eval_position(mesh, query.face, query.u, query.v)
@@ -301,4 +301,4 @@ def wet_walls(
             moved = reach - (reach - distance) * 2.0 * (1.0 + depth / reach)
         elif distance > -depth:
             moved = -depth
-        vertices[tid] = wp.transform_point(pose, closest + outward * moved)
+        vertices_inout[tid] = wp.transform_point(pose, closest + outward * moved)

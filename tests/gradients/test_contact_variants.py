@@ -86,9 +86,9 @@ def mesh_scene():
 BASIC = ("twist", "body_q", "gravity", "a.density")
 SCENES = {
     "emitter": (emitter_scene, (*BASIC, "a.viscosity")),
-    "cup": (cup_scene, (*BASIC, "x", "v")),
+    "cup": (cup_scene, (*BASIC, "x", "v", "cup.friction")),
     "colliders": (colliders_scene, (*BASIC, "x", "v", "rod.friction")),
-    "mesh": (mesh_scene, (*BASIC, "x", "v")),
+    "mesh": (mesh_scene, (*BASIC, "x", "v", "bowl.friction")),
     "parked": (parked_scene, (*BASIC, "x", "v")),
 }
 for kind in ("slip", "separate", "stick", ("periodic", "periodic", "slip")):
