@@ -83,7 +83,7 @@ class Policy:
         """
         observation = flatten(observation, self.names)
         if self.mean is not None:
-            scaled = (observation - self.mean) / np.sqrt(self.variance + 1e-8)
+            scaled = (observation - self.mean) / np.sqrt(self.variance + 1e-8)  # type: ignore[operator]
             observation = np.clip(scaled, -self.clip, self.clip).astype(np.float32)
         return self.network.predict(observation, deterministic=deterministic)[0]
 

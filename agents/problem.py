@@ -8,7 +8,6 @@ A))`` that starts from the current state will do (`simenv.envs.SimVectorEnv`, or
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -98,7 +97,7 @@ class Problem:
     """
 
     def __init__(self, env: Any, config: SearchConfig) -> None:
-        self._owned = not hasattr(env, "reset") and isinstance(env, Callable)
+        self._owned = not hasattr(env, "reset") and callable(env)
         env = env(config.starts) if self._owned else env
         self.env = getattr(env, "unwrapped", env)
         if not hasattr(self.env, "rollout"):

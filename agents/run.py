@@ -239,13 +239,13 @@ def _save(now: Snapshot, method: Method, config: SearchConfig) -> None:
     arrays["history"] = np.array([record.row() for record in now.history]).reshape(len(now.history), -1)
     meta = {name: getattr(now, name) for name in _COUNTERS}
     meta |= {"method": method.name, "config": _options(config)}
-    save_checkpoint(config.checkpoint_dir, len(now.history), arrays, meta)
+    save_checkpoint(config.checkpoint_dir, len(now.history), arrays, meta)  # type: ignore[arg-type]
 
 
 def _resume(method: Method, problem: Problem, config: SearchConfig) -> Snapshot | None:
     if not (config.resume and has_checkpoint(config.checkpoint_dir)):
         return None
-    arrays, meta, _ = load_checkpoint(config.checkpoint_dir)
+    arrays, meta, _ = load_checkpoint(config.checkpoint_dir)  # type: ignore[arg-type]
     wanted = {"method": method.name, **_options(config)}
     found = {"method": meta["method"], **meta["config"]}
     differing = [

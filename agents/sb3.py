@@ -125,12 +125,12 @@ class TrainResult:
     """The Stable-Baselines3 model."""
 
 
-def algorithm(config: TrainConfig) -> str:
+def algorithm(config: PPOConfig | SACConfig) -> str:
     """Name of the algorithm, "ppo" or "sac"."""
     return "sac" if isinstance(config, SACConfig) else "ppo"
 
 
-def make_model(env: Any, config: TrainConfig) -> Any:
+def make_model(env: Any, config: PPOConfig | SACConfig) -> Any:
     """A Stable-Baselines3 model on a VecEnv.
 
     Raises:
@@ -210,7 +210,7 @@ def finish_on_interrupt() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def train(env: Any, config: TrainConfig, callback: Callback | None = None) -> TrainResult:
+def train(env: Any, config: PPOConfig | SACConfig, callback: Callback | None = None) -> TrainResult:
     """Trains a policy.
 
     Args:
@@ -238,7 +238,7 @@ def train(env: Any, config: TrainConfig, callback: Callback | None = None) -> Tr
             env.close()
 
 
-def _train(env: Any, config: TrainConfig, callback: Callback | None, stop: threading.Event) -> TrainResult:
+def _train(env: Any, config: PPOConfig | SACConfig, callback: Callback | None, stop: threading.Event) -> TrainResult:
     model, statistics = _prepare(env, config)
     logger, metrics = _make_logger()
     model.set_logger(logger)
@@ -315,7 +315,7 @@ def flat_env(env: Any) -> Any:
     return Flat()
 
 
-def _prepare(env: Any, config: TrainConfig) -> tuple[Any, Any]:
+def _prepare(env: Any, config: PPOConfig | SACConfig) -> tuple[Any, Any]:
     env = flat_env(env)
     if not config.normalize:
         return make_model(env, config), None
@@ -325,23 +325,23 @@ def _prepare(env: Any, config: TrainConfig) -> tuple[Any, Any]:
     return make_model(statistics, config), statistics
 
 
-def _options(config: TrainConfig) -> dict[str, Any]:
+def _options(config: PPOConfig | SACConfig) -> dict[str, Any]:
     options = {k: v for k, v in dataclasses.asdict(config).items() if k not in config.MAY_CHANGE}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
 
 
-def _save(model: Any, statistics: Any, config: TrainConfig, seconds: float) -> None:
+def _save(model: Any, statistics: Any, config: PPOConfig | SACConfig, seconds: float) -> None:
     arrays, meta = capture(model, statistics)
     meta |= {"method": algorithm(config), "config": _options(config), "seconds": seconds, "worlds": model.n_envs}
     # A replay buffer may be large, so SAC keeps one checkpoint only.
     keep = 1 if isinstance(config, SACConfig) else 3
-    save_checkpoint(config.checkpoint_dir, model.num_timesteps, arrays, meta, keep=keep)
-    folder = Path(config.checkpoint_dir) / "policy"
+    save_checkpoint(config.checkpoint_dir, model.num_timesteps, arrays, meta, keep=keep)  # type: ignore[arg-type]
+    folder = Path(config.checkpoint_dir) / "policy"  # type: ignore[arg-type]
     save_policy(folder, model, algorithm(config), config.net_arch, statistics, model.num_timesteps)
 
 
-def _resume(model: Any, statistics: Any, config: TrainConfig) -> float:
-    arrays, meta, _ = load_checkpoint(config.checkpoint_dir)
+def _resume(model: Any, statistics: Any, config: PPOConfig | SACConfig) -> float:
+    arrays, meta, _ = load_checkpoint(config.checkpoint_dir)  # type: ignore[arg-type]
     wanted = {"method": algorithm(config), "worlds": model.n_envs, **_options(config)}
     found = {"method": meta.get("method"), "worlds": meta.get("worlds"), **meta.get("config", {})}
     differing = [

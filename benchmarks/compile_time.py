@@ -49,7 +49,7 @@ def measure(mode: str, device: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "WARP_CACHE_PATH": cache}
         command = [sys.executable, "-c", CHILD, mode, device]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         raise SystemExit(result.stderr)
     times = json.loads(result.stdout.splitlines()[-1])
@@ -66,7 +66,7 @@ def main() -> None:
     for mode, limit in LIMITS.items():
         times = measure(mode, device)
         results[mode] = {**times, "limit": limit, "within_limit": times["build"] + times["first_step"] <= limit}
-    print(json.dumps(results, indent=2))  # noqa: T201
+    print(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

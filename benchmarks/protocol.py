@@ -50,7 +50,7 @@ class Program:
     def __init__(self, python: str, script: str, environment: dict[str, str]):
         self.name = os.path.basename(script)
         self.log: list[str] = []
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             [python, script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -51,7 +51,8 @@ class Demo:
         table = self._table(results)
         self._report(table, best, total, time.perf_counter() - started)
         _print_table(table)
-        print(f"{self.out}/: rollout-*.h5, video.mp4, learning_curve.png, report.md  ({time.perf_counter() - started:.0f} s)")
+        seconds = time.perf_counter() - started
+        print(f"{self.out}/: rollout-*.h5, video.mp4, learning_curve.png, report.md  ({seconds:.0f} s)")
         print(f"next: simenv replay {next(iter(sorted(self.out.glob('rollout-*.h5'))))}")
         return int(not best.success)
 
@@ -74,7 +75,12 @@ class Demo:
 
         differentiable = method == "gradient"
         env = make_vec(
-            TASK, num_envs=self._worlds(), output="torch", autoreset_mode="disabled", differentiable=differentiable, **options
+            TASK,
+            num_envs=self._worlds(),
+            output="torch",
+            autoreset_mode="disabled",
+            differentiable=differentiable,
+            **options,
         )
         try:
             with runs.Progress(total, METHODS[method]) as progress:
@@ -97,14 +103,19 @@ class Demo:
         return self._optimize("gradient", optimize, config, self.iterations, options)
 
     def _search(self, method: str, budget: int, options: dict[str, Any]) -> Any:
-        common = {"seed": self.seed, "iterations": 10**6, "max_simulated_steps": budget, "stop_on_success": False}
+        common: dict[str, Any] = {
+            "seed": self.seed,
+            "iterations": 10**6,
+            "max_simulated_steps": budget,
+            "stop_on_success": False,
+        }
         if method == "cma":
-            from simenv.agents.cma_es import CmaConfig, optimize
+            from simenv.agents import cma_es
 
-            return self._optimize(method, optimize, CmaConfig(**common), budget, options)
-        from simenv.agents.random_search import RandomConfig, optimize
+            return self._optimize(method, cma_es.optimize, cma_es.CmaConfig(**common), budget, options)
+        from simenv.agents import random_search
 
-        return self._optimize(method, optimize, RandomConfig(**common), budget, options)
+        return self._optimize(method, random_search.optimize, random_search.RandomConfig(**common), budget, options)
 
     def _record(self, actions: Any, options: dict[str, Any]) -> float:
         """Play the best actions once more in one world: recording and video."""
@@ -116,7 +127,10 @@ class Demo:
 
         env = make_vec(TASK, num_envs=1, output="numpy", autoreset_mode="disabled", **options)
         total = 0.0
-        with Recorder(self.out, env) as recorder, filming(env.unwrapped.world, self.out / "video.mp4", 1 / env.unwrapped.world.dt) as film:
+        with (
+            Recorder(self.out, env) as recorder,
+            filming(env.unwrapped.world, self.out / "video.mp4", 1 / env.unwrapped.world.dt) as film,
+        ):
             recorder.reset(seed=self.seed)
             film(env.unwrapped.state)
             for action in np.asarray(actions, env.single_action_space.dtype):
@@ -131,14 +145,16 @@ class Demo:
 
         curves = {}
         for method, result in results.items():
-            curves[METHODS[method]] = ([r.simulated_steps for r in result.history], [r.best_return for r in result.history])
+            steps = [record.simulated_steps for record in result.history]
+            curves[METHODS[method]] = (steps, [record.best_return for record in result.history])
         learning_curve(self.out / "learning_curve.png", curves, "simulated control steps", "best return", "Pouring-v0")
 
     def _table(self, results: dict[str, Any]) -> list[list[str]]:
         rows = [["method", "simulated steps", "best return", "success", "seconds"]]
         for method in METHODS:
             r = results[method]
-            rows.append([METHODS[method], f"{r.simulated_steps}", f"{r.best_return:.3f}", "yes" if r.success else "no", f"{r.seconds:.0f}"])
+            success = "yes" if r.success else "no"
+            rows.append([METHODS[method], f"{r.simulated_steps}", f"{r.best_return:.3f}", success, f"{r.seconds:.0f}"])
         return rows
 
     def _report(self, table: list[list[str]], best: Any, total: float, seconds: float) -> None:
@@ -148,18 +164,20 @@ class Demo:
 
         import simenv
 
+        versions = f"simenv {simenv.__version__}, Warp {wp.__version__}, Python {platform.python_version()}"
         lines = ["| " + " | ".join(row) + " |" for row in table]
         lines.insert(1, "|" + "---|" * len(table[0]))
+        recording = next(iter(sorted(self.out.glob("rollout-*.h5"))))
         text = f"""# {TASK}: a pour, optimised through the simulation
 
-Episode seed {self.seed}; simenv {simenv.__version__}, Warp {wp.__version__}, Python {platform.python_version()}, {platform.machine()}.
+Episode seed {self.seed}; {versions}, {platform.machine()}.
 
 {chr(10).join(lines)}
 
-Simulated steps are forward control steps of one world. The gradient method re-simulates each of them once more in its reverse
-sweep ({best.gradient_steps} steps), which is in its seconds. {best.code}
+Simulated steps are forward control steps of one world. The gradient method re-simulates each of them once more in its
+reverse sweep ({best.gradient_steps} steps), which is in its seconds. {best.code}
 
-The best pour was recorded (return {total:.3f}) and filmed: `simenv replay {next(iter(sorted(self.out.glob("rollout-*.h5"))))}`
+The best pour was recorded (return {total:.3f}) and filmed: `simenv replay {recording}`
 re-simulates it from its actions and reports the deviation. The whole demo took {seconds:.0f} s.
 
 ![learning curve](learning_curve.png)

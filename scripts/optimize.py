@@ -157,12 +157,12 @@ class Optimize:
                 train_window=self.train_window,
             )
         if self.method == "cma":
-            from simenv.agents.cma_es import CmaConfig, optimize
+            from simenv.agents import cma_es
 
-            return optimize, CmaConfig(**common, sigma=self.sigma, population=self.population)
-        from simenv.agents.random_search import RandomConfig, optimize
+            return cma_es.optimize, cma_es.CmaConfig(**common, sigma=self.sigma, population=self.population)
+        from simenv.agents import random_search
 
-        return optimize, RandomConfig(**common, population=self.population)
+        return random_search.optimize, random_search.RandomConfig(**common, population=self.population)
 
 
 def _columns(record: Any) -> dict[str, float]:

@@ -65,6 +65,22 @@ def slug(task_id: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
+PICTURES = {"Pouring": "pour.png", "LatteArt": "latte.png"}
+
+
+def picture(name: str) -> list[str]:
+    """Markdown lines that show a task, from docs/images; none if it has no picture.
+
+    Raises:
+        ValueError: If the file is missing.
+    """
+    if name not in PICTURES:
+        return []
+    if not (ROOT / "docs" / "images" / PICTURES[name]).is_file():
+        raise ValueError(f"docs/images/{PICTURES[name]} is missing; render it, or take {name} out of PICTURES.")
+    return [f"![{name}, four moments of an episode](../images/{PICTURES[name]})", ""]
+
+
 def task_page(task_id: str) -> str:
     """The page of one task: its docstring, and what the class declares.
 
@@ -74,7 +90,7 @@ def task_page(task_id: str) -> str:
     entry, cls = _registry.TASKS[task_id], _registry.load_task(task_id)
     if not cls.__doc__:
         raise ValueError(f"{entry.entry_point} has no docstring; write one with Gymnasium's headings.")
-    lines = [f"# {cls.__name__}", "", "```python", f'env = gym.make("{task_id}")', "```", ""]
+    lines = [f"# {cls.__name__}", "", *picture(cls.__name__), "```python", f'env = gym.make("{task_id}")', "```", ""]
     lines += ["| | |", "|---|---|", f"| id | `{task_id}` |", f"| class | `{entry.entry_point}` |"]
     lines += [f"| control steps per episode | {entry.max_episode_steps} |"]
     lines += [f"| observation modes | {', '.join(f'`{m}`' for m in cls.observation_modes)} |", ""]
@@ -94,6 +110,8 @@ def write_tasks() -> None:
         name = _registry.load_task(task_id).__name__
         steps = gymnasium.spec(task_id).max_episode_steps
         index.append(f"| [{name}]({slug(task_id)}.md) | `{task_id}` | {steps} |")
+    for task_id in simenv.list_tasks():
+        index += ["", *picture(_registry.load_task(task_id).__name__)]
     (folder / "index.md").write_text("\n".join(index) + "\n", encoding="utf-8")
 
 

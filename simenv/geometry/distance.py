@@ -14,8 +14,8 @@ flat array that holds the values of all distance volumes, and a point `x` [m] in
 * `distance_adjoint(shape, sdf_values, x, adj) -> vec3`: (dn/dx)^T adj[0:3] + grad phi adj[3], the adjoint of `distance`
   in one evaluation. It is also registered as the gradient of `distance` for kernels with a generated backward.
 
-`surely_farther(shape, sdf_values, x, reach) -> bool` reads one value of a volume and is true only where phi > reach [m], which
-spares contact the full evaluation (27 values) nearly everywhere; for analytic shapes it is always false.
+`surely_farther(shape, sdf_values, x, reach) -> bool` reads one value of a volume and is true only where phi > reach
+[m], which spares contact the full evaluation (27 values) nearly everywhere; for analytic shapes it is always false.
   `rough_distance(shape, sdf_values, x) -> real` is that value [m], and the exact distance of an analytic shape.
 
 All derivatives are written by hand, so that modules may set `enable_backward=False`. Where the nearest surface point is
@@ -164,8 +164,8 @@ def distance_functions(real: type) -> SimpleNamespace:
 
     Returns:
         A namespace with the struct `Shape` and the functions `distance`, `distance_gradient`,
-        `surely_farther`, `rough_distance`, `distance_hessian_product`, `distance_hessian_transpose_product` and `distance_adjoint`; `vec3` and `vec4` are
-        the vector types that they use, `real` the scalar type.
+        `surely_farther`, `rough_distance`, `distance_hessian_product`, `distance_hessian_transpose_product` and
+        `distance_adjoint`; `vec3` and `vec4` are the vector types that they use, `real` the scalar type.
 
     Raises:
         TypeError: `real` is another type.

@@ -108,7 +108,7 @@ class Renderer:
         for name, collider in self.world.scene.colliders.items():
             shape = collider.spec.shape
             level = isinstance(shape, Plane) and collider.body is None and not np.any(collider.quaternion[:3])
-            if level and np.allclose(np.asarray(shape.normal) / np.linalg.norm(shape.normal), (0, 0, 1)):
+            if level and np.allclose(np.asarray(shape.normal) / np.linalg.norm(shape.normal), (0, 0, 1)):  # type: ignore[attr-defined]
                 ground = float(collider.position[2]) if ground is None else max(ground, float(collider.position[2]))
             else:
                 drawn.append(name)

@@ -26,12 +26,12 @@ def rgba(color: tuple[float, ...] | np.ndarray | None, default: RGBA = _GLASS) -
     """
     if color is None:
         return default
-    values = tuple(float(c) for c in np.asarray(color, dtype=np.float64).reshape(-1))
+    values: tuple[float, ...] = tuple(float(c) for c in np.asarray(color, dtype=np.float64).reshape(-1))
     if len(values) == 3:
         values = (*values, 1.0)
     if len(values) != 4 or not all(0.0 <= c <= 1.0 for c in values):
         raise ValueError(f"colour {color!r} is not 3 or 4 numbers in [0, 1]; give (r, g, b) or (r, g, b, a)")
-    return values  # type: ignore[return-value]
+    return values
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Camera:
         back = np.asarray(self.position, dtype=np.float64) - np.asarray(self.target, dtype=np.float64)
         distance = float(np.linalg.norm(back))
         right = np.cross(np.asarray(self.up, dtype=np.float64), back)
-        if distance <= 0.0 or np.linalg.norm(right) <= 1e-9 * distance * max(np.linalg.norm(self.up), 1e-30):
+        if distance <= 0.0 or np.linalg.norm(right) <= 1e-9 * distance * max(float(np.linalg.norm(self.up)), 1e-30):
             raise ValueError(
                 f"camera at {self.position} cannot look at {self.target} with up {self.up}: "
                 "move it off its target, or choose an up that is not along the view"

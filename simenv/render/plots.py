@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # Okabe and Ito 2008: distinct for colour-blind readers too.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -16,7 +17,7 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 def learning_curve(
     path: str | os.PathLike[str],
-    curves: Mapping[str, Sequence[np.ndarray]],
+    curves: Mapping[str, Sequence[ArrayLike]],
     xlabel: str = "steps",
     ylabel: str = "return",
     title: str = "",

@@ -125,7 +125,7 @@ def _with_wall_images(
         n = int(count.numpy()[0])
         all_points.append(images.numpy()[:n])
         all_colors.append(None if colors is None else colors[source.numpy()[:n]])
-    return np.concatenate(all_points), None if colors is None else np.concatenate(all_colors)
+    return np.concatenate(all_points), None if colors is None else np.concatenate(all_colors)  # type: ignore[arg-type]
 
 
 def _level_set(nodes: wp.array, sums: wp.array, near: wp.array, spacing: float, smoothing: int) -> wp.array:

@@ -69,7 +69,7 @@ class VideoWriter:
         height, width = frame.shape[:2]
         even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         try:
-            self._writer.send(np.ascontiguousarray(even))  # type: ignore[union-attr]
+            self._writer.send(np.ascontiguousarray(even))
         except (OSError, StopIteration) as error:
             self._discard()
             raise VideoError(f"ffmpeg stopped after {self.frames} frames of {self.path}: {error}") from error
@@ -85,7 +85,7 @@ class VideoWriter:
             writer.close()
             if not temporary.exists() or not temporary.stat().st_size:
                 raise VideoError(f"ffmpeg wrote an empty file for {self.path}; is there room in {self.path.parent}?")
-            os.replace(temporary, self.path)
+            os.replace(temporary, self.path)  # type: ignore[arg-type]
         except OSError as error:
             raise VideoError(f"video {self.path} could not be finished: {error}") from error
         finally:

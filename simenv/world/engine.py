@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the MPM solver for all worlds of a batch, on CPU threads or as one CUDA graph, and makes the step a torch function.
+"""Runs the MPM solver for all worlds of a batch, on CPU threads or as one CUDA graph, and makes the step a torch
+function.
 
-A CPU solver holds one world, whose buffers stay in the caches of its core; each thread has a solver and takes the worlds in
-turn. A world with many particles is cut into lanes, by a rule that looks at the particles only, so that a world's numbers do
-not depend on the number of threads or of worlds. Backward re-simulates the step from its entering state, keeping the substeps,
-and then sweeps back: memory grows with control steps, by one entering state each, and not with substeps.
+A CPU solver holds one world, whose buffers stay in the caches of its core; each thread has a solver and takes the
+worlds in turn. A world with many particles is cut into lanes, by a rule that looks at the particles only, so that a
+world's numbers do not depend on the number of threads or of worlds. Backward re-simulates the step from its entering
+state, keeping the substeps, and then sweeps back: memory grows with control steps, by one entering state each, and not
+with substeps.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ class Engine:
         self._solvers.clear()
 
     def solver(self, index: int = 0) -> MPMSolver:
+        """Solver number `index`, made when first asked for."""
         while len(self._solvers) <= index:
             batch = self.worlds if self.device.type == "cuda" else 1
             self._solvers.append(MPMSolver(self.model, batch, self.device, self.dtype, self.lanes))
@@ -152,6 +155,7 @@ class StepFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, engine: Engine, active: torch.Tensor, scale: torch.Tensor, *values: torch.Tensor):
+        """The step; `values` are the tensors of `NAMES`, the results those of `RESULT_FIELDS`."""
         tensors = dict(zip(StepFunction.NAMES, values, strict=True))
         out = engine.forward(active, {**tensors, "scale": scale})
         ctx.engine = engine
@@ -163,9 +167,12 @@ class StepFunction(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor | None):
+        """The adjoints of the arguments of `forward`, from those of its results."""
         active, scale, status, *values = ctx.saved_tensors
         good = status == 0
-        adjoints = {name: _masked(grad, good) for name, grad in zip(RESULT_FIELDS, grads, strict=True) if name != "status"}
+        adjoints = {
+            name: _masked(grad, good) for name, grad in zip(RESULT_FIELDS, grads, strict=True) if name != "status"
+        }
         tensors = dict(zip(StepFunction.NAMES, values, strict=True))
         out = ctx.engine.backward(active, {**tensors, "scale": scale}, adjoints)
         return None, None, None, *(_masked(out[name], good) for name in StepFunction.NAMES)

@@ -13,10 +13,11 @@ from simenv.world.scene import Scene
 
 
 class Parameters(MutableMapping[str, torch.Tensor]):
-    """Mapping of names to tensors (N, ...): ``"<material>.<field>"``, ``"<collider>.friction"``, ``"<collider>.scale"``, ``"gravity"``.
+    """Mapping of names to tensors (N, ...): ``"<material>.<field>"``, ``"<collider>.friction"``,
+    ``"<collider>.scale"``, ``"gravity"``.
 
-    Assigning broadcasts a number or a tensor to all worlds and checks its shape. The assigned tensor is used as it is, so that
-    a leaf which requires a gradient receives one.
+    Assigning broadcasts a number or a tensor to all worlds and checks its shape. The assigned tensor is used as it is,
+    so that a leaf which requires a gradient receives one.
 
     Args:
         scene: gives names and values; worlds: N; device, dtype: of the tensors.
@@ -53,7 +54,9 @@ class Parameters(MutableMapping[str, torch.Tensor]):
         shape = self._values[name].shape
         tensor = torch.as_tensor(value, device=self._device, dtype=self._dtype)
         if name.endswith(".scale") and tensor.requires_grad:
-            raise ValueError(f"parameter {name!r} has no derivative; assign it detached, or differentiate a pose or friction")
+            raise ValueError(
+                f"parameter {name!r} has no derivative; assign it detached, or differentiate a pose or friction"
+            )
         if tensor.shape != shape:
             try:
                 tensor = tensor.expand(shape)

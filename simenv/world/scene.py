@@ -53,7 +53,9 @@ class Collider:
 
 @dataclass(frozen=True)
 class Emitter:
-    """Lets particles of a group out of a disc in a body's frame: `count` per control step, at `offsets` (n, 3), with `velocity`."""
+    """Lets particles of a group out of a disc in a body's frame: `count` per control step, at `offsets` (n, 3), with
+    `velocity`.
+    """
 
     name: str
     body: str
@@ -108,6 +110,7 @@ class Scene:
 
     @property
     def particle_count(self) -> int:
+        """Number of particles of one world, those still in the emitters included."""
         return sum(len(group.positions) for group in self.particles.values())
 
     def _name(self, kind: dict, name: str, what: str) -> None:
@@ -128,23 +131,28 @@ class Scene:
         courant = material.sound_speed() * self.substep_dt / self.dx
         if courant > _CFL:
             raise ValueError(
-                f"material {name!r}: sound travels {courant:.2f} cells in one substep, the limit is {_CFL}; use a substep of at most "
+                f"material {name!r}: sound travels {courant:.2f} cells in one substep, the limit is {_CFL}; "
+                f"use a substep of at most "
                 f"{_CFL * self.dx / material.sound_speed():.2e} s, a coarser dx, or a lower stiffness"
             )
         if isinstance(material, Liquid):
             limit = self.dx**2 * material.density / (6 * material.viscosity) if material.viscosity > 0 else float("inf")
             if self.substep_dt > limit:
                 raise ValueError(
-                    f"material {name!r}: viscosity {material.viscosity} Pa s needs a substep of at most {limit:.2e} s at dx = {self.dx} m, "
+                    f"material {name!r}: viscosity {material.viscosity} Pa s needs a substep of at most {limit:.2e} s "
+                    f"at dx = {self.dx} m, "
                     f"not {self.substep_dt:.2e} s; shorten it or use a coarser dx"
                 )
         self.materials[name] = material
 
     def add_particles(
-        self, name: str, material: str, positions: np.ndarray, volume: float, velocity: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
+        self, name: str, material: str, positions: np.ndarray, volume: float,
+        velocity: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
         active: bool = True, color: tuple[float, float, float, float] | None = None,
     ) -> slice:  # fmt: skip
-        """Add particles at `positions` (n, 3) [m], each of initial `volume` [m^3]; returns their slice of the particle axis."""
+        """Add particles at `positions` (n, 3) [m], each of initial `volume` [m^3]; returns their slice of the particle
+        axis.
+        """
         self._name(self.particles, name, "particle group")
         self._known(self.materials, material, "material")
         positions = np.asarray(positions, dtype=np.float64).reshape(-1, 3)
@@ -155,7 +163,8 @@ class Scene:
         if outside.any():
             worst = positions[outside][0]
             raise ValueError(
-                f"{outside.sum()} of {len(positions)} particles of {name!r} lie outside the domain {lower} to {upper} m (e.g. {worst}); "
+                f"{outside.sum()} of {len(positions)} particles of {name!r} lie outside the domain "
+                f"{lower} to {upper} m (e.g. {worst}); "
                 "move them or enlarge the domain"
             )
         if not volume > 0:
@@ -173,11 +182,13 @@ class Scene:
     ) -> None:
         """Add a kinematic body at a pose [m, quaternion xyzw]; `Control.twist` moves it."""
         self._name(self.bodies, name, "body")
-        self.bodies[name] = Body(name, tuple(position), tuple(np.asarray(quaternion) / np.linalg.norm(quaternion)))
+        unit = tuple(np.asarray(quaternion) / np.linalg.norm(quaternion))
+        self.bodies[name] = Body(name, tuple(position), unit)  # type: ignore[arg-type]
 
     def add_collider(
         self, name: str, shape: Shape, body: str | None = None, position: Sequence[float] = (0.0, 0.0, 0.0),
-        quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0), friction: float = 0.0, width: float = 0.0, stick: bool = False,
+        quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0), friction: float = 0.0, width: float = 0.0,
+        stick: bool = False,
         scale: float = 1.0, color: tuple[float, float, float, float] = (0.7, 0.7, 0.72, 1.0), levels: int | None = None,
     ) -> None:  # fmt: skip
         """Add a collision shape.
@@ -186,9 +197,11 @@ class Scene:
             name: its name; ``"<name>.friction"`` and ``"<name>.scale"`` become world parameters.
             shape: a shape of `simenv.geometry.shapes`.
             body: the body that carries it; None fixes it to the world.
-            position, quaternion: its pose relative to the body [m, xyzw].
+            position: of its frame relative to the body [m].
+            quaternion: of its frame relative to the body, xyzw.
             friction: Coulomb's coefficient.
-            width: distance over which contact fades in [m]; 0 is a hard contact, and gradients with respect to pose want > 0.
+            width: distance over which contact fades in [m]; 0 is a hard contact, and gradients with respect to pose
+                want > 0.
             stick: whether what touches it moves with it.
             scale: factor on the shape's lengths.
             color: for rendering, RGBA; alpha below 1 is glass.
@@ -198,38 +211,48 @@ class Scene:
         if body is not None:
             self._known(self.bodies, body, "body")
         if friction < 0 or width < 0 or not scale > 0:
-            raise ValueError(f"collider {name!r}: friction {friction}, width {width} m must be >= 0 and scale {scale} > 0")
+            raise ValueError(
+                f"collider {name!r}: friction {friction}, width {width} m must be >= 0 and scale {scale} > 0"
+            )
         spec = ColliderSpec(shape, width, stick, levels)
         unit = tuple(np.asarray(quaternion) / np.linalg.norm(quaternion))
-        self.colliders[name] = Collider(name, spec, body, tuple(position), unit, friction, scale, color)
+        self.colliders[name] = Collider(name, spec, body, tuple(position), unit, friction, scale, color)  # type: ignore[arg-type]
 
     def add_emitter(
-        self, name: str, body: str, material: str, capacity: int, radius: float, speed: float, count: int, seed: int = 0,
+        self, name: str, body: str, material: str, capacity: int, radius: float, speed: float, count: int,
+        seed: int = 0,
         color: tuple[float, float, float, float] | None = None,
     ) -> slice:  # fmt: skip
         """Add a round spout that points along the body's -z axis and lets a jet of a material out.
 
-        Every control step it lets out `count` particles, which fill the cylinder of liquid that leaves the spout in that time, so
-        that the flow rate is pi radius^2 speed [m^3/s], until its `capacity` is used up.
+        Every control step it lets out `count` particles, which fill the cylinder of liquid that leaves the spout in
+        that time, so that the flow rate is pi radius^2 speed [m^3/s], until its `capacity` is used up.
 
         Args:
             name: its name, and that of its particle group.
             body: the body it is fixed to; the jet adds to the body's velocity.
             material: of the jet.
             capacity: number of particles in all.
-            radius: of the spout [m]; speed: of the jet [m/s]; count: particles per control step; seed: of their places.
+            radius: of the spout [m].
+            speed: of the jet [m/s].
+            count: particles per control step.
+            seed: of the particles' places in the jet.
+            color: for rendering, RGBA; None leaves it to the renderer.
 
         Returns:
             Slice of the particles.
         """
         self._known(self.bodies, body, "body")
         if not (radius > 0 and speed > 0 and 0 < count <= capacity):
-            raise ValueError(f"emitter {name!r}: radius {radius} m, speed {speed} m/s, count {count} of {capacity} must be positive")
+            raise ValueError(
+                f"emitter {name!r}: radius {radius} m, speed {speed} m/s, count {count} of {capacity} must be positive"
+            )
         rng = np.random.default_rng(seed)
         block = np.arange(capacity) % count
         r = radius * np.sqrt((block + rng.random(capacity)) / count)
         angle = 2 * np.pi * (block * 0.6180339887498949 + rng.random(capacity))
-        z = -speed * self.control_dt * (rng.permuted(np.tile(np.arange(count), -(-capacity // count)).reshape(-1, count), axis=1)
+        turns = np.tile(np.arange(count), -(-capacity // count)).reshape(-1, count)
+        z = -speed * self.control_dt * (rng.permuted(turns, axis=1)
             .reshape(-1)[:capacity] + 0.5) / count  # fmt: skip
         offsets = np.stack([r * np.cos(angle), r * np.sin(angle), z], 1)
         start = self.particle_count
@@ -242,7 +265,7 @@ class Scene:
     def add_collector(self, name: str, lower: Sequence[float], upper: Sequence[float]) -> None:
         """Add a box [m] which takes out particles that are inside it at the end of a control step."""
         self._name(self.collectors, name, "collector")
-        self.collectors[name] = Collector(name, tuple(lower), tuple(upper))
+        self.collectors[name] = Collector(name, tuple(lower), tuple(upper))  # type: ignore[arg-type]
 
     def mpm_model(self) -> MPMModel:
         """The scene as the solver sees it."""
@@ -250,12 +273,15 @@ class Scene:
             raise ValueError("the scene has no particles; add some with add_particles")
         names = list(self.materials)
         material = np.concatenate([
-            np.full(len(group.positions), names.index(group.material), dtype=np.int32) for group in self.particles.values()
+            np.full(len(group.positions), names.index(group.material), dtype=np.int32)
+            for group in self.particles.values()
         ])  # fmt: skip
         boundary = (self.boundary,) * 3 if isinstance(self.boundary, str) else tuple(self.boundary)
         return MPMModel(
-            size=tuple(self.size), dx=self.dx, dt=self.substep_dt, substeps=self.substeps, material=material,
-            kinds=tuple(material.kind for material in self.materials.values()), origin=tuple(self.origin), boundary=boundary,
+            size=tuple(self.size),  # type: ignore[arg-type]
+            dx=self.dx, dt=self.substep_dt, substeps=self.substeps, material=material,
+            kinds=tuple(material.kind for material in self.materials.values()),
+            origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
             densest=max(material.density for material in self.materials.values()),
             colliders=tuple(collider.spec for collider in self.colliders.values()),
         )  # fmt: skip

@@ -25,7 +25,8 @@ class State:
             control step, world axes, (N, Cl, 6).
         time: simulated time [s], (N,).
         emitted: particles that each emitter has let out, (N, E) int64.
-        status: bits of `simenv.world.status`, (N,) int32; not zero means that the world has stopped at its last good state.
+        status: bits of `simenv.world.status`, (N,) int32; not zero means that the world has stopped at its last good
+            state.
     """
 
     x: torch.Tensor
@@ -42,10 +43,12 @@ class State:
     status: torch.Tensor
 
     def as_dict(self) -> dict[str, torch.Tensor]:
+        """The tensors by name, not copied."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_dict(cls, tensors: dict[str, torch.Tensor]) -> State:
+        """A state of the tensors of `as_dict`; other entries are ignored."""
         return cls(**{field.name: tensors[field.name] for field in fields(cls)})
 
     def replace(self, **changes: torch.Tensor) -> State:
@@ -53,13 +56,17 @@ class State:
         return replace(self, **changes)
 
     def clone(self) -> State:
+        """A copy with memory of its own; gradients flow to this state."""
         return State.from_dict({name: tensor.clone() for name, tensor in self.as_dict().items()})
 
     def detach(self) -> State:
+        """The same tensors, cut from the graph."""
         return State.from_dict({name: tensor.detach() for name, tensor in self.as_dict().items()})
 
     def where(self, mask: torch.Tensor, other: State) -> State:
-        """Rows of this state where `mask` (N,) is true and of `other` elsewhere; gradients follow the rows, none crosses."""
+        """Rows of this state where `mask` (N,) is true and of `other` elsewhere; gradients follow the rows, none
+        crosses.
+        """
         theirs = other.as_dict()
         return State.from_dict({
             name: torch.where(mask.view(-1, *[1] * (tensor.dim() - 1)), tensor, theirs[name])

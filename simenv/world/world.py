@@ -29,7 +29,9 @@ class World:
         volume: initial volume of every particle [m^3], (N, P).
     """
 
-    def __init__(self, scene: Scene, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32):
+    def __init__(
+        self, scene: Scene, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ):
         self.scene, self.num_worlds = scene, num_worlds
         self.device, self.dtype = torch.device(device), dtype
         self.model = scene.mpm_model()
@@ -90,8 +92,9 @@ class World:
     def step(self, state: State, control: Control) -> State:
         """Advance all worlds by one control step.
 
-        Differentiable with respect to the state, the twist and the parameters if gradients are on and any of them requires one.
-        A world that fails keeps the state it entered with, and its ``status`` says why; it stays so until its state is replaced.
+        Differentiable with respect to the state, the twist and the parameters if gradients are on and any of them
+        requires one. A world that fails keeps the state it entered with, and its ``status`` says why; it stays so until
+        its state is replaced.
 
         Args:
             state: entering state; not modified.
@@ -134,7 +137,9 @@ class World:
             poses.append(torch.cat([position, quaternion_multiply(q[:, 3:], local[:, 3:])], -1))
         return torch.stack(poses, 1) if poses else state.x.new_zeros((self.num_worlds, 0, 7))
 
-    def _collider_motion(self, body_q: torch.Tensor, twist: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    def _collider_motion(
+        self, body_q: torch.Tensor, twist: torch.Tensor
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Pose and velocity of the colliders at every substep, and the bodies' poses at the end of the control step."""
         N, K = self.num_worlds, self.substeps
         times = self._substep_times.view(1, K, 1, 1)

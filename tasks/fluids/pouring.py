@@ -19,7 +19,7 @@ GRIP = 0.055  # height of the hand above the glass' base [m]
 HAND = (0.13, 0.12, 0.165)  # where the hand starts [m]
 WORKSPACE = ((0.06, 0.06, 0.150), (0.38, 0.18, 0.215))  # the hand stays in this box [m], above any container
 TILT = (-0.3, 2.6)  # range of the tilt about the y axis [rad]
-SPEED = (0.2, 0.1, 0.1, 2.0)  # of an action of 1 [m/s, m/s, m/s, rad/s]
+SPEED = (0.2, 0.1, 0.1, 2.5)  # of an action of 1 [m/s, m/s, m/s, rad/s]
 LEVEL = (0.060, 0.070)  # of the liquid above the glass' base [m]
 WIDTH = 0.005  # over which a particle passes from outside to inside in the smooth measures [m]
 
@@ -28,8 +28,9 @@ WIDTH = 0.005  # over which a particle passes from outside to inside in the smoo
 class Pouring(Task):
     """## Description
 
-    A kinematic hand holds a glass of liquid beside a container. Tip the glass so that the liquid ends in the container and
-    nothing is spilled. Glass and container are triangle meshes in metres; the liquid is a weakly compressible Newtonian fluid.
+    A kinematic hand holds a glass of liquid beside a container. Tip the glass so that the liquid ends in the container
+    and nothing is spilled. Glass and container are triangle meshes in metres; the liquid is a weakly compressible
+    Newtonian fluid.
 
     ## Action Space
 
@@ -38,33 +39,36 @@ class Pouring(Task):
     | 0 | velocity of the hand along x, towards the container | -1 | 1 | 0.2 m/s |
     | 1 | velocity along y | -1 | 1 | 0.1 m/s |
     | 2 | velocity along z, up | -1 | 1 | 0.1 m/s |
-    | 3 | tilt rate about y, positive towards the container | -1 | 1 | 2.0 rad/s |
+    | 3 | tilt rate about y, positive towards the container | -1 | 1 | 2.5 rad/s |
 
-    The hand stops at the faces of its workspace, 0.06-0.38 x 0.06-0.18 x 0.150-0.215 m, and at tilts of -0.3 and 2.6 rad.
+    The hand stops at the faces of its workspace, 0.06-0.38 x 0.06-0.18 x 0.150-0.215 m, and at tilts of -0.3 and
+    2.6 rad.
 
     ## Observation Space
 
-    A dict: `hand` (13): position [m], quaternion xyzw, velocity [m/s] and angular velocity [rad/s] of the hand; `wrench` (6): force [N]
-    and torque [N m] of the liquid on the glass; `container` (3): where it stands [m]; `keypoints` (64, 6): position [m] and velocity
-    [m/s] of every n-th particle; `density` (672): volume fraction of liquid at 12 x 7 x 8 nodes 4 cm apart; `amount` (3): shares of
-    the liquid that are in the container, spilled, and still over the rim's height.
+    A dict: `hand` (13): position [m], quaternion xyzw, velocity [m/s] and angular velocity [rad/s] of the hand;
+    `wrench` (6): force [N] and torque [N m] of the liquid on the glass; `container` (3): where it stands [m];
+    `keypoints` (384): position [m] and velocity [m/s] of every n-th particle; `density` (672): volume fraction of
+    liquid at 12 x 7 x 8 nodes 4 cm apart; `amount` (3): shares of the liquid that are in the container, spilled, and
+    still over the rim's height.
 
     ## Rewards
 
     Sum over the episode of the changes of three measures, so that the return is what they gained:
-    `delivered` (+2 x smooth fraction of the liquid in the container), `approach` (+1 x how much of the mean distance from the
-    liquid to the container has been covered), `spilled` (-0.5 x smooth fraction spilled), and `effort` (-0.001 x |action|^2 per step).
+    `delivered` (+2 x smooth fraction of the liquid in the container), `approach` (+1 x how much of the mean distance
+    from the liquid to the container has been covered), `spilled` (-0.5 x smooth fraction spilled), and `effort`
+    (-0.001 x |action|^2 per step).
 
     ## Starting State
 
-    The hand is at (0.13, 0.12, 0.165) m +- 5 mm, upright. The container stands at x in 0.27-0.31 m, y in 0.105-0.135 m. The glass
-    holds 150 to 200 ml, at rest. With `randomize`, viscosity (log-uniform, factor 3 either way), density (+-10 %) and the friction
-    of the glass are drawn for each episode.
+    The hand is at (0.13, 0.12, 0.165) m +- 5 mm, upright. The container stands at x in 0.27-0.31 m, y in 0.105-0.135 m.
+    The glass holds 150 to 200 ml, at rest. With `randomize`, viscosity (log-uniform, factor 3 either way), density
+    (+-10 %) and the friction of the glass are drawn for each episode.
 
     ## Episode End
 
-    Truncation after 80 steps (1.6 s). Termination only if the simulation of a world fails. Success: at least 75 % of the liquid is in
-    the container and at most 5 % is spilled.
+    Truncation after 80 steps (1.6 s). Termination only if the simulation of a world fails. Success: at least 75 % of
+    the liquid is in the container and at most 5 % is spilled.
 
     ## Arguments
 
@@ -82,12 +86,21 @@ class Pouring(Task):
     """
 
     action_limits = ((-1.0,) * 4, (1.0,) * 4)
-    action_names = (("velocity x", "0.2 m/s"), ("velocity y", "0.1 m/s"), ("velocity z", "0.1 m/s"), ("tilt rate", "2.0 rad/s"))
+    action_names = (
+        ("velocity x", "0.2 m/s"),
+        ("velocity y", "0.1 m/s"),
+        ("velocity z", "0.1 m/s"),
+        ("tilt rate", "2.5 rad/s"),
+    )
 
     def __init__(
-        self, container: str | None = None, container_scale: float = 1.0, viscosity: float = 0.01, randomize: bool = False,
+        self,
+        container: str | None = None,
+        container_scale: float = 1.0,
+        viscosity: float = 0.01,
+        randomize: bool = False,
         dx: float = 0.01,
-    ):  # fmt: skip
+    ):
         self.container = MeshShape(str(Path(container or path("bowl.stl"))), container_scale)
         self.viscosity, self.randomize, self.dx = viscosity, randomize, dx
 
@@ -98,13 +111,17 @@ class Pouring(Task):
         glass = MeshShape(str(path("glass.stl")))
         spacing = self.dx / 2
         positions = fill_cavity(glass, LEVEL[1], spacing, jitter=0.1, clearance=0.2 * spacing)
-        scene.add_particles("liquid", "liquid", positions + np.array(HAND) - (0, 0, GRIP), spacing**3, color=(0.42, 0.74, 0.93, 0.04))
+        scene.add_particles(
+            "liquid", "liquid", positions + np.array(HAND) - (0, 0, GRIP), spacing**3, color=(0.42, 0.74, 0.93, 0.04)
+        )
         scene.add_body("hand", HAND)
         scene.add_body("container", (0.29, 0.12, 0.0))
         scene.add_collider(
             "glass", glass, "hand", (0, 0, -GRIP), friction=0.2, width=0.6 * self.dx, color=(0.93, 0.97, 0.96, 0.2)
         )
-        scene.add_collider("container", self.container, "container", friction=0.2, width=0.6 * self.dx, color=(0.93, 0.97, 0.96, 0.2))
+        scene.add_collider(
+            "container", self.container, "container", friction=0.2, width=0.6 * self.dx, color=(0.93, 0.97, 0.96, 0.2)
+        )
         self.planes = regions.hull_planes(self.container)
         self.rim = float(self.container.bounds()[1][2])
         return scene
@@ -147,10 +164,12 @@ class Pouring(Task):
 
     def nominal_actions(self, steps):
         """Tip the glass at a steady rate while moving it slowly towards the container, too slowly."""
-        return np.tile([0.25, 0.0, 0.0, 0.65], (steps, 1))
+        return np.tile([0.25, 0.0, 0.0, 0.52], (steps, 1))
 
     def twist_to_action(self, twist):
-        """The action (N, 4) that moves the hand with a twist (N, 6) [m/s, rad/s]; other rotations than the tilt are left out."""
+        """The action (N, 4) that moves the hand with a twist (N, 6) [m/s, rad/s]; other rotations than the tilt are
+        left out.
+        """
         return twist[:, [0, 1, 2, 4]] / twist.new_tensor(SPEED)
 
     def observe(self, world, state, episode):
@@ -158,12 +177,18 @@ class Pouring(Task):
         liquid = world.particle_groups["liquid"]
         shares = self._shares(state, episode)
         return {
-            "hand": torch.cat([observations.body_pose(world, state, "hand"), observations.body_twist(world, state, "hand")], -1),
+            "hand": torch.cat(
+                [observations.body_pose(world, state, "hand"), observations.body_twist(world, state, "hand")], -1
+            ),
             "wrench": observations.collider_wrench(world, state, "glass"),
             "container": episode["container"],
-            "keypoints": observations.keypoints(state, liquid, 64),
-            "density": observations.density_grid(state, liquid, world.volume[:, liquid], (12, 7, 8), low, high).flatten(1),
-            "amount": torch.stack([shares["delivered"], shares["spilled"], 1 - shares["delivered"] - shares["spilled"]], -1),
+            "keypoints": observations.keypoints(state, liquid, 64).flatten(1),
+            "density": observations.density_grid(state, liquid, world.volume[:, liquid], (12, 7, 8), low, high).flatten(
+                1
+            ),
+            "amount": torch.stack(
+                [shares["delivered"], shares["spilled"], 1 - shares["delivered"] - shares["spilled"]], -1
+            ),
         }
 
     def _distances(self, state, episode):

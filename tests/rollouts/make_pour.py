@@ -15,8 +15,8 @@ DURATION = 2.0  # [s] of the tilt
 HOLD = 0.5  # [s] until the glass has drained
 RATE = 60.0  # [Hz]
 START = np.array([0.0, 0.0, 0.10])  # [m]
-SHIFT = np.array([0.09, 0.0, 0.03])  # [m]
-TILT = np.deg2rad(105.0)  # [rad] about +y, so that the glass pours towards +x
+SHIFT = np.array([0.12, 0.0, 0.03])  # [m]
+TILT = np.deg2rad(145.0)  # [rad] about +y, so that the glass pours towards +x
 
 
 def pour_motion() -> Motion:

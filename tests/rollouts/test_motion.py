@@ -81,7 +81,7 @@ def test_example_is_what_its_generator_makes(tmp_path):
     assert rotations.angle(motion.quaternions[0], motion.quaternions[-1]) == pytest.approx(TILT)
     # Minimum jerk: the greatest speed is 15/8 of the mean speed, at half time.
     speed = np.linalg.norm(motion.twists()[:, :3], axis=1)
-    assert speed.max() == pytest.approx(15 / 8 * np.linalg.norm([0.09, 0, 0.03]) / 2.0, rel=1e-3)
+    assert speed.max() == pytest.approx(15 / 8 * np.linalg.norm([0.12, 0, 0.03]) / 2.0, rel=1e-3)
 
 
 def test_resample_holds_the_last_pose(tmp_path):

@@ -26,7 +26,9 @@ from simenv.physics.mpm.stencil import stencil_functions
 AT_NODES = 1
 AT_PARTICLES = 2
 THIN = 4  # a shell: nodes on its far side belong to the material on the near side (see kernels_grid.py)
-PARTICLE_WIDTH = 0.25  # a particle's contact fades in over this share of the width: nodes make the contact, particles secure it
+PARTICLE_WIDTH = (
+    0.25  # a particle's contact fades in over this share of the width: nodes make the contact, particles secure it
+)
 WALL_DEPTH = 0.1  # depth in a thin wall, in widths, over which slip turns into no slip
 _RECOVERY_SPEED_LIMIT = 0.5  # [m/s]: a deeply sunk particle is moved out gently, not shot out
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hand-written adjoints of the particle-grid transfers of MLS-MPM.
 
-Both use the same structure as the forward kernels. G2P is linear in the grid with affine weights, so that its adjoint is a scatter
-of an affine field (as P2G is), and the adjoint of P2G is a gather (as G2P is); the derivative with respect to a particle's position
-needs one more sweep over the stencil with the slopes of the weights. With node values g, local offsets d = o - f (cells) and
-L = sum_i w_i g_i . (q + c_x d_x + c_y d_y + c_z d_z):
+Both use the same structure as the forward kernels. G2P is linear in the grid with affine weights, so that its adjoint
+is a scatter of an affine field (as P2G is), and the adjoint of P2G is a gather (as G2P is); the derivative with respect
+to a particle's position needs one more sweep over the stencil with the slopes of the weights. With node values g, local
+offsets d = o - f (cells) and L = sum_i w_i g_i . (q + c_x d_x + c_y d_y + c_z d_z):
 
     dL/dg_i = w_i (q + c d_i),      dL/df_a = sum_i (dw_i/df_a) g_i . (q + c d_i) - c_a . sum_i w_i g_i
 """
@@ -46,13 +46,16 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool) -> SimpleN
     def g2p_adjoint(
         # parameters
         grid: Grid, colliders: Colliders, material: wp.array(dtype=wp.int32), parameters: wp.array(dtype=vec8),
-        volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int, lane: int,
+        volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int,
+        lane: int,
         substep: int,
         # inputs
-        x_in: wp.array(dtype=vec3), velocity_in: wp.array(dtype=vec4), adj_x_in: wp.array(dtype=vec3), adj_v_in: wp.array(dtype=vec3),
+        x_in: wp.array(dtype=vec3), velocity_in: wp.array(dtype=vec4), adj_x_in: wp.array(dtype=vec3),
+        adj_v_in: wp.array(dtype=vec3),
         adj_C_in: wp.array(dtype=mat33), adjoints: ColliderAdjoints,
         # outputs
-        adj_x_out: wp.array(dtype=vec3), adj_velocity_out: wp.array(dtype=vec4), adj_parameters_inout: wp.array(dtype=vec8),
+        adj_x_out: wp.array(dtype=vec3), adj_velocity_out: wp.array(dtype=vec4),
+        adj_parameters_inout: wp.array(dtype=vec8),
     ):  # fmt: skip
         """Adjoint of `g2p`: scatters the adjoint of the grid velocity, and starts the adjoint of the position."""
         t = wp.tid()
@@ -123,14 +126,17 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool) -> SimpleN
     @wp.kernel(**options)
     def p2g_adjoint(
         # parameters
-        grid: Grid, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32), parameters: wp.array(dtype=vec8),
+        grid: Grid, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32),
+        parameters: wp.array(dtype=vec8),
         volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int,
         # inputs
-        x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33), F_in: wp.array(dtype=mat33),
+        x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33),
+        F_in: wp.array(dtype=mat33),
         J_in: wp.array(dtype=real), adj_momentum_in: wp.array(dtype=vec4),
         # outputs
         adj_x_inout: wp.array(dtype=vec3), adj_v_inout: wp.array(dtype=vec3), adj_C_inout: wp.array(dtype=mat33),
-        adj_F_inout: wp.array(dtype=mat33), adj_J_inout: wp.array(dtype=real), adj_parameters_inout: wp.array(dtype=vec8),
+        adj_F_inout: wp.array(dtype=mat33), adj_J_inout: wp.array(dtype=real),
+        adj_parameters_inout: wp.array(dtype=vec8),
     ):  # fmt: skip
         """Adjoint of `p2g`: replaces the adjoints of the leaving v, C, F and J by those of the entering ones.
 

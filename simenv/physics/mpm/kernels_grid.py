@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Grid kernels of MLS-MPM: momentum to velocity under gravity, colliders and walls, and the adjoint of that.
 
-A thread has `chunk` nodes of one row (all of it on the CPU, one node on CUDA) and skips what the particles do not touch.
+A thread has `chunk` nodes of one row (all of it on the CPU, one node on CUDA) and skips what the particles do not
+touch.
 """
 
 from functools import cache
@@ -15,8 +16,9 @@ from simenv.physics.mpm.kernels_transfer import PERIODIC, SEPARATE, SLIP, STICK,
 from simenv.physics.mpm.stencil import stencil_functions
 
 BOUNDARIES = {"separate": SEPARATE, "slip": SLIP, "stick": STICK, "periodic": PERIODIC}
-# A node in the open beyond a thin wall belongs to the near side if it has less than this share of the mass there. The B-spline's tail
-# past a full half-space is 0.15 at half a cell and 0.02 at one, while material of its own gives a node half a cell's mass.
+# A node in the open beyond a thin wall belongs to the near side if it has less than this share of the mass there. The
+# B-spline's tail past a full half-space is 0.15 at half a cell and 0.02 at one, while material of its own gives a node
+# half a cell's mass.
 FAR_SIDE_SHARE = 0.3
 LEAST_SHARE = 1.0e-3  # of a full node's mass: a node with less moves nothing, and is not asked on which side it lies
 
@@ -75,7 +77,16 @@ def grid_kernels(real) -> SimpleNamespace:
         return lower, upper
 
     @wp.func
-    def lane_sum(grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, i: int, j: int, k: int, node: int, values: wp.array(dtype=vec4)) -> vec4:
+    def lane_sum(
+        grid: Grid,
+        bounds: wp.array(dtype=wp.int32),
+        lanes: int,
+        i: int,
+        j: int,
+        k: int,
+        node: int,
+        values: wp.array(dtype=vec4),
+    ) -> vec4:
         if lanes == 1:
             return values[node]
         total = vec4()
@@ -87,7 +98,15 @@ def grid_kernels(real) -> SimpleNamespace:
         return total
 
     @wp.func
-    def mass_at(grid: Grid, s: int, x: vec3, bounds: wp.array(dtype=wp.int32), lanes: int, summed: int, values: wp.array(dtype=vec4)) -> real:
+    def mass_at(
+        grid: Grid,
+        s: int,
+        x: vec3,
+        bounds: wp.array(dtype=wp.int32),
+        lanes: int,
+        summed: int,
+        values: wp.array(dtype=vec4),
+    ) -> real:
         # mass of the node nearest to x; 0 where no particle reaches
         u = (x - grid.origin) * grid.inv_dx
         i = int(wp.floor(u[0] + real(0.5)))
@@ -103,13 +122,14 @@ def grid_kernels(real) -> SimpleNamespace:
 
     @wp.func
     def is_behind(
-        grid: Grid, colliders: Colliders, s: int, substep: int, c: int, x: vec3, mass: real, bounds: wp.array(dtype=wp.int32),
+        grid: Grid, colliders: Colliders, s: int, substep: int, c: int, x: vec3, mass: real,
+        bounds: wp.array(dtype=wp.int32),
         lanes: int, summed: int, values: wp.array(dtype=vec4),
     ) -> bool:  # fmt: skip
         """Whether a node in the open lies behind a thin wall, as seen from the material that it represents.
 
-        A wall thinner than the stencil has nodes on its far side whose mass comes from the near side. They must stop that
-        material too, or it would leak. Such a node has much less mass than there is straight across the wall.
+        A wall thinner than the stencil has nodes on its far side whose mass comes from the near side. They must stop
+        that material too, or it would leak. Such a node has much less mass than there is straight across the wall.
         """
         pose = (s * colliders.substeps + substep) * colliders.count + c
         position = colliders.position[pose]
@@ -141,12 +161,15 @@ def grid_kernels(real) -> SimpleNamespace:
 
     @wp.func
     def release(
-        grid: Grid, s: int, x: vec3, bounds: wp.array(dtype=wp.int32), lanes: int, summed: int, values: wp.array(dtype=vec4)
+        grid: Grid, s: int, x: vec3, bounds: wp.array(dtype=wp.int32), lanes: int, summed: int,
+        values: wp.array(dtype=vec4)
     ) -> vec3:  # fmt: skip
-        """The direction in which material may leave a thin wall: to the mass, as one of the 26 directions to a node's neighbours.
+        """The direction in which material may leave a thin wall: to the mass, as one of the 26 directions to a node's
+        neighbours.
 
-        Inside such a wall the distance has a ridge where its normal flips, and at a corner one normal stops one of two motions
-        only; so the wall acts without slip, which needs no normal, but for this direction. Being one of a few, it is piecewise constant, and the derivative of the contact is exact without one of the mass.
+        Inside such a wall the distance has a ridge where its normal flips, and at a corner one normal stops one of two
+        motions only; so the wall acts without slip, which needs no normal, but for this direction. Being one of a few,
+        it is piecewise constant, and the derivative of the contact is exact without one of the mass.
         """
         rise = vec3()
         for axis in range(3):
@@ -182,7 +205,8 @@ def grid_kernels(real) -> SimpleNamespace:
     @wp.kernel(**options)
     def grid_update(
         # parameters
-        grid: Grid, colliders: Colliders, gravity: wp.array(dtype=vec3), bounds_in: wp.array(dtype=wp.int32), lanes: int, summed: int,
+        grid: Grid, colliders: Colliders, gravity: wp.array(dtype=vec3), bounds_in: wp.array(dtype=wp.int32),
+        lanes: int, summed: int,
         chunk: int, first_row: int, substep: int,
         # inputs
         lanes_in: wp.array(dtype=vec4),
@@ -192,8 +216,8 @@ def grid_kernels(real) -> SimpleNamespace:
     ):  # fmt: skip
         """v = p / m + g dt, then colliders, then walls.
 
-        `lanes` bounds say what is touched; `summed` lanes are added up into `momentum_out`, which the reverse sweep reads
-        (with `summed` = 1 the input is that sum already).
+        `lanes` bounds say what is touched; `summed` lanes are added up into `momentum_out`, which the reverse sweep
+        reads (with `summed` = 1 the input is that sum already).
         """
         t = wp.tid()
         chunks = (grid.nz + chunk - 1) // chunk
@@ -218,7 +242,9 @@ def grid_kernels(real) -> SimpleNamespace:
                     if node_touches(grid, colliders, s, substep, c, x, mass):
                         dv = vec3()
                         if (colliders.levels[c] & THIN) != 0:
-                            full = is_behind(grid, colliders, s, substep, c, x, mass, bounds_in, lanes, summed, lanes_in)
+                            full = is_behind(
+                                grid, colliders, s, substep, c, x, mass, bounds_in, lanes, summed, lanes_in
+                            )
                             way = release(grid, s, x, bounds_in, lanes, summed, lanes_in)
                             dv = velocity_change_wall(colliders, s, substep, c, x, v, way, full)
                         else:
@@ -231,7 +257,8 @@ def grid_kernels(real) -> SimpleNamespace:
 
     @wp.func
     def velocity_met(
-        grid: Grid, colliders: Colliders, s: int, substep: int, x: vec3, v: vec3, mass: real, bounds: wp.array(dtype=wp.int32),
+        grid: Grid, colliders: Colliders, s: int, substep: int, x: vec3, v: vec3, mass: real,
+        bounds: wp.array(dtype=wp.int32),
         lanes: int, momentum: wp.array(dtype=vec4), last: int,
     ) -> vec3:  # fmt: skip
         # the velocity that collider `last` meets at a node: the response to the colliders before it
@@ -248,7 +275,8 @@ def grid_kernels(real) -> SimpleNamespace:
     @wp.kernel(**options)
     def grid_update_adjoint(
         # parameters
-        grid: Grid, colliders: Colliders, gravity: wp.array(dtype=vec3), bounds_in: wp.array(dtype=wp.int32), lanes: int, chunk: int,
+        grid: Grid, colliders: Colliders, gravity: wp.array(dtype=vec3), bounds_in: wp.array(dtype=wp.int32),
+        lanes: int, chunk: int,
         first_row: int, substep: int,
         # inputs
         momentum_in: wp.array(dtype=vec4), adj_lanes_in: wp.array(dtype=vec4), adjoints: ColliderAdjoints,
@@ -285,7 +313,9 @@ def grid_kernels(real) -> SimpleNamespace:
                 for index in range(colliders.count):
                     c = colliders.count - 1 - index
                     if node_touches(grid, colliders, s, substep, c, x, mass):
-                        met = velocity_met(grid, colliders, s, substep, x, v_start, mass, bounds_in, lanes, momentum_in, c)
+                        met = velocity_met(
+                            grid, colliders, s, substep, x, v_start, mass, bounds_in, lanes, momentum_in, c
+                        )
                         if (colliders.levels[c] & THIN) != 0:
                             full = is_behind(grid, colliders, s, substep, c, x, mass, bounds_in, lanes, 1, momentum_in)
                             way = release(grid, s, x, bounds_in, lanes, 1, momentum_in)

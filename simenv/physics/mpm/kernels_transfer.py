@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forward particle-grid transfers of MLS-MPM: bounds, clear, P2G and G2P kernels.
 
-Particles of one launch are stored world after world, ``(S P)``, grids as well, ``(S nx ny nz)`` with z fastest. On the CPU a
-launch holds one world and may be cut into lanes, ranges of particles that scatter into private grids on different threads;
-on CUDA a launch holds all worlds and scatters with atomics (``batched``).
+Particles of one launch are stored world after world, ``(S P)``, grids as well, ``(S nx ny nz)`` with z fastest. On the
+CPU a launch holds one world and may be cut into lanes, ranges of particles that scatter into private grids on different
+threads; on CUDA a launch holds all worlds and scatters with atomics (``batched``).
 """
 
 from functools import cache
@@ -83,7 +83,9 @@ def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic:
     Args:
         real: ``wp.float32`` or ``wp.float64``.
         batched: whether a launch holds several worlds (CUDA); otherwise it holds one (CPU).
-        solids, liquids, periodic: which kinds of material and of boundary occur; code for the others is left out.
+        solids: whether solids occur; code for what does not occur is left out.
+        liquids: whether liquids occur.
+        periodic: whether a boundary is periodic.
     """
     st = stencil_functions(real)
     vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
@@ -141,10 +143,13 @@ def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic:
     @wp.kernel(**options)
     def p2g(
         # parameters
-        grid: Grid, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32), parameters: wp.array(dtype=vec8),
-        volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int, lane: int,
+        grid: Grid, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32),
+        parameters: wp.array(dtype=vec8),
+        volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int,
+        lane: int,
         # inputs
-        x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33), F_in: wp.array(dtype=mat33),
+        x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33),
+        F_in: wp.array(dtype=mat33),
         J_in: wp.array(dtype=real),
         # outputs
         F_out: wp.array(dtype=mat33), J_out: wp.array(dtype=real), grid_out: wp.array(dtype=vec4),
@@ -152,8 +157,8 @@ def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic:
     ):  # fmt: skip
         """Update the deformation with the velocity gradient C, and scatter momentum, mass and stress.
 
-        MLS-MPM (Hu et al. 2018, eq. 16 and 18): node i receives w_i [m v + (m C - dt V 4/dx^2 tau) (x_i - x)], where V is the
-        particle's initial volume [m^3] and tau the Kirchhoff stress [Pa] of the updated deformation.
+        MLS-MPM (Hu et al. 2018, eq. 16 and 18): node i receives w_i [m v + (m C - dt V 4/dx^2 tau) (x_i - x)], where V
+        is the particle's initial volume [m^3] and tau the Kirchhoff stress [Pa] of the updated deformation.
         """
         t = wp.tid()
         s = int(0)
@@ -215,14 +220,18 @@ def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic:
     def g2p(
         # parameters
         grid: Grid, colliders: Colliders, material: wp.array(dtype=wp.int32), parameters: wp.array(dtype=vec8),
-        volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int, substep: int,
+        volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int,
+        substep: int,
         # inputs
-        x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33), velocity_in: wp.array(dtype=vec4),
+        x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33),
+        velocity_in: wp.array(dtype=vec4),
         # outputs
         x_out: wp.array(dtype=vec3), v_out: wp.array(dtype=vec3), C_out: wp.array(dtype=mat33),
         force_out: wp.array(dtype=vec3), torque_out: wp.array(dtype=vec3), status_out: wp.array(dtype=wp.int32),
     ):  # fmt: skip
-        """Gather velocity and its gradient (APIC, Jiang et al. 2015), let colliders act on the particle, and move it."""
+        """Gather velocity and its gradient (APIC, Jiang et al. 2015), let colliders act on the particle, and move
+        it.
+        """
         t = wp.tid()
         s = int(0)
         p = t + start

@@ -33,11 +33,14 @@ class Material:
 
     @classmethod
     def parameter_names(cls) -> tuple[str, ...]:
+        """Names of the physical parameters of this material."""
         return tuple(field.name for field in fields(cls) if field.type == "float")
 
     @staticmethod
     def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-        """Columns (density, lambda or bulk modulus, mu, viscosity, yield stress), each (N,), from the named parameters."""
+        """Columns (density, lambda or bulk modulus, mu, viscosity, yield stress), each (N,), from the named
+        parameters.
+        """
         raise NotImplementedError
 
     def sound_speed(self) -> float:
@@ -51,7 +54,8 @@ class Liquid(Material):
 
     Attributes:
         bulk_modulus: K [Pa]. Water has 2.2e9; choose K so that the speed of sound sqrt(K / rho) is about ten times the
-            fastest motion: the density then varies by about 1 % (Monaghan 1994), at a time step that is a hundred times longer.
+            fastest motion: the density then varies by about 1 % (Monaghan 1994), at a time step that is a hundred times
+            longer.
         viscosity: dynamic viscosity eta [Pa s].
     """
 
@@ -60,11 +64,13 @@ class Liquid(Material):
     viscosity: float = 0.0
 
     @staticmethod
-    def kernel_parameters(values):
+    def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """See `Material.kernel_parameters`."""
         zero = torch.zeros_like(values["density"])
         return [values["density"], values["bulk_modulus"], zero, values["viscosity"], zero]
 
     def sound_speed(self) -> float:
+        """Speed of pressure waves [m/s]."""
         return (self.bulk_modulus / self.density) ** 0.5
 
 
@@ -99,15 +105,18 @@ class Elastic(Material):
 
     @property
     def kind(self) -> int:  # type: ignore[override]
+        """Constitutive model, as the kernels number it."""
         return COROTATED if self.model == "corotated" else NEO_HOOKEAN
 
     @staticmethod
-    def kernel_parameters(values):
+    def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """See `Material.kernel_parameters`."""
         lam, mu = _lame(values)
         zero = torch.zeros_like(lam)
         return [values["density"], lam, mu, zero, zero]
 
     def sound_speed(self) -> float:
+        """Speed of pressure waves [m/s]."""
         lam = self.youngs_modulus * self.poisson_ratio / ((1 + self.poisson_ratio) * (1 - 2 * self.poisson_ratio))
         mu = self.youngs_modulus / (2 * (1 + self.poisson_ratio))
         return ((lam + 2 * mu) / self.density) ** 0.5
@@ -131,9 +140,11 @@ class ElastoPlastic(Material):
         _check_poisson_ratio(self)
 
     @staticmethod
-    def kernel_parameters(values):
+    def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """See `Material.kernel_parameters`."""
         lam, mu = _lame(values)
         return [values["density"], lam, mu, torch.zeros_like(lam), values["yield_stress"]]
 
     def sound_speed(self) -> float:
+        """Speed of pressure waves [m/s]."""
         return Elastic(self.density, self.youngs_modulus, self.poisson_ratio).sound_speed()

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an MPM solver has to know about a scene: grid, time step, which particle has which material, which colliders there are."""
+"""What an MPM solver has to know about a scene: grid, time step, which particle has which material, which colliders
+there are.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ class ColliderSpec:
         shape: its shape, in its own frame [m].
         width: distance over which the contact fades in [m]; 0 is a hard contact.
         sticky: whether material that touches it moves with it.
-        levels: where it acts, a sum of ``AT_NODES`` and ``AT_PARTICLES``, and ``THIN`` for shells whose walls may be thinner than
-            two cells. The default is all of them for vessels and meshes, and without ``THIN`` for other shapes.
+        levels: where it acts, a sum of ``AT_NODES`` and ``AT_PARTICLES``, and ``THIN`` for shells whose walls may be
+            thinner than two cells. The default is all of them for vessels and meshes, and without ``THIN`` for other
+            shapes.
     """
 
     shape: Shape
@@ -76,23 +79,29 @@ class MPMModel:
             if count < 2 - 1e-9:
                 raise ValueError(f"the domain is {extent} m wide but dx = {self.dx} m; it needs at least 2 cells")
             if BOUNDARIES[boundary] == PERIODIC and abs(count - round(count)) > 1e-6 * count:
-                raise ValueError(f"a periodic domain of {extent} m is no whole number of cells of {self.dx} m; change size or dx")
+                raise ValueError(
+                    f"a periodic domain of {extent} m is no whole number of cells of {self.dx} m; change size or dx"
+                )
         object.__setattr__(self, "shape", tuple(math.ceil(count - 1e-6) + 1 + 2 * PAD for count in cells))
 
     @property
     def particle_count(self) -> int:
+        """Number of particles of one world."""
         return len(self.material)
 
     @property
     def has_liquids(self) -> bool:
+        """Whether any material is a liquid."""
         return any(kind == LIQUID for kind in self.kinds)
 
     @property
     def has_solids(self) -> bool:
+        """Whether any material is a solid."""
         return any(kind != LIQUID for kind in self.kinds)
 
     @property
     def is_periodic(self) -> bool:
+        """Whether the domain wraps around along any axis."""
         return "periodic" in self.boundary
 
     @property

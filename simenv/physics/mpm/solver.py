@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MLS-MPM solver: buffers, launch programs and their execution, forward and in reverse, for one control step of K substeps.
+"""MLS-MPM solver: buffers, launch programs and their execution, forward and in reverse, for one control step of K
+substeps.
 
-References: Hu et al. 2018 (MLS-MPM), Jiang et al. 2015 (APIC). The reverse sweep is written by hand (kernels_adjoint.py). Within
-a control step the particle states and the grid's momentum of each substep are kept; the grid's velocity is recomputed.
+References: Hu et al. 2018 (MLS-MPM), Jiang et al. 2015 (APIC). The reverse sweep is written by hand
+(kernels_adjoint.py). Within a control step the particle states and the grid's momentum of each substep are kept; the
+grid's velocity is recomputed.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -54,8 +56,8 @@ class MPMSolver:
     """Steps `worlds` copies of a model by one control step at a time, and differentiates it.
 
     On the CPU give one world to a solver and use several solvers in a thread pool; a single large world can be cut into
-    `lanes` that run on different threads (the result depends on `lanes`, never on the number of threads). On CUDA one solver
-    holds all worlds and each control step is one captured graph.
+    `lanes` that run on different threads (the result depends on `lanes`, never on the number of threads). On CUDA one
+    solver holds all worlds and each control step is one captured graph.
 
     Args:
         model: the scene.
@@ -67,7 +69,9 @@ class MPMSolver:
 
     def __init__(self, model: MPMModel, worlds: int, device: torch.device, dtype: torch.dtype, lanes: int = 1):
         if lanes > 1 and (worlds > 1 or device.type == "cuda" or model.is_periodic):
-            raise ValueError(f"lanes = {lanes} needs one world on the CPU in a domain that is not periodic; use lanes=1")
+            raise ValueError(
+                f"lanes = {lanes} needs one world on the CPU in a domain that is not periodic; use lanes=1"
+            )
         if device.type != "cuda" and worlds > 1:
             raise ValueError(f"a CPU solver holds one world, not {worlds}; use one solver for each thread")
         self.model, self.worlds, self.device, self.dtype, self.lanes = model, worlds, device, dtype, lanes
@@ -108,7 +112,9 @@ class MPMSolver:
     # ---------------------------------------------------------------- buffers
 
     def _new(self, key: str, name: str, *shape: int) -> torch.Tensor:
-        """A torch tensor and, under the same key, the Warp array that shares its memory (flat but for vector components)."""
+        """A torch tensor and, under the same key, the Warp array that shares its memory (flat but for vector
+        components).
+        """
         tensor = torch.zeros(shape, dtype=self.dtype, device=self.device)
         self.tensors[key] = tensor
         self._wrap(key, name, tensor)
@@ -217,10 +223,12 @@ class MPMSolver:
 
     # ---------------------------------------------------------------- programs
 
-    def _launch(self, kernel, dim: int, inputs: list, outputs: list = ()) -> Callable[[], None]:
+    def _launch(self, kernel, dim: int, inputs: list, outputs: Sequence = ()) -> Callable[[], None]:
         if dim == 0:
             return lambda: None
-        return wp.launch(kernel, dim=dim, inputs=inputs, outputs=list(outputs), device=self.wp_device, record_cmd=True).launch
+        return wp.launch(
+            kernel, dim=dim, inputs=inputs, outputs=list(outputs), device=self.wp_device, record_cmd=True
+        ).launch
 
     def _span(self, lane: int, total: int) -> tuple[int, int]:
         """(start, count) of a lane's share of `total` items."""
@@ -278,7 +286,18 @@ class MPMSolver:
             force, torque = f"force{lane}", f"torque{lane}"
             commands = [self._update(k, lane, source, self.lanes, momentum, force, torque)]
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
-            head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"], start, P, M, k]
+            head = [
+                self._grid,
+                self._colliders,
+                a["material"],
+                a["parameters"],
+                a["volume"],
+                a["active"],
+                start,
+                P,
+                M,
+                k,
+            ]
             inputs = [before["x"], before["v"], before["C"], a["grid_velocity"]]
             outputs = [after["x"], after["v"], after["C"], a[force], a[torque], a["status"]]
             gather.append([self._launch(self._transfer.g2p, dim, [*head, *inputs], outputs)])
@@ -295,7 +314,19 @@ class MPMSolver:
             first, rows = self._rows(lane)
             commands = [self._update(k, lane, momentum, 1, momentum, "unused_force", "unused_torque")]
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
-            head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"], start, P, M, lane, k]
+            head = [
+                self._grid,
+                self._colliders,
+                a["material"],
+                a["parameters"],
+                a["volume"],
+                a["active"],
+                start,
+                P,
+                M,
+                lane,
+                k,
+            ]
             inputs = [state["x"], a["grid_velocity"], a["adj_x"], a["adj_v"], a["adj_C"], self._adjoints[lane]]
             outputs = [a["adj_x"], a["adj_grid"], a["adj_parameters"]]
             commands = [self._clear(self._bounds(k), lane, a["adj_grid"])]
@@ -406,7 +437,9 @@ class MPMSolver:
         self._execute("keep" if keep else "forward", pool)
 
     def result(self) -> dict[str, torch.Tensor]:
-        """Views of the leaving state, of ``force`` [N] and ``torque`` [N m] (means over the substeps) and ``status`` (S,)."""
+        """Views of the leaving state, of ``force`` [N] and ``torque`` [N m] (means over the substeps) and ``status``
+        (S,).
+        """
         out = dict(self._states[self._last])
         for name in ("force", "torque"):
             out[name] = self._lane_total(name) / self.model.substeps

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The 3x3x3 quadratic B-spline stencil of MLS-MPM, as row operations on a grid of 4-vectors.
 
-A grid node holds four scalars: momentum (or velocity) and mass. Every particle-grid transfer, forward or adjoint, visits nine
-rows of three nodes that are contiguous in memory (the z axis is the fastest), so the row is the unit of vectorisation: the
-functions here are native snippets that clang turns into 4-wide fused multiply-adds on the CPU, 1.6 to 2 times faster than
-the same loops written with Warp vectors (docs/performance.md). On CUDA the same snippets use ordinary arithmetic and atomics.
+A grid node holds four scalars: momentum (or velocity) and mass. Every particle-grid transfer, forward or adjoint,
+visits nine rows of three nodes that are contiguous in memory (the z axis is the fastest), so the row is the unit of
+vectorisation: the functions here are native snippets that clang turns into 4-wide fused multiply-adds on the CPU, 1.6
+to 2 times faster than the same loops written with Warp vectors (docs/performance.md). On CUDA the same snippets use
+ordinary arithmetic and atomics.
 
 Distances are in cells. ``fx`` is the particle's position relative to the first node of its stencil, in [0.5, 1.5).
 """
@@ -126,12 +127,12 @@ def stencil_functions(real) -> SimpleNamespace:
     Returns:
         Namespace with the vector types ``vec3, vec4, vec8, mat33`` and the functions
 
-        * ``weights(f) -> vec3``: quadratic B-spline weights of the three nodes at local coordinate ``f`` (Steffen, Kirby and
-          Berzins 2008, eq. 16); ``weight_slopes(f) -> vec3``: their derivatives with respect to ``f``;
+        * ``weights(f) -> vec3``: quadratic B-spline weights of the three nodes at local coordinate ``f`` (Steffen,
+          Kirby and Berzins 2008, eq. 16); ``weight_slopes(f) -> vec3``: their derivatives with respect to ``f``;
         * ``row_scatter(grid, index, q, dq, w)``: node ``k`` of the row receives ``w[k] (q + k dq)``;
         * ``row_gather(grid, index, w) -> vec8``: ``sum_k w[k] g[k]`` and ``sum_k k w[k] g[k]``;
-        * ``row_sweep(grid, index, u, du, w, dw) -> vec8``: the component-wise sums ``sum_k w[k] g[k] (u + k du)`` and the
-          same with ``dw``; adding their components gives the directional derivatives that the adjoints need;
+        * ``row_sweep(grid, index, u, du, w, dw) -> vec8``: the component-wise sums ``sum_k w[k] g[k] (u + k du)`` and
+          the same with ``dw``; adding their components gives the directional derivatives that the adjoints need;
         * ``fma4(a, s, b) = a s + b`` and ``fma_half(a, half, s, b)``, the same on the first or second half of a vec8.
     """
     vec3, vec4, vec8 = (wp.types.vector(length, real) for length in (3, 4, 8))
