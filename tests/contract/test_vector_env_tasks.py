@@ -26,7 +26,8 @@ from simenv.envs.registration import task_class
 from simenv.tasks.template import PushBlock
 from tests.envs.splash_task import Splash
 
-TASKS = [task for task in simenv.list_tasks() if task != "TestEnv/Push-v0"]  # of tests/agents, which may run in this process
+# of tests/agents, which may run in this process
+TASKS = [task for task in simenv.list_tasks() if task != "TestEnv/Push-v0"]
 assert {Splash.task_id, PushBlock.task_id} <= set(TASKS)  # importing their files was enough
 
 HEADINGS = (

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Contact of material with kinematic colliders: the response of one velocity, and its exact adjoint.
 
-The same response acts on grid nodes and on particles. With the signed distance ``phi`` [m] and unit normal ``n`` of the collider
-at a point moving with velocity ``v``, and the collider's velocity there ``v_c = u + omega x r``,
+The same response acts on grid nodes and on particles. With the signed distance ``phi`` [m] and unit normal ``n`` of the
+collider at a point moving with velocity ``v``, and the collider's velocity there ``v_c = u + omega x r``,
 
     v_rel = v - v_c,      v_n = n . v_rel,      v_t = v_rel - v_n n
     v_rel' = b n + max(0, 1 - mu (b - v_n) / |v_t|) v_t      if v_n < b  (otherwise v_rel' = v_rel)
     v' = v + alpha(phi) (v_rel' - v_rel)
 
-``mu`` is Coulomb's coefficient; a sticky collider has ``v_rel' = 0``. ``alpha`` is 1 inside the solid and falls to 0 as a cubic
-smoothstep over the collider's ``width`` [m], so that a soft contact is differentiable in the distance. ``b >= 0`` is the speed at
-which a particle that has sunk into a solid is moved out again; it is 0 on grid nodes, which may lie inside a solid at rest.
-Inside and behind a thin wall a node does not slip, v_rel' = max(0, g . v_rel) g, where g points to the material (kernels_grid.py).
-The collider receives the force ``-m (v' - v) / dt``. The derivative is exact away from the kinks v_n = b and stick-slip.
+``mu`` is Coulomb's coefficient; a sticky collider has ``v_rel' = 0``. ``alpha`` is 1 inside the solid and falls to 0 as
+a cubic smoothstep over the collider's ``width`` [m], so that a soft contact is differentiable in the distance. ``b >=
+0`` is the speed at which a particle that has sunk into a solid is moved out again; it is 0 on grid nodes, which may lie
+inside a solid at rest. Inside and behind a thin wall a node does not slip, v_rel' = max(0, g . v_rel) g, where g points
+to the material (kernels_grid.py). The collider receives the force ``-m (v' - v) / dt``. The derivative is exact away
+from the kinks v_n = b and stick-slip.
 """
 
 from functools import cache
@@ -44,8 +45,8 @@ def contact_functions(real) -> SimpleNamespace:
         Namespace with
 
         * ``Colliders``: everything the colliders of one launch have: arrays over colliders (``shape, sdf_values, lower,
-          upper, width, sticky, levels``), over (world, collider) (``scale, friction``) and over (world, substep, collider)
-          (``position, rotation, velocity, omega``), with the sizes ``count`` and ``substeps``;
+          upper, width, sticky, levels``), over (world, collider) (``scale, friction``) and over (world, substep,
+          collider) (``position, rotation, velocity, omega``), with the sizes ``count`` and ``substeps``;
         * ``ColliderAdjoints``: the adjoints of the time-varying ones, of friction, and those of the wrench;
         * ``velocity_change`` and its adjoint: the response of one velocity to one collider; ``add_wrench``;
         * ``collide_particle`` and its adjoint: the response of a particle to all colliders; ``is_near``, a quick test.
@@ -165,7 +166,8 @@ def contact_functions(real) -> SimpleNamespace:
 
     @wp.func
     def add_wrench(
-        colliders: Colliders, world: int, substep: int, c: int, x: vec3, impulse: vec3, dt: real, force: wp.array(dtype=vec3),
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, impulse: vec3, dt: real,
+        force: wp.array(dtype=vec3),
         torque: wp.array(dtype=vec3),
     ):  # fmt: skip
         # the collider receives the opposite of the material's `impulse` [N s], as a mean force over the substep
@@ -218,7 +220,8 @@ def contact_functions(real) -> SimpleNamespace:
 
     @wp.func
     def no_slip_adjoint(
-        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, mass: real, dt: real, weight: real,
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, mass: real, dt: real,
+        weight: real,
         adj_v_out: vec3, adjoints: ColliderAdjoints,
     ):  # fmt: skip
         """Adjoint of v' = v + weight `no_slip_change` and of its wrench: (adj_v, adj_mass)."""
@@ -241,7 +244,8 @@ def contact_functions(real) -> SimpleNamespace:
 
     @wp.func
     def share_adjoint(
-        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, phi: real, mass: real, dt: real,
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, phi: real, mass: real,
+        dt: real,
         adj_v_out: vec3, adjoints: ColliderAdjoints,
     ):  # fmt: skip
         """Adjoint of `velocity_change_wall` with respect to the share, through the distance, to the collider's pose."""
@@ -265,7 +269,8 @@ def contact_functions(real) -> SimpleNamespace:
 
     @wp.func
     def velocity_change_wall_adjoint(
-        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, behind: bool, mass: real, dt: real,
+        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, behind: bool,
+        mass: real, dt: real,
         adj_v_out: vec3, adjoints: ColliderAdjoints,
     ):  # fmt: skip
         """Adjoint of v' = v + `velocity_change_wall` and of its wrench: (adj_v, adj_mass)."""
@@ -303,7 +308,8 @@ def contact_functions(real) -> SimpleNamespace:
 
     @wp.func
     def collide_particle(
-        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, force: wp.array(dtype=vec3),
+        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real,
+        force: wp.array(dtype=vec3),
         torque: wp.array(dtype=vec3),
     ) -> vec3:  # fmt: skip
         for c in range(colliders.count):
@@ -396,7 +402,8 @@ def contact_functions(real) -> SimpleNamespace:
 
     @wp.func
     def collide_particle_adjoint(
-        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, adj_v: vec3, adjoints: ColliderAdjoints
+        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, adj_v: vec3,
+        adjoints: ColliderAdjoints
     ):  # fmt: skip
         adj_x = vec3(real(0.0), real(0.0), real(0.0))
         adj_mass = real(0.0)
@@ -418,6 +425,7 @@ def contact_functions(real) -> SimpleNamespace:
     return SimpleNamespace(
         Colliders=Colliders, ColliderAdjoints=ColliderAdjoints, is_near=is_near, velocity_change=velocity_change,
         velocity_change_adjoint=velocity_change_adjoint, velocity_change_wall=velocity_change_wall,
-        velocity_change_wall_adjoint=velocity_change_wall_adjoint, add_wrench=add_wrench, collide_particle=collide_particle,
+        velocity_change_wall_adjoint=velocity_change_wall_adjoint, add_wrench=add_wrench,
+        collide_particle=collide_particle,
         collide_particle_adjoint=collide_particle_adjoint,
     )  # fmt: skip
