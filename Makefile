@@ -95,7 +95,7 @@ docs: $(VENV)/.dev  ## build the documentation into site/
 	@echo "docs: open site/index.html"
 
 build: $(VENV)/.dev  ## build wheel and sdist, and try each in an empty environment
-	@rm -rf dist build/smoke
+	@rm -rf dist build/smoke && mkdir -p build
 	@echo "==> building wheel and sdist"
 	@$(BIN)/python -m build --outdir dist . > build/build.log 2>&1 || { tail -30 build/build.log; exit 1; }
 	@for file in dist/*.whl dist/*.tar.gz; do \
