@@ -189,7 +189,7 @@ def _print_table(rows: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*rows[0], title="the same number of simulated steps")
+    table = Table(*rows[0], title="the same number of simulated steps (CMA-ES: whole populations)")
     for row in rows[1:]:
         table.add_row(*row)
     Console().print(table)
