@@ -112,7 +112,7 @@ class Demo:
         if method == "cma":
             from simenv.agents import cma_es
 
-            return self._optimize(method, cma_es.optimize, cma_es.CmaConfig(**common), budget, options)
+            return self._optimize(method, cma_es.optimize, cma_es.CmaConfig(population=8, **common), budget, options)
         from simenv.agents import random_search
 
         return self._optimize(method, random_search.optimize, random_search.RandomConfig(**common), budget, options)
