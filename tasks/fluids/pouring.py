@@ -62,7 +62,7 @@ class Pouring(Task):
     ## Starting State
 
     The hand is at (0.13, 0.12, 0.165) m +- 5 mm, upright. The container stands at x in 0.27-0.31 m, y in 0.105-0.135 m.
-    The glass holds 150 to 200 ml, at rest. With `randomize`, viscosity (log-uniform, factor 3 either way), density
+    The glass holds 185 to 225 ml, at rest. With `randomize`, viscosity (log-uniform, factor 3 either way), density
     (+-10 %) and the friction of the glass are drawn for each episode.
 
     ## Episode End
@@ -76,7 +76,7 @@ class Pouring(Task):
     |---|---|---|
     | `container` | None | a watertight mesh file of your own vessel, upright, z up; None is the bowl |
     | `container_scale` | 1.0 | its unit in metres (0.001 for millimetres) |
-    | `viscosity` | 0.01 | of the liquid [Pa s] |
+    | `viscosity` | 0.01 | of the liquid [Pa s]; the grid adds about 0.6 Pa s of its own (docs/verification.md) |
     | `randomize` | False | draw material and friction per episode |
     | `dx` | 0.01 | grid spacing [m] |
 
