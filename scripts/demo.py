@@ -98,7 +98,7 @@ class Demo:
         from simenv.agents.trajectory import GradientConfig, optimize
 
         config = GradientConfig(
-            seed=self.seed, iterations=self.iterations, learning_rate=0.03, init_scale=0.3, screen=1, success_patience=6
+            seed=self.seed, iterations=self.iterations, learning_rate=0.05, init_scale=0.1, screen=1, success_patience=6
         )
         return self._optimize("gradient", optimize, config, self.iterations, options)
 

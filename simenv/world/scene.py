@@ -201,7 +201,8 @@ class Scene:
             quaternion: of its frame relative to the body, xyzw.
             friction: Coulomb's coefficient.
             width: distance over which contact fades in [m]; 0 is a hard contact, and gradients with respect to pose
-                want > 0.
+                want > 0. About a cell for solid shapes; for vessels and meshes, which hold particles off by part of
+                it, about half the spacing of the particles.
             stick: whether what touches it moves with it.
             scale: factor on the shape's lengths.
             color: for rendering, RGBA; alpha below 1 is glass.
@@ -282,6 +283,5 @@ class Scene:
             dx=self.dx, dt=self.substep_dt, substeps=self.substeps, material=material,
             kinds=tuple(material.kind for material in self.materials.values()),
             origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
-            densest=max(material.density for material in self.materials.values()),
             colliders=tuple(collider.spec for collider in self.colliders.values()),
         )  # fmt: skip

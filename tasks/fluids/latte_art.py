@@ -132,7 +132,7 @@ class LatteArt(Task):
         scene.add_emitter("milk", "spout", "milk", **POUR, color=(0.96, 0.93, 0.86, 0.97))  # type: ignore[arg-type]
         # It only shows where the milk comes from: it ends two cells above, where it touches none.
         scene.add_collider("nozzle", Cylinder(0.005, 0.02), "spout", (0.0, 0.0, 0.02 + 2 * self.dx))
-        scene.add_collider("cup", cup, None, CUP, friction=1.0, width=1.3 * self.dx, color=(0.95, 0.95, 0.95, 1.0))
+        scene.add_collider("cup", cup, None, CUP, friction=0.3, width=0.3 * self.dx, color=(0.95, 0.95, 0.95, 1.0))
         self.planes = regions.hull_planes(cup)
         self.rim = float(cup.bounds()[1][2])
         return scene

@@ -140,10 +140,10 @@ def test_closed_emitter_has_no_gradient():
     assert grads["a.viscosity"].abs().max() > 0
 
 
-@pytest.mark.parametrize(("make", "limit"), [(colliders_scene, 0.05), (cup_scene, 0.1), (mesh_scene, 0.1)])
+@pytest.mark.parametrize(("make", "limit"), [(colliders_scene, 0.02), (cup_scene, 0.02), (mesh_scene, 0.02)])
 def test_the_gradient_adds_up_to_the_change_of_the_return(make, limit):
-    # Thin walls decide which side a node is on, so the return has small jumps that no derivative sees. What matters to
-    # an optimiser is that they stay small next to what the derivative says over a finite change of the action.
+    # What matters to an optimiser is what the derivative says over a finite change of the action: jumps of the return,
+    # which no derivative sees, would show up here.
     count = 81
     problem = Problem(make(), count)
     amount = torch.linspace(-0.02, 0.02, count, dtype=torch.float64)

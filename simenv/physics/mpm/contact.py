@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Contact of material with kinematic colliders: the response of one velocity, and its exact adjoint.
 
-The same response acts on grid nodes and on particles. With the signed distance ``phi`` [m] and unit normal ``n`` of the
-collider at a point moving with velocity ``v``, and the collider's velocity there ``v_c = u + omega x r``,
+With the signed distance ``phi`` [m] and unit normal ``n`` of the collider at a point moving with velocity ``v``, and
+the collider's velocity there ``v_c = u + omega x r``,
 
     v_rel = v - v_c,      v_n = n . v_rel,      v_t = v_rel - v_n n
     v_rel' = b n + max(0, 1 - mu (b - v_n) / |v_t|) v_t      if v_n < b  (otherwise v_rel' = v_rel)
@@ -10,10 +10,17 @@ collider at a point moving with velocity ``v``, and the collider's velocity ther
 
 ``mu`` is Coulomb's coefficient; a sticky collider has ``v_rel' = 0``. ``alpha`` is 1 inside the solid and falls to 0 as
 a cubic smoothstep over the collider's ``width`` [m], so that a soft contact is differentiable in the distance. ``b >=
-0`` is the speed at which a particle that has sunk into a solid is moved out again; it is 0 on grid nodes, which may lie
-inside a solid at rest. Inside and behind a thin wall a node does not slip, v_rel' = max(0, g . v_rel) g, where g points
-to the material (kernels_grid.py). The collider receives the force ``-m (v' - v) / dt``. The derivative is exact away
-from the kinks v_n = b and stick-slip.
+0`` is the speed at which material is moved out again. The collider receives the force ``-m (v' - v) / dt``. The
+derivative is exact away from the kinks v_n = b and stick-slip.
+
+The same response acts in one of two ways:
+
+* Solids wider than the grid's cells act on grid nodes (``AT_NODES``, b = 0), which keeps the whole velocity field from
+  entering, and on particles that have sunk in all the same (``AT_PARTICLES``), before they move.
+* Shells (``AT_WALL``), which may be thinner than a cell and have material on both sides of one node, act on particles
+  only, before they scatter. A particle knows on which side it is; the grid spreads the push over its neighbours and
+  everything moves with the grid's velocity, so that pressure, strain and wall are in balance at rest. The wall is as
+  stiff as the substep allows: b = (width - phi) / (4 dt).
 """
 
 from functools import cache
@@ -26,12 +33,11 @@ from simenv.physics.mpm.stencil import stencil_functions
 
 AT_NODES = 1
 AT_PARTICLES = 2
-THIN = 4  # a shell: nodes on its far side belong to the material on the near side (see kernels_grid.py)
-PARTICLE_WIDTH = (
-    0.25  # a particle's contact fades in over this share of the width: nodes make the contact, particles secure it
-)
-WALL_DEPTH = 0.1  # depth in a thin wall, in widths, over which slip turns into no slip
-_RECOVERY_SPEED_LIMIT = 0.5  # [m/s]: a deeply sunk particle is moved out gently, not shot out
+AT_WALL = 4
+PARTICLE_WIDTH = 0.25  # AT_PARTICLES fades in over this share of the width: nodes make the contact, particles secure it
+RECOVERY = 0.05  # share of its penetration that AT_PARTICLES undoes in a substep
+PRESS = 0.25  # the same for AT_WALL, where penetration starts at the contact's width
+_SPEED_LIMIT = 0.5  # [m/s]: a deeply sunk particle is moved out gently, not shot out
 
 
 @cache
@@ -49,14 +55,15 @@ def contact_functions(real) -> SimpleNamespace:
           collider) (``position, rotation, velocity, omega``), with the sizes ``count`` and ``substeps``;
         * ``ColliderAdjoints``: the adjoints of the time-varying ones, of friction, and those of the wrench;
         * ``velocity_change`` and its adjoint: the response of one velocity to one collider; ``add_wrench``;
-        * ``collide_particle`` and its adjoint: the response of a particle to all colliders; ``is_near``, a quick test.
+        * ``collide_particle`` and its adjoint: the response of a particle to all colliders that act at one level;
+          ``is_near``, a quick test.
     """
     st = stencil_functions(real)
     vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
     dist = distance_functions(real)
     Shape = dist.Shape
     distance, distance_adjoint, surely_farther = dist.distance, dist.distance_adjoint, dist.surely_farther
-    speed_limit = wp.constant(real(_RECOVERY_SPEED_LIMIT))
+    speed_limit = wp.constant(real(_SPEED_LIMIT))
     tiny = wp.constant(real(1.0e-12))
 
     @wp.struct
@@ -64,6 +71,7 @@ def contact_functions(real) -> SimpleNamespace:
         count: wp.int32
         substeps: wp.int32
         recovery_rate: real
+        press_rate: real
         shape: wp.array(dtype=Shape)
         sdf_values: wp.array(dtype=real)
         lower: wp.array(dtype=vec3)
@@ -105,8 +113,22 @@ def contact_functions(real) -> SimpleNamespace:
         return real(-6.0) * t * (real(1.0) - t) / width
 
     @wp.func
-    def recovery_speed(phi: real, rate: real) -> real:
-        return wp.clamp(-phi * rate, real(0.0), speed_limit)
+    def separation(phi: real, width: real, colliders: Colliders, level: int):
+        # the speed b at which the contact moves material out, and its slope over phi
+        depth = -phi
+        rate = real(0.0)
+        limit = speed_limit
+        if level == AT_PARTICLES:
+            rate = colliders.recovery_rate
+        if level == AT_WALL:
+            depth = width - phi
+            rate = colliders.press_rate
+            limit = limit + real(2.0) * width * rate
+        if depth * rate <= real(0.0):
+            return real(0.0), real(0.0)
+        if depth * rate >= limit:
+            return limit, real(0.0)
+        return depth * rate, -rate
 
     @wp.func
     def is_near(colliders: Colliders, c: int, local: vec3, reach: real) -> bool:
@@ -154,14 +176,13 @@ def contact_functions(real) -> SimpleNamespace:
         rotation = colliders.rotation[pose]
         near = distance(colliders.shape[c], colliders.sdf_values, ((x - position) * rotation) / colliders.scale[e])
         phi = near[3] * colliders.scale[e]
-        alpha = influence(phi, contact_width(colliders, c, level))
+        width = contact_width(colliders, c, level)
+        alpha = influence(phi, width)
         if alpha <= real(0.0):
             return vec3(real(0.0), real(0.0), real(0.0))
         n = rotation * vec3(near[0], near[1], near[2])
         v_rel = v - colliders.velocity[pose] - wp.cross(colliders.omega[pose], x - position)
-        b = real(0.0)
-        if level == AT_PARTICLES:
-            b = recovery_speed(phi, colliders.recovery_rate)
+        b, _slope = separation(phi, width, colliders, level)
         return alpha * relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
 
     @wp.func
@@ -179,142 +200,31 @@ def contact_functions(real) -> SimpleNamespace:
             wp.atomic_add(torque, e, wp.cross(x - colliders.position[pose], f))
 
     @wp.func
-    def wall_share(phi: real, width: real) -> real:
-        # share of the no-slip response at a node of a thin wall: 0 at its surface, 1 at a depth of WALL_DEPTH widths
-        if phi >= real(0.0):
-            return real(0.0)
-        t = -phi / wp.max(real(WALL_DEPTH) * width, tiny)
-        if t >= real(1.0):
-            return real(1.0)
-        return t * t * (real(3.0) - real(2.0) * t)
-
-    @wp.func
-    def wall_distance(colliders: Colliders, world: int, substep: int, c: int, x: vec3) -> real:
-        e = world * colliders.count + c
-        pose = (world * colliders.substeps + substep) * colliders.count + c
-        local = ((x - colliders.position[pose]) * colliders.rotation[pose]) / colliders.scale[e]
-        near = distance(colliders.shape[c], colliders.sdf_values, local)
-        return near[3] * colliders.scale[e]
-
-    @wp.func
-    def no_slip_change(colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3) -> vec3:
-        # v' - v for no slip, but the material may leave along the unit vector `release`
-        pose = (world * colliders.substeps + substep) * colliders.count + c
-        v_wall = colliders.velocity[pose] + wp.cross(colliders.omega[pose], x - colliders.position[pose])
-        return v_wall - v + wp.max(wp.dot(release, v - v_wall), real(0.0)) * release
-
-    @wp.func
-    def velocity_change_wall(
-        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, behind: bool
-    ) -> vec3:  # fmt: skip
-        # v' - v at a node of a thin wall: slip with friction at its surface, no slip inside and behind
-        share = real(1.0)
-        if not behind:
-            share = wall_share(wall_distance(colliders, world, substep, c, x), colliders.width[c])
-        dv = vec3(real(0.0), real(0.0), real(0.0))
-        if share < real(1.0):
-            dv = (real(1.0) - share) * velocity_change(colliders, world, substep, c, x, v, AT_NODES)
-        if share > real(0.0):
-            dv = dv + share * no_slip_change(colliders, world, substep, c, x, v, release)
-        return dv
-
-    @wp.func
-    def no_slip_adjoint(
-        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, mass: real, dt: real,
-        weight: real,
-        adj_v_out: vec3, adjoints: ColliderAdjoints,
-    ):  # fmt: skip
-        """Adjoint of v' = v + weight `no_slip_change` and of its wrench: (adj_v, adj_mass)."""
-        e = world * colliders.count + c
-        pose = (world * colliders.substeps + substep) * colliders.count + c
-        r = x - colliders.position[pose]
-        omega = colliders.omega[pose]
-        v_rel = v - colliders.velocity[pose] - wp.cross(omega, r)
-        leaving = wp.dot(release, v_rel)
-        change = weight * (wp.max(leaving, real(0.0)) * release - v_rel)
-        f = (-mass / dt) * change
-        adj_f = adjoints.force[e] + wp.cross(adjoints.torque[e], r)
-        adj_wall = weight * (adj_v_out - (mass / dt) * adj_f)
-        if leaving > real(0.0):
-            adj_wall = adj_wall - wp.dot(release, adj_wall) * release
-        wp.atomic_add(adjoints.position, pose, -wp.cross(f, adjoints.torque[e]) - wp.cross(adj_wall, omega))
-        wp.atomic_add(adjoints.velocity, pose, adj_wall)
-        wp.atomic_add(adjoints.omega, pose, wp.cross(r, adj_wall))
-        return adj_v_out - adj_wall, -wp.dot(change, adj_f) / dt
-
-    @wp.func
-    def share_adjoint(
-        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, phi: real, mass: real,
-        dt: real,
-        adj_v_out: vec3, adjoints: ColliderAdjoints,
-    ):  # fmt: skip
-        """Adjoint of `velocity_change_wall` with respect to the share, through the distance, to the collider's pose."""
-        e = world * colliders.count + c
-        pose = (world * colliders.substeps + substep) * colliders.count + c
-        r = x - colliders.position[pose]
-        slip = velocity_change(colliders, world, substep, c, x, v, AT_NODES)
-        change = no_slip_change(colliders, world, substep, c, x, v, release) - slip
-        adj_f = adjoints.force[e] + wp.cross(adjoints.torque[e], r)
-        depth = real(WALL_DEPTH) * colliders.width[c]
-        t = -phi / depth
-        slope = real(-6.0) * t * (real(1.0) - t) / depth
-        adj_phi = slope * wp.dot(change, adj_v_out - (mass / dt) * adj_f)
-        rotation = colliders.rotation[pose]
-        scale = colliders.scale[e]
-        adj_near = vec4(real(0.0), real(0.0), real(0.0), adj_phi * scale)
-        local = (r * rotation) / scale
-        adj_local = distance_adjoint(colliders.shape[c], colliders.sdf_values, local, adj_near) / scale
-        wp.atomic_add(adjoints.rotation, pose, wp.outer(r, adj_local))
-        wp.atomic_add(adjoints.position, pose, -(rotation * adj_local))
-
-    @wp.func
-    def velocity_change_wall_adjoint(
-        colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, release: vec3, behind: bool,
-        mass: real, dt: real,
-        adj_v_out: vec3, adjoints: ColliderAdjoints,
-    ):  # fmt: skip
-        """Adjoint of v' = v + `velocity_change_wall` and of its wrench: (adj_v, adj_mass)."""
-        share = real(1.0)
-        phi = real(0.0)
-        if not behind:
-            phi = wall_distance(colliders, world, substep, c, x)
-            share = wall_share(phi, colliders.width[c])
-        adj_v = adj_v_out
-        adj_mass = real(0.0)
-        if share < real(1.0):
-            _adj_x, d_v, d_mass = velocity_change_adjoint(
-                colliders, world, substep, c, x, v, mass, dt, AT_NODES, real(1.0) - share, adj_v_out, adjoints
-            )
-            adj_v = adj_v + (d_v - adj_v_out)
-            adj_mass = adj_mass + d_mass
-        if share > real(0.0):
-            w_v, w_mass = no_slip_adjoint(
-                colliders, world, substep, c, x, v, release, mass, dt, share, adj_v_out, adjoints
-            )
-            adj_v = adj_v + (w_v - adj_v_out)
-            adj_mass = adj_mass + w_mass
-        if share > real(0.0) and share < real(1.0):
-            share_adjoint(colliders, world, substep, c, x, v, release, phi, mass, dt, adj_v_out, adjoints)
-        return adj_v, adj_mass
-
-    @wp.func
-    def particle_touches(colliders: Colliders, world: int, substep: int, c: int, x: vec3) -> bool:
-        if (colliders.levels[c] & AT_PARTICLES) == 0:
+    def particle_touches(colliders: Colliders, world: int, substep: int, c: int, x: vec3, level: int) -> bool:
+        if (colliders.levels[c] & level) == 0:
             return False
         scale = colliders.scale[world * colliders.count + c]
         pose = (world * colliders.substeps + substep) * colliders.count + c
         local = ((x - colliders.position[pose]) * colliders.rotation[pose]) / scale
-        return is_near(colliders, c, local, contact_width(colliders, c, AT_PARTICLES) / scale)
+        return is_near(colliders, c, local, contact_width(colliders, c, level) / scale)
+
+    @wp.func
+    def pushed(colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, level: int, last: int) -> vec3:
+        # velocity after the response to the colliders before `last`
+        for c in range(last):
+            if particle_touches(colliders, world, substep, c, x, level):
+                v = v + velocity_change(colliders, world, substep, c, x, v, level)
+        return v
 
     @wp.func
     def collide_particle(
-        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real,
+        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, level: int,
         force: wp.array(dtype=vec3),
         torque: wp.array(dtype=vec3),
     ) -> vec3:  # fmt: skip
         for c in range(colliders.count):
-            if particle_touches(colliders, world, substep, c, x):
-                dv = velocity_change(colliders, world, substep, c, x, v, AT_PARTICLES)
+            if particle_touches(colliders, world, substep, c, x, level):
+                dv = velocity_change(colliders, world, substep, c, x, v, level)
                 v = v + dv
                 add_wrench(colliders, world, substep, c, x, mass * dv, dt, force, torque)
         return v
@@ -349,9 +259,9 @@ def contact_functions(real) -> SimpleNamespace:
     @wp.func
     def velocity_change_adjoint(
         colliders: Colliders, world: int, substep: int, c: int, x: vec3, v: vec3, mass: real, dt: real, level: int,
-        weight: real, adj_v_out: vec3, adjoints: ColliderAdjoints,
+        adj_v_out: vec3, adjoints: ColliderAdjoints,
     ):  # fmt: skip
-        """Adjoint of v' = v + weight `velocity_change` and of its wrench: (adj_x, adj_v, adj_mass)."""
+        """Adjoint of v' = v + `velocity_change` and of its wrench: (adj_x, adj_v, adj_mass)."""
         e = world * colliders.count + c
         pose = (world * colliders.substeps + substep) * colliders.count + c
         scale = colliders.scale[e]
@@ -361,17 +271,14 @@ def contact_functions(real) -> SimpleNamespace:
         near = distance(colliders.shape[c], colliders.sdf_values, local)
         phi = near[3] * scale
         width = contact_width(colliders, c, level)
-        alpha = weight * influence(phi, width)
+        alpha = influence(phi, width)
         if alpha <= real(0.0):
             return vec3(real(0.0), real(0.0), real(0.0)), adj_v_out, real(0.0)
         n_local = vec3(near[0], near[1], near[2])
         n = rotation * n_local
         omega = colliders.omega[pose]
         v_rel = v - colliders.velocity[pose] - wp.cross(omega, r)
-        rate = real(0.0)
-        if level == AT_PARTICLES:
-            rate = colliders.recovery_rate
-        b = recovery_speed(phi, rate)
+        b, slope = separation(phi, width, colliders, level)
         change = relative_change(v_rel, n, colliders.friction[e], colliders.sticky[c], b)
         # wrench: f = -m alpha change / dt, torque = r x f
         f = (-mass / dt) * alpha * change
@@ -379,14 +286,13 @@ def contact_functions(real) -> SimpleNamespace:
         adj_r = wp.cross(f, adjoints.torque[e])
         adj_mass = -alpha * wp.dot(change, adj_f) / dt
         adj_change = adj_v_out - (mass / dt) * adj_f
-        adj_phi = weight * influence_slope(phi, width) * wp.dot(change, adj_change)
+        adj_phi = influence_slope(phi, width) * wp.dot(change, adj_change)
         adj_change = alpha * adj_change
         d_rel, adj_n, adj_mu, adj_b = relative_change_adjoint(
             v_rel, n, colliders.friction[e], colliders.sticky[c], b, adj_change
         )
         adj_v_rel = d_rel - adj_change
-        if phi < real(0.0) and -phi * rate < speed_limit:
-            adj_phi += -rate * adj_b
+        adj_phi = adj_phi + slope * adj_b
         adj_r = adj_r - wp.cross(adj_v_rel, omega)
         # distance and normal: both functions of local = R^T r / scale, n = R n_local
         adj_n_local = adj_n * rotation
@@ -402,20 +308,17 @@ def contact_functions(real) -> SimpleNamespace:
 
     @wp.func
     def collide_particle_adjoint(
-        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, adj_v: vec3,
+        colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, mass: real, dt: real, level: int, adj_v: vec3,
         adjoints: ColliderAdjoints
     ):  # fmt: skip
         adj_x = vec3(real(0.0), real(0.0), real(0.0))
         adj_mass = real(0.0)
         for index in range(colliders.count):
             c = colliders.count - 1 - index
-            if particle_touches(colliders, world, substep, c, x):
-                v_before = v  # what this collider meets: the response to those before it
-                for b in range(c):
-                    if particle_touches(colliders, world, substep, b, x):
-                        v_before = v_before + velocity_change(colliders, world, substep, b, x, v_before, AT_PARTICLES)
+            if particle_touches(colliders, world, substep, c, x, level):
+                met = pushed(colliders, world, substep, x, v, level, c)
                 d_x, d_v, d_mass = velocity_change_adjoint(
-                    colliders, world, substep, c, x, v_before, mass, dt, AT_PARTICLES, real(1.0), adj_v, adjoints
+                    colliders, world, substep, c, x, met, mass, dt, level, adj_v, adjoints
                 )
                 adj_x = adj_x + d_x
                 adj_v = d_v
@@ -424,8 +327,6 @@ def contact_functions(real) -> SimpleNamespace:
 
     return SimpleNamespace(
         Colliders=Colliders, ColliderAdjoints=ColliderAdjoints, is_near=is_near, velocity_change=velocity_change,
-        velocity_change_adjoint=velocity_change_adjoint, velocity_change_wall=velocity_change_wall,
-        velocity_change_wall_adjoint=velocity_change_wall_adjoint, add_wrench=add_wrench,
-        collide_particle=collide_particle,
-        collide_particle_adjoint=collide_particle_adjoint,
+        velocity_change_adjoint=velocity_change_adjoint, add_wrench=add_wrench, collide_particle=collide_particle,
+        collide_particle_adjoint=collide_particle_adjoint, pushed=pushed,
     )  # fmt: skip

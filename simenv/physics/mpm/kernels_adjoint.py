@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv.physics.mpm.constitutive import constitutive_functions
-from simenv.physics.mpm.contact import contact_functions
+from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
 from simenv.physics.mpm.kernels_transfer import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS, grid_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
@@ -25,22 +25,17 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool) -> SimpleN
     """Build the adjoint kernels; the arguments are those of `transfer_kernels`."""
     st = stencil_functions(real)
     vec3, vec4, vec8, mat33 = st.vec3, st.vec4, st.vec8, st.mat33
-    weights, weight_slopes, fma4, fma_half = st.weights, st.weight_slopes, st.fma4, st.fma_half
-    row_scatter, row_gather, row_sweep = st.row_scatter, st.row_gather, st.row_sweep
+    scatter, gather, sweep = st.scatter, st.gather, st.sweep
     gs = grid_struct(real)
     Grid, first_node = gs.Grid, gs.first_node
     cf = contact_functions(real)
     Colliders, ColliderAdjoints = cf.Colliders, cf.ColliderAdjoints
-    collide_particle_adjoint = cf.collide_particle_adjoint
+    collide_particle_adjoint, pushed = cf.collide_particle_adjoint, cf.pushed
     law = constitutive_functions(real)
     elastic_update, elastic_update_adjoint = law.elastic_update, law.elastic_update_adjoint
     liquid_stress, liquid_stress_adjoint = law.liquid_stress, law.liquid_stress_adjoint
     variant = f"{real.__name__}_{'batched' if batched else 'single'}_{'s' * solids}{'l' * liquids}"
     options = {"module": f"simenv_mpm_adjoint_{variant}", "enable_backward": False}
-
-    @wp.func
-    def total(a: vec4) -> real:
-        return a[0] + a[1] + a[2] + a[3]
 
     @wp.kernel(**options)
     def g2p_adjoint(
@@ -73,24 +68,16 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool) -> SimpleN
         bj = first_node(position[1], grid.ny)
         bk = first_node(position[2], grid.nz)
         f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
-        wx = weights(f[0])
-        wy = weights(f[1])
-        wz = weights(f[2])
-        steps = vec3(real(0.0), real(1.0), real(2.0))
         corner = (bi * grid.ny + bj) * grid.nz + bk
         read = s * grid.cells + corner
-        v4 = vec4()
-        for i in range(3):
-            for j in range(3):
-                rows = row_gather(velocity_in, read + (i * grid.ny + j) * grid.nz, wz)
-                v4 = fma_half(rows, 0, wx[i] * wy[j], v4)
+        g = gather(velocity_in, read, grid.ny * grid.nz, grid.nz, f)
         adj_v = adj_v_in[p] + grid.dt * adj_x
         if colliders.count > 0:
             par = parameters[s * materials + material[p - s * particles]]
             mass = par[DENSITY] * volume[p]
-            v = vec3(v4[0], v4[1], v4[2])
+            v = vec3(g[0], g[1], g[2])
             adj_contact, adj_v_before, adj_mass = collide_particle_adjoint(
-                colliders, s, substep, x, v, mass, grid.dt, adj_v, adjoints
+                colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, adj_v, adjoints
             )
             adj_x = adj_x + adj_contact
             adj_v = adj_v_before
@@ -98,41 +85,22 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool) -> SimpleN
             adj_par[DENSITY] = adj_par[DENSITY] + adj_mass * volume[p]
             adj_parameters_inout[p] = adj_par
         B = (real(4.0) * grid.inv_dx) * adj_C_in[p]
-        c0 = vec4(B[0, 0], B[1, 0], B[2, 0], real(0.0))
-        c1 = vec4(B[0, 1], B[1, 1], B[2, 1], real(0.0))
-        c2 = vec4(B[0, 2], B[1, 2], B[2, 2], real(0.0))
-        sx = weight_slopes(f[0])
-        sy = weight_slopes(f[1])
-        sz = weight_slopes(f[2])
-        q = fma4(c2, -f[2], fma4(c1, -f[1], fma4(c0, -f[0], vec4(adj_v[0], adj_v[1], adj_v[2], real(0.0)))))
-        hx = vec4()
-        hy = vec4()
-        hz = vec4()
-        write = (lane + s) * grid.cells + corner
-        for i in range(3):
-            for j in range(3):
-                offset = (i * grid.ny + j) * grid.nz
-                u = fma4(c1, steps[j], q)
-                wij = wx[i] * wy[j]
-                row_scatter(adj_velocity_out, write + offset, u, c2, wij * wz)
-                rows = row_sweep(velocity_in, read + offset, u, c2, wz, sz)
-                hx = fma_half(rows, 0, sx[i] * wy[j], hx)
-                hy = fma_half(rows, 0, wx[i] * sy[j], hy)
-                hz = fma_half(rows, 1, wij, hz)
-            q = q + c0
-        adj_f = vec3(total(hx) - wp.dot(c0, v4), total(hy) - wp.dot(c1, v4), total(hz) - wp.dot(c2, v4))
+        q = vec4(adj_v[0], adj_v[1], adj_v[2], real(0.0))
+        scatter(adj_velocity_out, (lane + s) * grid.cells + corner, grid.ny * grid.nz, grid.nz, f, q, B)
+        adj_f = sweep(velocity_in, read, grid.ny * grid.nz, grid.nz, f, q, B, vec4(g[0], g[1], g[2], real(0.0)))
         adj_x_out[p] = adj_x + grid.inv_dx * adj_f
 
     @wp.kernel(**options)
     def p2g_adjoint(
         # parameters
-        grid: Grid, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32),
+        grid: Grid, colliders: Colliders, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32),
         parameters: wp.array(dtype=vec8),
         volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int,
+        substep: int,
         # inputs
         x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33),
         F_in: wp.array(dtype=mat33),
-        J_in: wp.array(dtype=real), adj_momentum_in: wp.array(dtype=vec4),
+        J_in: wp.array(dtype=real), adj_momentum_in: wp.array(dtype=vec4), adjoints: ColliderAdjoints,
         # outputs
         adj_x_inout: wp.array(dtype=vec3), adj_v_inout: wp.array(dtype=vec3), adj_C_inout: wp.array(dtype=mat33),
         adj_F_inout: wp.array(dtype=mat33), adj_J_inout: wp.array(dtype=real),
@@ -161,13 +129,6 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool) -> SimpleN
         bj = first_node(position[1], grid.ny)
         bk = first_node(position[2], grid.nz)
         f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
-        wx = weights(f[0])
-        wy = weights(f[1])
-        wz = weights(f[2])
-        steps = vec3(real(0.0), real(1.0), real(2.0))
-        sx = weight_slopes(f[0])
-        sy = weight_slopes(f[1])
-        sz = weight_slopes(f[2])
         if wp.static(solids):
             if not liquid:
                 F_trial = F_in[p] + grid.dt * (C * F_in[p])
@@ -181,44 +142,26 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool) -> SimpleN
         stress_scale = -real(4.0) * grid.dt * volume[p] * grid.inv_dx
         A = (mass * grid.dx) * C + stress_scale * tau
         v = v_in[p]
-        c0 = vec4(A[0, 0], A[1, 0], A[2, 0], real(0.0))
-        c1 = vec4(A[0, 1], A[1, 1], A[2, 1], real(0.0))
-        c2 = vec4(A[0, 2], A[1, 2], A[2, 2], real(0.0))
-        q = fma4(c2, -f[2], fma4(c1, -f[1], fma4(c0, -f[0], vec4(mass * v[0], mass * v[1], mass * v[2], mass))))
-        sum0 = vec4()
-        gx = vec4()
-        gy = vec4()
-        gz = vec4()
-        hx = vec4()
-        hy = vec4()
-        hz = vec4()
+        if colliders.count > 0:
+            v = pushed(colliders, s, substep, x_in[p], v, AT_WALL, colliders.count)
         corner = s * grid.cells + (bi * grid.ny + bj) * grid.nz + bk
-        for i in range(3):
-            plane = vec4()
-            for j in range(3):
-                row = corner + (i * grid.ny + j) * grid.nz
-                u = fma4(c1, steps[j], q)
-                wij = wx[i] * wy[j]
-                rows = row_gather(adj_momentum_in, row, wz)
-                plane = fma_half(rows, 0, wij, plane)
-                gz = fma_half(rows, 1, wij, gz)
-                gy = fma_half(rows, 0, wij * steps[j], gy)
-                swept = row_sweep(adj_momentum_in, row, u, c2, wz, sz)
-                hx = fma_half(swept, 0, sx[i] * wy[j], hx)
-                hy = fma_half(swept, 0, wx[i] * sy[j], hy)
-                hz = fma_half(swept, 1, wij, hz)
-            sum0 = sum0 + plane
-            gx = fma4(plane, steps[i], gx)
-            q = q + c0
-        a0 = fma4(sum0, -f[0], gx)
-        a1 = fma4(sum0, -f[1], gy)
-        a2 = fma4(sum0, -f[2], gz)
-        adj_A = mat33(a0[0], a1[0], a2[0], a0[1], a1[1], a2[1], a0[2], a1[2], a2[2])
-        adj_f = vec3(total(hx) - wp.dot(c0, sum0), total(hy) - wp.dot(c1, sum0), total(hz) - wp.dot(c2, sum0))
-        adj_x_inout[p] = adj_x_inout[p] + grid.inv_dx * adj_f
-        adj_p = vec3(sum0[0], sum0[1], sum0[2])
-        adj_v_inout[p] = mass * adj_p
-        adj_mass = wp.dot(v, adj_p) + sum0[3] + grid.dx * wp.ddot(adj_A, C)
+        g = gather(adj_momentum_in, corner, grid.ny * grid.nz, grid.nz, f)
+        adj_A = mat33(g[4], g[8], g[12], g[5], g[9], g[13], g[6], g[10], g[14])
+        q = vec4(mass * v[0], mass * v[1], mass * v[2], mass)
+        adj_f = sweep(adj_momentum_in, corner, grid.ny * grid.nz, grid.nz, f, q, A, vec4(g[0], g[1], g[2], g[3]))
+        adj_x = grid.inv_dx * adj_f
+        adj_p = vec3(g[0], g[1], g[2])
+        adj_v = mass * adj_p
+        adj_mass = wp.dot(v, adj_p) + g[3] + grid.dx * wp.ddot(adj_A, C)
+        if colliders.count > 0:
+            adj_contact, adj_before, adj_pushed = collide_particle_adjoint(
+                colliders, s, substep, x_in[p], v_in[p], mass, grid.dt, AT_WALL, adj_v, adjoints
+            )
+            adj_x = adj_x + adj_contact
+            adj_v = adj_before
+            adj_mass = adj_mass + adj_pushed
+        adj_x_inout[p] = adj_x_inout[p] + adj_x
+        adj_v_inout[p] = adj_v
         adj_C = (mass * grid.dx) * adj_A
         adj_tau = stress_scale * adj_A
         adj_par = adj_parameters_inout[p]

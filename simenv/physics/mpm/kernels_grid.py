@@ -10,17 +10,11 @@ from types import SimpleNamespace
 
 import warp as wp
 
-from simenv.geometry.distance import distance_functions
-from simenv.physics.mpm.contact import AT_NODES, THIN, contact_functions
+from simenv.physics.mpm.contact import AT_NODES, contact_functions
 from simenv.physics.mpm.kernels_transfer import PERIODIC, SEPARATE, SLIP, STICK, grid_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
 BOUNDARIES = {"separate": SEPARATE, "slip": SLIP, "stick": STICK, "periodic": PERIODIC}
-# A node in the open beyond a thin wall belongs to the near side if it has less than this share of the mass there. The
-# B-spline's tail past a full half-space is 0.15 at half a cell and 0.02 at one, while material of its own gives a node
-# half a cell's mass.
-FAR_SIDE_SHARE = 0.3
-LEAST_SHARE = 1.0e-3  # of a full node's mass: a node with less moves nothing, and is not asked on which side it lies
 
 
 @cache
@@ -32,9 +26,6 @@ def grid_kernels(real) -> SimpleNamespace:
     cf = contact_functions(real)
     Colliders, ColliderAdjoints, is_near = cf.Colliders, cf.ColliderAdjoints, cf.is_near
     velocity_change, velocity_change_adjoint, add_wrench = cf.velocity_change, cf.velocity_change_adjoint, cf.add_wrench
-    velocity_change_wall, velocity_change_wall_adjoint = cf.velocity_change_wall, cf.velocity_change_wall_adjoint
-    dist = distance_functions(real)
-    distance, rough_distance = dist.distance, dist.rough_distance
     options = {"module": f"simenv_mpm_grid_{real.__name__}", "enable_backward": False}
 
     @wp.func
@@ -98,109 +89,13 @@ def grid_kernels(real) -> SimpleNamespace:
         return total
 
     @wp.func
-    def mass_at(
-        grid: Grid,
-        s: int,
-        x: vec3,
-        bounds: wp.array(dtype=wp.int32),
-        lanes: int,
-        summed: int,
-        values: wp.array(dtype=vec4),
-    ) -> real:
-        # mass of the node nearest to x; 0 where no particle reaches
-        u = (x - grid.origin) * grid.inv_dx
-        i = int(wp.floor(u[0] + real(0.5)))
-        j = int(wp.floor(u[1] + real(0.5)))
-        k = int(wp.floor(u[2] + real(0.5)))
-        if i < 0 or j < 0 or k < 0 or i >= grid.nx or j >= grid.ny or k >= grid.nz:
-            return real(0.0)
-        lower, upper = row_range(bounds, lanes, i, j, k, 1)
-        if lower >= upper:
-            return real(0.0)
-        value = lane_sum(grid, bounds, summed, i, j, k, s * grid.cells + (i * grid.ny + j) * grid.nz + k, values)
-        return value[3]
-
-    @wp.func
-    def is_behind(
-        grid: Grid, colliders: Colliders, s: int, substep: int, c: int, x: vec3, mass: real,
-        bounds: wp.array(dtype=wp.int32),
-        lanes: int, summed: int, values: wp.array(dtype=vec4),
-    ) -> bool:  # fmt: skip
-        """Whether a node in the open lies behind a thin wall, as seen from the material that it represents.
-
-        A wall thinner than the stencil has nodes on its far side whose mass comes from the near side. They must stop
-        that material too, or it would leak. Such a node has much less mass than there is straight across the wall.
-        """
-        pose = (s * colliders.substeps + substep) * colliders.count + c
-        position = colliders.position[pose]
-        rotation = colliders.rotation[pose]
-        scale = colliders.scale[s * colliders.count + c]
-        shape = colliders.shape[c]
-        local = ((x - position) * rotation) / scale
-        phi = rough_distance(shape, colliders.sdf_values, local) * scale
-        if phi <= real(0.0) or phi >= real(1.5) * grid.dx or mass >= real(FAR_SIDE_SHARE) * grid.full_mass:
+    def node_touches(colliders: Colliders, s: int, substep: int, c: int, x: vec3) -> bool:
+        if (colliders.levels[c] & AT_NODES) == 0:
             return False
-        near = distance(shape, colliders.sdf_values, local)
-        n_local = vec3(near[0], near[1], near[2])
-        entered = int(0)
-        found = int(0)
-        depth = real(0.0)
-        for k in range(1, 8):
-            if found == 0:
-                depth = phi + real(0.5) * real(k) * grid.dx
-                there = rough_distance(shape, colliders.sdf_values, local - (depth / scale) * n_local)
-                if there <= real(0.0):
-                    entered = int(1)
-                elif entered == 1:
-                    found = int(1)
-        if found == 0:
-            return False
-        across = x - (depth + real(0.5) * grid.dx) * (rotation * n_local)
-        back = mass_at(grid, s, across, bounds, lanes, summed, values)
-        return real(FAR_SIDE_SHARE) * back > mass
-
-    @wp.func
-    def release(
-        grid: Grid, s: int, x: vec3, bounds: wp.array(dtype=wp.int32), lanes: int, summed: int,
-        values: wp.array(dtype=vec4)
-    ) -> vec3:  # fmt: skip
-        """The direction in which material may leave a thin wall: to the mass, as one of the 26 directions to a node's
-        neighbours.
-
-        Inside such a wall the distance has a ridge where its normal flips, and at a corner one normal stops one of two
-        motions only; so the wall acts without slip, which needs no normal, but for this direction. Being one of a few,
-        it is piecewise constant, and the derivative of the contact is exact without one of the mass.
-        """
-        rise = vec3()
-        for axis in range(3):
-            step = vec3()
-            step[axis] = grid.dx
-            ahead = mass_at(grid, s, x + step, bounds, lanes, summed, values)
-            rise[axis] = ahead - mass_at(grid, s, x - step, bounds, lanes, summed, values)
-        largest = wp.max(wp.max(wp.abs(rise[0]), wp.abs(rise[1])), wp.abs(rise[2]))
-        direction = vec3()
-        if largest > real(0.0):
-            for axis in range(3):
-                if wp.abs(rise[axis]) > real(0.4) * largest:
-                    direction[axis] = wp.sign(rise[axis])
-            direction = wp.normalize(direction)
-        return direction
-
-    @wp.func
-    def node_touches(grid: Grid, colliders: Colliders, s: int, substep: int, c: int, x: vec3, mass: real) -> bool:
-        levels = colliders.levels[c]
-        if (levels & AT_NODES) == 0:
-            return False
-        reach = colliders.width[c]
-        if (levels & THIN) != 0:
-            if mass < real(LEAST_SHARE) * grid.full_mass:
-                return False
-            if mass < real(FAR_SIDE_SHARE) * grid.full_mass:
-                reach = wp.max(reach, real(1.5) * grid.dx)
         scale = colliders.scale[s * colliders.count + c]
         pose = (s * colliders.substeps + substep) * colliders.count + c
         local = ((x - colliders.position[pose]) * colliders.rotation[pose]) / scale
-        return is_near(colliders, c, local, reach / scale)
+        return is_near(colliders, c, local, colliders.width[c] / scale)
 
     @wp.kernel(**options)
     def grid_update(
@@ -239,16 +134,8 @@ def grid_kernels(real) -> SimpleNamespace:
                 v = vec3(value[0], value[1], value[2]) / mass + grid.dt * g
                 x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
                 for c in range(colliders.count):
-                    if node_touches(grid, colliders, s, substep, c, x, mass):
-                        dv = vec3()
-                        if (colliders.levels[c] & THIN) != 0:
-                            full = is_behind(
-                                grid, colliders, s, substep, c, x, mass, bounds_in, lanes, summed, lanes_in
-                            )
-                            way = release(grid, s, x, bounds_in, lanes, summed, lanes_in)
-                            dv = velocity_change_wall(colliders, s, substep, c, x, v, way, full)
-                        else:
-                            dv = velocity_change(colliders, s, substep, c, x, v, AT_NODES)
+                    if node_touches(colliders, s, substep, c, x):
+                        dv = velocity_change(colliders, s, substep, c, x, v, AT_NODES)
                         v = v + dv
                         add_wrench(colliders, s, substep, c, x, mass * dv, grid.dt, force_out, torque_out)
                 keep = wall_mask(grid, i, j, k, v)
@@ -256,20 +143,11 @@ def grid_kernels(real) -> SimpleNamespace:
             velocity_out[base + k] = result
 
     @wp.func
-    def velocity_met(
-        grid: Grid, colliders: Colliders, s: int, substep: int, x: vec3, v: vec3, mass: real,
-        bounds: wp.array(dtype=wp.int32),
-        lanes: int, momentum: wp.array(dtype=vec4), last: int,
-    ) -> vec3:  # fmt: skip
+    def velocity_met(colliders: Colliders, s: int, substep: int, x: vec3, v: vec3, last: int) -> vec3:
         # the velocity that collider `last` meets at a node: the response to the colliders before it
         for c in range(last):
-            if node_touches(grid, colliders, s, substep, c, x, mass):
-                if (colliders.levels[c] & THIN) != 0:
-                    full = is_behind(grid, colliders, s, substep, c, x, mass, bounds, lanes, 1, momentum)
-                    way = release(grid, s, x, bounds, lanes, 1, momentum)
-                    v = v + velocity_change_wall(colliders, s, substep, c, x, v, way, full)
-                else:
-                    v = v + velocity_change(colliders, s, substep, c, x, v, AT_NODES)
+            if node_touches(colliders, s, substep, c, x):
+                v = v + velocity_change(colliders, s, substep, c, x, v, AT_NODES)
         return v
 
     @wp.kernel(**options)
@@ -304,32 +182,19 @@ def grid_kernels(real) -> SimpleNamespace:
                 v_free = vec3(value[0], value[1], value[2]) / mass
                 v_start = v_free + grid.dt * g
                 x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
-                v = velocity_met(
-                    grid, colliders, s, substep, x, v_start, mass, bounds_in, lanes, momentum_in, colliders.count
-                )
+                v = velocity_met(colliders, s, substep, x, v_start, colliders.count)
                 keep = wall_mask(grid, i, j, k, v)
                 adj_v = wp.cw_mul(vec3(adj[0], adj[1], adj[2]), keep)
                 adj_mass = real(0.0)
                 for index in range(colliders.count):
                     c = colliders.count - 1 - index
-                    if node_touches(grid, colliders, s, substep, c, x, mass):
-                        met = velocity_met(
-                            grid, colliders, s, substep, x, v_start, mass, bounds_in, lanes, momentum_in, c
+                    if node_touches(colliders, s, substep, c, x):
+                        met = velocity_met(colliders, s, substep, x, v_start, c)
+                        _adj_x, d_v, d_mass = velocity_change_adjoint(
+                            colliders, s, substep, c, x, met, mass, grid.dt, AT_NODES, adj_v, adjoints
                         )
-                        if (colliders.levels[c] & THIN) != 0:
-                            full = is_behind(grid, colliders, s, substep, c, x, mass, bounds_in, lanes, 1, momentum_in)
-                            way = release(grid, s, x, bounds_in, lanes, 1, momentum_in)
-                            wall_v, wall_mass = velocity_change_wall_adjoint(
-                                colliders, s, substep, c, x, met, way, full, mass, grid.dt, adj_v, adjoints
-                            )
-                            adj_v = wall_v
-                            adj_mass = adj_mass + wall_mass
-                        else:
-                            _adj_x, d_v, d_mass = velocity_change_adjoint(
-                                colliders, s, substep, c, x, met, mass, grid.dt, AT_NODES, real(1.0), adj_v, adjoints
-                            )
-                            adj_v = d_v
-                            adj_mass = adj_mass + d_mass
+                        adj_v = d_v
+                        adj_mass = adj_mass + d_mass
                 adj_g = adj_g + grid.dt * adj_v
                 adj_p = adj_v / mass
                 adj_mass = adj_mass - wp.dot(adj_p, v_free)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv.physics.mpm.constitutive import constitutive_functions
-from simenv.physics.mpm.contact import contact_functions
+from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
 from simenv.physics.mpm.stencil import stencil_functions
 
 LIQUID = -1  # material kind; the solids' kinds are those of `constitutive.py`
@@ -42,7 +42,6 @@ def grid_struct(real) -> SimpleNamespace:
         dx: real
         inv_dx: real
         dt: real
-        full_mass: real  # of a node inside the densest material [kg]
         origin: vec3  # position of node (0, 0, 0) [m]
 
     @wp.func
@@ -90,7 +89,7 @@ def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic:
     st = stencil_functions(real)
     vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
     vec8 = st.vec8
-    weights, row_scatter, row_gather, fma4, fma_half = st.weights, st.row_scatter, st.row_gather, st.fma4, st.fma_half
+    scatter, gather = st.scatter, st.gather
     gs = grid_struct(real)
     Grid, first_node, wrap = gs.Grid, gs.first_node, gs.wrap
     cf = contact_functions(real)
@@ -100,28 +99,43 @@ def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic:
     variant = f"{real.__name__}_{'batched' if batched else 'single'}_{'s' * solids}{'l' * liquids}{'p' * periodic}"
     options = {"module": f"simenv_mpm_transfer_{variant}", "enable_backward": False}
 
+    @wp.func
+    def extend(bounds: wp.array(dtype=wp.int32), index: int, first: int, last: int):
+        wp.atomic_min(bounds, index, first)
+        wp.atomic_max(bounds, index + 3, last + 2)
+
     @wp.kernel(**options)
     def bounds(
         # inputs
-        grid: Grid, active: wp.array(dtype=wp.int32), x_in: wp.array(dtype=vec3), start: int, lane: int,
+        grid: Grid, active: wp.array(dtype=wp.int32), x_in: wp.array(dtype=vec3), start: int, count: int, block: int,
+        lane: int,
         # outputs
         bounds_out: wp.array(dtype=wp.int32),
     ):  # fmt: skip
-        """Range of nodes that a lane's particles touch: (first, last) along each axis; one world only."""
-        p = wp.tid() + start
-        if active[p] == 0:
-            return
-        position = (x_in[p] - grid.origin) * grid.inv_dx
-        i = first_node(position[0], grid.nx)
-        j = first_node(position[1], grid.ny)
-        k = first_node(position[2], grid.nz)
+        """Range of nodes that a lane's particles touch: (first, last) along each axis; one world only.
+
+        A thread has `block` particles.
+        """
+        first = start + wp.tid() * block
         base = lane * 6
-        wp.atomic_min(bounds_out, base, i)
-        wp.atomic_min(bounds_out, base + 1, j)
-        wp.atomic_min(bounds_out, base + 2, k)
-        wp.atomic_max(bounds_out, base + 3, i + 2)
-        wp.atomic_max(bounds_out, base + 4, j + 2)
-        wp.atomic_max(bounds_out, base + 5, k + 2)
+        lower = vec3(real(grid.nx), real(grid.ny), real(grid.nz))
+        upper = vec3(real(0.0), real(0.0), real(0.0))
+        for p in range(first, wp.min(first + block, start + count)):
+            if active[p] != 0:
+                position = (x_in[p] - grid.origin) * grid.inv_dx
+                inside = position[0] > real(0.5) and position[0] < real(grid.nx)
+                inside = inside and position[1] > real(0.5) and position[1] < real(grid.ny)
+                if inside and position[2] > real(0.5) and position[2] < real(grid.nz):
+                    lower = wp.min(lower, position)
+                    upper = wp.max(upper, position)
+                else:  # also NaN: `first_node` decides
+                    extend(bounds_out, base, first_node(position[0], grid.nx), first_node(position[0], grid.nx))
+                    extend(bounds_out, base + 1, first_node(position[1], grid.ny), first_node(position[1], grid.ny))
+                    extend(bounds_out, base + 2, first_node(position[2], grid.nz), first_node(position[2], grid.nz))
+        if lower[0] <= upper[0]:
+            extend(bounds_out, base, first_node(lower[0], grid.nx), first_node(upper[0], grid.nx))
+            extend(bounds_out, base + 1, first_node(lower[1], grid.ny), first_node(upper[1], grid.ny))
+            extend(bounds_out, base + 2, first_node(lower[2], grid.nz), first_node(upper[2], grid.nz))
 
     @wp.kernel(**options)
     def clear(grid: Grid, bounds_in: wp.array(dtype=wp.int32), lane: int, chunk: int, grid_out: wp.array(dtype=vec4)):
@@ -143,19 +157,20 @@ def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic:
     @wp.kernel(**options)
     def p2g(
         # parameters
-        grid: Grid, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32),
+        grid: Grid, colliders: Colliders, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32),
         parameters: wp.array(dtype=vec8),
         volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int,
-        lane: int,
+        lane: int, substep: int,
         # inputs
         x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33),
         F_in: wp.array(dtype=mat33),
         J_in: wp.array(dtype=real),
         # outputs
         F_out: wp.array(dtype=mat33), J_out: wp.array(dtype=real), grid_out: wp.array(dtype=vec4),
-        status_out: wp.array(dtype=wp.int32),
+        force_out: wp.array(dtype=vec3), torque_out: wp.array(dtype=vec3), status_out: wp.array(dtype=wp.int32),
     ):  # fmt: skip
-        """Update the deformation with the velocity gradient C, and scatter momentum, mass and stress.
+        """Update the deformation with the velocity gradient C, let shells push the particle, and scatter momentum, mass
+        and stress.
 
         MLS-MPM (Hu et al. 2018, eq. 16 and 18): node i receives w_i [m v + (m C - dt V 4/dx^2 tau) (x_i - x)], where V
         is the particle's initial volume [m^3] and tau the Kirchhoff stress [Pa] of the updated deformation.
@@ -200,21 +215,11 @@ def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic:
         bj = first_node(position[1], grid.ny)
         bk = first_node(position[2], grid.nz)
         f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
-        wx = weights(f[0])
-        wy = weights(f[1])
-        wz = weights(f[2])
-        steps = vec3(real(0.0), real(1.0), real(2.0))
         v = v_in[p]
-        c0 = vec4(A[0, 0], A[1, 0], A[2, 0], real(0.0))
-        c1 = vec4(A[0, 1], A[1, 1], A[2, 1], real(0.0))
-        c2 = vec4(A[0, 2], A[1, 2], A[2, 2], real(0.0))
-        q = fma4(c2, -f[2], fma4(c1, -f[1], fma4(c0, -f[0], vec4(mass * v[0], mass * v[1], mass * v[2], mass))))
+        if colliders.count > 0:
+            v = collide_particle(colliders, s, substep, x_in[p], v, mass, grid.dt, AT_WALL, force_out, torque_out)
         corner = (lane + s) * grid.cells + (bi * grid.ny + bj) * grid.nz + bk
-        for i in range(3):
-            for j in range(3):
-                row = corner + (i * grid.ny + j) * grid.nz
-                row_scatter(grid_out, row, fma4(c1, steps[j], q), c2, (wx[i] * wy[j]) * wz)
-            q = q + c0
+        scatter(grid_out, corner, grid.ny * grid.nz, grid.nz, f, vec4(mass * v[0], mass * v[1], mass * v[2], mass), A)
 
     @wp.kernel(**options)
     def g2p(
@@ -248,35 +253,14 @@ def transfer_kernels(real, batched: bool, solids: bool, liquids: bool, periodic:
         bj = first_node(position[1], grid.ny)
         bk = first_node(position[2], grid.nz)
         f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
-        wx = weights(f[0])
-        wy = weights(f[1])
-        wz = weights(f[2])
-        steps = vec3(real(0.0), real(1.0), real(2.0))
-        total = vec4()
-        gx = vec4()
-        gy = vec4()
-        gz = vec4()
         corner = s * grid.cells + (bi * grid.ny + bj) * grid.nz + bk
-        for i in range(3):
-            plane = vec4()
-            for j in range(3):
-                rows = row_gather(velocity_in, corner + (i * grid.ny + j) * grid.nz, wz)
-                wij = wx[i] * wy[j]
-                plane = fma_half(rows, 0, wij, plane)
-                gz = fma_half(rows, 1, wij, gz)
-                gy = fma_half(rows, 0, wij * steps[j], gy)
-            total = total + plane
-            gx = fma4(plane, steps[i], gx)
-        k = real(4.0) * grid.inv_dx
-        dx = k * fma4(total, -f[0], gx)
-        dy = k * fma4(total, -f[1], gy)
-        dz = k * fma4(total, -f[2], gz)
-        C_out[p] = mat33(dx[0], dy[0], dz[0], dx[1], dy[1], dz[1], dx[2], dy[2], dz[2])
-        v = vec3(total[0], total[1], total[2])
+        g = gather(velocity_in, corner, grid.ny * grid.nz, grid.nz, f)
+        C_out[p] = (real(4.0) * grid.inv_dx) * mat33(g[4], g[8], g[12], g[5], g[9], g[13], g[6], g[10], g[14])
+        v = vec3(g[0], g[1], g[2])
         if colliders.count > 0:
             par = parameters[s * materials + material[p - s * particles]]
             mass = par[DENSITY] * volume[p]
-            v = collide_particle(colliders, s, substep, x, v, mass, grid.dt, force_out, torque_out)
+            v = collide_particle(colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, force_out, torque_out)
         v_out[p] = v
         x_new = x + grid.dt * v
         if wp.static(periodic):

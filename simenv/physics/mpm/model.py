@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simenv.geometry.shapes import Cup, MeshShape, Shape
-from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES, THIN
+from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES, AT_WALL
 from simenv.physics.mpm.kernels_grid import BOUNDARIES, PERIODIC
 from simenv.physics.mpm.kernels_transfer import LIQUID
 
@@ -26,9 +26,8 @@ class ColliderSpec:
         shape: its shape, in its own frame [m].
         width: distance over which the contact fades in [m]; 0 is a hard contact.
         sticky: whether material that touches it moves with it.
-        levels: where it acts, a sum of ``AT_NODES`` and ``AT_PARTICLES``, and ``THIN`` for shells whose walls may be
-            thinner than two cells. The default is all of them for vessels and meshes, and without ``THIN`` for other
-            shapes.
+        levels: how it acts (see contact.py). The default is ``AT_WALL`` for vessels and meshes, whose walls may be
+            thinner than a cell, and ``AT_NODES | AT_PARTICLES`` for other shapes.
     """
 
     shape: Shape
@@ -38,8 +37,8 @@ class ColliderSpec:
 
     def __post_init__(self) -> None:
         if self.levels is None:
-            thin = THIN if isinstance(self.shape, Cup | MeshShape) else 0
-            object.__setattr__(self, "levels", AT_NODES | AT_PARTICLES | thin)
+            shell = isinstance(self.shape, Cup | MeshShape)
+            object.__setattr__(self, "levels", AT_WALL if shell else AT_NODES | AT_PARTICLES)
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,6 @@ class MPMModel:
         colliders: the colliders.
         boundary: what the domain's walls do, one for each axis: ``"separate"`` (frictionless, material may leave),
             ``"slip"`` (frictionless, it may not), ``"stick"`` or ``"periodic"``.
-        densest: density of the densest material [kg/m^3]; says which nodes are well filled, see kernels_grid.py.
     """
 
     size: tuple[float, float, float]
@@ -65,7 +63,6 @@ class MPMModel:
     colliders: tuple[ColliderSpec, ...] = ()
     boundary: tuple[str, str, str] = ("separate", "separate", "separate")
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    densest: float = 1000.0
     shape: tuple[int, int, int] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ import torch
 import warp as wp
 
 from simenv.geometry.distance import distance_functions, pack_shapes
-from simenv.physics.mpm.contact import contact_functions
+from simenv.physics.mpm.contact import PRESS, RECOVERY, contact_functions
 from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 from simenv.physics.mpm.kernels_grid import BOUNDARIES, grid_kernels
 from simenv.physics.mpm.kernels_transfer import grid_struct, transfer_kernels
@@ -29,7 +29,7 @@ from simenv.physics.mpm.stencil import stencil_functions
 STATE_FIELDS = ("x", "v", "C", "F", "J")
 INPUT_FIELDS = ("volume", "parameters", "gravity", "position", "rotation", "velocity", "omega", "friction")
 _FAR = 1e9  # stands for an infinite bound [m]
-_RECOVERY = 0.05  # share of a particle's penetration that is undone in a substep
+_BLOCK = 256  # particles of one thread of the bounds kernel
 
 Phase = list[list[Callable[[], None]]]  # phase[lane] = launches of that lane; lanes wait for each other after a phase
 
@@ -105,7 +105,6 @@ class MPMSolver:
         grid.cells, grid.pad = model.cells, PAD
         grid.boundary_x, grid.boundary_y, grid.boundary_z = (BOUNDARIES[name] for name in model.boundary)
         grid.dx, grid.inv_dx, grid.dt = model.dx, 1.0 / model.dx, model.dt
-        grid.full_mass = model.densest * model.dx**3
         grid.origin = self._types.vec3(*(o - PAD * model.dx for o in model.origin))
         return grid
 
@@ -161,7 +160,7 @@ class MPMSolver:
         specs, types = self.model.colliders, self._types
         struct = self._contact.Colliders()
         struct.count, struct.substeps = len(specs), self.model.substeps
-        struct.recovery_rate = _RECOVERY / self.model.dt
+        struct.recovery_rate, struct.press_rate = RECOVERY / self.model.dt, PRESS / self.model.dt
         shapes, values = pack_shapes([spec.shape for spec in specs], types.real)
         bounds = [np.clip(np.stack(spec.shape.bounds()), -_FAR, _FAR) for spec in specs] or [np.zeros((2, 3))]
         bounds = np.stack(bounds)
@@ -276,28 +275,20 @@ class MPMSolver:
             commands = []
             if self._track_bounds:
                 commands.append(self._launch(
-                    self._transfer.bounds, dim, [self._grid, a["active"], before["x"], start, lane], [self._bounds(k)]
+                    self._transfer.bounds, -(-dim // _BLOCK),
+                    [self._grid, a["active"], before["x"], start, dim, _BLOCK, lane], [self._bounds(k)],
                 ))  # fmt: skip
             commands.append(self._clear(self._bounds(k), lane, source))
-            head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M, lane]
-            outputs = [after["F"], after["J"], source, a["status"]]
+            force, torque = f"force{lane}", f"torque{lane}"
+            head = [self._grid, self._colliders, a["material"], a["kind"], a["parameters"], a["volume"], a["active"]]
+            head += [start, P, M, lane, k]
+            outputs = [after["F"], after["J"], source, a[force], a[torque], a["status"]]
             commands.append(self._launch(self._transfer.p2g, dim, [*head, *(before[n] for n in STATE_FIELDS)], outputs))
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, source))
-            force, torque = f"force{lane}", f"torque{lane}"
             commands = [self._update(k, lane, source, self.lanes, momentum, force, torque)]
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
-            head = [
-                self._grid,
-                self._colliders,
-                a["material"],
-                a["parameters"],
-                a["volume"],
-                a["active"],
-                start,
-                P,
-                M,
-                k,
-            ]
+            head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
+            head += [start, P, M, k]
             inputs = [before["x"], before["v"], before["C"], a["grid_velocity"]]
             outputs = [after["x"], after["v"], after["C"], a[force], a[torque], a["status"]]
             gather.append([self._launch(self._transfer.g2p, dim, [*head, *inputs], outputs)])
@@ -314,19 +305,8 @@ class MPMSolver:
             first, rows = self._rows(lane)
             commands = [self._update(k, lane, momentum, 1, momentum, "unused_force", "unused_torque")]
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
-            head = [
-                self._grid,
-                self._colliders,
-                a["material"],
-                a["parameters"],
-                a["volume"],
-                a["active"],
-                start,
-                P,
-                M,
-                lane,
-                k,
-            ]
+            head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
+            head += [start, P, M, lane, k]
             inputs = [state["x"], a["grid_velocity"], a["adj_x"], a["adj_v"], a["adj_C"], self._adjoints[lane]]
             outputs = [a["adj_x"], a["adj_grid"], a["adj_parameters"]]
             commands = [self._clear(self._bounds(k), lane, a["adj_grid"])]
@@ -338,8 +318,9 @@ class MPMSolver:
                 [a["adj_grid"], a[f"adj_gravity{lane}"]],
             )]  # fmt: skip
             reverse.append(commands + self._periodic(self._gridk.spread_periodic, a["adj_grid"]))
-            head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M]
-            inputs = [*(state[n] for n in STATE_FIELDS), a["adj_grid"]]
+            head = [self._grid, self._colliders, a["material"], a["kind"], a["parameters"], a["volume"], a["active"]]
+            head += [start, P, M, k]
+            inputs = [*(state[n] for n in STATE_FIELDS), a["adj_grid"], self._adjoints[lane]]
             outputs = [a[f"adj_{n}"] for n in STATE_FIELDS] + [a["adj_parameters"]]
             gather.append([self._launch(self._adjoint.p2g_adjoint, dim, [*head, *inputs], outputs)])
         return [update, scatter, reverse, gather]
@@ -354,7 +335,7 @@ class MPMSolver:
                     phases += self._backward_phases(k, self._state(k), self._momentum_grid(k))
             else:
                 for k in range(K):
-                    before, after = (k, k + 1) if keep else (k % 2, (k + 1) % 2)
+                    before, after = (k, k + 1) if keep else (0, 0)
                     momentum = self._momentum_grid(k if keep else 0)
                     phases += self._forward_phases(k, self._state(before), self._state(after), momentum)
             self._programs[name] = phases
@@ -433,7 +414,7 @@ class MPMSolver:
         for lane in range(self.lanes):
             self.tensors[f"force{lane}"].zero_()
             self.tensors[f"torque{lane}"].zero_()
-        self._last = self.model.substeps if keep else self.model.substeps % 2
+        self._last = self.model.substeps if keep else 0
         self._execute("keep" if keep else "forward", pool)
 
     def result(self) -> dict[str, torch.Tensor]:
