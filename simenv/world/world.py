@@ -66,15 +66,15 @@ class World:
         """The scene as built, in every world."""
         N, P, groups = self.num_worlds, self.particle_count, self.scene.particles.values()
         identity = torch.eye(3, dtype=self.dtype, device=self.device)
-        solid, liquid = P if self.model.has_solids else 0, P if self.model.has_liquids else 0
+        deformed, swollen = P if self.model.keeps_F else 0, P if self.model.keeps_J else 0
         active = np.concatenate([np.full(len(group.positions), group.active) for group in groups])
         bodies = np.reshape([(*b.position, *b.quaternion) for b in self.scene.bodies.values()], (-1, 7))
         return State(
             x=self._each(np.concatenate([group.positions for group in groups])),
             v=self._each(np.concatenate([group.velocity for group in groups])),
             C=torch.zeros((N, P, 3, 3), dtype=self.dtype, device=self.device),
-            F=identity.expand(N, solid, 3, 3).clone(),
-            J=torch.ones((N, liquid), dtype=self.dtype, device=self.device),
+            F=identity.expand(N, deformed, 3, 3).clone(),
+            J=torch.ones((N, swollen), dtype=self.dtype, device=self.device),
             active=torch.as_tensor(active, device=self.device).expand(N, P).clone(),
             body_q=self._each(bodies),
             body_twist=torch.zeros((N, len(bodies), 6), dtype=self.dtype, device=self.device),
