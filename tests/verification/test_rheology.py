@@ -58,7 +58,7 @@ def layers(world, state):
     "viscosity",
     [
         100.0,
-        # an explicit viscous stress would need a substep 30 times shorter: 2 eta dt / (rho dx^2) = 20
+        # with its explicit stress, `Liquid` needs a substep 60 times shorter: 6 eta dt / (rho dx^2) = 60
         1.0e4,
     ],
 )
@@ -84,7 +84,7 @@ def test_bingham_channel_has_a_plug_and_parabolas(viscosity):
         f"slip length {slip / DX:.2f} cells"
     )
     assert abs(found - plug) <= DX
-    assert error <= 0.05
+    assert error <= 0.06
     assert rigid <= 1e-3
     assert abs(slip) <= 0.35 * DX
 
