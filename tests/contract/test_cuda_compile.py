@@ -22,13 +22,19 @@ def kernels_of(namespace) -> list[wp.Kernel]:
 def transfer(real, kinds, periodic):
     from simenv.physics.mpm.kernels_transfer import transfer_kernels
 
-    return kernels_of(transfer_kernels(real, True, *KINDS[kinds], periodic))
+    return kernels_of(transfer_kernels(real, True, *KINDS[kinds], periodic, kinds == "both"))
 
 
 def adjoint(real, kinds):
     from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 
-    return kernels_of(adjoint_kernels(real, True, *KINDS[kinds]))
+    return kernels_of(adjoint_kernels(real, True, *KINDS[kinds], kinds == "both"))
+
+
+def contact(real):
+    from simenv.physics.mpm.kernels_contact import contact_kernels
+
+    return kernels_of(contact_kernels(real))
 
 
 def grid(real):
@@ -53,7 +59,12 @@ PLAIN = (
     "simenv.render.kernels_surface",
     "simenv.scripts.doctor_kernel",
 )
-FACTORIES = ("kernels_transfer.py", "kernels_adjoint.py", "kernels_grid.py")  # in simenv/physics/mpm
+FACTORIES = (
+    "kernels_transfer.py",
+    "kernels_adjoint.py",
+    "kernels_contact.py",
+    "kernels_grid.py",
+)  # in simenv/physics/mpm
 
 
 def cases():
@@ -69,6 +80,7 @@ def cases():
             marks = single if kinds != "solids" else [pytest.mark.slow]
             yield pytest.param(adjoint, (real, kinds), id=f"{name}-adjoint-{kinds}", marks=marks)
         yield pytest.param(grid, (real,), id=f"{name}-grid", marks=single)
+        yield pytest.param(contact, (real,), id=f"{name}-contact", marks=single)
     for module in PLAIN:
         yield pytest.param(plain, (module,), id=module)
 

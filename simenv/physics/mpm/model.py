@@ -96,6 +96,10 @@ class MPMModel:
         """Whether any material is a solid."""
         return any(kind != LIQUID for kind in self.kinds)
 
+    def acts_at(self, level: int) -> bool:
+        """Whether any collider acts at a level (see contact.py)."""
+        return any(spec.levels & level for spec in self.colliders if spec.levels is not None)
+
     @property
     def is_periodic(self) -> bool:
         """Whether the domain wraps around along any axis."""
