@@ -163,8 +163,10 @@ class Pouring(Task):
         return Control(torch.stack([twist, torch.zeros_like(twist)], 1))
 
     def nominal_actions(self, steps):
-        """Tilt the glass slowly where it stands: nothing is poured, but the liquid moves, so that gradients see it."""
-        return np.tile([0.0, 0.0, 0.0, 0.2], (steps, 1))
+        """Tip the glass to the horizontal while moving it slowly towards the container: part of it is poured, and
+        gradients see what more would do.
+        """
+        return np.tile([0.1, 0.0, 0.0, 0.4], (steps, 1))
 
     def twist_to_action(self, twist):
         """The action (N, 4) that moves the hand with a twist (N, 6) [m/s, rad/s]; other rotations than the tilt are
