@@ -22,10 +22,12 @@ from typing import Any  # noqa: E402
 
 START = time.perf_counter()
 
+import simenv  # noqa: E402  before torch: it sets how torch's threads wait
+
+# isort: split
 import gymnasium as gym  # noqa: E402
 import torch  # noqa: E402
 
-import simenv  # noqa: E402
 import simenv.envs  # noqa: E402
 
 IMPORT_S = time.perf_counter() - START
@@ -46,12 +48,12 @@ def actions_for(env: Any, steps: int) -> torch.Tensor:
     return 0.1 * (2 * torch.rand(steps, env.num_envs, *env.single_action_space.shape, generator=generator) - 1)
 
 
-def gradient(env: Any, steps: int) -> None:
+def gradient(env: Any, steps: int, checkpoint: bool = False) -> None:
     """One differentiated rollout."""
     env.unwrapped.detach_state()
     env.reset(seed=0)
     actions = actions_for(env, steps).requires_grad_()
-    env.unwrapped.rollout(actions).returns.sum().backward()
+    env.unwrapped.rollout(actions, checkpoint=checkpoint).returns.sum().backward()
     if actions.grad is None or not torch.isfinite(actions.grad).all():
         raise RuntimeError("the gradient is missing or not finite")
 
@@ -104,7 +106,7 @@ def memory(id: str, steps: str) -> dict:
     """Peak memory of the process, and what the rollout added to it."""
     env = make(id, 1, True)
     before = peak()
-    gradient(env, int(steps))
+    gradient(env, int(steps), checkpoint=True)
     return {"peak_mb": peak(), "before_mb": before}
 
 

@@ -12,11 +12,13 @@ ANSWERS = claim_stdout()
 import time  # noqa: E402
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 
+import simenv  # noqa: E402  before torch: it sets how torch's threads wait
+
+# isort: split
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import warp as wp  # noqa: E402
 
-import simenv  # noqa: E402
 from simenv.physics.mpm.kernels_transfer import DENSITY, LAME_LAMBDA, LIQUID  # noqa: E402
 from simenv.physics.mpm.model import PAD, MPMModel  # noqa: E402
 from simenv.physics.mpm.solver import MPMSolver  # noqa: E402

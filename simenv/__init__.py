@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from simenv import _registry
 from simenv._registry import list_tasks
-from simenv._threads import get_num_threads, set_num_threads
+from simenv._threads import get_num_threads, let_idle_threads_sleep, set_num_threads
 from simenv.errors import ActionError, AssetError, DeviceError, SimEnvError, SimulationError
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from simenv.envs.task import Task as Task
 
 __version__ = "0.1.0"
+
+let_idle_threads_sleep()
 
 # The only place in simenv/ that names the tasks: id -> (class, control steps per episode).
 _BUILTIN_TASKS = {

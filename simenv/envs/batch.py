@@ -36,6 +36,18 @@ class Outcome:
     info: dict[str, Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """Where a batch is, with its tensors as they are, not copied: on their graphs."""
+
+    state: State
+    drawn: dict[str, torch.Tensor]
+    parameters: dict[str, torch.Tensor]
+    elapsed: torch.Tensor
+    terminated: torch.Tensor
+    truncated: torch.Tensor
+
+
 class Batch:
     """N worlds, the task they run, and where each is in its episode.
 
@@ -214,6 +226,19 @@ class Batch:
         self.elapsed, self.terminated, self.truncated = (
             copies[name] for name in ("elapsed_steps", "terminated", "truncated")
         )
+
+    def snapshot(self) -> Snapshot:
+        """The present state, episode, parameters and clocks."""
+        parameters = {name: self.world.parameters[name] for name in self.world.parameters}
+        clocks = (self.elapsed, self.terminated, self.truncated)
+        return Snapshot(self.require_state(), dict(self._drawn), parameters, *clocks)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back, or forth, to a snapshot."""
+        for name, value in snapshot.parameters.items():
+            self.world.parameters[name] = value
+        self.state, self._drawn = snapshot.state, dict(snapshot.drawn)
+        self.elapsed, self.terminated, self.truncated = snapshot.elapsed, snapshot.terminated, snapshot.truncated
 
     def require_state(self) -> State:
         """The present state; RuntimeError before the first `begin`."""

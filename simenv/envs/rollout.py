@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils import checkpoint as utils
 
 if TYPE_CHECKING:
-    from simenv.envs.batch import Batch, Outcome
+    from simenv.envs.batch import Batch, Outcome, Snapshot
     from simenv.world import State
 
 
@@ -39,7 +40,9 @@ class Rollout:
     states: tuple[State, ...] | None = None
 
 
-def run(batch: Batch, actions: torch.Tensor, keep_states: bool, observe: bool = True) -> Rollout:
+def run(
+    batch: Batch, actions: torch.Tensor, keep_states: bool = False, observe: bool = True, checkpoint: bool = False
+) -> Rollout:
     """Advance a batch through a sequence of actions; worlds whose episode ends stay as they are.
 
     Args:
@@ -47,6 +50,8 @@ def run(batch: Batch, actions: torch.Tensor, keep_states: bool, observe: bool = 
         actions: (T, N, A).
         keep_states: Whether to return the states too.
         observe: Whether to compute observations; an optimiser of returns can spare them.
+        checkpoint: Whether the backward pass simulates again, in segments of about sqrt(T) steps, instead of keeping
+            every step.
 
     Returns:
         The rollout, as tensors.
@@ -58,10 +63,16 @@ def run(batch: Batch, actions: torch.Tensor, keep_states: bool, observe: bool = 
         raise ValueError("rollout() needs at least one step; actions have shape (0, N, A).")
     outcomes: list[Outcome] = []
     states: list[State] = []
-    for action in actions:
-        outcomes.append(batch.advance(action, frozen=batch.done, observe=observe))
-        if keep_states:
-            states.append(batch.require_state())
+    length = max(1, round(len(actions) ** 0.5)) if checkpoint else len(actions)
+    for segment in actions.split(length):
+        if checkpoint:
+            now = batch.snapshot()
+            part, passed, end = utils.checkpoint(_segment, batch, now, segment, observe, use_reentrant=False)
+            batch.restore(end)
+        else:
+            part, passed = _advance(batch, segment, observe, keep_states)
+        outcomes += part
+        states += passed if keep_states else []
     rewards = torch.stack([outcome.reward for outcome in outcomes])
     last = outcomes[-1].info
     return Rollout(
@@ -74,6 +85,29 @@ def run(batch: Batch, actions: torch.Tensor, keep_states: bool, observe: bool = 
         sim_status=last["sim_status"],
         states=tuple(states) if keep_states else None,
     )
+
+
+def _advance(batch: Batch, actions: torch.Tensor, observe: bool, keep: bool) -> tuple[list[Outcome], list[State]]:
+    """Outcomes of the steps, and the states after them if asked for."""
+    outcomes, states = [], []
+    for action in actions:
+        outcomes.append(batch.advance(action, frozen=batch.done, observe=observe))
+        if keep:
+            states.append(batch.require_state())
+    return outcomes, states
+
+
+def _segment(
+    batch: Batch, start: Snapshot, actions: torch.Tensor, observe: bool
+) -> tuple[list[Outcome], list[State], Snapshot]:
+    """A segment from `start`; the batch is afterwards where it was before, as this also runs in the backward pass."""
+    present = batch.snapshot()
+    try:
+        batch.restore(start)
+        outcomes, states = _advance(batch, actions, observe, keep=True)
+        return outcomes, states, batch.snapshot()
+    finally:
+        batch.restore(present)
 
 
 def _stack(observations: list[Any]) -> Any:

@@ -229,7 +229,9 @@ class SimVectorEnv(VectorEnv):
 
     # ------------------------------------------------------------------------------------- beyond Gymnasium
 
-    def rollout(self, actions: Any, keep_states: bool = False, observe: bool = True) -> rollouts.Rollout:
+    def rollout(
+        self, actions: Any, keep_states: bool = False, observe: bool = True, checkpoint: bool = False
+    ) -> rollouts.Rollout:
         """Run a sequence of actions from the present state, without resets.
 
         A world whose episode ends stays as it is and earns 0 from then on. With ``differentiable=True`` the result is
@@ -239,9 +241,7 @@ class SimVectorEnv(VectorEnv):
             actions: (T, N, A).
             keep_states: Whether to return the states too.
             observe: Whether to compute observations; an optimiser of returns can spare them.
-
-        Returns:
-            The rollout.
+            checkpoint: Whether to save memory by simulating segments of about sqrt(T) steps again in the backward pass.
 
         Raises:
             ActionError: As in `step`.
@@ -262,7 +262,7 @@ class SimVectorEnv(VectorEnv):
         with self._grad():
             if self.differentiable and action.requires_grad:
                 action = torch.stack([isolate_rows(each, self._broken_gradients) for each in action])
-            result = rollouts.run(batch, action, keep_states, observe)
+            result = rollouts.run(batch, action, keep_states, observe, checkpoint)
         if not self._host:
             return result
         fields = {name: value for name, value in vars(result).items() if name != "states" and value is not None}

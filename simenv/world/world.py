@@ -49,7 +49,11 @@ class World:
         local = [(*c.position, *c.quaternion) for c in scene.colliders.values()]
         self._collider_local = self._tensor(np.reshape(local, (-1, 7)))
         self._substep_times = self._tensor(np.arange(self.substeps) * scene.substep_dt)
-        self._offsets = {name: self._tensor(emitter.offsets) for name, emitter in scene.emitters.items()}
+        emitters, collectors = scene.emitters, scene.collectors.values()
+        self._offsets = {name: self._tensor(emitter.offsets) for name, emitter in emitters.items()}
+        self._jets = {name: self._tensor(np.asarray(emitter.velocity)) for name, emitter in emitters.items()}
+        self._traps = [(self._tensor(np.asarray(c.lower)), self._tensor(np.asarray(c.upper))) for c in collectors]
+        self._initial = self._build_state()
 
     def close(self) -> None:
         """Release threads and buffers."""
@@ -64,6 +68,9 @@ class World:
 
     def initial_state(self) -> State:
         """The scene as built, in every world."""
+        return self._initial.clone()
+
+    def _build_state(self) -> State:
         N, P, groups = self.num_worlds, self.particle_count, self.scene.particles.values()
         identity = torch.eye(3, dtype=self.dtype, device=self.device)
         deformed, swollen = P if self.model.keeps_F else 0, P if self.model.keeps_J else 0
@@ -185,7 +192,7 @@ class World:
             new = (order >= first[:, None]) & (order < last[:, None])
             pose, twist = state.body_q[:, body], control.twist[:, body]
             arm = rotate(pose[:, None, 3:], offsets)
-            jet = rotate(pose[:, 3:], self._tensor(np.asarray(emitter.velocity)).expand(self.num_worlds, 3))
+            jet = rotate(pose[:, 3:], self._jets[name].expand(self.num_worlds, 3))
             velocity = jet[:, None] + twist[:, None, :3] + torch.linalg.cross(twist[:, None, 3:].expand_as(arm), arm)
             mask = new[..., None]
             x, v = state.x.clone(), state.v.clone()
@@ -200,8 +207,7 @@ class World:
 
     def _collect(self, active: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Which particles stay active after the collectors have taken theirs."""
-        for collector in self.scene.collectors.values():
-            lower, upper = self._tensor(np.asarray(collector.lower)), self._tensor(np.asarray(collector.upper))
+        for lower, upper in self._traps:
             active = active & ~((x > lower) & (x < upper)).all(-1)
         return active
 

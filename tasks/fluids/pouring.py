@@ -10,6 +10,7 @@ import torch
 
 from simenv.assets import path
 from simenv.envs import Task, measures, observations, regions, register_task
+from simenv.envs.constants import constant
 from simenv.geometry.sampling import fill_cavity
 from simenv.geometry.shapes import MeshShape
 from simenv.physics.mpm.materials import Liquid
@@ -154,23 +155,24 @@ class Pouring(Task):
         hand = observations.body_pose(world, state, "hand")
         tilt = 2 * torch.atan2(hand[:, 4], hand[:, 6])
         place = torch.cat([hand[:, :3], tilt[:, None]], -1)
-        low = place.new_tensor((*WORKSPACE[0], TILT[0]))
-        high = place.new_tensor((*WORKSPACE[1], TILT[1]))
-        speed = action * action.new_tensor(SPEED)
+        low, high = (constant((*WORKSPACE[i], TILT[i]), place.dtype, place.device) for i in (0, 1))
+        speed = action * constant(SPEED, action.dtype, action.device)
         speed = torch.maximum(torch.minimum(speed, (high - place) / world.dt), (low - place) / world.dt)
         zero = torch.zeros_like(tilt)
         twist = torch.stack([speed[:, 0], speed[:, 1], speed[:, 2], zero, speed[:, 3], zero], -1)
         return Control(torch.stack([twist, torch.zeros_like(twist)], 1))
 
     def nominal_actions(self, steps):
-        """Tilt the glass slowly where it stands: nothing is poured, but the liquid moves, so that gradients see it."""
-        return np.tile([0.0, 0.0, 0.0, 0.2], (steps, 1))
+        """Tip the glass to the horizontal while moving it slowly towards the container: part of it is poured, and
+        gradients see what more would do.
+        """
+        return np.tile([0.1, 0.0, 0.0, 0.4], (steps, 1))
 
     def twist_to_action(self, twist):
         """The action (N, 4) that moves the hand with a twist (N, 6) [m/s, rad/s]; other rotations than the tilt are
         left out.
         """
-        return twist[:, [0, 1, 2, 4]] / twist.new_tensor(SPEED)
+        return twist[:, [0, 1, 2, 4]] / constant(SPEED, twist.dtype, twist.device)
 
     def observe(self, world, state, episode):
         low, high = world.domain()
@@ -206,7 +208,7 @@ class Pouring(Task):
 
     def reward(self, world, before, action, after, episode):
         old, new = self._shares(before, episode), self._shares(after, episode)
-        start = (episode["container"] - after.x.new_tensor(HAND)).norm(dim=-1)
+        start = (episode["container"] - constant(HAND, after.x.dtype, after.x.device)).norm(dim=-1)
         return {
             "delivered": 2.0 * (new["delivered"] - old["delivered"]),
             "approach": 1.0 * (old["distance"] - new["distance"]) / start,

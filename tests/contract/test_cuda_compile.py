@@ -28,13 +28,20 @@ def transfer(real, kinds, periodic):
     from simenv.physics.mpm.kernels_transfer import transfer_kernels
 
     solids, liquids, yielding = KINDS[kinds]
-    return kernels_of(transfer_kernels(real, True, solids, liquids, periodic, yielding))
+    return kernels_of(transfer_kernels(real, True, solids, liquids, periodic, kinds == "all", yielding))
 
 
 def adjoint(real, kinds):
     from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 
-    return kernels_of(adjoint_kernels(real, True, *KINDS[kinds]))
+    solids, liquids, yielding = KINDS[kinds]
+    return kernels_of(adjoint_kernels(real, True, solids, liquids, kinds == "all", yielding))
+
+
+def contact(real):
+    from simenv.physics.mpm.kernels_contact import contact_kernels
+
+    return kernels_of(contact_kernels(real))
 
 
 def grid(real):
@@ -59,7 +66,12 @@ PLAIN = (
     "simenv.render.kernels_surface",
     "simenv.scripts.doctor_kernel",
 )
-FACTORIES = ("kernels_transfer.py", "kernels_adjoint.py", "kernels_grid.py")  # in simenv/physics/mpm
+FACTORIES = (
+    "kernels_transfer.py",
+    "kernels_adjoint.py",
+    "kernels_contact.py",
+    "kernels_grid.py",
+)  # in simenv/physics/mpm
 
 
 def cases():
@@ -75,6 +87,7 @@ def cases():
             marks = single if kinds in ("liquids", "all") else [pytest.mark.slow]
             yield pytest.param(adjoint, (real, kinds), id=f"{name}-adjoint-{kinds}", marks=marks)
         yield pytest.param(grid, (real,), id=f"{name}-grid", marks=single)
+        yield pytest.param(contact, (real,), id=f"{name}-contact", marks=single)
     for module in PLAIN:
         yield pytest.param(plain, (module,), id=module)
 

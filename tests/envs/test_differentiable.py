@@ -50,6 +50,40 @@ def test_rollout_gradient_matches_finite_differences() -> None:
     assert exact == pytest.approx(directional(objective, actions, direction, 1e-6), rel=1e-4)
 
 
+def test_checkpointing_changes_memory_and_nothing_else() -> None:
+    """Seven steps, which are no whole number of segments; a parameter and the actions require gradients."""
+    env = make(3)
+    start = env.get_state()
+    actions = 0.5 * torch.rand(7, 3, 2, generator=torch.Generator().manual_seed(1), dtype=F64)
+    grads, results, kept = [], [], []
+    for checkpoint in (False, True):
+        env.set_state(start)
+        leaf, viscosity = actions.clone().requires_grad_(), env.parameters["liquid.viscosity"].clone().requires_grad_()
+        env.parameters["liquid.viscosity"] = viscosity
+        sizes: dict[int, int] = {}
+
+        def pack(tensor: torch.Tensor, sizes: dict[int, int] = sizes) -> torch.Tensor:
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            out = env.rollout(leaf, keep_states=True, checkpoint=checkpoint)
+        after = env.get_state()
+        out.returns.sum().backward()
+        grads.append((leaf.grad, viscosity.grad))
+        results.append((out.rewards.detach(), out.states[-1].x.detach(), *env.get_state().values()))
+        for name, value in env.get_state().items():  # the backward pass leaves the worlds where the rollout left them
+            assert torch.equal(value, after[name]), name
+        kept.append(sum(sizes.values()))
+        env.detach_state()
+    for plain, checkpointed in zip(*grads, strict=True):
+        assert plain.abs().max() > 0
+        torch.testing.assert_close(checkpointed, plain, rtol=1e-12, atol=0)
+    for plain, checkpointed in zip(*results, strict=True):
+        assert torch.equal(plain, checkpointed)
+    assert kept[1] < 0.7 * kept[0]
+
+
 def test_gradient_of_a_parameter_matches_finite_differences() -> None:
     env = make()
     start = env.get_state()

@@ -16,14 +16,14 @@ import warp as wp
 
 from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS
 from simenv.physics.mpm.constitutive import constitutive_functions
-from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
+from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
 from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING, grid_struct
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import yielding_functions
 
 
 @cache
-def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, yielding: bool) -> SimpleNamespace:
+def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: bool, yielding: bool) -> SimpleNamespace:
     """Build the adjoint kernels; the arguments are those of `transfer_kernels`."""
     st = stencil_functions(real)
     vec3, vec4, vec8, mat33 = st.vec3, st.vec4, st.vec8, st.mat33
@@ -32,13 +32,14 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, yielding: 
     Grid, first_node = gs.Grid, gs.first_node
     cf = contact_functions(real)
     Colliders, ColliderAdjoints = cf.Colliders, cf.ColliderAdjoints
-    collide_particle_adjoint, pushed = cf.collide_particle_adjoint, cf.pushed
+    collide_particle_adjoint = cf.collide_particle_adjoint
     law = constitutive_functions(real)
     elastic_update, elastic_update_adjoint = law.elastic_update, law.elastic_update_adjoint
     liquid_stress, liquid_stress_adjoint = law.liquid_stress, law.liquid_stress_adjoint
     flow = yielding_functions(real)
     yielding_update, yielding_update_adjoint = flow.yielding_update, flow.yielding_update_adjoint
-    variant = f"{real.__name__}_{'batched' if batched else 'single'}_{'s' * solids}{'l' * liquids}{'y' * yielding}"
+    variant = f"{real.__name__}_{'batched' if batched else 'single'}"
+    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'c' * secured}"
     options = {"module": f"simenv_mpm_adjoint_{variant}", "enable_backward": False}
 
     @wp.kernel(**options)
@@ -76,7 +77,7 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, yielding: 
         read = s * grid.cells + corner
         g = gather(velocity_in, read, grid.ny * grid.nz, grid.nz, f)
         adj_v = adj_v_in[p] + grid.dt * adj_x
-        if colliders.count > 0:
+        if wp.static(secured):
             par = parameters[s * materials + material[p - s * particles]]
             mass = par[DENSITY] * volume[p]
             v = vec3(g[0], g[1], g[2])
@@ -97,14 +98,13 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, yielding: 
     @wp.kernel(**options)
     def p2g_adjoint(
         # parameters
-        grid: Grid, colliders: Colliders, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32),
+        grid: Grid, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32),
         parameters: wp.array(dtype=vec8),
         volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int,
-        substep: int,
         # inputs
         x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33),
         F_in: wp.array(dtype=mat33),
-        J_in: wp.array(dtype=real), adj_momentum_in: wp.array(dtype=vec4), adjoints: ColliderAdjoints,
+        J_in: wp.array(dtype=real), adj_momentum_in: wp.array(dtype=vec4),
         # outputs
         adj_x_inout: wp.array(dtype=vec3), adj_v_inout: wp.array(dtype=vec3), adj_C_inout: wp.array(dtype=mat33),
         adj_F_inout: wp.array(dtype=mat33), adj_J_inout: wp.array(dtype=real),
@@ -152,26 +152,15 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, yielding: 
         stress_scale = -real(4.0) * grid.dt * volume[p] * grid.inv_dx
         A = (mass * grid.dx) * C + stress_scale * tau
         v = v_in[p]
-        if colliders.count > 0:
-            v = pushed(colliders, s, substep, x_in[p], v, AT_WALL, colliders.count)
         corner = s * grid.cells + (bi * grid.ny + bj) * grid.nz + bk
         g = gather(adj_momentum_in, corner, grid.ny * grid.nz, grid.nz, f)
         adj_A = mat33(g[4], g[8], g[12], g[5], g[9], g[13], g[6], g[10], g[14])
         q = vec4(mass * v[0], mass * v[1], mass * v[2], mass)
         adj_f = sweep(adj_momentum_in, corner, grid.ny * grid.nz, grid.nz, f, q, A, vec4(g[0], g[1], g[2], g[3]))
-        adj_x = grid.inv_dx * adj_f
+        adj_x_inout[p] = adj_x_inout[p] + grid.inv_dx * adj_f
         adj_p = vec3(g[0], g[1], g[2])
-        adj_v = mass * adj_p
+        adj_v_inout[p] = mass * adj_p
         adj_mass = wp.dot(v, adj_p) + g[3] + grid.dx * wp.ddot(adj_A, C)
-        if colliders.count > 0:
-            adj_contact, adj_before, adj_pushed = collide_particle_adjoint(
-                colliders, s, substep, x_in[p], v_in[p], mass, grid.dt, AT_WALL, adj_v, adjoints
-            )
-            adj_x = adj_x + adj_contact
-            adj_v = adj_before
-            adj_mass = adj_mass + adj_pushed
-        adj_x_inout[p] = adj_x_inout[p] + adj_x
-        adj_v_inout[p] = adj_v
         adj_C = (mass * grid.dx) * adj_A
         adj_tau = stress_scale * adj_A
         adj_par = adj_parameters_inout[p]

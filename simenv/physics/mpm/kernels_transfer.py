@@ -13,7 +13,7 @@ import warp as wp
 
 from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS
 from simenv.physics.mpm.constitutive import constitutive_functions
-from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
+from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import HERSCHEL_BULKLEY, yielding_functions
 
@@ -77,7 +77,7 @@ def grid_struct(real) -> SimpleNamespace:
 
 @cache
 def transfer_kernels(
-    real, batched: bool, solids: bool, liquids: bool, periodic: bool, yielding: bool
+    real, batched: bool, solids: bool, liquids: bool, periodic: bool, secured: bool, yielding: bool
 ) -> SimpleNamespace:
     """Build the forward kernels.
 
@@ -87,6 +87,7 @@ def transfer_kernels(
         solids: whether solids of `constitutive.py` occur; code for what does not occur is left out.
         liquids: whether liquids occur.
         periodic: whether a boundary is periodic.
+        secured: whether a collider acts on particles as they move (``AT_PARTICLES``).
         yielding: whether materials of `yielding.py` occur.
     """
     st = stencil_functions(real)
@@ -101,8 +102,9 @@ def transfer_kernels(
     elastic_update, liquid_stress = law.elastic_update, law.liquid_stress
     yielding_update = yielding_functions(real).yielding_update
     keeps_F, keeps_J = solids or yielding, liquids or yielding
-    variant = f"{real.__name__}_{'batched' if batched else 'single'}_{'s' * solids}{'l' * liquids}{'y' * yielding}"
-    options = {"module": f"simenv_mpm_transfer_{variant}{'p' * periodic}", "enable_backward": False}
+    variant = f"{real.__name__}_{'batched' if batched else 'single'}"
+    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'p' * periodic}{'c' * secured}"
+    options = {"module": f"simenv_mpm_transfer_{variant}", "enable_backward": False}
 
     @wp.func
     def extend(bounds: wp.array(dtype=wp.int32), index: int, first: int, last: int):
@@ -162,20 +164,19 @@ def transfer_kernels(
     @wp.kernel(**options)
     def p2g(
         # parameters
-        grid: Grid, colliders: Colliders, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32),
+        grid: Grid, material: wp.array(dtype=wp.int32), kind: wp.array(dtype=wp.int32),
         parameters: wp.array(dtype=vec8),
         volume: wp.array(dtype=real), active: wp.array(dtype=wp.int32), start: int, particles: int, materials: int,
-        lane: int, substep: int,
+        lane: int,
         # inputs
         x_in: wp.array(dtype=vec3), v_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33),
         F_in: wp.array(dtype=mat33),
         J_in: wp.array(dtype=real),
         # outputs
         F_out: wp.array(dtype=mat33), J_out: wp.array(dtype=real), grid_out: wp.array(dtype=vec4),
-        force_out: wp.array(dtype=vec3), torque_out: wp.array(dtype=vec3), status_out: wp.array(dtype=wp.int32),
+        status_out: wp.array(dtype=wp.int32),
     ):  # fmt: skip
-        """Update the deformation with the velocity gradient C, let shells push the particle, and scatter momentum, mass
-        and stress.
+        """Update the deformation with the velocity gradient C, and scatter momentum, mass and stress.
 
         MLS-MPM (Hu et al. 2018, eq. 16 and 18): node i receives w_i [m v + (m C - dt V 4/dx^2 tau) (x_i - x)], where V
         is the particle's initial volume [m^3] and tau the Kirchhoff stress [Pa] of the updated deformation.
@@ -235,8 +236,6 @@ def transfer_kernels(
         bk = first_node(position[2], grid.nz)
         f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
         v = v_in[p]
-        if colliders.count > 0:
-            v = collide_particle(colliders, s, substep, x_in[p], v, mass, grid.dt, AT_WALL, force_out, torque_out)
         corner = (lane + s) * grid.cells + (bi * grid.ny + bj) * grid.nz + bk
         scatter(grid_out, corner, grid.ny * grid.nz, grid.nz, f, vec4(mass * v[0], mass * v[1], mass * v[2], mass), A)
 
@@ -276,7 +275,7 @@ def transfer_kernels(
         g = gather(velocity_in, corner, grid.ny * grid.nz, grid.nz, f)
         C_out[p] = (real(4.0) * grid.inv_dx) * mat33(g[4], g[8], g[12], g[5], g[9], g[13], g[6], g[10], g[14])
         v = vec3(g[0], g[1], g[2])
-        if colliders.count > 0:
+        if wp.static(secured):
             par = parameters[s * materials + material[p - s * particles]]
             mass = par[DENSITY] * volume[p]
             v = collide_particle(colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, force_out, torque_out)

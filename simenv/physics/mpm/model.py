@@ -111,6 +111,10 @@ class MPMModel:
         """Whether particles have a volume ratio."""
         return self.has_liquids or self.has_yielding
 
+    def acts_at(self, level: int) -> bool:
+        """Whether any collider acts at a level (see contact.py)."""
+        return any(spec.levels & level for spec in self.colliders if spec.levels is not None)
+
     @property
     def is_periodic(self) -> bool:
         """Whether the domain wraps around along any axis."""

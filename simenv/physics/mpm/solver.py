@@ -13,14 +13,16 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 import warp as wp
 
 from simenv.geometry.distance import distance_functions, pack_shapes
-from simenv.physics.mpm.contact import PRESS, RECOVERY, contact_functions
+from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, PRESS, RECOVERY, contact_functions
 from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
+from simenv.physics.mpm.kernels_contact import contact_kernels
 from simenv.physics.mpm.kernels_grid import BOUNDARIES, grid_kernels
 from simenv.physics.mpm.kernels_transfer import grid_struct, transfer_kernels
 from simenv.physics.mpm.model import PAD, MPMModel
@@ -93,11 +95,12 @@ class MPMSolver:
 
     def _kernels(self, real: type) -> None:
         model, batched = self.model, self.device.type == "cuda"
-        kinds = model.has_solids, model.has_liquids
-        self._transfer = transfer_kernels(real, batched, *kinds, model.is_periodic, model.has_yielding)
-        self._adjoint = adjoint_kernels(real, batched, *kinds, model.has_yielding)
+        kinds, secured = (model.has_solids, model.has_liquids), model.acts_at(AT_PARTICLES)
+        self._transfer = transfer_kernels(real, batched, *kinds, model.is_periodic, secured, model.has_yielding)
+        self._adjoint = adjoint_kernels(real, batched, *kinds, secured, model.has_yielding)
+        self._contact = contact_kernels(real) if model.acts_at(AT_WALL) else SimpleNamespace()
         self._gridk = grid_kernels(real)
-        self._contact = contact_functions(real)
+        self._structs = contact_functions(real)
 
     def _make_grid(self, real: type):
         model = self.model
@@ -153,13 +156,15 @@ class MPMSolver:
             self._new(f"force{lane}", "force", S, max(B, 1), 3)
             self._new(f"torque{lane}", "torque", S, max(B, 1), 3)
         self._new("grid_velocity", "grid", S, model.cells, 4)
+        if model.acts_at(AT_WALL):
+            self._new("pushed", "v", S, P, 3)
         if L > 1:
             self._new("lanes", "grid", L, model.cells, 4)
         self._colliders = self._make_colliders()
 
     def _make_colliders(self):
         specs, types = self.model.colliders, self._types
-        struct = self._contact.Colliders()
+        struct = self._structs.Colliders()
         struct.count, struct.substeps = len(specs), self.model.substeps
         struct.recovery_rate, struct.press_rate = RECOVERY / self.model.dt, PRESS / self.model.dt
         shapes, values = pack_shapes([spec.shape for spec in specs], types.real)
@@ -211,7 +216,7 @@ class MPMSolver:
         self._new("unused_torque", "torque", S, B, 3)
         self._adjoints = []
         for lane in range(L):
-            struct = self._contact.ColliderAdjoints()
+            struct = self._structs.ColliderAdjoints()
             for name, inner in (("position", (3,)), ("rotation", (3, 3)), ("velocity", (3,)), ("omega", (3,))):
                 self._new(f"adj_{name}{lane}", name, S, K, B, *inner)
             self._new(f"adj_friction{lane}", "friction", S, B)
@@ -265,6 +270,21 @@ class MPMSolver:
             self._gridk.grid_update, dim, [*head, source], [target, a["grid_velocity"], a[force], a[torque]]
         )
 
+    def _push(self, k: int, lane: int, state: dict, force: str, torque: str) -> tuple[list[Callable[[], None]], list]:
+        """The launch that lets shells push the particles, if there are shells, and the state that then scatters."""
+        if not self.model.acts_at(AT_WALL):
+            return [], [state[name] for name in STATE_FIELDS]
+        start, dim = self._particles(lane)
+        a = self._arrays
+        outputs = [a["pushed"], a[force], a[torque]]
+        launch = self._launch(self._contact.push, dim, [*self._push_head(k, start), state["x"], state["v"]], outputs)
+        return [launch], [a["pushed"] if name == "v" else state[name] for name in STATE_FIELDS]
+
+    def _push_head(self, k: int, start: int) -> list:
+        a, model = self._arrays, self.model
+        head = [self._colliders, self.model.dt, a["material"], a["parameters"], a["volume"], a["active"]]
+        return [*head, start, model.particle_count, len(model.kinds), k]
+
     def _forward_phases(self, k: int, before: dict, after: dict, momentum: wp.array) -> list[Phase]:
         a, M, P = self._arrays, len(self.model.kinds), self.model.particle_count
         source = a["lanes"] if self.lanes > 1 else momentum
@@ -281,10 +301,11 @@ class MPMSolver:
                 ))  # fmt: skip
             commands.append(self._clear(self._bounds(k), lane, source))
             force, torque = f"force{lane}", f"torque{lane}"
-            head = [self._grid, self._colliders, a["material"], a["kind"], a["parameters"], a["volume"], a["active"]]
-            head += [start, P, M, lane, k]
-            outputs = [after["F"], after["J"], source, a[force], a[torque], a["status"]]
-            commands.append(self._launch(self._transfer.p2g, dim, [*head, *(before[n] for n in STATE_FIELDS)], outputs))
+            push, entering = self._push(k, lane, before, force, torque)
+            commands += push
+            head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M, lane]
+            outputs = [after["F"], after["J"], source, a["status"]]
+            commands.append(self._launch(self._transfer.p2g, dim, [*head, *entering], outputs))
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, source))
             commands = [self._update(k, lane, source, self.lanes, momentum, force, torque)]
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
@@ -319,11 +340,16 @@ class MPMSolver:
                 [a["adj_grid"], a[f"adj_gravity{lane}"]],
             )]  # fmt: skip
             reverse.append(commands + self._periodic(self._gridk.spread_periodic, a["adj_grid"]))
-            head = [self._grid, self._colliders, a["material"], a["kind"], a["parameters"], a["volume"], a["active"]]
-            head += [start, P, M, k]
-            inputs = [*(state[n] for n in STATE_FIELDS), a["adj_grid"], self._adjoints[lane]]
+            push, entering = self._push(k, lane, state, "unused_force", "unused_torque")
+            head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M]
+            inputs = [*entering, a["adj_grid"]]
             outputs = [a[f"adj_{n}"] for n in STATE_FIELDS] + [a["adj_parameters"]]
-            gather.append([self._launch(self._adjoint.p2g_adjoint, dim, [*head, *inputs], outputs)])
+            commands = [*push, self._launch(self._adjoint.p2g_adjoint, dim, [*head, *inputs], outputs)]
+            if push:
+                inputs = [*self._push_head(k, start), state["x"], state["v"], self._adjoints[lane]]
+                outputs = [a["adj_x"], a["adj_v"], a["adj_parameters"]]
+                commands.append(self._launch(self._contact.push_adjoint, dim, inputs, outputs))
+            gather.append(commands)
         return [update, scatter, reverse, gather]
 
     def _program(self, name: str) -> list[Phase]:
@@ -349,7 +375,9 @@ class MPMSolver:
 
     def _graph(self, name: str):
         if name not in self._graphs:
-            for kernels in (self._transfer, self._gridk) + ((self._adjoint,) if name == "backward" else ()):
+            for kernels in (self._transfer, self._gridk, self._contact) + (
+                (self._adjoint,) if name == "backward" else ()
+            ):
                 for kernel in vars(kernels).values():
                     if isinstance(kernel, wp.Kernel):
                         wp.load_module(kernel.module, device=self.wp_device)
