@@ -53,6 +53,7 @@ class World:
         self._offsets = {name: self._tensor(emitter.offsets) for name, emitter in emitters.items()}
         self._jets = {name: self._tensor(np.asarray(emitter.velocity)) for name, emitter in emitters.items()}
         self._traps = [(self._tensor(np.asarray(c.lower)), self._tensor(np.asarray(c.upper))) for c in collectors]
+        self._open = self._open_walls()
         self._initial = self._build_state()
 
     def close(self) -> None:
@@ -69,6 +70,15 @@ class World:
     def initial_state(self) -> State:
         """The scene as built, in every world."""
         return self._initial.clone()
+
+    def _open_walls(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Lower and upper corner (3,) [m] beyond which particles are gone, infinite along axes that are not open."""
+        if "outflow" not in self.model.boundary:
+            return None
+        limits = []
+        for corner, infinity in zip(self.domain(), (-np.inf, np.inf), strict=True):
+            limits.append(self._tensor(np.where([b == "outflow" for b in self.model.boundary], corner, infinity)))
+        return limits[0], limits[1]
 
     def _build_state(self) -> State:
         N, P, groups = self.num_worlds, self.particle_count, self.scene.particles.values()
@@ -206,7 +216,9 @@ class World:
         return state
 
     def _collect(self, active: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Which particles stay active after the collectors have taken theirs."""
+        """Which particles stay active after the collectors have taken theirs, and the open walls."""
+        if self._open:
+            active = active & ((x >= self._open[0]) & (x <= self._open[1])).all(-1)
         for lower, upper in self._traps:
             active = active & ~((x > lower) & (x < upper)).all(-1)
         return active

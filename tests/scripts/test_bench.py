@@ -32,10 +32,10 @@ def test_summary_keeps_the_rounds():
 @pytest.mark.parametrize(
     ("order", "theirs", "valid", "verdict"),
     [
-        ("unsorted", [8.0, 15.0], True, "pass"),
-        ("unsorted", [3.0, 9.0], True, "miss"),
-        ("unsorted", [8.0, 15.0], False, "invalid"),
-        ("sorted", [3.0, 3.0], True, "-"),
+        ("unsorted", [13.0, 20.0], True, "pass"),
+        ("unsorted", [8.0, 15.0], True, "miss"),
+        ("unsorted", [13.0, 20.0], False, "invalid"),
+        ("sorted", [9.0, 12.0], True, "pass"),
     ],
 )
 def test_ratio_is_paired_by_round_and_needs_agreement(order, theirs, valid, verdict):

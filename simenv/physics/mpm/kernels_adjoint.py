@@ -29,7 +29,7 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: b
     vec3, vec4, vec8, mat33 = st.vec3, st.vec4, st.vec8, st.mat33
     scatter, gather, sweep = st.scatter, st.gather, st.sweep
     gs = grid_struct(real)
-    Grid, first_node = gs.Grid, gs.first_node
+    Grid, first_node, is_inert = gs.Grid, gs.first_node, gs.is_inert
     cf = contact_functions(real)
     Colliders, ColliderAdjoints = cf.Colliders, cf.ColliderAdjoints
     collide_particle_adjoint = cf.collide_particle_adjoint
@@ -64,7 +64,7 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: b
         if wp.static(batched):
             s = t // particles
         adj_x = adj_x_in[p]
-        if active[p] == 0:
+        if is_inert(grid, active[p], x_in[p]):
             adj_x_out[p] = adj_x
             return
         x = x_in[p]
@@ -119,7 +119,7 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: b
         p = t + start
         if wp.static(batched):
             s = t // particles
-        if active[p] == 0:
+        if is_inert(grid, active[p], x_in[p]):
             return
         m = material[p - s * particles]
         par = parameters[s * materials + m]

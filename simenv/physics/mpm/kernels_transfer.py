@@ -21,7 +21,7 @@ LIQUID = -1  # material kind; the others are those of `constitutive.py` (solids)
 FIRST_YIELDING = HERSCHEL_BULKLEY
 
 NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8  # bits of the status word
-SEPARATE, SLIP, STICK, PERIODIC = 0, 1, 2, 3  # what a wall of the domain does
+SEPARATE, SLIP, STICK, PERIODIC, OUTFLOW = 0, 1, 2, 3, 4  # what a wall of the domain does
 
 
 @cache
@@ -72,7 +72,21 @@ def grid_struct(real) -> SimpleNamespace:
             wrapped(g[2], grid.nz, grid.pad, grid.boundary_z),
         )
 
-    return SimpleNamespace(Grid=Grid, first_node=first_node, wrap=wrap)
+    @wp.func
+    def beyond(coordinate: real, count: int, pad: int, boundary: int) -> bool:
+        return boundary == OUTFLOW and (coordinate < real(pad) or coordinate > real(count - 1 - pad))
+
+    @wp.func
+    def is_inert(grid: Grid, active: int, x: vec3) -> bool:
+        # a particle that takes no part, or that has left through an open wall: it stays where it is
+        if active == 0:
+            return True
+        g = (x - grid.origin) * grid.inv_dx
+        if beyond(g[0], grid.nx, grid.pad, grid.boundary_x) or beyond(g[1], grid.ny, grid.pad, grid.boundary_y):
+            return True
+        return beyond(g[2], grid.nz, grid.pad, grid.boundary_z)
+
+    return SimpleNamespace(Grid=Grid, first_node=first_node, wrap=wrap, is_inert=is_inert)
 
 
 @cache
@@ -95,7 +109,7 @@ def transfer_kernels(
     vec8 = st.vec8
     scatter, gather = st.scatter, st.gather
     gs = grid_struct(real)
-    Grid, first_node, wrap = gs.Grid, gs.first_node, gs.wrap
+    Grid, first_node, wrap, is_inert = gs.Grid, gs.first_node, gs.wrap, gs.is_inert
     cf = contact_functions(real)
     Colliders, collide_particle = cf.Colliders, cf.collide_particle
     law = constitutive_functions(real)
@@ -186,7 +200,7 @@ def transfer_kernels(
         p = t + start
         if wp.static(batched):
             s = t // particles
-        if active[p] == 0:
+        if is_inert(grid, active[p], x_in[p]):
             if wp.static(keeps_F):
                 F_out[p] = F_in[p]
             if wp.static(keeps_J):
@@ -261,7 +275,7 @@ def transfer_kernels(
         if wp.static(batched):
             s = t // particles
         x = x_in[p]
-        if active[p] == 0:
+        if is_inert(grid, active[p], x):
             x_out[p] = x
             v_out[p] = v_in[p]
             C_out[p] = C_in[p]

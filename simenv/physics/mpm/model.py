@@ -51,7 +51,8 @@ class MPMModel:
         material: material index of every particle, (P,) int32; kinds: kind of every material, (M,).
         colliders: the colliders.
         boundary: what the domain's walls do, one for each axis: ``"separate"`` (frictionless, material may leave),
-            ``"slip"`` (frictionless, it may not), ``"stick"`` or ``"periodic"``.
+            ``"slip"`` (frictionless, it may not), ``"stick"``, ``"periodic"`` or ``"outflow"`` (material that crosses
+            it is gone).
     """
 
     size: tuple[float, float, float]
