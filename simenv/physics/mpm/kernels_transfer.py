@@ -89,6 +89,25 @@ def grid_struct(real) -> SimpleNamespace:
     return SimpleNamespace(Grid=Grid, first_node=first_node, wrap=wrap, is_inert=is_inert)
 
 
+# Whether a particle is beyond the margin room[3] of a grid that is room[0..2] cells wide, crosses a cell in a substep, or
+# is not a number, for which every comparison is false. Vectorised, as it is asked of every particle: 0.9 ms of 10.
+_NO_ROOM = """
+#if defined(__CUDACC__)
+    for (int a = 0; a < 3; ++a) {{
+        {scalar} g = (x[a] - origin[a]) * inv_dx, reach = speed * v[a];
+        if (!(g > room[3] && g < room[a] - room[3] && reach < 1 && reach > -1)) return 1;
+    }}
+    return 0;
+#else
+    typedef {scalar} v4 __attribute__((ext_vector_type(4)));
+    const v4 g = (v4{{x[0], x[1], x[2], 0}} - v4{{origin[0], origin[1], origin[2], 0}}) * inv_dx;
+    const v4 reach = v4{{v[0], v[1], v[2], 0}} * speed;
+    const auto in = (g > room[3]) & (g < v4{{room[0], room[1], room[2], 0}} - room[3]) & (reach < 1) & (reach > -1);
+    return (in[0] & in[1] & in[2]) == 0;
+#endif
+"""
+
+
 @cache
 def transfer_kernels(
     real, batched: bool, solids: bool, liquids: bool, periodic: bool, secured: bool, yielding: bool
@@ -253,6 +272,18 @@ def transfer_kernels(
         corner = (lane + s) * grid.cells + (bi * grid.ny + bj) * grid.nz + bk
         scatter(grid_out, corner, grid.ny * grid.nz, grid.nz, f, vec4(mass * v[0], mass * v[1], mass * v[2], mass), A)
 
+    @wp.func_native(_NO_ROOM.format(scalar="float" if real is wp.float32 else "double"))
+    def no_room(x: vec3, v: vec3, origin: vec3, room: vec4, inv_dx: real, speed: real) -> int: ...
+
+    @wp.func
+    def failure(v: vec3, speed: real) -> int:
+        # status bit of a particle that has no room
+        if not wp.isfinite(v):
+            return NONFINITE
+        if speed * wp.max(wp.max(wp.abs(v[0]), wp.abs(v[1])), wp.abs(v[2])) >= real(1.0):
+            return TOO_FAST
+        return LEFT_GRID
+
     @wp.kernel(**options)
     def g2p(
         # parameters
@@ -295,22 +326,12 @@ def transfer_kernels(
             v = collide_particle(colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, force_out, torque_out)
         v_out[p] = v
         x_new = x + grid.dt * v
+        room = vec4(real(grid.nx - 1), real(grid.ny - 1), real(grid.nz - 1), real(grid.pad) - real(1.5))
         if wp.static(periodic):
             x_new = wrap(grid, x_new)
-        reach = grid.dt * grid.inv_dx * wp.max(wp.max(wp.abs(v[0]), wp.abs(v[1])), wp.abs(v[2]))
-        moved = (x_new - grid.origin) * grid.inv_dx
-        margin = real(grid.pad) - real(1.5)
-        inside = moved[0] > margin and moved[0] < real(grid.nx - 1) - margin
-        inside = inside and moved[1] > margin and moved[1] < real(grid.ny - 1) - margin
-        inside = inside and moved[2] > margin and moved[2] < real(grid.nz - 1) - margin
-        if not (inside and reach < real(1.0)):
-            # the comparisons are false for NaN; the world is stopped, so its particle may stay where it is
-            if not wp.isfinite(reach):
-                wp.atomic_or(status_out, s, NONFINITE)
-            elif reach >= real(1.0):
-                wp.atomic_or(status_out, s, TOO_FAST)
-            else:
-                wp.atomic_or(status_out, s, LEFT_GRID)
+        if no_room(x_new, v, grid.origin, room, grid.inv_dx, grid.dt * grid.inv_dx) != 0:
+            # the world is stopped, so its particle may stay where it is
+            wp.atomic_or(status_out, s, failure(v, grid.dt * grid.inv_dx))
             x_new = x
         x_out[p] = x_new
 
