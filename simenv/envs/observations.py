@@ -73,6 +73,27 @@ def body_twist(world: World, state: State, name: str) -> torch.Tensor:
     return state.body_twist[:, _body_index(world, name)]
 
 
+def rigid_motion(world: World, state: State, name: str) -> torch.Tensor:
+    """Pose and velocity of a rigid body.
+
+    Args:
+        world: The worlds.
+        state: The state.
+        name: Name of the rigid body.
+
+    Returns:
+        (N, 13): position of the centre of mass [m], quaternion xyzw, its velocity [m/s], angular velocity [rad/s].
+
+    Raises:
+        ValueError: If there is no such rigid body.
+    """
+    pose, twist = state.rigid_q, state.rigid_twist
+    if name not in world.rigid_names or pose is None or twist is None:
+        raise ValueError(f"There is no rigid body {name!r}; there are {', '.join(world.rigid_names) or 'none'}.")
+    index = world.rigid_names.index(name)
+    return torch.cat([pose[:, index], twist[:, index]], -1)
+
+
 def collider_wrench(world: World, state: State, name: str) -> torch.Tensor:
     """Force and torque on a collider, averaged over the last control step.
 

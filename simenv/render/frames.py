@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LIQUIDS: tuple[RGBA, ...] = ((0.42, 0.74, 0.93, 0.04), (0.96, 0.93, 0.86, 0.97), (0.80, 0.42, 0.12, 0.10))
 _SOLIDS: tuple[RGBA, ...] = ((0.86, 0.50, 0.38, 1.0), (0.45, 0.62, 0.52, 1.0), (0.62, 0.55, 0.78, 1.0))
+_BODIES: tuple[RGBA, ...] = ((0.80, 0.60, 0.36, 1.0), (0.35, 0.38, 0.42, 1.0), (0.78, 0.24, 0.20, 1.0))
 # Pictures kept ready, one for each set of collider scales: building one takes about 0.2 s.
 _KEPT = 8
 
@@ -68,6 +69,10 @@ class Renderer:
         self._drawn, ground = self._visible_colliders()
         meshes = {name: scene.colliders[name].spec.shape.to_mesh() for name in self._drawn}
         self._meshes = {name: (np.asarray(mesh.vertices), np.asarray(mesh.faces)) for name, mesh in meshes.items()}
+        self._rigid_meshes = {}
+        for name, body in scene.rigids.items():
+            mesh = body.shape.to_mesh()
+            self._rigid_meshes[name] = (np.asarray(mesh.vertices) - body.properties.centre, np.asarray(mesh.faces))
         lower, upper = self._extent()
         size = float(np.linalg.norm(upper - lower))
         floor = float(world.domain()[0][2]) if ground is None else ground
@@ -98,6 +103,8 @@ class Renderer:
             index = [self.world.collider_names.index(name) for name in self._drawn]
             picture = self._picture(w)
             world_poses = poses[w].cpu().numpy()[index] if index else np.zeros((0, 7))
+            if state.rigid_q is not None:
+                world_poses = np.concatenate([world_poses, state.rigid_q[w].detach().cpu().numpy()])
             frames.append(picture.draw(world_poses, self._particles(state, w)))
         return frames
 
@@ -123,6 +130,8 @@ class Renderer:
                 pose = poses[self.world.collider_names.index(name)]
                 scale = self.world.scene.colliders[name].scale
                 points.append(_rotate(pose[3:], self._meshes[name][0] * scale) + pose[:3])
+        for (vertices, _faces), body in zip(self._rigid_meshes.values(), self.world.scene.rigids.values(), strict=True):
+            points.append(_rotate(np.asarray(body.quaternion), vertices) + body.position)
         if not sum(len(p) for p in points):
             return self.world.domain()
         everything = np.concatenate(points)
@@ -144,6 +153,10 @@ class Renderer:
             vertices, faces = self._meshes[name]
             color = self._colors.get(name, rgba(self.world.scene.colliders[name].color))
             meshes.append(MeshItem(vertices * scale, faces, color, name=name))
+        for order, (name, (vertices, faces)) in enumerate(self._rigid_meshes.items()):
+            default = _BODIES[order % len(_BODIES)]
+            color = self._colors.get(name, rgba(self.world.scene.colors.get(name), default))
+            meshes.append(MeshItem(vertices, faces, color, name=name))
         groups = self.world.scene.particles.values()
         return Picture(
             meshes,
@@ -163,6 +176,8 @@ class Renderer:
         active = state.active[w].cpu().numpy()
         items, order = [], {True: 0, False: 0}
         for name, group in self.world.scene.particles.items():
+            if name in self._rigid_meshes:
+                continue  # drawn as what it is
             liquid = self.world.scene.materials[group.material].is_liquid
             palette = _LIQUIDS if liquid else _SOLIDS
             default = palette[order[liquid] % len(palette)]

@@ -15,7 +15,7 @@ from simenv.rollouts.lock import DirectoryLock
 from simenv.rollouts.manifest import NAME, Manifest, finite
 
 # What a recording keeps of the state besides the initial one: enough to draw it, and to compare with a real robot.
-STATE_FIELDS = ("x", "active", "body_q", "wrench", "time")
+STATE_FIELDS = ("x", "active", "body_q", "rigid_q", "rigid_twist", "wrench", "time")  # those that a scene has
 
 
 class Recorder:
@@ -214,7 +214,7 @@ class Recorder:
 
     def _append_states(self, worlds: list[int]) -> None:
         state = self._access.core.state
-        fields = {name: host(getattr(state, name)) for name in STATE_FIELDS}
+        fields = {name: host(getattr(state, name)) for name in STATE_FIELDS if getattr(state, name) is not None}
         for world in worlds:
             self._tracks[world].keep({name: value[world].copy() for name, value in fields.items()})
 

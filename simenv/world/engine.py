@@ -19,16 +19,18 @@ import torch
 
 from simenv._threads import get_num_threads
 from simenv.physics.mpm.model import MPMModel
+from simenv.physics.mpm.rigid import RIGID_FIELDS
 from simenv.physics.mpm.solver import INPUT_FIELDS, STATE_FIELDS, MPMSolver
 
 PARTICLES_PER_LANE = 50_000
 MAX_LANES = 8
-RESULT_FIELDS = (*STATE_FIELDS, "force", "torque", "status")
+MOVING_FIELDS = (*STATE_FIELDS, *RIGID_FIELDS)  # what a step changes; rigid bodies' are empty in a scene without
+RESULT_FIELDS = (*MOVING_FIELDS, "force", "torque", "status")
 
 
 def lane_count(model: MPMModel, device: torch.device) -> int:
     """Number of lanes of a world."""
-    if device.type == "cuda" or model.is_periodic:
+    if device.type == "cuda" or model.is_periodic or model.rigids:
         return 1
     return min(max(model.particle_count // PARTICLES_PER_LANE, 1), MAX_LANES)
 
@@ -102,13 +104,13 @@ class Engine:
         """One control step of all worlds; returns new tensors, `RESULT_FIELDS`."""
         tensors = _detached(tensors)
         colliders = len(self.model.colliders)
-        out = {name: torch.empty_like(tensors[name]) for name in STATE_FIELDS}
+        out = {name: torch.empty_like(tensors[name]) for name in MOVING_FIELDS}
         for name in ("force", "torque"):
             out[name] = active.new_empty((self.worlds, colliders, 3), dtype=self.dtype)
         out["status"] = active.new_empty((self.worlds,), dtype=torch.int32)
 
         def work(solver: MPMSolver, rows: slice, pool: ThreadPoolExecutor | None) -> None:
-            mine = {name: tensor[rows] for name, tensor in tensors.items()}
+            mine = {name: tensor[rows] for name, tensor in tensors.items() if tensor.numel()}
             solver.load(mine, active[rows], mine)
             solver.forward(False, pool)
             for name, value in solver.result().items():
@@ -124,10 +126,10 @@ class Engine:
     ) -> dict[str, torch.Tensor]:
         """Adjoints of `tensors` (entering state and inputs) from those of the results."""
         tensors = _detached(tensors)
-        out = {name: torch.zeros_like(tensors[name]) for name in (*STATE_FIELDS, *INPUT_FIELDS)}
+        out = {name: torch.zeros_like(tensors[name]) for name in (*MOVING_FIELDS, *INPUT_FIELDS)}
 
         def work(solver: MPMSolver, rows: slice, pool: ThreadPoolExecutor | None) -> None:
-            mine = {name: tensor[rows] for name, tensor in tensors.items()}
+            mine = {name: tensor[rows] for name, tensor in tensors.items() if tensor.numel()}
             solver.load(mine, active[rows], mine)
             solver.forward(True, pool)
             solver.backward({name: value[rows] for name, value in adjoints.items() if value is not None}, pool)
@@ -151,7 +153,7 @@ class StepFunction(torch.autograd.Function):
     A world that fails (status not zero) passes no gradient: its rows are zero in both directions.
     """
 
-    NAMES = (*STATE_FIELDS, *INPUT_FIELDS)
+    NAMES = (*MOVING_FIELDS, *INPUT_FIELDS)
 
     @staticmethod
     def forward(ctx: Any, engine: Engine, active: torch.Tensor, scale: torch.Tensor, *values: torch.Tensor):

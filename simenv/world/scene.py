@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scene builder: materials, particles, bodies, colliders, emitters and collectors of one world."""
+"""The scene builder: materials, particles, bodies, rigid bodies, colliders, emitters and collectors of one world."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from simenv.geometry.shapes import Shape
 from simenv.physics.mpm.materials import Liquid, Material
+from simenv.physics.mpm.materials import Rigid as RigidMaterial
 from simenv.physics.mpm.model import ColliderSpec, MPMModel
+from simenv.world.rigid import Rigid, make_rigid
 
 _CFL = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
 
@@ -100,6 +102,7 @@ class Scene:
     materials: dict[str, Material] = field(default_factory=dict, init=False)
     particles: dict[str, Particles] = field(default_factory=dict, init=False)
     bodies: dict[str, Body] = field(default_factory=dict, init=False)
+    rigids: dict[str, Rigid] = field(default_factory=dict, init=False)
     colliders: dict[str, Collider] = field(default_factory=dict, init=False)
     emitters: dict[str, Emitter] = field(default_factory=dict, init=False)
     collectors: dict[str, Collector] = field(default_factory=dict, init=False)
@@ -186,6 +189,41 @@ class Scene:
         self._name(self.bodies, name, "body")
         unit = tuple(np.asarray(quaternion) / np.linalg.norm(quaternion))
         self.bodies[name] = Body(name, tuple(position), unit)  # type: ignore[arg-type]
+
+    def add_rigid(
+        self, name: str, shape: Shape, density: float, position: Sequence[float],
+        quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0), velocity: Sequence[float] = (0.0, 0.0, 0.0),
+        angular_velocity: Sequence[float] = (0.0, 0.0, 0.0), spacing: float | None = None,
+        color: tuple[float, float, float, float] | None = None,
+    ) -> slice:  # fmt: skip
+        """Add a rigid body that moves freely, and exchanges momentum with all it touches through the grid.
+
+        Args:
+            name: its name, that of its particle group, and of its material: ``"<name>.density"`` is a world parameter.
+            shape: its solid, with exact mass properties; a `MeshShape` for a mesh. At least about three cells wide.
+            density: [kg/m^3].
+            position: of the shape's frame at the start [m]; the state has the centre of mass.
+            quaternion: of the shape's frame, xyzw.
+            velocity: of the centre of mass [m/s].
+            angular_velocity: [rad/s], world axes.
+            spacing: of its particles [m]; None is half the grid's.
+            color: for rendering, RGBA; None leaves it to the renderer.
+
+        Returns:
+            Slice of its particles.
+
+        Raises:
+            ValueError: a name is taken, or the body is too small for the grid or outside the domain.
+        """
+        self._name(self.materials, name, "material")
+        spacing = 0.5 * self.dx if spacing is None else spacing
+        body = make_rigid(name, shape, position, quaternion, velocity, angular_velocity, spacing, self.dx)
+        self.add_material(name, RigidMaterial(density))
+        points = body.points()
+        arm = points - body.position
+        speed = np.asarray(body.velocity) + np.cross(body.angular_velocity, arm)
+        self.rigids[name] = body
+        return self.add_particles(name, name, points, body.properties.volume / len(points), speed, color=color)
 
     def add_collider(
         self, name: str, shape: Shape, body: str | None = None, position: Sequence[float] = (0.0, 0.0, 0.0),
@@ -286,4 +324,5 @@ class Scene:
             kinds=tuple(material.kind for material in self.materials.values()),
             origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
             colliders=tuple(collider.spec for collider in self.colliders.values()),
+            rigids=tuple(body.spec(self.particles[name].span.start) for name, body in self.rigids.items()),
         )  # fmt: skip

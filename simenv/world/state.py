@@ -10,7 +10,8 @@ import torch
 
 @dataclass(frozen=True)
 class State:
-    """Everything that changes while a world is stepped. P particles, B bodies, Cl colliders, E emitters.
+    """Everything that changes while a world is stepped. P particles, B bodies, R rigid bodies, Cl colliders,
+    E emitters.
 
     Attributes:
         x: particle positions [m], (N, P, 3).
@@ -28,6 +29,9 @@ class State:
         emitted: particles that each emitter has let out, (N, E) int64.
         status: bits of `simenv.world.status`, (N,) int32; not zero means that the world has stopped at its last good
             state.
+        rigid_q: poses of the rigid bodies' centres of mass [m, quaternion xyzw], (N, R, 7); None in a scene without.
+            They place their particles: changing ``x``, ``v`` or ``C`` of those has no effect.
+        rigid_twist: velocities of the centres [m/s] and angular velocities [rad/s], world axes, (N, R, 6), or None.
     """
 
     x: torch.Tensor
@@ -42,15 +46,19 @@ class State:
     time: torch.Tensor
     emitted: torch.Tensor
     status: torch.Tensor
+    rigid_q: torch.Tensor | None = None
+    rigid_twist: torch.Tensor | None = None
 
     def as_dict(self) -> dict[str, torch.Tensor]:
-        """The tensors by name, not copied."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """The tensors by name, not copied; those that the scene has."""
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: tensor for name, tensor in every.items() if tensor is not None}
 
     @classmethod
     def from_dict(cls, tensors: dict[str, torch.Tensor]) -> State:
         """A state of the tensors of `as_dict`; other entries are ignored."""
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+        optional = {"rigid_q", "rigid_twist"} - tensors.keys()
+        return cls(**{field.name: tensors[field.name] for field in fields(cls) if field.name not in optional})
 
     def replace(self, **changes: torch.Tensor) -> State:
         """A copy with some fields replaced."""

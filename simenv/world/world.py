@@ -7,8 +7,11 @@ import numpy as np
 import torch
 
 from simenv.physics.mpm.model import PAD
-from simenv.world.engine import Engine, StepFunction
+from simenv.physics.mpm.rigid import RIGID_FIELDS
+from simenv.physics.mpm.solver import STATE_FIELDS
+from simenv.world.engine import RESULT_FIELDS, Engine, StepFunction
 from simenv.world.parameters import Parameters
+from simenv.world.rigid import RigidMotion
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, quaternion_to_matrix, rotate
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State
@@ -27,6 +30,7 @@ class World:
         dt: duration of a control step [s].
         particle_groups: slice of the particle axis of every group.
         volume: initial volume of every particle [m^3], (N, P).
+        rigid_names: the rigid bodies, in the order of ``State.rigid_q``; rigid: their `RigidMotion`, or None.
     """
 
     def __init__(
@@ -42,7 +46,10 @@ class World:
         self.particle_count = scene.particle_count
         self.body_names = tuple(scene.bodies)
         self.collider_names = tuple(scene.colliders)
+        self.rigid_names = tuple(scene.rigids)
         self.particle_groups = {name: group.span for name, group in scene.particles.items()}
+        rigids = [(body, self.particle_groups[name]) for name, body in scene.rigids.items()]
+        self.rigid = RigidMotion(rigids, self.device, dtype) if rigids else None
         groups = scene.particles.values()
         self.volume = self._each(np.concatenate([np.full(len(group.positions), group.volume) for group in groups]))
         self._collider_body = [self.body_names.index(c.body) if c.body else -1 for c in scene.colliders.values()]
@@ -53,6 +60,8 @@ class World:
         self._offsets = {name: self._tensor(emitter.offsets) for name, emitter in emitters.items()}
         self._jets = {name: self._tensor(np.asarray(emitter.velocity)) for name, emitter in emitters.items()}
         self._traps = [(self._tensor(np.asarray(c.lower)), self._tensor(np.asarray(c.upper))) for c in collectors]
+        self._whole = self._rigid_particles() if rigids else None
+        self._no_rigids = torch.zeros((num_worlds, 0, 3), dtype=dtype, device=self.device)
         self._open = self._open_walls()
         self._initial = self._build_state()
 
@@ -86,7 +95,7 @@ class World:
         deformed, swollen = P if self.model.keeps_F else 0, P if self.model.keeps_J else 0
         active = np.concatenate([np.full(len(group.positions), group.active) for group in groups])
         bodies = np.reshape([(*b.position, *b.quaternion) for b in self.scene.bodies.values()], (-1, 7))
-        return State(
+        state = State(
             x=self._each(np.concatenate([group.positions for group in groups])),
             v=self._each(np.concatenate([group.velocity for group in groups])),
             C=torch.zeros((N, P, 3, 3), dtype=self.dtype, device=self.device),
@@ -100,6 +109,26 @@ class World:
             emitted=torch.zeros((N, len(self.scene.emitters)), dtype=torch.int64, device=self.device),
             status=torch.zeros((N,), dtype=torch.int32, device=self.device),
         )
+        if self.rigid is None:
+            return state
+        pose, twist = (start.expand(N, -1, -1).clone() for start in (self.rigid.start_q, self.rigid.start_twist))
+        return self.place_rigids(state.replace(rigid_q=pose, rigid_twist=twist))
+
+    def _rigid_particles(self) -> torch.Tensor:
+        mask = torch.zeros(self.particle_count, dtype=torch.bool, device=self.device)
+        for name in self.rigid_names:
+            mask[self.particle_groups[name]] = True
+        return mask
+
+    def place_rigids(self, state: State) -> State:
+        """The state with the rigid bodies' particles where ``rigid_q`` and ``rigid_twist`` place them.
+
+        A step does so by itself; this is for looking at a state whose poses were changed.
+        """
+        if self.rigid is None:
+            return state
+        x, v, C = self.rigid.placed(state.rigid_q, state.rigid_twist, state.x, state.v, state.C)
+        return state.replace(x=x, v=v, C=C)
 
     def zero_control(self) -> Control:
         """No motion, emitters open."""
@@ -124,22 +153,28 @@ class World:
         motion, end_q = self._collider_motion(start.body_q, control.twist)
         inputs = {**self.parameters.kernel_inputs(), **motion, "volume": self.volume}
         scale = inputs.pop("scale")
+        inputs |= self._rigid_fields(start)
         values = [inputs[name] if name in inputs else getattr(start, name) for name in StepFunction.NAMES]
         active = start.active.to(torch.int32)
         if torch.is_grad_enabled() and any(value.requires_grad for value in values):
             results = StepFunction.apply(self.engine, active, scale.detach(), *values)
-            x, v, C, F, J, force, torque, status = results
+            out = dict(zip(RESULT_FIELDS, results, strict=True))
         else:
             tensors = dict(zip(StepFunction.NAMES, values, strict=True))
             out = self.engine.forward(active, {**tensors, "scale": scale})
-            x, v, C, F, J, force, torque, status = out.values()
         after = state.replace(
-            x=x, v=v, C=C, F=F, J=J, active=self._collect(start.active, x), body_q=end_q, body_twist=control.twist,
-            wrench=torch.cat([force, torque], -1), time=state.time + self.dt, emitted=start.emitted,
+            **{name: out[name] for name in STATE_FIELDS}, active=self._collect(start.active, out["x"]), body_q=end_q,
+            body_twist=control.twist, wrench=torch.cat([out["force"], out["torque"]], -1), time=state.time + self.dt,
+            emitted=start.emitted, **(self.rigid.state_fields(out) if self.rigid else {}),
         )  # fmt: skip
-        status = state.status | status
+        status = state.status | out["status"]
         # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
         return after.where(status == 0, state.detach()).replace(status=status)
+
+    def _rigid_fields(self, state: State) -> dict[str, torch.Tensor]:
+        if self.rigid is not None:
+            return self.rigid.solver_fields(state.rigid_q, state.rigid_twist)
+        return dict.fromkeys(RIGID_FIELDS, self._no_rigids)
 
     def collider_poses(self, state: State) -> torch.Tensor:
         """World poses of all colliders [m, quaternion xyzw], (N, Cl, 7)."""
@@ -221,7 +256,7 @@ class World:
             active = active & ((x >= self._open[0]) & (x <= self._open[1])).all(-1)
         for lower, upper in self._traps:
             active = active & ~((x > lower) & (x < upper)).all(-1)
-        return active
+        return active if self._whole is None else active | self._whole  # no part of a rigid body goes alone
 
     def domain(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper corner of the region that particles can reach [m]."""

@@ -44,6 +44,15 @@ def contact(real):
     return kernels_of(contact_kernels(real))
 
 
+def rigid(real):
+    from simenv.physics.mpm.kernels_rigid import rigid_kernels
+    from simenv.physics.mpm.kernels_rigid_grid import rigid_grid_kernels
+    from simenv.physics.mpm.kernels_rigid_grid_adjoint import rigid_grid_adjoint_kernels
+
+    made = (rigid_kernels(real), rigid_grid_kernels(real), rigid_grid_adjoint_kernels(real))
+    return [kernel for namespace in made for kernel in kernels_of(namespace)]
+
+
 def grid(real):
     from simenv.physics.mpm.kernels_grid import grid_kernels
 
@@ -71,6 +80,9 @@ FACTORIES = (
     "kernels_adjoint.py",
     "kernels_contact.py",
     "kernels_grid.py",
+    "kernels_rigid.py",
+    "kernels_rigid_grid.py",
+    "kernels_rigid_grid_adjoint.py",
 )  # in simenv/physics/mpm
 
 
@@ -88,6 +100,7 @@ def cases():
             yield pytest.param(adjoint, (real, kinds), id=f"{name}-adjoint-{kinds}", marks=marks)
         yield pytest.param(grid, (real,), id=f"{name}-grid", marks=single)
         yield pytest.param(contact, (real,), id=f"{name}-contact", marks=single)
+        yield pytest.param(rigid, (real,), id=f"{name}-rigid", marks=single)
     for module in PLAIN:
         yield pytest.param(plain, (module,), id=module)
 

@@ -27,6 +27,7 @@ MATERIALS = {
     "every_family": (Liquid(1000.0, 4.0e4, 0.5), Elastic(800.0, 3.0e4, 0.35), Snow(400.0, 1.0e4, 0.2, 0.03)),
     "two_materials": (Liquid(1000.0, 4.0e4, 0.5), Elastic(800.0, 3.0e4, 0.35)),
 }
+FIELDS = ("x", "v", "C", "F", "J", "body_q", "rigid_q", "rigid_twist")
 STEPS, SUBSTEPS = 20, 5
 DX, SIDE = 0.02, 6  # grid spacing [m]; particles along an edge of the block, at half the grid spacing
 
@@ -85,8 +86,9 @@ class Problem:
         self.weight_wrench = 0.05 * normal(steps, colliders, 6)
         twist = 0.1 * normal(steps, bodies, 6) + torch.tensor([0.1, -0.1, -0.75, 1.0, 2.0, -1.0], dtype=dtype)
         self.leaves = {"twist": twist.unsqueeze(0).expand(worlds, -1, -1, -1).clone()}
-        for field in ("x", "v", "C", "F", "J", "body_q"):
-            if getattr(self.start, field).numel():
+        self.weight_rigid = normal(len(world.rigid_names), 13)
+        for field in FIELDS:
+            if getattr(self.start, field) is not None and getattr(self.start, field).numel():
                 self.leaves[field] = getattr(self.start, field).clone()
         for name, value in world.parameters.items():
             if not name.endswith(".scale"):
@@ -97,7 +99,7 @@ class Problem:
         for name in self.world.parameters:
             if name in leaves:
                 self.world.parameters[name] = leaves[name]
-        fields = {name: leaves[name] for name in ("x", "v", "C", "F", "J", "body_q") if name in leaves}
+        fields = {name: leaves[name] for name in FIELDS if name in leaves}
         state, total = self.start.replace(**fields), 0.0
         self.forces = []
         for step in range(leaves["twist"].shape[1]):
@@ -106,6 +108,9 @@ class Problem:
             self.forces.append(state.wrench[0, :, :3].detach())
         assert (state.status == 0).all(), state.status
         self.last = state
+        if state.rigid_q is not None:
+            moved = torch.cat([state.rigid_q, 0.1 * state.rigid_twist], -1)
+            total = total + (moved * self.weight_rigid).sum((1, 2))
         return total + (state.x * self.weight_x).sum((1, 2)) + (state.v * self.weight_v).sum((1, 2))
 
     def gradients(self) -> dict[str, torch.Tensor]:
@@ -116,7 +121,8 @@ class Problem:
 
 
 EPSILONS = (1e-4, 1e-5, 1e-6, 3e-7, 1e-7)
-UNITS = {"x": 0.5 * DX, "body_q": 0.02, "C": 100.0, "F": 0.1, "J": 0.1}  # what counts as a large change of a leaf
+# what counts as a large change of a leaf
+UNITS = {"x": 0.5 * DX, "body_q": 0.02, "rigid_q": 0.02, "C": 100.0, "F": 0.1, "J": 0.1}
 
 
 def direction(name: str, leaf: torch.Tensor, seed: int) -> torch.Tensor:

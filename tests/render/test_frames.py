@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from simenv.geometry.sampling import fill_cavity
-from simenv.geometry.shapes import Cup, Plane
+from simenv.geometry.shapes import Box, Cup, Plane
 from simenv.physics.mpm.materials import Liquid
 from simenv.render.frames import Renderer
 from simenv.world import Scene, World
@@ -101,3 +101,16 @@ def test_a_frame_needs_no_display_and_no_opengl():
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "drawn" in done.stdout
+
+
+def test_rigid_bodies_are_drawn_where_they_are():
+    scene = Scene((0.16, 0.16, 0.16), 0.02, 4e-4, 2)
+    scene.add_rigid("box", Box((0.04, 0.03, 0.03)), 500.0, (0.08, 0.08, 0.06), color=(0.9, 0.1, 0.05, 1.0))
+    world = World(scene, 2)
+    state = world.initial_state()
+    pose = state.rigid_q.clone()
+    pose[1, 0, 2] += 0.04
+    low, high = Renderer(world, 96, 72).render(state.replace(rigid_q=pose))
+    rows = [np.flatnonzero((f[..., 0].astype(int) - f[..., 1] > 50).any(axis=1)).mean() for f in (low, high)]
+    assert redness(low) > 100
+    assert rows[1] < rows[0] - 5, "higher in the world is higher in the picture"

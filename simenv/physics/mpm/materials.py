@@ -343,3 +343,23 @@ class Snow(Material):
         """Speed of pressure waves in fully hardened snow [m/s]."""
         soft = Elastic(self.density, self.youngs_modulus, self.poisson_ratio).sound_speed()
         return soft * self.hardening_limit**0.5
+
+
+@dataclass(frozen=True)
+class Rigid(Material):
+    """A rigid body's material: a density, and no stress (see kernels_rigid.py).
+
+    To the transfers it is a liquid of no stiffness, whose volume ratio stays one as a rotation has no divergence.
+    """
+
+    kind: ClassVar[int] = LIQUID
+
+    @staticmethod
+    def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """See `Material.kernel_parameters`."""
+        zero = torch.zeros_like(values["density"])
+        return [values["density"], zero, zero, zero, zero]
+
+    def sound_speed(self) -> float:
+        """Zero: the body moves as one, and its rigidity sets no limit to the time step."""
+        return 0.0

@@ -42,6 +42,25 @@ class ColliderSpec:
 
 
 @dataclass(frozen=True)
+class RigidSpec:
+    """A rigid body: which particles it places, and its mass properties per unit density.
+
+    Attributes:
+        start: its first particle; those that follow belong to it.
+        rest: places of its particles from the centre of mass, in the body's axes [m], (n, 3), whose mean is zero.
+        volume: [m^3].
+        moments: principal moments of inertia per unit density [m^5], (3,).
+        axes: principal axes in the body, columns, (3, 3).
+    """
+
+    start: int
+    rest: np.ndarray
+    volume: float
+    moments: np.ndarray
+    axes: np.ndarray
+
+
+@dataclass(frozen=True)
 class MPMModel:
     """A scene as the solver sees it; one world of ``particle_count`` particles, copied as often as needed.
 
@@ -53,6 +72,7 @@ class MPMModel:
         boundary: what the domain's walls do, one for each axis: ``"separate"`` (frictionless, material may leave),
             ``"slip"`` (frictionless, it may not), ``"stick"``, ``"periodic"`` or ``"outflow"`` (material that crosses
             it is gone).
+        rigids: the rigid bodies.
     """
 
     size: tuple[float, float, float]
@@ -64,6 +84,7 @@ class MPMModel:
     colliders: tuple[ColliderSpec, ...] = ()
     boundary: tuple[str, str, str] = ("separate", "separate", "separate")
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    rigids: tuple[RigidSpec, ...] = ()
     shape: tuple[int, int, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,6 +101,10 @@ class MPMModel:
                 raise ValueError(
                     f"a periodic domain of {extent} m is no whole number of cells of {self.dx} m; change size or dx"
                 )
+        if self.rigids and (self.is_periodic or "outflow" in self.boundary):
+            raise ValueError(
+                f"rigid bodies cannot cross a boundary, but it is {self.boundary}; use 'slip' or 'separate'"
+            )
         object.__setattr__(self, "shape", tuple(math.ceil(count - 1e-6) + 1 + 2 * PAD for count in cells))
 
     @property

@@ -26,6 +26,7 @@ from simenv.physics.mpm.kernels_contact import contact_kernels
 from simenv.physics.mpm.kernels_grid import BOUNDARIES, grid_kernels
 from simenv.physics.mpm.kernels_transfer import grid_struct, transfer_kernels
 from simenv.physics.mpm.model import PAD, MPMModel
+from simenv.physics.mpm.rigid import RIGID_FIELDS, RigidBodies, Workspace
 from simenv.physics.mpm.stencil import stencil_functions
 
 STATE_FIELDS = ("x", "v", "C", "F", "J")
@@ -43,6 +44,7 @@ class _Types:
     vec3: type
     vec4: type
     vec8: type
+    vec16: type
     mat33: type
     real: type
 
@@ -51,7 +53,7 @@ class _Types:
             return self.vec3
         if name in ("C", "F", "rotation"):
             return self.mat33
-        return {"parameters": self.vec8, "grid": self.vec4}.get(name, self.real)
+        return {"parameters": self.vec8, "grid": self.vec4, "sums": self.vec16}.get(name, self.real)
 
 
 class MPMSolver:
@@ -66,13 +68,14 @@ class MPMSolver:
         worlds: number of worlds S.
         device: torch device.
         dtype: ``torch.float32`` or ``torch.float64``.
-        lanes: private scatter grids of the single world; 1 on CUDA and in periodic domains.
+        lanes: private scatter grids of the single world; 1 on CUDA, in periodic domains and with rigid bodies.
     """
 
     def __init__(self, model: MPMModel, worlds: int, device: torch.device, dtype: torch.dtype, lanes: int = 1):
-        if lanes > 1 and (worlds > 1 or device.type == "cuda" or model.is_periodic):
+        if lanes > 1 and (worlds > 1 or device.type == "cuda" or model.is_periodic or model.rigids):
             raise ValueError(
-                f"lanes = {lanes} needs one world on the CPU in a domain that is not periodic; use lanes=1"
+                f"lanes = {lanes} needs one world on the CPU in a domain that is not periodic, and no rigid bodies; "
+                "use lanes=1"
             )
         if device.type != "cuda" and worlds > 1:
             raise ValueError(f"a CPU solver holds one world, not {worlds}; use one solver for each thread")
@@ -81,7 +84,7 @@ class MPMSolver:
         self.wp_device = wp.device_from_torch(device)
         real = wp.float32 if dtype == torch.float32 else wp.float64
         st = stencil_functions(real)
-        self._types = _Types(st.vec3, st.vec4, st.vec8, st.mat33, real)
+        self._types = _Types(st.vec3, st.vec4, st.vec8, st.vec16, st.mat33, real)
         self._kernels(real)
         self._grid = self._make_grid(real)
         self._chunk = model.shape[2] if device.type != "cuda" else 1
@@ -92,6 +95,13 @@ class MPMSolver:
         self._programs: dict[str, list[Phase]] = {}
         self._graphs: dict[str, object] = {}
         self._allocate_inputs()
+        self._rigid = RigidBodies(self._workspace(real)) if model.rigids else None
+
+    def _workspace(self, real: type) -> Workspace:
+        return Workspace(
+            self.model, self.worlds, real, self.wp_device, self._grid, self.tensors, self._arrays, self._new,
+            self._launch,
+        )  # fmt: skip
 
     def _kernels(self, real: type) -> None:
         model, batched = self.model, self.device.type == "cuda"
@@ -126,6 +136,7 @@ class MPMSolver:
     def _wrap(self, key: str, name: str, tensor: torch.Tensor) -> None:
         dtype = self._types.of(name)
         inner = {self._types.vec3: (3,), self._types.vec4: (4,), self._types.vec8: (8,), self._types.mat33: (3, 3)}
+        inner[self._types.vec16] = (16,)
         self._arrays[key] = wp.from_torch(tensor.view(-1, *inner.get(dtype, ())), dtype=dtype)
 
     def _new_int(self, key: str, *shape: int) -> torch.Tensor:
@@ -208,6 +219,8 @@ class MPMSolver:
         solid = P if model.keeps_F else 1
         for name, shape in (("x", (P, 3)), ("v", (P, 3)), ("C", (P, 3, 3)), ("F", (solid, 3, 3)), ("J", (P,))):
             self._new(f"adj_{name}", name, S, *shape)
+        if self._rigid:
+            self._rigid.allocate_adjoint()
         self._new("adj_parameters", "parameters", S, P, 8)
         self._new("adj_grid", "grid", max(L, S), model.cells, 4)
         self._new("adj_force", "force", S, B, 3)
@@ -285,8 +298,10 @@ class MPMSolver:
         head = [self._colliders, self.model.dt, a["material"], a["parameters"], a["volume"], a["active"]]
         return [*head, start, model.particle_count, len(model.kinds), k]
 
-    def _forward_phases(self, k: int, before: dict, after: dict, momentum: wp.array) -> list[Phase]:
+    def _forward_phases(self, k: int, first: int, last: int, momentum: wp.array) -> list[Phase]:
+        """Substep k, from state number `first` to `last`."""
         a, M, P = self._arrays, len(self.model.kinds), self.model.particle_count
+        before, after = self._state(first), self._state(last)
         source = a["lanes"] if self.lanes > 1 else momentum
         scatter: Phase = []
         update: Phase = []
@@ -308,12 +323,15 @@ class MPMSolver:
             commands.append(self._launch(self._transfer.p2g, dim, [*head, *entering], outputs))
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, source))
             commands = [self._update(k, lane, source, self.lanes, momentum, force, torque)]
+            commands += self._rigid.project(first, before, momentum) if self._rigid else []
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
             head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
             head += [start, P, M, k]
             inputs = [before["x"], before["v"], before["C"], a["grid_velocity"]]
             outputs = [after["x"], after["v"], after["C"], a[force], a[torque], a["status"]]
-            gather.append([self._launch(self._transfer.g2p, dim, [*head, *inputs], outputs)])
+            commands = [self._launch(self._transfer.g2p, dim, [*head, *inputs], outputs)]
+            commands += self._rigid.move(first, last, after) if self._rigid else []
+            gather.append(commands)
         return [scatter, update, gather]
 
     def _backward_phases(self, k: int, state: dict, momentum: wp.array) -> list[Phase]:
@@ -326,6 +344,8 @@ class MPMSolver:
             start, dim = self._particles(lane)
             first, rows = self._rows(lane)
             commands = [self._update(k, lane, momentum, 1, momentum, "unused_force", "unused_torque")]
+            if self._rigid:
+                commands += [*self._rigid.project(k, state, momentum), *self._rigid.move_adjoint(k)]
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
             head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
             head += [start, P, M, lane, k]
@@ -333,12 +353,14 @@ class MPMSolver:
             outputs = [a["adj_x"], a["adj_grid"], a["adj_parameters"]]
             commands = [self._clear(self._bounds(k), lane, a["adj_grid"])]
             commands.append(self._launch(self._adjoint.g2p_adjoint, dim, [*head, *inputs], outputs))
+            commands += self._rigid.project_adjoint(k, momentum) if self._rigid else []
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, a["adj_grid"]))
             head = [self._grid, self._colliders, a["gravity"], self._bounds(k), self.lanes, self._chunk, first, k]
             commands = [self._launch(
                 self._gridk.grid_update_adjoint, rows, [*head, momentum, a["adj_grid"], self._adjoints[lane]],
                 [a["adj_grid"], a[f"adj_gravity{lane}"]],
             )]  # fmt: skip
+            commands += self._rigid.mass_adjoint(k) if self._rigid else []
             reverse.append(commands + self._periodic(self._gridk.spread_periodic, a["adj_grid"]))
             push, entering = self._push(k, lane, state, "unused_force", "unused_torque")
             head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M]
@@ -349,6 +371,7 @@ class MPMSolver:
                 inputs = [*self._push_head(k, start), state["x"], state["v"], self._adjoints[lane]]
                 outputs = [a["adj_x"], a["adj_v"], a["adj_parameters"]]
                 commands.append(self._launch(self._contact.push_adjoint, dim, inputs, outputs))
+            commands += self._rigid.scatter_adjoint(k, state) if self._rigid else []
             gather.append(commands)
         return [update, scatter, reverse, gather]
 
@@ -360,11 +383,13 @@ class MPMSolver:
                 self._allocate_adjoint()
                 for k in reversed(range(K)):
                     phases += self._backward_phases(k, self._state(k), self._momentum_grid(k))
+                phases += [[self._rigid.place_adjoint(0, True)]] if self._rigid else []
             else:
+                phases += [[self._rigid.enter(self._state(0))]] if self._rigid else []
                 for k in range(K):
                     before, after = (k, k + 1) if keep else (0, 0)
                     momentum = self._momentum_grid(k if keep else 0)
-                    phases += self._forward_phases(k, self._state(before), self._state(after), momentum)
+                    phases += self._forward_phases(k, before, after, momentum)
             self._programs[name] = phases
         return self._programs[name]
 
@@ -375,7 +400,8 @@ class MPMSolver:
 
     def _graph(self, name: str):
         if name not in self._graphs:
-            for kernels in (self._transfer, self._gridk, self._contact) + (
+            rigid = self._rigid.kernels(name == "backward") if self._rigid else ()
+            for kernels in (self._transfer, self._gridk, self._contact, *rigid) + (
                 (self._adjoint,) if name == "backward" else ()
             ):
                 for kernel in vars(kernels).values():
@@ -423,7 +449,8 @@ class MPMSolver:
     # ---------------------------------------------------------------- use
 
     def load(self, state: Mapping[str, torch.Tensor], active: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> None:
-        """Copy in the entering state (`STATE_FIELDS`), `active` (S, P) and the inputs (`INPUT_FIELDS` and ``scale``).
+        """Copy in the entering state (`STATE_FIELDS`, with rigid bodies `RIGID_FIELDS`), `active` (S, P) and the inputs
+        (`INPUT_FIELDS` and ``scale``).
 
         ``F`` is needed with solids, ``J`` with liquids, both with materials of yielding.py; colliders' inputs only if
         there are colliders.
@@ -432,6 +459,8 @@ class MPMSolver:
         for name, target in self._states[0].items():
             if name in state and state[name].shape[1] == target.shape[1]:
                 target.copy_(state[name])
+        for name in RIGID_FIELDS if self._rigid else ():
+            self._rigid.tensor(name, 0).copy_(state[name])
         self.tensors["active"].copy_(active)
         for name in (*INPUT_FIELDS, "scale"):
             if inputs.get(name) is not None and inputs[name].numel():
@@ -452,6 +481,8 @@ class MPMSolver:
         (S,).
         """
         out = dict(self._states[self._last])
+        for name in RIGID_FIELDS if self._rigid else ():
+            out[name] = self._rigid.tensor(name, self._last)
         for name in ("force", "torque"):
             out[name] = self._lane_total(name) / self.model.substeps
         out["status"] = self.tensors["status"]
@@ -469,7 +500,7 @@ class MPMSolver:
         for name, tensor in self.tensors.items():
             if name.startswith("adj_") and name != "adj_grid":
                 tensor.zero_()
-        for name in STATE_FIELDS:
+        for name in (*STATE_FIELDS, *RIGID_FIELDS) if self._rigid else STATE_FIELDS:
             value = adjoints.get(name)
             if value is not None and value.shape[1] == self.tensors[f"adj_{name}"].shape[1]:
                 self.tensors[f"adj_{name}"].copy_(value)
@@ -481,7 +512,8 @@ class MPMSolver:
 
     def gradients(self) -> dict[str, torch.Tensor]:
         """Adjoints of the entering state (`STATE_FIELDS`) and of the inputs, after `backward`."""
-        out = {name: self.tensors[f"adj_{name}"] for name in STATE_FIELDS}
+        fields = (*STATE_FIELDS, *RIGID_FIELDS) if self._rigid else STATE_FIELDS
+        out = {name: self.tensors[f"adj_{name}"] for name in fields}
         per_particle = self.tensors["adj_parameters"]
         material = self.tensors["material"].long()
         zeros = torch.zeros_like(self.tensors["parameters"])

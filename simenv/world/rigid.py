@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rigid bodies of a scene and of a world: how one is sampled, and its motion between `State` and the solver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from simenv.geometry.mass import MassProperties, mass_properties
+from simenv.geometry.sampling import fill
+from simenv.geometry.shapes import Shape
+from simenv.physics.mpm.model import RigidSpec
+from simenv.world.rotation import quaternion_multiply, quaternion_to_matrix, rotate
+
+Quaternion = tuple[float, float, float, float]
+
+_GRID_INERTIA = 1.8  # largest ratio of the inertia on the grid to a body's own; at 2 a body at rest would oscillate
+
+
+@dataclass(frozen=True)
+class Rigid:
+    """A rigid body of a scene.
+
+    Attributes:
+        name: its name, and that of its material and its particle group.
+        shape: its solid, in its own frame.
+        properties: mass properties per unit density.
+        rest: its particles, from the centre of mass in the body's axes [m], (n, 3).
+        position: of the centre of mass at the start [m]; quaternion: of its axes, xyzw.
+        velocity: of the centre of mass [m/s]; angular_velocity: [rad/s], world axes.
+    """
+
+    name: str
+    shape: Shape
+    properties: MassProperties
+    rest: np.ndarray
+    position: np.ndarray
+    quaternion: Quaternion
+    velocity: tuple[float, float, float]
+    angular_velocity: tuple[float, float, float]
+
+    def points(self) -> np.ndarray:
+        """Its particles at the start, in the world [m], (n, 3)."""
+        return self.position + _turn(self.quaternion, self.rest)
+
+    def spec(self, start: int) -> RigidSpec:
+        """The body as the solver sees it; `start` is its first particle."""
+        p = self.properties
+        return RigidSpec(start, self.rest, p.volume, p.moments, p.axes)
+
+
+def _turn(quaternion: Sequence[float], points: np.ndarray) -> np.ndarray:
+    return rotate(torch.as_tensor(quaternion, dtype=torch.float64), torch.as_tensor(points)).numpy()
+
+
+def make_rigid(
+    name: str, shape: Shape, position: Sequence[float], quaternion: Sequence[float], velocity: Sequence[float],
+    angular_velocity: Sequence[float], spacing: float, dx: float,
+) -> Rigid:  # fmt: skip
+    """Sample a body, and check that the grid resolves it; the arguments are those of `Scene.add_rigid`.
+
+    Raises:
+        ValueError: the body is too small for the grid.
+    """
+    properties = mass_properties(shape)
+    points = fill(shape, spacing, jitter=0.0)
+    if len(points) < 8:
+        raise ValueError(f"rigid body {name!r} has {len(points)} particles at spacing {spacing} m; use a finer one")
+    rest = points - points.mean(0)  # gravity has no moment about the centre of mass
+    local = rest @ properties.axes
+    square = (local * local).mean(0)
+    on_grid = properties.volume * (square.sum() - square + 0.5 * dx * dx)  # with the affine part of APIC
+    ratio = float((on_grid / properties.moments).max())
+    if ratio > _GRID_INERTIA:
+        raise ValueError(
+            f"rigid body {name!r} has {ratio:.2f} times its own inertia on the grid, the limit is {_GRID_INERTIA}; "
+            f"it is too thin or too small for dx = {dx} m: make it at least three cells wide, or use a finer grid"
+        )
+    unit = tuple((np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)).tolist())
+    centre = np.asarray(position, dtype=np.float64) + _turn(unit, properties.centre)
+    return Rigid(name, shape, properties, rest, centre, unit, tuple(velocity), tuple(angular_velocity))  # type: ignore[arg-type]
+
+
+class RigidMotion:
+    """Converts the rigid bodies' part of a `State` to the solver's fields and back; differentiable.
+
+    Args:
+        bodies: of the scene, with their slices of the particle axis; device, dtype: of the tensors.
+    """
+
+    def __init__(self, bodies: Sequence[tuple[Rigid, slice]], device: torch.device, dtype: torch.dtype):
+        def tensor(rows: list) -> torch.Tensor:
+            return torch.as_tensor(np.stack(rows), dtype=dtype, device=device)
+
+        self._spans = [span for _, span in bodies]
+        self._rest = [tensor([body.rest])[0] for body, _ in bodies]
+        self._moments = tensor([body.properties.moments for body, _ in bodies])
+        self._axes = tensor([_quaternion_of(body.properties.axes) for body, _ in bodies])
+        self.start_q = tensor([(*body.position, *body.quaternion) for body, _ in bodies])
+        self.start_twist = tensor([(*body.velocity, *body.angular_velocity) for body, _ in bodies])
+
+    def _principal(self, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Quaternions (N, R, 4) from the principal axes to the world, and back."""
+        to_world = quaternion_multiply(q, self._axes)
+        return to_world, torch.cat([-to_world[..., :3], to_world[..., 3:]], -1)
+
+    def solver_fields(self, pose: torch.Tensor, twist: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The solver's fields from ``rigid_q`` and ``rigid_twist``; a quaternion counts by its direction."""
+        q = _unit(pose[..., 3:])
+        forth, back = self._principal(q)
+        spin = rotate(forth, self._moments * rotate(back, twist[..., 3:]))
+        return {
+            "rigid_position": pose[..., :3], "rigid_quaternion": q, "rigid_velocity": twist[..., :3],
+            "rigid_spin": spin,
+        }  # fmt: skip
+
+    def state_fields(self, fields: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """``rigid_q`` and ``rigid_twist`` from the solver's fields."""
+        q = _unit(fields["rigid_quaternion"])
+        forth, back = self._principal(q)
+        omega = rotate(forth, rotate(back, fields["rigid_spin"]) / self._moments)
+        pose = torch.cat([fields["rigid_position"], q], -1)
+        return {"rigid_q": pose, "rigid_twist": torch.cat([fields["rigid_velocity"], omega], -1)}
+
+    def placed(
+        self, pose: torch.Tensor, twist: torch.Tensor, x: torch.Tensor, v: torch.Tensor, C: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """x, v and C of all particles with those of the bodies where these place them; new tensors."""
+        x, v, C = x.clone(), v.clone(), C.clone()
+        for index, span in enumerate(self._spans):
+            arm = rotate(pose[:, index, None, 3:], self._rest[index])
+            omega = twist[:, index, None, 3:].expand_as(arm)
+            x[:, span] = pose[:, index, None, :3] + arm
+            v[:, span] = twist[:, index, None, :3] + torch.linalg.cross(omega, arm)
+            zero, (a, b, c) = torch.zeros_like(omega[..., 0]), omega.unbind(-1)
+            C[:, span] = torch.stack([zero, -c, b, c, zero, -a, -b, a, zero], -1).unflatten(-1, (3, 3))
+        return x, v, C
+
+    def inertia(self, pose: torch.Tensor) -> torch.Tensor:
+        """Inertia tensors per unit density in the world [m^5], (N, R, 3, 3)."""
+        q, _ = self._principal(pose[..., 3:])
+        turn = quaternion_to_matrix(q)
+        return (turn * self._moments.unsqueeze(-2)) @ turn.transpose(-1, -2)
+
+
+def _unit(q: torch.Tensor) -> torch.Tensor:
+    return q / q.square().sum(-1, keepdim=True).sqrt()
+
+
+def _quaternion_of(matrix: np.ndarray) -> np.ndarray:
+    from trimesh.transformations import quaternion_from_matrix
+
+    pose = np.eye(4)
+    pose[:3, :3] = matrix
+    w, x, y, z = quaternion_from_matrix(pose)
+    return np.array([x, y, z, w])
