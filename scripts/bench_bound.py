@@ -28,7 +28,7 @@ def bound_rows(part: Row, scratch: Path, quick: bool) -> None:
             part["versions"][name] = programs[name].ask("setup", config=config, threads=threads)
         for threads, name in ((1, ONE), (2, "simenv")):
             answer = programs["bound"].ask("run", threads=threads, sizes=[resident, MEMORY_BYTES])
-            caches, memory, peak = *answer["bandwidth"], answer["peak"]
+            (caches, memory), peak = answer["bandwidth"], answer["peak"]
             size = f"{resident / 1e6:.1f} MB, as the particles"
             rows.append(value_row(f"bandwidth, triad on {size}", "GB/s", [rate / 1e9 for rate in caches], threads))
             size = f"{MEMORY_BYTES // 10**6} MB"

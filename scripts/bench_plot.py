@@ -41,10 +41,9 @@ def draw(axis: Any, report: Row, job: str) -> None:
     limit = bound(report, job)
     if limit is not None:
         axis.axvline(limit, color="#333333", linestyle=":", label=f"bound, 2 threads: {digits(limit)}")
-        axis.legend(loc="lower right", fontsize=8, frameon=False)
-    axis.set_xscale("log")
-    axis.set_xlim(right=2.5 * max(row["high"] for row in rows))
-    axis.set_xlabel("ms per substep, median and range of the rounds (log scale)", fontsize=8)
+        axis.legend(loc="upper right", fontsize=8, frameon=False)
+    axis.set_xlim(0.0, 1.1 * max(row["high"] for row in rows))
+    axis.set_xlabel("ms per substep, median and range of the rounds", fontsize=8)
     axis.set_title("forward" if job == "forward" else "forward and backward", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
 
