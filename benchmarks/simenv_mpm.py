@@ -19,7 +19,8 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import warp as wp  # noqa: E402
 
-from simenv.physics.mpm.kernels_transfer import DENSITY, LAME_LAMBDA, LIQUID  # noqa: E402
+from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA  # noqa: E402
+from simenv.physics.mpm.kernels_transfer import LIQUID  # noqa: E402
 from simenv.physics.mpm.model import PAD, MPMModel  # noqa: E402
 from simenv.physics.mpm.solver import MPMSolver  # noqa: E402
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simenv.geometry.shapes import Plane
-from simenv.physics.mpm.materials import Liquid
 from simenv.render.items import RGBA, Camera, MeshItem, ParticleItem, Studio, rgba
 from simenv.render.picture import LIQUID_STYLES, Picture
 
@@ -164,7 +163,7 @@ class Renderer:
         active = state.active[w].cpu().numpy()
         items, order = [], {True: 0, False: 0}
         for name, group in self.world.scene.particles.items():
-            liquid = isinstance(self.world.scene.materials[group.material], Liquid)
+            liquid = self.world.scene.materials[group.material].is_liquid
             palette = _LIQUIDS if liquid else _SOLIDS
             default = palette[order[liquid] % len(palette)]
             order[liquid] += 1

@@ -85,7 +85,9 @@ class Scene:
         substeps: substeps of one control step.
         gravity: [m/s^2].
         origin: lower corner of the domain [m].
-        boundary: ``"separate"``, ``"slip"``, ``"stick"`` or ``"periodic"``; one, or one for each axis.
+        boundary: ``"separate"`` (frictionless, material may leave the wall), ``"slip"`` (it may not), ``"stick"``,
+            ``"periodic"`` or ``"outflow"`` (what crosses the wall is gone); one, or one for each axis. Close one end
+            of an open axis with a plane collider.
     """
 
     size: tuple[float, float, float]

@@ -16,8 +16,9 @@ class State:
         x: particle positions [m], (N, P, 3).
         v: particle velocities [m/s], (N, P, 3).
         C: velocity gradients (APIC) [1/s], (N, P, 3, 3).
-        F: elastic deformation gradients of solids, (N, P, 3, 3); (N, 0, 3, 3) if the scene has no solids.
-        J: volume ratios of liquids, (N, P); (N, 0) if the scene has no liquids.
+        F: elastic deformation gradients, (N, P, 3, 3); (N, 0, 3, 3) if the scene has Newtonian liquids only.
+        J: volume ratios of liquids and plastic volume ratios of sand and snow, (N, P); (N, 0) if the scene has none of
+            them.
         active: which particles take part, (N, P) bool.
         body_q: poses of the kinematic bodies [m, quaternion xyzw], (N, B, 7).
         body_twist: the twist commanded last [m/s, rad/s], world axes, at the body's origin, (N, B, 6).

@@ -53,6 +53,7 @@ class World:
         self._offsets = {name: self._tensor(emitter.offsets) for name, emitter in emitters.items()}
         self._jets = {name: self._tensor(np.asarray(emitter.velocity)) for name, emitter in emitters.items()}
         self._traps = [(self._tensor(np.asarray(c.lower)), self._tensor(np.asarray(c.upper))) for c in collectors]
+        self._open = self._open_walls()
         self._initial = self._build_state()
 
     def close(self) -> None:
@@ -70,18 +71,27 @@ class World:
         """The scene as built, in every world."""
         return self._initial.clone()
 
+    def _open_walls(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Lower and upper corner (3,) [m] beyond which particles are gone, infinite along axes that are not open."""
+        if "outflow" not in self.model.boundary:
+            return None
+        limits = []
+        for corner, infinity in zip(self.domain(), (-np.inf, np.inf), strict=True):
+            limits.append(self._tensor(np.where([b == "outflow" for b in self.model.boundary], corner, infinity)))
+        return limits[0], limits[1]
+
     def _build_state(self) -> State:
         N, P, groups = self.num_worlds, self.particle_count, self.scene.particles.values()
         identity = torch.eye(3, dtype=self.dtype, device=self.device)
-        solid, liquid = P if self.model.has_solids else 0, P if self.model.has_liquids else 0
+        deformed, swollen = P if self.model.keeps_F else 0, P if self.model.keeps_J else 0
         active = np.concatenate([np.full(len(group.positions), group.active) for group in groups])
         bodies = np.reshape([(*b.position, *b.quaternion) for b in self.scene.bodies.values()], (-1, 7))
         return State(
             x=self._each(np.concatenate([group.positions for group in groups])),
             v=self._each(np.concatenate([group.velocity for group in groups])),
             C=torch.zeros((N, P, 3, 3), dtype=self.dtype, device=self.device),
-            F=identity.expand(N, solid, 3, 3).clone(),
-            J=torch.ones((N, liquid), dtype=self.dtype, device=self.device),
+            F=identity.expand(N, deformed, 3, 3).clone(),
+            J=torch.ones((N, swollen), dtype=self.dtype, device=self.device),
             active=torch.as_tensor(active, device=self.device).expand(N, P).clone(),
             body_q=self._each(bodies),
             body_twist=torch.zeros((N, len(bodies), 6), dtype=self.dtype, device=self.device),
@@ -206,7 +216,9 @@ class World:
         return state
 
     def _collect(self, active: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Which particles stay active after the collectors have taken theirs."""
+        """Which particles stay active after the collectors have taken theirs, and the open walls."""
+        if self._open:
+            active = active & ((x >= self._open[0]) & (x <= self._open[1])).all(-1)
         for lower, upper in self._traps:
             active = active & ~((x > lower) & (x < upper)).all(-1)
         return active

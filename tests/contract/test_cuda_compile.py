@@ -11,7 +11,12 @@ import warp as wp
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURES = [75, 90]
-KINDS = {"solids": (True, False), "liquids": (False, True), "both": (True, True)}
+KINDS = {  # solids, liquids, yielding
+    "solids": (True, False, False),
+    "liquids": (False, True, False),
+    "yielding": (False, False, True),
+    "all": (True, True, True),
+}
 SOURCES = ("simenv", "tasks", "agents", "scripts")
 
 
@@ -22,13 +27,15 @@ def kernels_of(namespace) -> list[wp.Kernel]:
 def transfer(real, kinds, periodic):
     from simenv.physics.mpm.kernels_transfer import transfer_kernels
 
-    return kernels_of(transfer_kernels(real, True, *KINDS[kinds], periodic, kinds == "both"))
+    solids, liquids, yielding = KINDS[kinds]
+    return kernels_of(transfer_kernels(real, True, solids, liquids, periodic, kinds == "all", yielding))
 
 
 def adjoint(real, kinds):
     from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 
-    return kernels_of(adjoint_kernels(real, True, *KINDS[kinds], kinds == "both"))
+    solids, liquids, yielding = KINDS[kinds]
+    return kernels_of(adjoint_kernels(real, True, solids, liquids, kinds == "all", yielding))
 
 
 def contact(real):
@@ -73,11 +80,11 @@ def cases():
         name = real.__name__
         single = [] if real is wp.float32 else [pytest.mark.slow]
         for kinds in KINDS:
-            marks = single if kinds != "solids" else [pytest.mark.slow]
+            marks = single if kinds in ("liquids", "all") else [pytest.mark.slow]
             yield pytest.param(transfer, (real, kinds, False), id=f"{name}-transfer-{kinds}", marks=marks)
-            marks = single if kinds == "both" else [pytest.mark.slow]
+            marks = single if kinds == "all" else [pytest.mark.slow]
             yield pytest.param(transfer, (real, kinds, True), id=f"{name}-transfer-{kinds}-periodic", marks=marks)
-            marks = single if kinds != "solids" else [pytest.mark.slow]
+            marks = single if kinds in ("liquids", "all") else [pytest.mark.slow]
             yield pytest.param(adjoint, (real, kinds), id=f"{name}-adjoint-{kinds}", marks=marks)
         yield pytest.param(grid, (real,), id=f"{name}-grid", marks=single)
         yield pytest.param(contact, (real,), id=f"{name}-contact", marks=single)

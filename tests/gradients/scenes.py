@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from simenv.geometry.shapes import Plane, Sphere
-from simenv.physics.mpm.materials import Elastic, ElastoPlastic, Liquid
+from simenv.physics.mpm.materials import Bingham, Elastic, ElastoPlastic, HerschelBulkley, Liquid, Sand, Snow
 from simenv.world import Control, Scene, World
 
 MATERIALS = {
@@ -18,6 +18,13 @@ MATERIALS = {
     "neo_hookean": (Elastic(1000.0, 4.0e4, 0.3, "neo_hookean"),),
     "von_mises_elastic": (ElastoPlastic(1000.0, 4.0e4, 0.3, 1.0e6),),
     "von_mises_flowing": (ElastoPlastic(1000.0, 4.0e4, 0.3, 200.0),),
+    "bingham": (Bingham(1000.0, 4.0e4, 20.0, 100.0),),
+    "thinning": (HerschelBulkley(1000.0, 4.0e4, 30.0, 0.4, 50.0, 5.0e4),),
+    "thickening": (HerschelBulkley(1000.0, 4.0e4, 5.0, 1.6, 50.0, 5.0e4),),
+    "sand": (Sand(1000.0, 4.0e4, 0.3, 0.5, dilation_limit=0.002),),
+    "cohesive_sand": (Sand(1000.0, 4.0e4, 0.3, 0.6, 60.0, 0.001),),
+    "snow": (Snow(1000.0, 4.0e4, 0.2, 0.02, 0.006, 8.0, 8.0),),
+    "every_family": (Liquid(1000.0, 4.0e4, 0.5), Elastic(800.0, 3.0e4, 0.35), Snow(400.0, 1.0e4, 0.2, 0.03)),
     "two_materials": (Liquid(1000.0, 4.0e4, 0.5), Elastic(800.0, 3.0e4, 0.35)),
 }
 STEPS, SUBSTEPS = 20, 5
@@ -35,14 +42,14 @@ def press_scene(name: str, substeps: int = SUBSTEPS) -> Scene:
     """A block falls onto a rough floor while a rough ball, moved by `Control.twist`, is pressed into it from above."""
     scene = Scene((0.2, 0.2, 0.2), DX, 4.0e-4, substeps)
     for index, material in enumerate(MATERIALS[name]):
-        scene.add_material("ab"[index], material)
+        scene.add_material("abc"[index], material)
     points = block((0.07, 0.07, 0.045), (SIDE,) * 3)
     rng = np.random.default_rng(2)
     velocity = 0.05 * rng.normal(size=points.shape) + np.array([0.1, 0.05, -0.4])
-    half = len(points) // 2 if len(MATERIALS[name]) == 2 else len(points)
-    scene.add_particles("p", "a", points[:half], (0.5 * DX) ** 3, velocity[:half])
-    if half < len(points):
-        scene.add_particles("q", "b", points[half:], (0.5 * DX) ** 3, velocity[half:])
+    count = len(MATERIALS[name])
+    for index in range(count):
+        part = slice(index * len(points) // count, (index + 1) * len(points) // count)
+        scene.add_particles("pqr"[index], "abc"[index], points[part], (0.5 * DX) ** 3, velocity[part])
     scene.add_body("hand", (0.105, 0.095, 0.13), (0.1, 0.2, 0.3, 0.9))
     scene.add_collider("ball", Sphere(0.03), "hand", position=(0.004, -0.003, 0.002), friction=0.4, width=0.02)
     scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3, width=0.02)
@@ -65,6 +72,9 @@ class Problem:
     ):  # fmt: skip
         self.world, self.control = World(scene, worlds, dtype=dtype), control
         self.start = self.world.initial_state()
+        for name, group in scene.particles.items():
+            if isinstance(scene.materials[group.material], Sand):  # at F = I it has no derivative: press it a little
+                self.start.F[:, self.world.particle_groups[name]] *= 0.999
         world, random = self.world, torch.Generator().manual_seed(3)
 
         def normal(*shape: int) -> torch.Tensor:

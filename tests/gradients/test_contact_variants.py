@@ -91,8 +91,8 @@ SCENES = {
     "mesh": (mesh_scene, (*BASIC, "x", "v", "bowl.friction")),
     "parked": (parked_scene, (*BASIC, "x", "v")),
 }
-for kind in ("slip", "separate", "stick", ("periodic", "periodic", "slip")):
-    key = kind if isinstance(kind, str) else "periodic"
+for kind in ("slip", "separate", "stick", ("periodic", "periodic", "slip"), ("outflow", "slip", "slip")):
+    key = kind if isinstance(kind, str) else kind[0]
     SCENES[key] = (functools.partial(boundary_scene, kind), (*BASIC, "x", "v", "a.viscosity"))
 
 

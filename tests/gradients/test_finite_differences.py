@@ -17,6 +17,20 @@ LEAVES = {
     "neo_hookean": ("youngs_modulus", "poisson_ratio"),
     "von_mises_elastic": ("youngs_modulus", "poisson_ratio"),
     "von_mises_flowing": ("youngs_modulus", "poisson_ratio", "yield_stress"),
+    "bingham": ("bulk_modulus", "viscosity", "yield_stress", "shear_modulus"),
+    "thinning": ("bulk_modulus", "consistency", "exponent", "yield_stress", "shear_modulus"),
+    "thickening": ("bulk_modulus", "consistency", "exponent", "yield_stress", "shear_modulus"),
+    "sand": ("youngs_modulus", "poisson_ratio", "friction_angle", "dilation_limit"),
+    "cohesive_sand": ("youngs_modulus", "poisson_ratio", "friction_angle", "cohesion", "dilation_limit"),
+    "snow": (
+        "youngs_modulus",
+        "poisson_ratio",
+        "critical_compression",
+        "critical_stretch",
+        "hardening",
+        "hardening_limit",
+    ),
+    "every_family": ("bulk_modulus", "viscosity"),
     "two_materials": ("bulk_modulus", "viscosity"),
 }
 
@@ -60,8 +74,10 @@ def test_gradient_of_motion_and_state(name):
 @pytest.mark.parametrize("name", MATERIALS)
 def test_gradient_of_parameters(name):
     names = tuple(f"a.{leaf}" for leaf in ("density", *LEAVES[name])) + ("ball.friction", "floor.friction")
-    if name == "two_materials":
+    if name in ("two_materials", "every_family"):
         names += ("b.density", "b.youngs_modulus", "b.poisson_ratio")
+    if name == "every_family":
+        names += ("c.density", "c.youngs_modulus", "c.critical_compression", "c.hardening")
     check(name, functools.partial(make, name), names, seeds=(11,))  # scalars have one direction
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from simenv.physics.mpm.materials import Elastic, ElastoPlastic
+from simenv.physics.mpm.materials import Bingham, Elastic, ElastoPlastic, HerschelBulkley, Sand, Snow
 from simenv.world import Scene, World
 from tests.gradients.scenes import DX, block
 
@@ -16,6 +16,10 @@ MATERIALS = {
     "corotated": Elastic(1000.0, 4.0e4, 0.3),
     "neo_hookean": Elastic(1000.0, 4.0e4, 0.3, "neo_hookean"),
     "von_mises": ElastoPlastic(1000.0, 4.0e4, 0.3, 500.0),
+    "bingham": Bingham(1000.0, 4.0e4, 5.0, 500.0),
+    "flowing": HerschelBulkley(1000.0, 4.0e4, 5.0, 0.5, 20.0),
+    "cohesive_sand": Sand(1000.0, 4.0e4, 0.3, 0.5, 200.0),
+    "snow": Snow(1000.0, 4.0e4),
 }
 TOLERANCE = 1e-6
 DT = 4.0e-4
@@ -37,7 +41,12 @@ def make(material, worlds):
     return World(scene, worlds, dtype=torch.float64)
 
 
-STRETCHES = {"rest": (1.0, 1.0, 1.0), "isotropic": (1.02, 1.02, 1.02), "two equal": (1.003, 1.003, 0.999)}
+STRETCHES = {
+    "rest": (1.0, 1.0, 1.0),
+    "isotropic": (1.02, 1.02, 1.02),
+    "pressed": (0.96, 0.96, 0.96),
+    "two equal": (1.003, 1.003, 0.999),
+}
 
 
 @pytest.mark.parametrize("stretch", STRETCHES.values(), ids=STRETCHES.keys())

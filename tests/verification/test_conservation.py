@@ -4,7 +4,7 @@
 import pytest
 import torch
 
-from simenv.physics.mpm.materials import Elastic, ElastoPlastic, Liquid
+from simenv.physics.mpm.materials import Bingham, Elastic, ElastoPlastic, Liquid, Sand, Snow
 from simenv.world import Scene, World
 from tests.verification.worlds import angular_momentum, lattice, masses, momentum
 
@@ -12,6 +12,9 @@ MATERIALS = {
     "liquid": Liquid(1000.0, 4.0e4, 0.2),
     "elastic": Elastic(1000.0, 4.0e4, 0.3),
     "plastic": ElastoPlastic(1000.0, 4.0e4, 0.3, 100.0),
+    "bingham": Bingham(1000.0, 4.0e4, 5.0, 20.0),
+    "cohesive_sand": Sand(1000.0, 4.0e4, 0.3, 0.5, 50.0),
+    "snow": Snow(1000.0, 4.0e4),
 }
 DX, DT = 0.02, 4.0e-4
 

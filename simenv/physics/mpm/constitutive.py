@@ -17,11 +17,11 @@ to the yield surface ``|dev tau| <= sqrt(2/3) yield_stress``, so that ``yield_st
 and lateral Kirchhoff stress in a uniaxial test. At exactly the yield stress the derivative is that of the elastic side.
 
 Inverted elements (``det F_trial <= 0``) have no meaning in NEO_HOOKEAN and VON_MISES. The logarithm's argument is then
-limited from below (``J_MIN``, ``STRETCH_MIN``; the derivative of the limit is zero), so that results stay finite; the
-plastic return would even hide the inversion by giving an uninverted ``F_new``. The caller must therefore check
-``det F_trial``, and flag the world. COROTATED is defined for inverted elements, but neither its stress nor its
-derivative is continuous where the two least signed stretches cancel. An unknown model gives NaN stress, which the
-caller's check of finiteness reports.
+limited from below (``J_MIN``, ``STRETCH_MIN`` of spectral.py; the derivative of the limit is zero), so that results
+stay finite; the plastic return would even hide the inversion by giving an uninverted ``F_new``. The caller must
+therefore check ``det F_trial``, and flag the world. COROTATED is defined for inverted elements, but neither its stress
+nor its derivative is continuous where the two least signed stretches cancel. An unknown model gives NaN stress, which
+the caller's check of finiteness reports.
 
 Sources: Stomakhin et al. (2012) for the fixed-corotated model; Simo and Hughes (1998) for the neo-Hookean one; Simo
 (1992) for the return mapping in logarithmic principal strains; Daleckii and Krein (1965) for derivatives of functions
@@ -34,6 +34,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv.geometry.svd import scalar_types, svd_functions
+from simenv.physics.mpm.spectral import spectral_functions
 
 wp.set_module_options({"enable_backward": False})
 
@@ -43,85 +44,33 @@ VON_MISES = 2
 
 J_MIN = 1.0e-6
 """Least volume ratio that enters a logarithm (neo-Hookean)."""
-STRETCH_MIN = 1.0e-4
-"""Least principal stretch that enters a logarithm (von Mises)."""
-
-
-def _smooth_functions(real: type) -> SimpleNamespace:
-    """Return the divided differences of the exponential that stay exact where two stretches meet."""
-    small = wp.constant(real(0.2))
-
-    @wp.func
-    def sinhc(x: real):
-        # sinh(x)/x for |x| <= 0.2; the next term is 3e-15.
-        y = x * x
-        c4 = real(1.0) + y / real(72.0)
-        return real(1.0) + y / real(6.0) * (real(1.0) + y / real(20.0) * (real(1.0) + y / real(42.0) * c4))
-
-    @wp.func
-    def stress_ratio(delta: real, a: real, b: real):
-        # delta / (a^2 - b^2) with delta = log(a/b), which is 1/(2ab) at a = b.
-        result = real(0.5) / (a * b * sinhc(delta))
-        if wp.abs(delta) > small:
-            result = delta / ((a - b) * (a + b))
-        return result
-
-    @wp.func
-    def flow_ratio(kappa: real, delta: real, f_a: real, f_b: real, a: real, b: real):
-        # (f_a - f_b) / (a - b) with log(f_a/f_b) = kappa log(a/b), which is kappa f/a at a = b.
-        half = real(0.5) * delta
-        result = kappa * wp.sqrt(f_a * f_b / (a * b)) * sinhc(kappa * half) / sinhc(half)
-        if wp.abs(delta) > small:
-            result = (f_a - f_b) / (a - b)
-        return result
-
-    return SimpleNamespace(stress_ratio=stress_ratio, flow_ratio=flow_ratio)
 
 
 def _von_mises_functions(real: type) -> SimpleNamespace:
     """Return the von Mises update and its adjoint."""
     mat33, vec3 = scalar_types(real)
-    smooth = _smooth_functions(real)
-    stress_ratio, flow_ratio = smooth.stress_ratio, smooth.flow_ratio
-    stretch_min = wp.constant(real(STRETCH_MIN))
+    spectral = spectral_functions(real)
+    hencky, radial_flow, radial_stress = spectral.hencky, spectral.radial_flow, spectral.radial_stress
+    radial_adjoint = spectral.radial_adjoint
     root = wp.constant(real((2.0 / 3.0) ** 0.5))
 
     @wp.func
     def principal(sigma: vec3, mu: real, yield_stress: real):
         # Principal Hencky strains, their deviator and its norm, and the factor kappa < 1 that returns it (1: elastic).
-        s = wp.max(sigma, vec3(stretch_min, stretch_min, stretch_min))
-        eps = vec3(wp.log(s[0]), wp.log(s[1]), wp.log(s[2]))
-        mean = (eps[0] + eps[1] + eps[2]) / real(3.0)
-        dev = eps - vec3(mean, mean, mean)
-        norm = wp.length(dev)
+        s, dev, mean, norm = hencky(sigma)
         kappa = real(1.0)
         if real(2.0) * mu * norm > root * yield_stress:
             kappa = root * yield_stress / (real(2.0) * mu * norm)
-        return s, eps, dev, mean, norm, kappa
+        return s, dev, mean, norm, kappa
 
     @wp.func
     def von_mises(F: mat33, U: mat33, sigma: vec3, V: mat33, mu: real, lam: real, yield_stress: real):
-        _s, _eps, dev, mean, _norm, kappa = principal(sigma, mu, yield_stress)
-        pressure = (real(2.0) * mu + real(3.0) * lam) * mean
-        tau = U * wp.diag(real(2.0) * mu * kappa * dev + vec3(pressure, pressure, pressure)) * wp.transpose(U)
+        _s, dev, mean, _norm, kappa = principal(sigma, mu, yield_stress)
+        tau = radial_stress(U, dev, kappa * mu, (real(2.0) * mu + real(3.0) * lam) * mean)
         F_new = F
         if kappa < real(1.0):
-            e = kappa * dev + vec3(mean, mean, mean)
-            F_new = U * wp.diag(vec3(wp.exp(e[0]), wp.exp(e[1]), wp.exp(e[2]))) * wp.transpose(V)
+            F_new, _f = radial_flow(U, dev, kappa, mean, V)
         return F_new, tau
-
-    @wp.func
-    def pair(T: mat33, G: mat33, P: mat33, i: int, j: int, s: vec3, f: vec3, eps: vec3, shear: real, kappa: real):
-        # Entries (i, j), (j, i) of the adjoint of P = U^T dF V, from those of U^T dtau U (T) and of U^T dF_new V (G):
-        # dtau_ij = dtau_ji = g (s_j P_ij + s_i P_ji) and dF_new = symmetric part * p + antisymmetric part * q.
-        delta = eps[i] - eps[j]
-        g = real(2.0) * shear * kappa * stress_ratio(delta, s[i], s[j]) * (T[i, j] + T[j, i])
-        p = flow_ratio(kappa, delta, f[i], f[j], s[i], s[j]) * real(0.5) * (G[i, j] + G[j, i])
-        q = (f[i] + f[j]) / (s[i] + s[j]) * real(0.5) * (G[i, j] - G[j, i])
-        P_out = P
-        P_out[i, j] = g * s[j] + p + q
-        P_out[j, i] = g * s[i] + p - q
-        return P_out
 
     @wp.func
     def von_mises_adjoint(
@@ -129,7 +78,7 @@ def _von_mises_functions(real: type) -> SimpleNamespace:
     ):
         two = real(2.0)
         Ut = wp.transpose(U)
-        s, eps, dev, mean, norm, kappa = principal(sigma, mu, yield_stress)
+        s, dev, mean, norm, kappa = principal(sigma, mu, yield_stress)
         T = Ut * adj_tau * U
         t = wp.get_diag(T)
         sum_t = t[0] + t[1] + t[2]
@@ -138,8 +87,7 @@ def _von_mises_functions(real: type) -> SimpleNamespace:
         f = s
         adj_strain = two * mu * t  # of the returned principal strains
         if kappa < real(1.0):
-            e = kappa * dev + vec3(mean, mean, mean)
-            f = vec3(wp.exp(e[0]), wp.exp(e[1]), wp.exp(e[2]))
+            _F_new, f = radial_flow(U, dev, kappa, mean, V)
             G = Ut * adj_F_new * V
             adj_strain = adj_strain + wp.cw_mul(wp.get_diag(G), f)
         else:
@@ -153,16 +101,9 @@ def _von_mises_functions(real: type) -> SimpleNamespace:
             adj_yield = adj_kappa * root / (two * mu * norm)
             adj_mu = adj_mu - adj_kappa * kappa / mu
             adj_dev = adj_dev - dev * (adj_kappa * kappa / (norm * norm))
-        adj_trace = lam * sum_t + (adj_strain[0] + adj_strain[1] + adj_strain[2]) / real(3.0)
-        shift = adj_trace - (adj_dev[0] + adj_dev[1] + adj_dev[2]) / real(3.0)
-        P = mat33()
-        for i in range(3):
-            if sigma[i] >= stretch_min:
-                P[i, i] = (adj_dev[i] + shift) / s[i]
-        P = pair(T, G, P, 0, 1, s, f, eps, mu, kappa)
-        P = pair(T, G, P, 0, 2, s, f, eps, mu, kappa)
-        P = pair(T, G, P, 1, 2, s, f, eps, mu, kappa)
-        return adj_F + U * P * wp.transpose(V), adj_mu, adj_lam, adj_yield
+        adj_mean = real(3.0) * lam * sum_t + adj_strain[0] + adj_strain[1] + adj_strain[2]
+        adj_F = adj_F + radial_adjoint(U, sigma, V, s, f, dev, kappa, kappa * mu, T, G, adj_dev, adj_mean)
+        return adj_F, adj_mu, adj_lam, adj_yield
 
     return SimpleNamespace(update=von_mises, adjoint=von_mises_adjoint)
 

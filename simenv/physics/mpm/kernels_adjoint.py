@@ -14,27 +14,32 @@ from types import SimpleNamespace
 
 import warp as wp
 
+from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS
 from simenv.physics.mpm.constitutive import constitutive_functions
 from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
-from simenv.physics.mpm.kernels_transfer import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS, grid_struct
+from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING, grid_struct
 from simenv.physics.mpm.stencil import stencil_functions
+from simenv.physics.mpm.yielding import yielding_functions
 
 
 @cache
-def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: bool) -> SimpleNamespace:
+def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: bool, yielding: bool) -> SimpleNamespace:
     """Build the adjoint kernels; the arguments are those of `transfer_kernels`."""
     st = stencil_functions(real)
     vec3, vec4, vec8, mat33 = st.vec3, st.vec4, st.vec8, st.mat33
     scatter, gather, sweep = st.scatter, st.gather, st.sweep
     gs = grid_struct(real)
-    Grid, first_node = gs.Grid, gs.first_node
+    Grid, first_node, is_inert = gs.Grid, gs.first_node, gs.is_inert
     cf = contact_functions(real)
     Colliders, ColliderAdjoints = cf.Colliders, cf.ColliderAdjoints
     collide_particle_adjoint = cf.collide_particle_adjoint
     law = constitutive_functions(real)
     elastic_update, elastic_update_adjoint = law.elastic_update, law.elastic_update_adjoint
     liquid_stress, liquid_stress_adjoint = law.liquid_stress, law.liquid_stress_adjoint
-    variant = f"{real.__name__}_{'batched' if batched else 'single'}_{'s' * solids}{'l' * liquids}{'c' * secured}"
+    flow = yielding_functions(real)
+    yielding_update, yielding_update_adjoint = flow.yielding_update, flow.yielding_update_adjoint
+    variant = f"{real.__name__}_{'batched' if batched else 'single'}"
+    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'c' * secured}"
     options = {"module": f"simenv_mpm_adjoint_{variant}", "enable_backward": False}
 
     @wp.kernel(**options)
@@ -59,7 +64,7 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: b
         if wp.static(batched):
             s = t // particles
         adj_x = adj_x_in[p]
-        if active[p] == 0:
+        if is_inert(grid, active[p], x_in[p]):
             adj_x_out[p] = adj_x
             return
         x = x_in[p]
@@ -114,7 +119,7 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: b
         p = t + start
         if wp.static(batched):
             s = t // particles
-        if active[p] == 0:
+        if is_inert(grid, active[p], x_in[p]):
             return
         m = material[p - s * particles]
         par = parameters[s * materials + m]
@@ -123,15 +128,21 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: b
         J = real(1.0)
         tau = mat33()
         liquid = kind[m] < 0
+        solid = kind[m] >= 0 and kind[m] < FIRST_YIELDING
+        yields = kind[m] >= FIRST_YIELDING
         position = (x_in[p] - grid.origin) * grid.inv_dx
         bi = first_node(position[0], grid.nx)
         bj = first_node(position[1], grid.ny)
         bk = first_node(position[2], grid.nz)
         f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
         if wp.static(solids):
-            if not liquid:
+            if solid:
                 F_trial = F_in[p] + grid.dt * (C * F_in[p])
                 _F_new, stress = elastic_update(kind[m], F_trial, par[LAME_MU], par[LAME_LAMBDA], par[YIELD_STRESS])
+                tau = stress
+        if wp.static(yielding):
+            if yields:
+                _F_new, _J_new, stress, _valid = yielding_update(kind[m], F_in[p], J_in[p], C, par, grid.dt)
                 tau = stress
         if wp.static(liquids):
             if liquid:
@@ -155,7 +166,7 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: b
         adj_par = adj_parameters_inout[p]
         adj_par[DENSITY] = adj_par[DENSITY] + adj_mass * volume[p]
         if wp.static(solids):
-            if not liquid:
+            if solid:
                 adj_trial, adj_mu, adj_lam, adj_yield = elastic_update_adjoint(
                     kind[m], F_trial, par[LAME_MU], par[LAME_LAMBDA], par[YIELD_STRESS], adj_F_inout[p], adj_tau
                 )
@@ -164,6 +175,15 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: b
                 adj_par[LAME_MU] = adj_par[LAME_MU] + adj_mu
                 adj_par[LAME_LAMBDA] = adj_par[LAME_LAMBDA] + adj_lam
                 adj_par[YIELD_STRESS] = adj_par[YIELD_STRESS] + adj_yield
+        if wp.static(yielding):
+            if yields:
+                adj_F, adj_volume, adj_gradient, adj_flow = yielding_update_adjoint(
+                    kind[m], F_in[p], J_in[p], C, par, grid.dt, adj_F_inout[p], adj_J_inout[p], adj_tau
+                )
+                adj_F_inout[p] = adj_F
+                adj_J_inout[p] = adj_volume
+                adj_C = adj_C + adj_gradient
+                adj_par = adj_par + adj_flow
         if wp.static(liquids):
             if liquid:
                 adj_J, adj_rate, adj_bulk, adj_viscosity = liquid_stress_adjoint(

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import warp as wp
 
+from simenv.physics.mpm.columns import DENSITY
 from simenv.physics.mpm.contact import AT_WALL, contact_functions
-from simenv.physics.mpm.kernels_transfer import DENSITY
 from simenv.physics.mpm.stencil import stencil_functions
 
 

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv.physics.mpm.contact import AT_NODES, contact_functions
-from simenv.physics.mpm.kernels_transfer import PERIODIC, SEPARATE, SLIP, STICK, grid_struct
+from simenv.physics.mpm.kernels_transfer import OUTFLOW, PERIODIC, SEPARATE, SLIP, STICK, grid_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
-BOUNDARIES = {"separate": SEPARATE, "slip": SLIP, "stick": STICK, "periodic": PERIODIC}
+BOUNDARIES = {"separate": SEPARATE, "slip": SLIP, "stick": STICK, "periodic": PERIODIC, "outflow": OUTFLOW}
 
 
 @cache
@@ -32,6 +32,8 @@ def grid_kernels(real) -> SimpleNamespace:
     def wall_keeps(v: real, node: int, count: int, pad: int, boundary: int) -> real:
         # 1 if the component normal to this axis' walls survives, else 0
         if boundary == PERIODIC or (node > pad and node < count - 1 - pad):
+            return real(1.0)
+        if boundary == OUTFLOW:
             return real(1.0)
         if boundary == SEPARATE:
             if node <= pad and v >= real(0.0):

@@ -11,17 +11,17 @@ from types import SimpleNamespace
 
 import warp as wp
 
+from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS
 from simenv.physics.mpm.constitutive import constitutive_functions
 from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
 from simenv.physics.mpm.stencil import stencil_functions
+from simenv.physics.mpm.yielding import HERSCHEL_BULKLEY, yielding_functions
 
-LIQUID = -1  # material kind; the solids' kinds are those of `constitutive.py`
+LIQUID = -1  # material kind; the others are those of `constitutive.py` (solids) and, from there on, of `yielding.py`
+FIRST_YIELDING = HERSCHEL_BULKLEY
 
 NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8  # bits of the status word
-SEPARATE, SLIP, STICK, PERIODIC = 0, 1, 2, 3  # what a wall of the domain does
-
-# columns of a material's parameter vector
-DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS = range(5)  # a liquid's bulk modulus stands at LAME_LAMBDA
+SEPARATE, SLIP, STICK, PERIODIC, OUTFLOW = 0, 1, 2, 3, 4  # what a wall of the domain does
 
 
 @cache
@@ -72,35 +72,52 @@ def grid_struct(real) -> SimpleNamespace:
             wrapped(g[2], grid.nz, grid.pad, grid.boundary_z),
         )
 
-    return SimpleNamespace(Grid=Grid, first_node=first_node, wrap=wrap)
+    @wp.func
+    def beyond(coordinate: real, count: int, pad: int, boundary: int) -> bool:
+        return boundary == OUTFLOW and (coordinate < real(pad) or coordinate > real(count - 1 - pad))
+
+    @wp.func
+    def is_inert(grid: Grid, active: int, x: vec3) -> bool:
+        # a particle that takes no part, or that has left through an open wall: it stays where it is
+        if active == 0:
+            return True
+        g = (x - grid.origin) * grid.inv_dx
+        if beyond(g[0], grid.nx, grid.pad, grid.boundary_x) or beyond(g[1], grid.ny, grid.pad, grid.boundary_y):
+            return True
+        return beyond(g[2], grid.nz, grid.pad, grid.boundary_z)
+
+    return SimpleNamespace(Grid=Grid, first_node=first_node, wrap=wrap, is_inert=is_inert)
 
 
 @cache
 def transfer_kernels(
-    real, batched: bool, solids: bool, liquids: bool, periodic: bool, secured: bool
+    real, batched: bool, solids: bool, liquids: bool, periodic: bool, secured: bool, yielding: bool
 ) -> SimpleNamespace:
     """Build the forward kernels.
 
     Args:
         real: ``wp.float32`` or ``wp.float64``.
         batched: whether a launch holds several worlds (CUDA); otherwise it holds one (CPU).
-        solids: whether solids occur; code for what does not occur is left out.
+        solids: whether solids of `constitutive.py` occur; code for what does not occur is left out.
         liquids: whether liquids occur.
         periodic: whether a boundary is periodic.
         secured: whether a collider acts on particles as they move (``AT_PARTICLES``).
+        yielding: whether materials of `yielding.py` occur.
     """
     st = stencil_functions(real)
     vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
     vec8 = st.vec8
     scatter, gather = st.scatter, st.gather
     gs = grid_struct(real)
-    Grid, first_node, wrap = gs.Grid, gs.first_node, gs.wrap
+    Grid, first_node, wrap, is_inert = gs.Grid, gs.first_node, gs.wrap, gs.is_inert
     cf = contact_functions(real)
     Colliders, collide_particle = cf.Colliders, cf.collide_particle
     law = constitutive_functions(real)
     elastic_update, liquid_stress = law.elastic_update, law.liquid_stress
+    yielding_update = yielding_functions(real).yielding_update
+    keeps_F, keeps_J = solids or yielding, liquids or yielding
     variant = f"{real.__name__}_{'batched' if batched else 'single'}"
-    variant += f"_{'s' * solids}{'l' * liquids}{'p' * periodic}{'c' * secured}"
+    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'p' * periodic}{'c' * secured}"
     options = {"module": f"simenv_mpm_transfer_{variant}", "enable_backward": False}
 
     @wp.func
@@ -183,33 +200,47 @@ def transfer_kernels(
         p = t + start
         if wp.static(batched):
             s = t // particles
-        if active[p] == 0:
-            if wp.static(solids):
+        if is_inert(grid, active[p], x_in[p]):
+            if wp.static(keeps_F):
                 F_out[p] = F_in[p]
-            if wp.static(liquids):
+            if wp.static(keeps_J):
                 J_out[p] = J_in[p]
             return
         m = material[p - s * particles]
         par = parameters[s * materials + m]
         C = C_in[p]
         tau = mat33()
+        F = mat33()
+        J = real(1.0)
+        if wp.static(keeps_F):
+            F = F_in[p]
+        if wp.static(keeps_J):
+            J = J_in[p]
         if wp.static(solids):
-            if kind[m] >= 0:
-                F_trial = F_in[p] + grid.dt * (C * F_in[p])
+            if kind[m] >= 0 and kind[m] < FIRST_YIELDING:
+                F_trial = F + grid.dt * (C * F)
                 F_new, stress = elastic_update(kind[m], F_trial, par[LAME_MU], par[LAME_LAMBDA], par[YIELD_STRESS])
-                F_out[p] = F_new
+                F = F_new
                 tau = stress
                 if wp.determinant(F_trial) <= real(0.0):
                     wp.atomic_or(status_out, s, INVERTED)
-            else:
-                F_out[p] = F_in[p]
+        if wp.static(yielding):
+            if kind[m] >= FIRST_YIELDING:
+                F_new, J_new, stress, valid = yielding_update(kind[m], F, J, C, par, grid.dt)
+                F = F_new
+                J = J_new
+                tau = stress
+                if valid == 0:
+                    wp.atomic_or(status_out, s, INVERTED)
         if wp.static(liquids):
-            J = J_in[p]
             if kind[m] < 0:
                 J = J * (real(1.0) + grid.dt * wp.trace(C))
                 tau = liquid_stress(J, C, par[LAME_LAMBDA], par[VISCOSITY])
                 if J <= real(0.0):
                     wp.atomic_or(status_out, s, INVERTED)
+        if wp.static(keeps_F):
+            F_out[p] = F
+        if wp.static(keeps_J):
             J_out[p] = J
         mass = par[DENSITY] * volume[p]
         A = (mass * grid.dx) * C - (real(4.0) * grid.dt * volume[p] * grid.inv_dx) * tau
@@ -244,7 +275,7 @@ def transfer_kernels(
         if wp.static(batched):
             s = t // particles
         x = x_in[p]
-        if active[p] == 0:
+        if is_inert(grid, active[p], x):
             x_out[p] = x
             v_out[p] = v_in[p]
             C_out[p] = C_in[p]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -10,8 +11,9 @@ import torch
 
 from simenv.physics.mpm.constitutive import COROTATED, NEO_HOOKEAN, VON_MISES
 from simenv.physics.mpm.kernels_transfer import LIQUID
+from simenv.physics.mpm.yielding import HERSCHEL_BULKLEY, SAND, SNOW
 
-PARAMETER_COUNT = 8  # length of a material's parameter vector in the kernels (five are used, see kernels_transfer.py)
+PARAMETER_COUNT = 8  # length of a material's parameter vector in the kernels; columns.py says what stands where
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,11 @@ class Material:
 
     Attributes:
         density: mass per initial volume [kg/m^3].
+        is_liquid: whether pictures show it with a smooth surface.
     """
 
     kind: ClassVar[int]
+    is_liquid: ClassVar[bool] = False
     density: float
 
     def __post_init__(self) -> None:
@@ -38,9 +42,7 @@ class Material:
 
     @staticmethod
     def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-        """Columns (density, lambda or bulk modulus, mu, viscosity, yield stress), each (N,), from the named
-        parameters.
-        """
+        """Columns of the parameter vector (see columns.py), each (N,), from the named parameters."""
         raise NotImplementedError
 
     def sound_speed(self) -> float:
@@ -60,6 +62,7 @@ class Liquid(Material):
     """
 
     kind: ClassVar[int] = LIQUID
+    is_liquid: ClassVar[bool] = True
     bulk_modulus: float
     viscosity: float = 0.0
 
@@ -74,7 +77,7 @@ class Liquid(Material):
         return (self.bulk_modulus / self.density) ** 0.5
 
 
-def _check_poisson_ratio(material: Elastic | ElastoPlastic) -> None:
+def _check_poisson_ratio(material: Elastic | ElastoPlastic | Sand | Snow) -> None:
     if not material.poisson_ratio < 0.5:
         name = type(material).__name__
         raise ValueError(f"{name}: poisson_ratio = {material.poisson_ratio}; it must be below 0.5 (try 0.45)")
@@ -148,3 +151,195 @@ class ElastoPlastic(Material):
     def sound_speed(self) -> float:
         """Speed of pressure waves [m/s]."""
         return Elastic(self.density, self.youngs_modulus, self.poisson_ratio).sound_speed()
+
+
+def _require_positive(material: Material, *names: str) -> None:
+    for name in names:
+        if not getattr(material, name) > 0.0:
+            value = getattr(material, name)
+            raise ValueError(f"{type(material).__name__}: {name} = {value}; it must be above zero (SI units)")
+
+
+@dataclass(frozen=True)
+class HerschelBulkley(Material):
+    """Yield-stress and power-law liquid: |tau| = yield_stress + consistency rate^n where it flows.
+
+    |tau| and rate are those of simple shear. It is elastic below the yield stress, and its flow is implicit in time, so
+    that no viscosity needs a short substep; see `simenv.physics.mpm.rheology` for equations, sources and errors.
+
+    Attributes:
+        bulk_modulus: K [Pa], as for `Liquid`.
+        consistency: k [Pa s^n].
+        exponent: n; below 1 it thins with the rate (ketchup, mud: 0.3 to 0.6), above 1 it thickens.
+        yield_stress: shear stress [Pa] below which it does not flow; 0 is a power-law liquid.
+        shear_modulus: G [Pa] of the elastic response, well above the stresses that occur; 0 (default) takes K. The
+            stress follows the rate with the relaxation time ``consistency rate^(n-1) / G``.
+    """
+
+    kind: ClassVar[int] = HERSCHEL_BULKLEY
+    is_liquid: ClassVar[bool] = True
+    bulk_modulus: float
+    consistency: float
+    exponent: float
+    yield_stress: float
+    shear_modulus: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shear_modulus == 0.0:
+            object.__setattr__(self, "shear_modulus", self.bulk_modulus)
+        _require_positive(self, "bulk_modulus", "exponent")
+
+    @staticmethod
+    def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """See `Material.kernel_parameters`."""
+        names = ("density", "bulk_modulus", "shear_modulus", "consistency", "yield_stress", "exponent")
+        return [values[name] for name in names]
+
+    def sound_speed(self) -> float:
+        """Speed of pressure waves [m/s]."""
+        return ((self.bulk_modulus + 4 / 3 * self.shear_modulus) / self.density) ** 0.5
+
+
+@dataclass(frozen=True)
+class Bingham(Material):
+    """Yield-stress liquid whose stress grows linearly: |tau| = yield_stress + viscosity rate; else `HerschelBulkley`.
+
+    Attributes:
+        bulk_modulus: K [Pa], as for `Liquid`.
+        viscosity: plastic viscosity [Pa s].
+        yield_stress: shear stress [Pa] below which it does not flow.
+        shear_modulus: G [Pa] of the elastic response, well above the stresses that occur; 0 (default) takes K. The
+            stress follows the rate with the relaxation time ``viscosity / G``.
+    """
+
+    kind: ClassVar[int] = HERSCHEL_BULKLEY
+    is_liquid: ClassVar[bool] = True
+    bulk_modulus: float
+    viscosity: float
+    yield_stress: float
+    shear_modulus: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shear_modulus == 0.0:
+            object.__setattr__(self, "shear_modulus", self.bulk_modulus)
+        _require_positive(self, "bulk_modulus")
+
+    @staticmethod
+    def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """See `Material.kernel_parameters`."""
+        names = ("density", "bulk_modulus", "shear_modulus", "viscosity", "yield_stress")
+        return [*(values[name] for name in names), torch.ones_like(values["density"])]
+
+    def sound_speed(self) -> float:
+        """Speed of pressure waves [m/s]."""
+        return ((self.bulk_modulus + 4 / 3 * self.shear_modulus) / self.density) ** 0.5
+
+
+@dataclass(frozen=True)
+class Sand(Material):
+    """Granular solid that yields by friction (Drucker and Prager 1952; Klar et al. 2016), with optional cohesion.
+
+    The cone touches the hexagon of Mohr and Coulomb in triaxial compression. It resists more in plane strain, as on a
+    wide slope: that one flows above the angle `slope_angle`. See `simenv.physics.mpm.granular` for equations.
+
+    Attributes:
+        youngs_modulus: E [Pa] of the packing; choose it so that sound is about ten times faster than the motion.
+        poisson_ratio: nu, in [0, 0.5).
+        friction_angle: angle of internal friction in triaxial compression [rad], in (0, pi/2); dry sand 0.5 to 0.7.
+        cohesion: shear strength without pressure [Pa] (Mohr-Coulomb); dry sand has none.
+        dilation_limit: largest logarithmic volume strain of grains that came apart which must be closed before they
+            press again; 0 is Klar's model without that memory.
+    """
+
+    kind: ClassVar[int] = SAND
+    youngs_modulus: float
+    poisson_ratio: float
+    friction_angle: float
+    cohesion: float = 0.0
+    dilation_limit: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_poisson_ratio(self)
+        if not 0.0 < self.friction_angle < math.pi / 2:
+            raise ValueError(
+                f"Sand: friction_angle = {self.friction_angle} rad; it must be between 0 and pi/2 "
+                f"(if it is in degrees, use math.radians)"
+            )
+
+    @staticmethod
+    def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """See `Material.kernel_parameters`."""
+        lam, mu = _lame(values)
+        sine, cosine = torch.sin(values["friction_angle"]), torch.cos(values["friction_angle"])
+        # sqrt(3/2) |dev tau| is the difference q of axial and lateral stress, which Mohr-Coulomb limits to
+        # (6 sin(phi) p + 6 c cos(phi)) / (3 - sin(phi)) in triaxial compression.
+        factor = (2 / 3) ** 0.5 * 6 / (3 - sine)
+        return [
+            values["density"],
+            lam,
+            mu,
+            factor * sine,
+            factor * cosine * values["cohesion"],
+            values["dilation_limit"],
+        ]
+
+    def sound_speed(self) -> float:
+        """Speed of pressure waves [m/s]."""
+        return Elastic(self.density, self.youngs_modulus, self.poisson_ratio).sound_speed()
+
+    def slope_angle(self) -> float:
+        """Angle [rad] above which a wide layer without cohesion flows down a slope.
+
+        In steady shear without dilation the deviator is a pure shear, |dev tau| = sqrt(2) times the shear stress, so
+        that shear stress over pressure is sqrt(3) * 2 sin(phi) / (3 - sin(phi)).
+        """
+        sine = math.sin(self.friction_angle)
+        return math.atan(2 * 3**0.5 * sine / (3 - sine))
+
+
+@dataclass(frozen=True)
+class Snow(Material):
+    """Snow that compacts and breaks (Stomakhin et al. 2013); see `simenv.physics.mpm.granular` for equations.
+
+    Attributes:
+        youngs_modulus: E [Pa] before hardening; the paper uses 1.4e5.
+        poisson_ratio: nu, in [0, 0.5); the paper uses 0.2.
+        critical_compression: theta_c, in [0, 1): stretches below 1 - theta_c are plastic; 0.019 to 0.025, less is more
+            brittle.
+        critical_stretch: theta_s: stretches above 1 + theta_s are plastic; 0.005 to 0.0075, less breaks sooner.
+        hardening: xi; moduli grow by exp(xi (1 - J)) with the plastic volume ratio J; 5 to 10.
+        hardening_limit: largest factor by which they grow, at least 1; the time step must suit it.
+    """
+
+    kind: ClassVar[int] = SNOW
+    youngs_modulus: float
+    poisson_ratio: float = 0.2
+    critical_compression: float = 0.025
+    critical_stretch: float = 0.0075
+    hardening: float = 10.0
+    hardening_limit: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_poisson_ratio(self)
+        if not self.critical_compression < 1.0:
+            raise ValueError(
+                f"Snow: critical_compression = {self.critical_compression}; it must be below 1 (try 0.025)"
+            )
+        if not self.hardening_limit >= 1.0:
+            raise ValueError(f"Snow: hardening_limit = {self.hardening_limit}; it must be at least 1 (try 10)")
+
+    @staticmethod
+    def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """See `Material.kernel_parameters`."""
+        lam, mu = _lame(values)
+        names = ("critical_compression", "critical_stretch", "hardening", "hardening_limit")
+        return [values["density"], lam, mu, *(values[name] for name in names)]
+
+    def sound_speed(self) -> float:
+        """Speed of pressure waves in fully hardened snow [m/s]."""
+        soft = Elastic(self.density, self.youngs_modulus, self.poisson_ratio).sound_speed()
+        return soft * self.hardening_limit**0.5

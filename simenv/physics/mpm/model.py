@@ -13,7 +13,7 @@ import numpy as np
 from simenv.geometry.shapes import Cup, MeshShape, Shape
 from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES, AT_WALL
 from simenv.physics.mpm.kernels_grid import BOUNDARIES, PERIODIC
-from simenv.physics.mpm.kernels_transfer import LIQUID
+from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING, LIQUID
 
 PAD = 3  # nodes outside the domain on each side: the stencil of a particle at the wall, and one to spare
 
@@ -51,7 +51,8 @@ class MPMModel:
         material: material index of every particle, (P,) int32; kinds: kind of every material, (M,).
         colliders: the colliders.
         boundary: what the domain's walls do, one for each axis: ``"separate"`` (frictionless, material may leave),
-            ``"slip"`` (frictionless, it may not), ``"stick"`` or ``"periodic"``.
+            ``"slip"`` (frictionless, it may not), ``"stick"``, ``"periodic"`` or ``"outflow"`` (material that crosses
+            it is gone).
     """
 
     size: tuple[float, float, float]
@@ -93,8 +94,23 @@ class MPMModel:
 
     @property
     def has_solids(self) -> bool:
-        """Whether any material is a solid."""
-        return any(kind != LIQUID for kind in self.kinds)
+        """Whether any material is a solid of `constitutive.py`."""
+        return any(LIQUID < kind < FIRST_YIELDING for kind in self.kinds)
+
+    @property
+    def has_yielding(self) -> bool:
+        """Whether any material is one of `yielding.py`."""
+        return any(kind >= FIRST_YIELDING for kind in self.kinds)
+
+    @property
+    def keeps_F(self) -> bool:
+        """Whether particles have a deformation gradient."""
+        return self.has_solids or self.has_yielding
+
+    @property
+    def keeps_J(self) -> bool:
+        """Whether particles have a volume ratio."""
+        return self.has_liquids or self.has_yielding
 
     def acts_at(self, level: int) -> bool:
         """Whether any collider acts at a level (see contact.py)."""

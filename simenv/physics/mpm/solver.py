@@ -95,9 +95,9 @@ class MPMSolver:
 
     def _kernels(self, real: type) -> None:
         model, batched = self.model, self.device.type == "cuda"
-        solids, liquids, secured = model.has_solids, model.has_liquids, model.acts_at(AT_PARTICLES)
-        self._transfer = transfer_kernels(real, batched, solids, liquids, model.is_periodic, secured)
-        self._adjoint = adjoint_kernels(real, batched, solids, liquids, secured)
+        kinds, secured = (model.has_solids, model.has_liquids), model.acts_at(AT_PARTICLES)
+        self._transfer = transfer_kernels(real, batched, *kinds, model.is_periodic, secured, model.has_yielding)
+        self._adjoint = adjoint_kernels(real, batched, *kinds, secured, model.has_yielding)
         self._contact = contact_kernels(real) if model.acts_at(AT_WALL) else SimpleNamespace()
         self._gridk = grid_kernels(real)
         self._structs = contact_functions(real)
@@ -187,7 +187,7 @@ class MPMSolver:
         """Warp arrays of the `index`-th particle state; allocated when first asked for."""
         while len(self._states) <= index:
             k, (S, P) = len(self._states), (self.worlds, self.model.particle_count)
-            solid = P if self.model.has_solids else 1
+            solid = P if self.model.keeps_F else 1
             state = {"x": (S, P, 3), "v": (S, P, 3), "C": (S, P, 3, 3), "F": (S, solid, 3, 3), "J": (S, P)}
             self._states.append({name: self._new(f"{name}@{k}", name, *shape) for name, shape in state.items()})
         return {name: self._arrays[f"{name}@{index}"] for name in STATE_FIELDS}
@@ -205,7 +205,7 @@ class MPMSolver:
             return
         model, S, L = self.model, self.worlds, self.lanes
         K, P, B = model.substeps, model.particle_count, max(len(model.colliders), 1)
-        solid = P if model.has_solids else 1
+        solid = P if model.keeps_F else 1
         for name, shape in (("x", (P, 3)), ("v", (P, 3)), ("C", (P, 3, 3)), ("F", (solid, 3, 3)), ("J", (P,))):
             self._new(f"adj_{name}", name, S, *shape)
         self._new("adj_parameters", "parameters", S, P, 8)
@@ -425,7 +425,8 @@ class MPMSolver:
     def load(self, state: Mapping[str, torch.Tensor], active: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> None:
         """Copy in the entering state (`STATE_FIELDS`), `active` (S, P) and the inputs (`INPUT_FIELDS` and ``scale``).
 
-        ``F`` is needed with solids, ``J`` with liquids; colliders' inputs only if there are colliders.
+        ``F`` is needed with solids, ``J`` with liquids, both with materials of yielding.py; colliders' inputs only if
+        there are colliders.
         """
         self._state(0)
         for name, target in self._states[0].items():
