@@ -28,6 +28,7 @@ TOP_PAGES = {
     "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",
 }
+RESULTS_MARK = "<!-- results -->"
 _LINK = re.compile(r"(?P<bang>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
 
@@ -146,6 +147,23 @@ def write_status() -> None:
     (OUT / "status.md").write_text("\n".join(page) + "\n", encoding="utf-8")
 
 
+def write_performance() -> None:
+    """The newest measurements in benchmarks/results, in the place that the page has for them."""
+    page = OUT / "performance.md"
+    text = page.read_text(encoding="utf-8")
+    if text.count(RESULTS_MARK) != 1:
+        raise ValueError(f"docs/performance.md has {text.count(RESULTS_MARK)} lines {RESULTS_MARK}; it needs one.")
+    results = []
+    for table in sorted((ROOT / "benchmarks" / "results").glob("*.md")):
+        chart = table.with_suffix(".png")
+        if chart.is_file():
+            shutil.copy(chart, OUT / "images" / chart.name)
+            results += [f"![time of a substep, by program](images/{chart.name})", ""]
+        results += [table.read_text(encoding="utf-8").strip(), ""]
+    text = text.replace(RESULTS_MARK, "\n".join(results) or "No results are committed.")
+    page.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Fill build/docs from scratch."""
     shutil.rmtree(OUT, ignore_errors=True)
@@ -156,6 +174,7 @@ def main() -> None:
     write_tasks()
     write_command_line()
     write_status()
+    write_performance()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same liquid in simenv, in its peers and in the naive baseline: forward, and forward with backward."""
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from simenv.scripts.bench_programs import running, set_up
+from simenv.scripts.bench_report import Row, missing_row, paired, target_row, value_row
+
+# largest difference from simenv: of mean_x in metres, of the others relative to the largest value of the group
+TOLERANCE = {"mean_x": 1e-6, "mean_v": 1e-4, "J": 1e-4, "gradient_v0": 1e-3}
+# Genesis' liquid has the Kirchhoff stress K J (J - 1), not K (J - 1): see benchmarks/peers/genesis_mpm.py
+WIDER = {"genesis": {"J": 1e-3, "gradient_v0": 1e-2}}
+
+TARGETS = {
+    ("forward", "taichi", "unsorted"): 6.0,
+    ("forward", "taichi", "sorted"): 4.0,
+    ("forward", "genesis", "unsorted"): 7.0,
+    ("gradient", "taichi", "unsorted"): 5.0,
+    ("gradient", "genesis", "unsorted"): 15.0,
+}
+BACKWARD_LIMIT = 2.0  # times the forward pass
+
+ONE = "simenv, 1 thread"
+TAPE = "Warp tape"
+SCRIPTS = {"simenv": "simenv_mpm.py", ONE: "simenv_mpm.py", TAPE: "peers/warp_tape.py"}
+THREADS = {ONE: 1, TAPE: 1}
+
+Case = tuple[str, str, str]  # program, "forward" or "gradient", order of the particles
+
+
+def scene(quick: bool) -> dict[str, Any]:
+    """The liquid: 64^3 grid, 1e5 particles, 10 substeps."""
+    count = 2_000 if quick else 100_000
+    return {
+        "count": count,
+        "grid": 32 if quick else 64,
+        "dt": 2e-4,
+        "volume": 0.4**3 / count,
+        "density": 1000.0,
+        "bulk_modulus": 4e5,
+        "gravity": 9.81,
+        "substeps": 10,
+    }
+
+
+def write_particles(path: Path, config: dict[str, Any]) -> None:
+    """Uniform random positions in [0.2, 0.6]^3, a smooth velocity that compresses, and both sorted by cell."""
+    import numpy as np
+
+    x = (np.random.default_rng(0).random((config["count"], 3)) * 0.4 + 0.2).astype(np.float32)
+    v = (0.5 * np.sin(9.0 * x + 6.0 * x[:, [1, 2, 0]])).astype(np.float32)
+    cell = np.floor(x * config["grid"]).astype(np.int64)
+    order = np.lexsort((cell[:, 2], cell[:, 1], cell[:, 0]))
+    np.savez(path, x_unsorted=x, v_unsorted=v, x_sorted=x[order], v_sorted=v[order])
+
+
+def cases(job: str, programs: list[str]) -> list[Case]:
+    """What is measured in one round."""
+    out = [(name, job, "unsorted") for name in programs]
+    if job == "forward":
+        out += [(name, job, "sorted") for name in ("simenv", "taichi") if name in programs]
+    else:
+        out.append(("simenv", "forward", "unsorted"))  # the backward pass is judged against it
+    return out
+
+
+def solver_rows(part: Row, job: str, scratch: Path, quick: bool) -> None:
+    """Rows of ``job``, "forward" or "gradient", of all programs, which take turns round by round."""
+    config = scene(quick)
+    rounds, repeats = (1, 1) if quick else (7, 3)
+    particles = scratch / "particles.npz"
+    write_particles(particles, config)
+    with running(SCRIPTS, () if quick else ("taichi", "genesis")) as (programs, missing):
+        if quick:
+            missing = dict.fromkeys(("taichi", "genesis"), "--quick leaves the peers out")
+        for name in list(programs):
+            alone = {name: programs[name]}
+            set_up(alone, missing, part["versions"], config=config, threads=THREADS.get(name, 2))
+            if not alone:
+                del programs[name]
+        measured = cases(job, list(programs))
+
+        def ask(question: str, case: Case, **more: Any) -> dict[str, Any]:
+            request = {"program": case[1], "order": case[2], "particles": str(particles)}
+            return programs[case[0]].ask(question, **request, **more)
+
+        first = {case: ask("build", case)["first_s"] for case in measured}
+        raw: dict[Case, list[float]] = {case: [] for case in measured}
+        cpu: dict[Case, list[float]] = {case: [] for case in measured}
+        for _ in range(rounds):
+            for case in measured:
+                # a Genesis rollout takes seconds, and varies less
+                answer = ask("run", case, repeats=1 if case[0] == "genesis" else repeats)
+                raw[case].append(statistics.median(answer["ms"]))
+                cpu[case].append(answer["cpu_per_wall"])
+        checks = {}
+        for case in measured:  # what was computed last must agree
+            ask("run", case, repeats=1)
+            checks[case] = ask("check", case)
+    own = ("simenv", job, "unsorted")
+    for case in measured:
+        apart = difference(checks[case], checks[own])
+        row = value_row(
+            title(case), "ms/substep", raw[case], THREADS.get(case[0], 2), cpu_per_wall=statistics.median(cpu[case]),
+            first_s=first[case], difference=apart,
+            check={key: value for key, value in checks[case].items() if key in TOLERANCE},
+        )  # fmt: skip
+        row["verdict"] = "-" if agrees(apart, case[0]) else "invalid"
+        part["rows"].append(row)
+    for case in measured:
+        if case[0] in ("simenv", ONE):
+            continue
+        for base in ("simenv", ONE) if case[0] == TAPE else ("simenv",):
+            valid = agrees(difference(checks[case], checks[own]), case[0])
+            part["rows"].append(ratio_row(job, case, base, raw[base, job, "unsorted"], raw[case], valid))
+    if job == "gradient":
+        part["rows"].append(backward_row(raw[own], raw["simenv", "forward", "unsorted"]))
+    part["rows"] += [missing_row(title((name, job, "unsorted")), reason, 2) for name, reason in missing.items()]
+
+
+def title(case: Case) -> str:
+    """How a program's own row is called."""
+    name, job, order = case
+    return f"{job}: {name}{'' if order == 'unsorted' else ', sorted particles'}"
+
+
+def ratio_row(job: str, case: Case, base: str, ours: list[float], theirs: list[float], valid: bool) -> Row:
+    """How many times longer a peer takes, paired by round; simenv always gets the particles unsorted."""
+    name = f"{job}: {case[0]}{' (sorted)' if case[2] == 'sorted' else ''} / {base}"
+    target = TARGETS.get((job, case[0], case[2]))
+    return target_row(name, "x", paired(theirs, ours), target, True, THREADS.get(base, 2), valid)
+
+
+def backward_row(both: list[float], forward: list[float]) -> Row:
+    """Time of the backward pass over that of a forward pass that keeps nothing, paired by round."""
+    ratios = [(a - b) / b for a, b in zip(both, forward, strict=True)]
+    return target_row("simenv: backward / forward", "x", ratios, BACKWARD_LIMIT, False, 2)
+
+
+def difference(a: dict[str, Any], b: dict[str, Any]) -> dict[str, float]:
+    """Largest difference of each group of numbers, relative to the group's largest."""
+    out = {}
+    for name in TOLERANCE:
+        if name in a and name in b:
+            scale = 1.0 if name == "mean_x" else max(abs(value) for value in b[name])
+            out[name] = max(abs(p - q) for p, q in zip(a[name], b[name], strict=True)) / max(scale, 1e-30)
+    return out
+
+
+def agrees(differences: dict[str, float], program: str = "") -> bool:
+    """Whether every group is within its tolerance; NaN is not."""
+    tolerance = TOLERANCE | WIDER.get(program, {})
+    return all(value <= tolerance[name] for name, value in differences.items())

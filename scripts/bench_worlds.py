@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many small worlds: env-steps per second by their number and the threads, and rewarped's on the same machine."""
+
+from typing import Any
+
+from simenv.scripts.bench_programs import running, set_up
+from simenv.scripts.bench_report import Row, missing_row, paired, target_row, value_row
+
+WORLDS = (1, 2, 4, 16)
+KEEPS = 0.95  # of the env-steps/s of one world: a batch must not cost throughput
+SCALES = 1.8  # two threads over one
+
+Case = tuple[str, bool, int, int]  # program, gradient, worlds, threads
+
+
+def cases(quick: bool, programs: list[str]) -> list[Case]:
+    """What is measured in one round."""
+    out = []
+    for gradient in (False, True):
+        for count in WORLDS[: 3 if quick else 4]:
+            out += [("simenv", gradient, count, threads) for threads in (1, 2)]
+            # rewarped's rate does not depend on their number; a gradient of 16 would take it about 15 GB
+            if "rewarped" in programs and count != 2 and not (gradient and count == 16):
+                out.append(("rewarped", gradient, count, 1))
+    return out
+
+
+def steps(case: Case, quick: bool) -> int:
+    """Control steps of one rollout: some tenths of a second of work."""
+    program, gradient, count, _ = case
+    if quick or program == "rewarped":
+        return 1
+    return max(2, (16 if gradient else 32) // count)
+
+
+def world_rows(part: Row, quick: bool) -> None:
+    """Throughput rows, and what is asked of them: constant in the number of worlds, linear in the threads."""
+    with running({"simenv": "worlds.py"}, () if quick else ("rewarped",)) as (programs, missing):
+        if quick:
+            missing = {"rewarped": "--quick leaves the peers out"}
+        set_up(programs, missing, part["versions"])
+        measured = cases(quick, list(programs))
+        rates: dict[Case, list[float]] = {case: [] for case in measured}
+        for index in range(-1, 1 if quick else 5):  # the first round warms up
+            for case in measured:
+                request: dict[str, Any] = {"worlds": case[2], "threads": case[3], "gradient": case[1]}
+                rate = programs[case[0]].ask("run", steps=steps(case, quick), **request)["rate"]
+                if index >= 0:
+                    rates[case].append(rate)
+    for case in measured:
+        part["rows"].append(value_row(title(case), "env-steps/s", rates[case], case[3]))
+    most = max(case[2] for case in measured)
+    for gradient in (False, True):
+        job = "gradient" if gradient else "forward"
+        for threads in (1, 2):
+            few = min(threads, 2)  # one small world keeps one thread busy
+            many, base = rates["simenv", gradient, most, threads], rates["simenv", gradient, few, threads]
+            name = f"{job}: rate of N = {most} / N = {few}"
+            part["rows"].append(target_row(name, "x", paired(many, base), KEEPS, True, threads))
+        many, base = rates["simenv", gradient, most, 2], rates["simenv", gradient, most, 1]
+        name = f"{job}: two threads / one, N = {most}"
+        part["rows"].append(target_row(name, "x", paired(many, base), SCALES, True, 2))
+        for count in WORLDS:
+            if ("rewarped", gradient, count, 1) in rates:
+                for threads in (1, 2):
+                    ratio = paired(rates["simenv", gradient, count, threads], rates["rewarped", gradient, count, 1])
+                    name = f"{job}: simenv / rewarped, N = {count} (same size, not the same vessel)"
+                    part["rows"].append(value_row(name, "x", ratio, threads))
+    part["rows"] += [missing_row(f"{name}, small worlds", reason) for name, reason in missing.items()]
+
+
+def title(case: Case) -> str:
+    """How a program's own row is called."""
+    return f"{'gradient' if case[1] else 'forward'}: {case[0]}, N = {case[2]}"
