@@ -18,9 +18,10 @@ from typing import Any
 import torch
 
 from simenv._threads import get_num_threads
+from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.rigid import RIGID_FIELDS
-from simenv.physics.mpm.solver import INPUT_FIELDS, STATE_FIELDS, MPMSolver
+from simenv.physics.mpm.solver import INPUT_FIELDS, MPMSolver
 
 PARTICLES_PER_LANE = 50_000
 MAX_LANES = 8

@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.model import PAD
 from simenv.physics.mpm.rigid import RIGID_FIELDS
-from simenv.physics.mpm.solver import STATE_FIELDS
 from simenv.world.engine import RESULT_FIELDS, Engine, StepFunction
 from simenv.world.parameters import Parameters
 from simenv.world.rigid import RigidMotion

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MLS-MPM solver: buffers, launch programs and their execution, forward and in reverse, for one control step of K
-substeps.
+"""MLS-MPM solver: launch programs and their execution, forward and in reverse, for one control step of K substeps.
 
 References: Hu et al. 2018 (MLS-MPM), Jiang et al. 2015 (APIC). The reverse sweep is written by hand
 (kernels_adjoint.py). Within a control step the particle states and the grid's momentum of each substep are kept; the
@@ -12,51 +11,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from types import SimpleNamespace
 
-import numpy as np
 import torch
 import warp as wp
 
-from simenv.geometry.distance import distance_functions, pack_shapes
-from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, PRESS, RECOVERY, contact_functions
+from simenv.physics.mpm.buffers import STATE_FIELDS, Buffers, Types
+from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
 from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 from simenv.physics.mpm.kernels_contact import contact_kernels
-from simenv.physics.mpm.kernels_grid import BOUNDARIES, grid_kernels
-from simenv.physics.mpm.kernels_transfer import grid_struct, transfer_kernels
-from simenv.physics.mpm.model import PAD, MPMModel
+from simenv.physics.mpm.kernels_grid import grid_kernels
+from simenv.physics.mpm.kernels_transfer import transfer_kernels
+from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.rigid import RIGID_FIELDS, RigidBodies, Workspace
 from simenv.physics.mpm.stencil import stencil_functions
 
-STATE_FIELDS = ("x", "v", "C", "F", "J")
 INPUT_FIELDS = ("volume", "parameters", "gravity", "position", "rotation", "velocity", "omega", "friction")
-_FAR = 1e9  # stands for an infinite bound [m]
 _BLOCK = 256  # particles of one thread of the bounds kernel
 
 Phase = list[list[Callable[[], None]]]  # phase[lane] = launches of that lane; lanes wait for each other after a phase
 
 
-@dataclass(frozen=True)
-class _Types:
-    """Warp dtype of each array, by field."""
-
-    vec3: type
-    vec4: type
-    vec8: type
-    vec16: type
-    mat33: type
-    real: type
-
-    def of(self, name: str) -> type:
-        if name in ("x", "v", "gravity", "position", "velocity", "omega", "force", "torque"):
-            return self.vec3
-        if name in ("C", "F", "rotation"):
-            return self.mat33
-        return {"parameters": self.vec8, "grid": self.vec4, "sums": self.vec16}.get(name, self.real)
-
-
-class MPMSolver:
+class MPMSolver(Buffers):
     """Steps `worlds` copies of a model by one control step at a time, and differentiates it.
 
     On the CPU give one world to a solver and use several solvers in a thread pool; a single large world can be cut into
@@ -84,7 +60,7 @@ class MPMSolver:
         self.wp_device = wp.device_from_torch(device)
         real = wp.float32 if dtype == torch.float32 else wp.float64
         st = stencil_functions(real)
-        self._types = _Types(st.vec3, st.vec4, st.vec8, st.vec16, st.mat33, real)
+        self._types = Types(st.vec3, st.vec4, st.vec8, st.vec16, st.mat33, real)
         self._kernels(real)
         self._grid = self._make_grid(real)
         self._chunk = model.shape[2] if device.type != "cuda" else 1
@@ -111,133 +87,6 @@ class MPMSolver:
         self._contact = contact_kernels(real) if model.acts_at(AT_WALL) else SimpleNamespace()
         self._gridk = grid_kernels(real)
         self._structs = contact_functions(real)
-
-    def _make_grid(self, real: type):
-        model = self.model
-        grid = grid_struct(real).Grid()
-        grid.nx, grid.ny, grid.nz = model.shape
-        grid.cells, grid.pad = model.cells, PAD
-        grid.boundary_x, grid.boundary_y, grid.boundary_z = (BOUNDARIES[name] for name in model.boundary)
-        grid.dx, grid.inv_dx, grid.dt = model.dx, 1.0 / model.dx, model.dt
-        grid.origin = self._types.vec3(*(o - PAD * model.dx for o in model.origin))
-        return grid
-
-    # ---------------------------------------------------------------- buffers
-
-    def _new(self, key: str, name: str, *shape: int) -> torch.Tensor:
-        """A torch tensor and, under the same key, the Warp array that shares its memory (flat but for vector
-        components).
-        """
-        tensor = torch.zeros(shape, dtype=self.dtype, device=self.device)
-        self.tensors[key] = tensor
-        self._wrap(key, name, tensor)
-        return tensor
-
-    def _wrap(self, key: str, name: str, tensor: torch.Tensor) -> None:
-        dtype = self._types.of(name)
-        inner = {self._types.vec3: (3,), self._types.vec4: (4,), self._types.vec8: (8,), self._types.mat33: (3, 3)}
-        inner[self._types.vec16] = (16,)
-        self._arrays[key] = wp.from_torch(tensor.view(-1, *inner.get(dtype, ())), dtype=dtype)
-
-    def _new_int(self, key: str, *shape: int) -> torch.Tensor:
-        self.tensors[key] = torch.zeros(shape, dtype=torch.int32, device=self.device)
-        self._arrays[key] = wp.from_torch(self.tensors[key].view(-1), dtype=wp.int32)
-        return self.tensors[key]
-
-    def _allocate_inputs(self) -> None:
-        model, S = self.model, self.worlds
-        K, P, M, B, L = model.substeps, model.particle_count, len(model.kinds), len(model.colliders), self.lanes
-        self._new_int("material", P).copy_(torch.as_tensor(np.asarray(model.material, dtype=np.int32)))
-        self._new_int("kind", M).copy_(torch.tensor(model.kinds, dtype=torch.int32))
-        self._new_int("active", S, P)
-        self._new_int("status", S)
-        self._new_int("bounds", K, L, 6)
-        extent = torch.tensor([*model.shape, 0, 0, 0], dtype=torch.int32, device=self.device)
-        full = torch.tensor([0, 0, 0, *(n - 1 for n in model.shape)], dtype=torch.int32, device=self.device)
-        self._track_bounds = self.device.type != "cuda" and not model.is_periodic
-        self._no_bounds = extent if self._track_bounds else full
-        self._new("volume", "volume", S, P)
-        self._new("parameters", "parameters", S, M, 8)
-        self._new("gravity", "gravity", S, 3)
-        for name, inner in (("position", (3,)), ("rotation", (3, 3)), ("velocity", (3,)), ("omega", (3,))):
-            self._new(name, name, S, K, max(B, 1), *inner)
-        for name in ("friction", "scale"):
-            self._new(name, name, S, max(B, 1))
-        for lane in range(L):
-            self._new(f"force{lane}", "force", S, max(B, 1), 3)
-            self._new(f"torque{lane}", "torque", S, max(B, 1), 3)
-        self._new("grid_velocity", "grid", S, model.cells, 4)
-        if model.acts_at(AT_WALL):
-            self._new("pushed", "v", S, P, 3)
-        if L > 1:
-            self._new("lanes", "grid", L, model.cells, 4)
-        self._colliders = self._make_colliders()
-
-    def _make_colliders(self):
-        specs, types = self.model.colliders, self._types
-        struct = self._structs.Colliders()
-        struct.count, struct.substeps = len(specs), self.model.substeps
-        struct.recovery_rate, struct.press_rate = RECOVERY / self.model.dt, PRESS / self.model.dt
-        shapes, values = pack_shapes([spec.shape for spec in specs], types.real)
-        bounds = [np.clip(np.stack(spec.shape.bounds()), -_FAR, _FAR) for spec in specs] or [np.zeros((2, 3))]
-        bounds = np.stack(bounds)
-        Shape = distance_functions(types.real).Shape
-        dev = self.wp_device
-        struct.shape = wp.array(shapes or [Shape()], dtype=Shape, device=dev)
-        struct.sdf_values = wp.array(values, dtype=types.real, device=dev)
-        struct.lower = wp.array(bounds[:, 0], dtype=types.vec3, device=dev)
-        struct.upper = wp.array(bounds[:, 1], dtype=types.vec3, device=dev)
-        struct.width = wp.array([spec.width for spec in specs] or [0.0], dtype=types.real, device=dev)
-        struct.sticky = wp.array([int(spec.sticky) for spec in specs] or [0], dtype=wp.int32, device=dev)
-        struct.levels = wp.array([spec.levels for spec in specs] or [0], dtype=wp.int32, device=dev)
-        for name in ("scale", "friction", "position", "rotation", "velocity", "omega"):
-            setattr(struct, name, self._arrays[name])
-        return struct
-
-    def _state(self, index: int) -> dict[str, wp.array]:
-        """Warp arrays of the `index`-th particle state; allocated when first asked for."""
-        while len(self._states) <= index:
-            k, (S, P) = len(self._states), (self.worlds, self.model.particle_count)
-            solid = P if self.model.keeps_F else 1
-            state = {"x": (S, P, 3), "v": (S, P, 3), "C": (S, P, 3, 3), "F": (S, solid, 3, 3), "J": (S, P)}
-            self._states.append({name: self._new(f"{name}@{k}", name, *shape) for name, shape in state.items()})
-        return {name: self._arrays[f"{name}@{index}"] for name in STATE_FIELDS}
-
-    def _momentum_grid(self, index: int) -> wp.array:
-        while len(self._momentum) <= index:
-            k = len(self._momentum)
-            tensor = torch.empty((self.worlds, self.model.cells, 4), dtype=self.dtype, device=self.device)
-            self._momentum.append(tensor)
-            self._wrap(f"momentum@{k}", "grid", tensor)
-        return self._arrays[f"momentum@{index}"]
-
-    def _allocate_adjoint(self) -> None:
-        if "adj_x" in self.tensors:
-            return
-        model, S, L = self.model, self.worlds, self.lanes
-        K, P, B = model.substeps, model.particle_count, max(len(model.colliders), 1)
-        solid = P if model.keeps_F else 1
-        for name, shape in (("x", (P, 3)), ("v", (P, 3)), ("C", (P, 3, 3)), ("F", (solid, 3, 3)), ("J", (P,))):
-            self._new(f"adj_{name}", name, S, *shape)
-        if self._rigid:
-            self._rigid.allocate_adjoint()
-        self._new("adj_parameters", "parameters", S, P, 8)
-        self._new("adj_grid", "grid", max(L, S), model.cells, 4)
-        self._new("adj_force", "force", S, B, 3)
-        self._new("adj_torque", "torque", S, B, 3)
-        self._new("unused_force", "force", S, B, 3)
-        self._new("unused_torque", "torque", S, B, 3)
-        self._adjoints = []
-        for lane in range(L):
-            struct = self._structs.ColliderAdjoints()
-            for name, inner in (("position", (3,)), ("rotation", (3, 3)), ("velocity", (3,)), ("omega", (3,))):
-                self._new(f"adj_{name}{lane}", name, S, K, B, *inner)
-            self._new(f"adj_friction{lane}", "friction", S, B)
-            self._new(f"adj_gravity{lane}", "gravity", S, 3)
-            for name in ("position", "rotation", "velocity", "omega", "friction"):
-                setattr(struct, name, self._arrays[f"adj_{name}{lane}"])
-            struct.force, struct.torque = self._arrays["adj_force"], self._arrays["adj_torque"]
-            self._adjoints.append(struct)
 
     # ---------------------------------------------------------------- programs
 
