@@ -58,7 +58,8 @@ demo: $(VENV)/.runtime  ## install simenv, then optimise a pour through the simu
 bench: $(VENV)/.runtime  ## measure speed; DEVICE=cpu|cuda
 	@$(BIN)/simenv bench --device $(DEVICE) $(ARGS)
 
-verify: $(VENV)/.dev  ## compare the physics with closed forms, and the gradients with finite differences
+verify: $(VENV)/.dev  ## compare the physics with closed forms and experiments, write docs/verification_cases.md; gradients
+	@$(BIN)/python -m tests.verification.report
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/verification tests/gradients $(ARGS)
 
 # ---- development ---------------------------------------------------------------------------------------------------
