@@ -37,6 +37,11 @@ def grid(real):
     return kernels_of(grid_kernels(real))
 
 
+def tactile(real, name):
+    module = importlib.import_module(f"simenv.sensors.tactile.{name}")
+    return kernels_of(getattr(module, name.removeprefix("kernels_") + "_kernels")(real))
+
+
 def plain(name):
     module = importlib.import_module(name)
     if name == "simenv.geometry.mesh_sdf":
@@ -54,6 +59,7 @@ PLAIN = (
     "simenv.scripts.doctor_kernel",
 )
 FACTORIES = ("kernels_transfer.py", "kernels_adjoint.py", "kernels_grid.py")  # in simenv/physics/mpm
+TACTILE = ("kernels_contact",)  # in simenv/sensors/tactile
 
 
 def cases():
@@ -69,6 +75,8 @@ def cases():
             marks = single if kinds != "solids" else [pytest.mark.slow]
             yield pytest.param(adjoint, (real, kinds), id=f"{name}-adjoint-{kinds}", marks=marks)
         yield pytest.param(grid, (real,), id=f"{name}-grid", marks=single)
+        for module in TACTILE:
+            yield pytest.param(tactile, (real, module), id=f"{name}-tactile-{module}", marks=single)
     for module in PLAIN:
         yield pytest.param(plain, (module,), id=module)
 
@@ -93,6 +101,7 @@ def test_every_file_with_kernels_is_compiled_here():
         if "@wp.kernel" in path.read_text()
     }
     files = {f"simenv/physics/mpm/{name}" for name in FACTORIES}
+    files |= {f"simenv/sensors/tactile/{name}.py" for name in TACTILE}
     for name in PLAIN:
         files.add(Path(importlib.import_module(name).__file__).resolve().relative_to(ROOT).as_posix())
     assert with_kernels == files
