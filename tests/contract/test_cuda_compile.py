@@ -59,6 +59,11 @@ def grid(real):
     return kernels_of(grid_kernels(real))
 
 
+def tactile(real, name):
+    module = importlib.import_module(f"simenv.sensors.tactile.{name}")
+    return kernels_of(getattr(module, name.removeprefix("kernels_") + "_kernels")(real))
+
+
 def plain(name):
     module = importlib.import_module(name)
     if name == "simenv.geometry.mesh_sdf":
@@ -84,6 +89,7 @@ FACTORIES = (
     "kernels_rigid_grid.py",
     "kernels_rigid_grid_adjoint.py",
 )  # in simenv/physics/mpm
+TACTILE = ("kernels_contact",)  # in simenv/sensors/tactile
 
 
 def cases():
@@ -101,6 +107,8 @@ def cases():
         yield pytest.param(grid, (real,), id=f"{name}-grid", marks=single)
         yield pytest.param(contact, (real,), id=f"{name}-contact", marks=single)
         yield pytest.param(rigid, (real,), id=f"{name}-rigid", marks=single)
+        for module in TACTILE:
+            yield pytest.param(tactile, (real, module), id=f"{name}-tactile-{module}", marks=single)
     for module in PLAIN:
         yield pytest.param(plain, (module,), id=module)
 
@@ -125,6 +133,7 @@ def test_every_file_with_kernels_is_compiled_here():
         if "@wp.kernel" in path.read_text()
     }
     files = {f"simenv/physics/mpm/{name}" for name in FACTORIES}
+    files |= {f"simenv/sensors/tactile/{name}.py" for name in TACTILE}
     for name in PLAIN:
         files.add(Path(importlib.import_module(name).__file__).resolve().relative_to(ROOT).as_posix())
     assert with_kernels == files
