@@ -51,7 +51,7 @@ class Case:
         resolutions: three, coarse to fine; quick: the one of the default test run.
         limits: largest absolute error of every quantity in `Outcome.errors`.
         axes: labels of the picture of `Outcome.curves`.
-        misses: quantity -> why it misses its limit, and what was tried.
+        misses: quantity -> why it misses its limit at the finest resolution, and what was tried.
         slow: whether even the quick run is left to `make test-all`.
     """
 

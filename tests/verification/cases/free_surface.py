@@ -136,6 +136,11 @@ CASES = (
         "cells over the width",
         {"front position, RMS": 0.10},
         ("t sqrt(2 g / a)", "z / a"),
+        {
+            "front position, RMS": "The front does not converge to the experiment: on the finest grid it runs ahead of "
+            "it, as inviscid solutions do (a bed and a gate hold the experiment back), and the small error of the "
+            "middle resolution is probably that of effects which cancel. A floor without slip is in use already."
+        },
     ),
     Case(
         "sloshing",
