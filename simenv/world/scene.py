@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simenv.geometry.shapes import Shape
-from simenv.physics.mpm.materials import Liquid, Material
+from simenv.physics.mpm.materials import Material
 from simenv.physics.mpm.materials import Rigid as RigidMaterial
 from simenv.physics.mpm.model import ColliderSpec, MPMModel
 from simenv.world.rigid import Rigid, make_rigid
 
-_CFL = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
+COURANT = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
+DIFFUSION = 1 / 6  # largest kinematic viscosity * substep / dx^2
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ class Scene:
         boundary: ``"separate"`` (frictionless, material may leave the wall), ``"slip"`` (it may not), ``"stick"``,
             ``"periodic"`` or ``"outflow"`` (what crosses the wall is gone); one, or one for each axis. Close one end
             of an open axis with a plane collider.
+        max_substeps: None for a fixed substep. Else each control step of each world takes ``substeps``, twice as many,
+            ... up to this, as its materials and its speed need (`simenv.world.pace.Pace`).
+
+    Raises:
+        ValueError: ``max_substeps`` is not ``substeps`` times a power of two.
     """
 
     size: tuple[float, float, float]
@@ -99,6 +105,7 @@ class Scene:
     gravity: tuple[float, float, float] = (0.0, 0.0, -9.81)
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     boundary: str | tuple[str, str, str] = "separate"
+    max_substeps: int | None = None
     materials: dict[str, Material] = field(default_factory=dict, init=False)
     particles: dict[str, Particles] = field(default_factory=dict, init=False)
     bodies: dict[str, Body] = field(default_factory=dict, init=False)
@@ -107,6 +114,21 @@ class Scene:
     emitters: dict[str, Emitter] = field(default_factory=dict, init=False)
     collectors: dict[str, Collector] = field(default_factory=dict, init=False)
     colors: dict[str, tuple[float, float, float, float]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.substep_counts()
+
+    def substep_counts(self) -> list[int]:
+        """Numbers of substeps that a control step can have."""
+        counts, last = [self.substeps], self.substeps if self.max_substeps is None else self.max_substeps
+        while 0 < counts[-1] < last:
+            counts.append(2 * counts[-1])
+        if counts[-1] != last:
+            raise ValueError(
+                f"max_substeps = {last} is not substeps = {self.substeps} times a power of two; use one of "
+                f"{', '.join(str(self.substeps * 2**power) for power in range(1, 6))}, or None for a fixed substep"
+            )
+        return counts
 
     @property
     def control_dt(self) -> float:
@@ -133,21 +155,20 @@ class Scene:
             ValueError: the substep is too long for the material's speed of sound, or for its viscosity.
         """
         self._name(self.materials, name, "material")
-        courant = material.sound_speed() * self.substep_dt / self.dx
-        if courant > _CFL:
+        dt = self.substep_dt / 2 ** (len(self.substep_counts()) - 1)
+        courant = material.sound_speed() * dt / self.dx
+        if courant > COURANT * (1 + 1e-9):
             raise ValueError(
-                f"material {name!r}: sound travels {courant:.2f} cells in one substep, the limit is {_CFL}; "
-                f"use a substep of at most "
-                f"{_CFL * self.dx / material.sound_speed():.2e} s, a coarser dx, or a lower stiffness"
+                f"material {name!r}: sound travels {courant:.2f} cells in one substep, the limit is {COURANT}; "
+                f"use a substep of at most {COURANT * self.dx / material.sound_speed():.2e} s, a coarser dx, or a "
+                f"lower stiffness"
             )
-        if isinstance(material, Liquid):
-            limit = self.dx**2 * material.density / (6 * material.viscosity) if material.viscosity > 0 else float("inf")
-            if self.substep_dt > limit:
-                raise ValueError(
-                    f"material {name!r}: viscosity {material.viscosity} Pa s needs a substep of at most {limit:.2e} s "
-                    f"at dx = {self.dx} m, "
-                    f"not {self.substep_dt:.2e} s; shorten it or use a coarser dx"
-                )
+        if material.diffusivity() * dt > DIFFUSION * self.dx**2 * (1 + 1e-9):
+            raise ValueError(
+                f"material {name!r}: viscosity {material.diffusivity() * material.density:g} Pa s needs a substep of "
+                f"at most {DIFFUSION * self.dx**2 / material.diffusivity():.2e} s at dx = {self.dx} m, not {dt:.2e} s; "
+                f"shorten it or use a coarser dx"
+            )
         self.materials[name] = material
 
     def add_particles(
