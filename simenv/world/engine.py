@@ -39,7 +39,7 @@ Work = Callable[[MPMSolver, slice, ThreadPoolExecutor | None, torch.Tensor | Non
 
 def lane_count(model: MPMModel, device: torch.device) -> int:
     """Number of lanes of a world."""
-    if device.type == "cuda" or model.is_periodic or model.rigids:
+    if device.type == "cuda" or not model.allows_lanes:
         return 1
     return min(max(model.particle_count // PARTICLES_PER_LANE, 1), MAX_LANES)
 

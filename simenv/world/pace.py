@@ -67,7 +67,8 @@ class Pace:
 
         Args:
             parameters: of the worlds.
-            v: velocities of the particles [m/s], (N, P, 3); active: which of them count, (N, P) bool.
+            v: velocities of the particles [m/s], (N, P, 3).
+            active: which of them count, (N, P) bool.
             twist: of the bodies [m/s, rad/s], (N, B, 6).
 
         Returns:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simenv.geometry.shapes import Shape
+from simenv.physics.mpm.blocks import default_capacity
 from simenv.physics.mpm.materials import Material
 from simenv.physics.mpm.materials import Rigid as RigidMaterial
-from simenv.physics.mpm.model import ColliderSpec, MPMModel
+from simenv.physics.mpm.model import PAD, ColliderSpec, MPMModel
 from simenv.world.rigid import Rigid, make_rigid
 
 COURANT = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
@@ -93,9 +94,11 @@ class Scene:
             of an open axis with a plane collider.
         max_substeps: None for a fixed substep. Else each control step of each world takes ``substeps``, twice as many,
             ... up to this, as its materials and its speed need (`simenv.world.pace.Pace`).
+        grid: ``"dense"``, or ``"sparse"``: memory for the nodes near material only, in blocks of 4 x 4 x 4.
+        blocks: capacity of a sparse grid, for each world; None is four times what the particles touch at the start.
 
     Raises:
-        ValueError: ``max_substeps`` is not ``substeps`` times a power of two.
+        ValueError: ``max_substeps`` is not ``substeps`` times a power of two; an unknown grid, or blocks without one.
     """
 
     size: tuple[float, float, float]
@@ -106,6 +109,8 @@ class Scene:
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     boundary: str | tuple[str, str, str] = "separate"
     max_substeps: int | None = None
+    grid: str = "dense"
+    blocks: int | None = None
     materials: dict[str, Material] = field(default_factory=dict, init=False)
     particles: dict[str, Particles] = field(default_factory=dict, init=False)
     bodies: dict[str, Body] = field(default_factory=dict, init=False)
@@ -117,6 +122,12 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.substep_counts()
+        if self.grid not in ("dense", "sparse"):
+            raise ValueError(f"grid = {self.grid!r}; use 'dense' or 'sparse'")
+        if self.blocks is not None and (self.grid == "dense" or self.blocks < 1):
+            raise ValueError(
+                f"blocks = {self.blocks} with grid = {self.grid!r}; it is the capacity of a sparse grid, at least 1"
+            )
 
     def substep_counts(self) -> list[int]:
         """Numbers of substeps that a control step can have."""
@@ -344,6 +355,15 @@ class Scene:
             dx=self.dx, dt=self.substep_dt, substeps=self.substeps, material=material,
             kinds=tuple(material.kind for material in self.materials.values()),
             origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
-            colliders=tuple(collider.spec for collider in self.colliders.values()),
+            colliders=tuple(collider.spec for collider in self.colliders.values()), blocks=self._capacity(),
             rigids=tuple(body.spec(self.particles[name].span.start) for name, body in self.rigids.items()),
         )  # fmt: skip
+
+    def _capacity(self) -> int:
+        """Blocks of a sparse grid; 0 for a dense one."""
+        if self.grid == "dense" or self.blocks is not None:
+            return self.blocks or 0
+        groups = self.particles.values()
+        points = np.concatenate([group.positions for group in groups if group.active] or [np.zeros((0, 3))])
+        later = sum(group.volume * len(group.positions) for group in groups if not group.active)
+        return default_capacity(points, later, np.asarray(self.origin) - PAD * self.dx, self.dx)
