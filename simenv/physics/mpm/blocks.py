@@ -4,11 +4,12 @@
 A store holds the nodes of `capacity` blocks of a world. Which block is in which slot is said by one bit for every block
 of the box (``marks``) and, for every 32 of them, the number of marked blocks before (``before``): the slot of a block
 is its rank among the marked ones, as in a succinct bit vector (Jacobson 1989). So slots follow from the set of touched
-blocks alone, whatever the order of particles and threads, and the table takes 2.25 bits for a block of 64 nodes. The
-kernels that keep it are in `kernels_blocks.py`.
+blocks alone, whatever the order of particles and threads, and the table takes about two bits for a block of 64 nodes.
+The kernels that keep it are in `kernels_blocks.py`.
 
-Around a particle up to eight blocks meet. On the CPU their 27 nodes are copied to a small dense array, on which the
-code of `stencil.py` runs as it does on a dense grid: results are equal bit for bit.
+Around a particle up to eight blocks meet, in pairs along z that are in consecutive slots. On the CPU their 27 nodes are
+copied to a small dense array, on which the code of `stencil.py` runs as it does on a dense grid: results are equal bit
+for bit.
 """
 
 import itertools
@@ -25,9 +26,10 @@ from simenv.physics.mpm.stencil import snippets, stencil_functions
 SHIFT = 2  # blocks are 2^SHIFT nodes wide
 BLOCK = 1 << SHIFT
 BLOCK_NODES = BLOCK**3
+SPARE = 2  # slots that what finds no place is written to: a block, and the next along z
 GROUP = 64  # words of the table that are handled together, and groups that are
 
-vec9i = wp.types.vector(9, wp.int32)
+vec5i = wp.types.vector(5, wp.int32)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def default_capacity(positions: np.ndarray, volume: float, origin: np.ndarray, d
 class BlockTable:
     """The tables of all worlds of a solver, one after the other."""
 
-    capacity: wp.int32  # slots of a world; one more is for what finds no place
+    capacity: wp.int32  # slots of a world; SPARE more are for what finds no place
     columns_y: wp.int32
     row_words: wp.int32
     words: wp.int32
@@ -96,27 +98,37 @@ class BlockTable:
     count: wp.array(dtype=wp.int32)  # (S) marked blocks
 
 
-# Where node (i, j, k) of a stencil is stored: `place` has the first node of the slots of the eight blocks, and the
-# stencil's first node within its block.
-_AT = """
-    const int low = place[8] & 255, mid = (place[8] >> 8) & 255, high = place[8] >> 16;
-    auto at = [&](int i, int j, int k) {{
-        const int a = low + i, b = mid + j, c = high + k;
-        const int slot = place[4 * (a >> {shift}) + 2 * (b >> {shift}) + (c >> {shift})];
-        return (long long)start + slot + (((((a & {mask}) << {shift}) + (b & {mask})) << {shift}) + (c & {mask}));
+# `place` has the first nodes of the slots of the four columns of blocks, and the stencil's first node within its block.
+# `row` is where a row of three nodes begins. Blocks that meet along z are in consecutive slots, as both are marked:
+# nodes 1 and 2 of a row are `shift1` and `shift2` further away if they are in the next block.
+_ROWS = """
+    const int low = place[4] & 255, mid = (place[4] >> 8) & 255, high = place[4] >> 16;
+    const long long shift1 = high + 1 < {block} ? 0 : {gap}, shift2 = high + 2 < {block} ? 0 : {gap};
+    auto row = [&](int i, int j) {{
+        const int inside = ((((low + i) & {mask}) << {shift}) + ((mid + j) & {mask})) << {shift};
+        return (long long)start + place[2 * ((low + i) >> {shift}) + ((mid + j) >> {shift})] + inside + high;
     }};
 """
 
+# The copy to a dense array of 3 x 3 x 3 nodes, in the pieces in which stencil.py reads it.
 _LOAD = """
 #if defined(__CUDACC__)
     auto& grid = values;
+    auto at = [&](int i, int j, int k) {{ return row(i, j) + k + (k == 1 ? shift1 : k == 2 ? shift2 : 0); }};
 #else
+    typedef {scalar} t4 __attribute__((ext_vector_type(4)));
     typedef {scalar} w4 __attribute__((ext_vector_type(4), aligned(4), may_alias));
+    typedef {scalar} w8 __attribute__((ext_vector_type(8), aligned(4), may_alias));
     alignas(64) {scalar} tile[27 * 4];
+    #pragma clang loop unroll(full)
     for (int i = 0; i < 3; ++i)
-        for (int j = 0; j < 3; ++j)
-            for (int k = 0; k < 3; ++k)
-                *(w4*)(tile + 4 * (9 * i + 3 * j + k)) = *(const w4*)(values.data + at(i, j, k));
+        #pragma clang loop unroll(full)
+        for (int j = 0; j < 3; ++j) {{
+            const {scalar}* node = (const {scalar}*)(values.data + row(i, j));
+            const t4 first = *(const w4*)node, second = *(const w4*)(node + 4 * (1 + shift1));
+            *(w8*)(tile + 36 * i + 12 * j) = __builtin_shufflevector(first, second, 0, 1, 2, 3, 4, 5, 6, 7);
+            *(w4*)(tile + 36 * i + 12 * j + 8) = *(const w4*)(node + 4 * (2 + shift2));
+        }}
     const struct {{ wp::vec_t<4, {real}>* data; }} grid = {{(wp::vec_t<4, {real}>*)tile}};
     const int index = 0, stride_x = 9, stride_y = 3;
 #endif
@@ -124,10 +136,16 @@ _LOAD = """
 
 _STORE = """
 #if !defined(__CUDACC__)
+    #pragma clang loop unroll(full)
     for (int i = 0; i < 3; ++i)
-        for (int j = 0; j < 3; ++j)
-            for (int k = 0; k < 3; ++k)
-                *(w4*)(values.data + at(i, j, k)) = *(const w4*)(tile + 4 * (9 * i + 3 * j + k));
+        #pragma clang loop unroll(full)
+        for (int j = 0; j < 3; ++j) {{
+            {scalar}* node = ({scalar}*)(values.data + row(i, j));
+            const w8 pair = *(const w8*)(tile + 36 * i + 12 * j);
+            *(w4*)node = pair.lo;
+            *(w4*)(node + 4 * (1 + shift1)) = pair.hi;
+            *(w4*)(node + 4 * (2 + shift2)) = *(const w4*)(tile + 36 * i + 12 * j + 8);
+        }}
 #endif
 """
 
@@ -143,18 +161,18 @@ def block_functions(real, Grid) -> SimpleNamespace:
     st = stencil_functions(real)
     vec3, vec4, vec16, mat33 = st.vec3, st.vec4, st.vec16, st.mat33
     names = {"real": f"wp::{real.__name__}", "scalar": "float" if real is wp.float32 else "double"}
-    load = _AT.format(shift=SHIFT, mask=BLOCK - 1) + _LOAD.format(**names)
+    load = _ROWS.format(shift=SHIFT, block=BLOCK, mask=BLOCK - 1, gap=BLOCK_NODES - BLOCK) + _LOAD.format(**names)
     text = snippets(real, node="at(i, j, k)")
 
-    @wp.func_native(load + text["scatter"] + _STORE)
-    def block_scatter(values: wp.array(dtype=vec4), start: int, place: vec9i, f: vec3, q: vec4, A: mat33): ...
+    @wp.func_native(load + text["scatter"] + _STORE.format(**names))
+    def block_scatter(values: wp.array(dtype=vec4), start: int, place: vec5i, f: vec3, q: vec4, A: mat33): ...
 
     @wp.func_native(load + text["gather"])
-    def block_gather(values: wp.array(dtype=vec4), start: int, place: vec9i, f: vec3) -> vec16: ...
+    def block_gather(values: wp.array(dtype=vec4), start: int, place: vec5i, f: vec3) -> vec16: ...
 
     @wp.func_native(load + text["sweep"])
     def block_sweep(
-        values: wp.array(dtype=vec4), start: int, place: vec9i, f: vec3, q: vec4, A: mat33, sum: vec4
+        values: wp.array(dtype=vec4), start: int, place: vec5i, f: vec3, q: vec4, A: mat33, sum: vec4
     ) -> vec3: ...
 
     @wp.func
@@ -165,34 +183,31 @@ def block_functions(real, Grid) -> SimpleNamespace:
         return wp.min(table.before[word] + wp.bit_count(below), table.capacity) * BLOCK_NODES
 
     @wp.func
-    def locate(grid: Grid, world: int, i: int, j: int, k: int) -> vec9i:
-        place = vec9i()
+    def locate(grid: Grid, world: int, i: int, j: int, k: int) -> vec5i:
+        place = vec5i()
         a = i >> SHIFT
         b = j >> SHIFT
         c = k >> SHIFT
-        more_x = ((i + 2) >> SHIFT) - a
-        more_y = ((j + 2) >> SHIFT) - b
-        more_z = ((k + 2) >> SHIFT) - c
-        for n in range(8):
-            x = (n >> 2) & 1
-            y = (n >> 1) & 1
-            z = n & 1
-            if x <= more_x and y <= more_y and z <= more_z:
-                place[n] = slot_start(grid.table, world, a + x, b + y, c + z)
-        place[8] = (i & (BLOCK - 1)) | ((j & (BLOCK - 1)) << 8) | ((k & (BLOCK - 1)) << 16)
+        next_a = (i + 2) >> SHIFT
+        next_b = (j + 2) >> SHIFT
+        place[0] = slot_start(grid.table, world, a, b, c)
+        place[1] = slot_start(grid.table, world, a, next_b, c)
+        place[2] = slot_start(grid.table, world, next_a, b, c)
+        place[3] = slot_start(grid.table, world, next_a, next_b, c)
+        place[4] = (i & (BLOCK - 1)) | ((j & (BLOCK - 1)) << 8) | ((k & (BLOCK - 1)) << 16)
         return place
 
     @wp.func
-    def scatter(values: wp.array(dtype=vec4), grid: Grid, store: int, place: vec9i, f: vec3, q: vec4, A: mat33):
+    def scatter(values: wp.array(dtype=vec4), grid: Grid, store: int, place: vec5i, f: vec3, q: vec4, A: mat33):
         block_scatter(values, store * grid.cells, place, f, q, A)
 
     @wp.func
-    def gather(values: wp.array(dtype=vec4), grid: Grid, store: int, place: vec9i, f: vec3) -> vec16:
+    def gather(values: wp.array(dtype=vec4), grid: Grid, store: int, place: vec5i, f: vec3) -> vec16:
         return block_gather(values, store * grid.cells, place, f)
 
     @wp.func
     def sweep(
-        values: wp.array(dtype=vec4), grid: Grid, store: int, place: vec9i, f: vec3, q: vec4, A: mat33, sum: vec4
+        values: wp.array(dtype=vec4), grid: Grid, store: int, place: vec5i, f: vec3, q: vec4, A: mat33, sum: vec4
     ) -> vec3:
         return block_sweep(values, store * grid.cells, place, f, q, A, sum)
 

@@ -50,6 +50,15 @@ def block_kernels(real, batched: bool) -> SimpleNamespace:
             for word in range(first, wp.min(first + GROUP, table.words)):
                 marks_out[s * table.words + word] = 0
 
+    @wp.func
+    def set_bits(
+        table: BlockTable, s: int, word: int, bits: int, marks: wp.array(dtype=wp.int32),
+        marked: wp.array(dtype=wp.int32),
+    ):  # fmt: skip
+        if (marks[s * table.words + word] & bits) != bits:
+            wp.atomic_or(marks, s * table.words + word, bits)
+            marked[s * table.groups + word // GROUP] = 1
+
     @wp.kernel(**options)
     def mark(
         # parameters
@@ -70,15 +79,18 @@ def block_kernels(real, batched: bool) -> SimpleNamespace:
         i = first_node(position[0], grid.nx)
         j = first_node(position[1], grid.ny)
         k = first_node(position[2], grid.nz)
-        for a in range(i >> SHIFT, ((i + 2) >> SHIFT) + 1):
-            for b in range(j >> SHIFT, ((j + 2) >> SHIFT) + 1):
-                row = (a * grid.table.columns_y + b) * grid.table.row_words
-                for c in range(k >> SHIFT, ((k + 2) >> SHIFT) + 1):
-                    word = row + (c >> 5)
-                    bit = 1 << (c & 31)
-                    if (marks_inout[s * grid.table.words + word] & bit) == 0:
-                        wp.atomic_or(marks_inout, s * grid.table.words + word, bit)
-                        marked_out[s * grid.table.groups + word // GROUP] = 1
+        more_x = ((i + 2) >> SHIFT) - (i >> SHIFT)
+        more_y = ((j + 2) >> SHIFT) - (j >> SHIFT)
+        c = k >> SHIFT
+        last = (k + 2) >> SHIFT
+        for n in range(4):
+            column = ((i >> SHIFT) + (n >> 1) * more_x) * grid.table.columns_y + (j >> SHIFT) + (n & 1) * more_y
+            row = column * grid.table.row_words
+            if (c >> 5) == (last >> 5):
+                set_bits(grid.table, s, row + (c >> 5), (1 << (c & 31)) | (1 << (last & 31)), marks_inout, marked_out)
+            else:
+                set_bits(grid.table, s, row + (c >> 5), 1 << (c & 31), marks_inout, marked_out)
+                set_bits(grid.table, s, row + (last >> 5), 1 << (last & 31), marks_inout, marked_out)
 
     @wp.kernel(**options)
     def count(

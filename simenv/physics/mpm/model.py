@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simenv.geometry.shapes import Cup, MeshShape, Shape
-from simenv.physics.mpm.blocks import BLOCK_NODES
+from simenv.physics.mpm.blocks import BLOCK_NODES, SPARE
 from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES, AT_WALL
 from simenv.physics.mpm.kernels_grid import BOUNDARIES, PERIODIC
 from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING, LIQUID
@@ -164,5 +164,5 @@ class MPMModel:
 
     @property
     def cells(self) -> int:
-        """Number of grid nodes that are stored for one world; a sparse grid has a spare block for the overflow."""
-        return (self.blocks + 1) * BLOCK_NODES if self.is_sparse else math.prod(self.shape)
+        """Number of grid nodes that are stored for one world; a sparse grid has spare slots for what overflows."""
+        return (self.blocks + SPARE) * BLOCK_NODES if self.is_sparse else math.prod(self.shape)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import torch
 import warp as wp
 
-from simenv.physics.mpm.blocks import BLOCK, BLOCK_NODES, BlockLayout
+from simenv.physics.mpm.blocks import BLOCK, BLOCK_NODES, SPARE, BlockLayout
 from simenv.physics.mpm.kernels_blocks import block_kernels
 from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.rigid import Workspace
@@ -108,7 +108,7 @@ class BlockStorage:
         if S * model.cells > _MOST_NODES:
             raise ValueError(
                 f"{S} worlds of {model.blocks} blocks have {S * model.cells} nodes, the limit is {_MOST_NODES}; "
-                f"use at most {_MOST_NODES // (S * BLOCK_NODES) - 1} blocks, or fewer worlds"
+                f"use at most {_MOST_NODES // (S * BLOCK_NODES) - SPARE} blocks, or fewer worlds"
             )
         self._layout = layout = BlockLayout.of(model.shape)
         sizes = {
