@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -242,23 +242,22 @@ def _cma(comparison: Comparison, points: np.ndarray, config: IdentifyConfig) -> 
     """CMA-ES from the first start; candidates are evaluated in batches of N, the last of which may be filled up."""
     n, worlds = points.shape[1], comparison.world.num_worlds
     population = config.population or 4 + int(3 * np.log(n))
-    inside = np.clip(points[0], 1e-3, 1.0 - 1e-3)
-    best, scale = _Best(points[0], points=np.zeros((0, n)), losses=np.zeros(0)), 1.0
-    if n == 1:  # the package needs two dimensions; the second one does nothing
-        inside = np.append(inside, 0.5)
-    strategy = cma_strategy(inside, config.sigma * scale, 0.0, 1.0, config.seed, population, tolx=config.tolerance)
+    best = _Best(points[0], points=np.zeros((0, n)), losses=np.zeros(0))
+    first = np.clip(points[0], 1e-3, 1.0 - 1e-3)  # on a face there is nowhere to go on one side
+    first = first if n > 1 else np.append(first, 0.5)  # the package needs two dimensions; the second does nothing
+    strategy = cma_strategy(first, config.sigma, 0.0, 1.0, config.seed, population, tolx=config.tolerance)
     while not strategy.stop():
         asked = strategy.ask()
         candidates = np.stack(asked)[:, :n]
         losses = np.empty(population)
-        for first in range(0, population, worlds):
-            chunk = candidates[first : first + worlds]
+        for begin in range(0, population, worlds):
+            chunk = candidates[begin : begin + worlds]
             filled = np.concatenate([chunk, np.repeat(chunk[-1:], worlds - len(chunk), 0)])
             r, failed = comparison.residuals(filled, graph=False)
             comparison.rollouts -= worlds - len(chunk)  # what only fills the batch is nobody's cost
             for index, (point, row, bad) in enumerate(zip(chunk, r, failed, strict=False)):
-                losses[first + index] = np.inf if bad else float(row @ row)
-                best.take(point, losses[first + index], row)
+                losses[begin + index] = np.inf if bad else float(row @ row)
+                best.take(point, losses[begin + index], row)
         strategy.tell(asked, rank_last(losses))
         lowest = int(np.argmin(losses))
         best.points = np.concatenate([best.points, candidates[lowest][None]])
@@ -323,5 +322,3 @@ def _named(comparison: Comparison, point: np.ndarray) -> dict[str, float]:
 def _since(began: float) -> float:
     return time.perf_counter() - began
 
-
-__all__ = ["Any", "Code", "Identification", "IdentifyConfig", "Observed", "Progress", "identify"]

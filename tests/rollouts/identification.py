@@ -11,13 +11,14 @@ What is seen of them: the positions of every fifth particle ("keypoints"), and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 
 from simenv.geometry.shapes import Box
 from simenv.physics.mpm.materials import Bingham, Elastic, Liquid, Material, Sand
+from simenv.rollouts.identify import Identification, IdentifyConfig, Progress, identify
 from simenv.rollouts.residuals import Observed, record_world
 from simenv.world import Control, Scene, World
 from tests.verification.worlds import lattice
@@ -91,8 +92,54 @@ def experiment(names: tuple[str, ...], steps: int, seed: int | None = None, ever
     return Observed(values, seen.steps)
 
 
-def starts(names: Mapping[str, float], seed: int, factor: tuple[float, float] = (2.0, 3.0)) -> dict[str, float]:
+def starts(names: Sequence[str], seed: int, factor: tuple[float, float] = (2.0, 3.0)) -> dict[str, float]:
     """A start that is off by a random factor in this range, up or down at random, in every parameter."""
     random = np.random.default_rng(seed)
     off = {name: random.uniform(*factor) ** random.choice((-1.0, 1.0)) for name in names}
     return {name: float(np.clip(TRUTH[name] * off[name], *RANGES[name])) for name in names}
+
+
+def sought(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The parameters that are identified: those of the paste both where it is alone, else its yield stress."""
+    found = tuple(name for name in TRUTH if name.split(".")[0] in names)
+    return found if len(names) == 1 else tuple(name for name in found if name != "paste.viscosity")
+
+
+def close(values: Mapping[str, float], limit: float = 0.02) -> bool:
+    """Whether every value is within this share of the truth."""
+    return all(abs(value / TRUTH[name] - 1) <= limit for name, value in values.items())
+
+
+def cost(history: Sequence[Progress]) -> tuple[int, int] | None:
+    """Iterations and rollouts after which the best values are within 2 % of the truth, and stay there; None if never."""
+    k = len(history)
+    while k and close(history[k - 1].values):
+        k -= 1
+    return (history[k].iteration, history[k].rollouts) if k < len(history) else None
+
+
+def settled(history: list[Progress], rows: int = 8) -> Callable[[Progress], bool]:
+    """A callback that keeps the history, and stops a search whose best values have been close for so many rows."""
+
+    def callback(row: Progress) -> bool:
+        history.append(row)
+        return len(history) >= rows and all(close(each.values) for each in history[-rows:])
+
+    return callback
+
+
+def find(
+    names: tuple[str, ...], steps: int, seed: int, method: str = "gradient", noise: int | None = None
+) -> tuple[Identification, list[Progress]]:
+    """Identify from one start, that of this seed; the result, and its history."""
+    observed, wanted, history = experiment(names, steps, noise), sought(names), []
+    world = World(scene(names), 1)
+    try:
+        config = IdentifyConfig(method=method, seed=seed)  # type: ignore[arg-type]
+        result = identify(
+            world, controls(world, steps), observed, {name: RANGES[name] for name in wanted},
+            initial=starts(wanted, seed), config=config, callback=settled(history) if method == "cma" else None,
+        )  # fmt: skip
+        return result, list(result.history)
+    finally:
+        world.close()
