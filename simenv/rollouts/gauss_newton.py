@@ -35,15 +35,14 @@ class GaussNewton:
 
     def __init__(self, point: np.ndarray, radius: float, tolerance: float):
         self.point, self.radius, self.tolerance = np.array(point, dtype=float), radius, tolerance
-        self.loss, self.done = np.inf, ""
-        self._r = self._g = self._A = None
-        self._trial = self.point
-        self._step = np.zeros_like(self.point)
+        self.loss, self.done, self._begun = np.inf, "", False
+        self._r, self._g, self._A = np.zeros(0), np.zeros_like(self.point), np.zeros((0, len(self.point)))
+        self._trial, self._step = self.point, np.zeros_like(self.point)
         self._predicted = 0.0
 
     def ask(self) -> np.ndarray:
         """The point to evaluate next; the best one when it is done."""
-        if self._A is None or self.done:
+        if not self._begun or self.done:
             return self.point
         step = self._bounded_step()
         if np.abs(step).max() < self.tolerance:
@@ -59,7 +58,7 @@ class GaussNewton:
         if self.done:
             return False
         loss = np.inf if failed else float(r @ r)
-        if self._A is None:
+        if not self._begun:
             if failed:
                 self.done = "failed"
                 return False
@@ -85,11 +84,11 @@ class GaussNewton:
     def sweep(self, gradient: np.ndarray) -> None:
         """Take the gradient (n,) of ``|r|^2 / 2`` at the best point."""
         if not np.isfinite(gradient).all():
-            self.done = "failed" if self._A is None else "stalled"
+            self.done = "stalled" if self._begun else "failed"
             return
         self._g = gradient
-        if self._A is None:
-            self._A = np.zeros((len(self._r), len(self.point)))
+        if not self._begun:
+            self._A, self._begun = np.zeros((len(self._r), len(self.point))), True
         self._align()
 
     def _align(self) -> None:

@@ -201,8 +201,8 @@ class _Best:
     point: np.ndarray
     loss: float = np.inf
     r: np.ndarray | None = None
-    points: np.ndarray | None = None
-    losses: np.ndarray | None = None
+    points: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 0)))
+    losses: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     code: Code | None = None
 
     def take(self, point: np.ndarray, loss: float, r: np.ndarray) -> None:
@@ -242,7 +242,7 @@ def _cma(comparison: Comparison, points: np.ndarray, config: IdentifyConfig) -> 
     """CMA-ES from the first start; candidates are evaluated in batches of N, the last of which may be filled up."""
     n, worlds = points.shape[1], comparison.world.num_worlds
     population = config.population or 4 + int(3 * np.log(n))
-    best = _Best(points[0], points=np.zeros((0, n)), losses=np.zeros(0))
+    best = _Best(points[0], points=np.zeros((0, n)))
     first = np.clip(points[0], 1e-3, 1.0 - 1e-3)  # on a face there is nowhere to go on one side
     first = first if n > 1 else np.append(first, 0.5)  # the package needs two dimensions; the second does nothing
     strategy = cma_strategy(first, config.sigma, 0.0, 1.0, config.seed, population, tolx=config.tolerance)
@@ -295,7 +295,7 @@ def _run(
                 break
     except KeyboardInterrupt:
         code = Code.INTERRUPTED
-    if best is None or best.points is None:
+    if best is None or code is None:  # interrupted before anything was known
         raise KeyboardInterrupt
     values = comparison.values(best.points)
     edges = np.minimum(best.point, 1.0 - best.point) < EDGE
@@ -321,4 +321,3 @@ def _named(comparison: Comparison, point: np.ndarray) -> dict[str, float]:
 
 def _since(began: float) -> float:
     return time.perf_counter() - began
-

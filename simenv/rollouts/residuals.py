@@ -152,7 +152,7 @@ class Comparison:
     Attributes:
         rollouts: Forward simulations of one world so far.
         sweeps: Reverse sweeps of one world so far, each of which simulates forward once more.
-        size: Numbers that count.
+        scale: Of each quantity, in its unit.
 
     Raises:
         RolloutError: The observation does not fit the worlds, or nothing was seen.
@@ -172,10 +172,11 @@ class Comparison:
         self._quantities = {name: quantity(name, quantities) for name in observed.values}
         if not observed.values:
             raise RolloutError("nothing was observed; give at least one quantity")
-        self._seen, self._targets, self.scale = {}, {}, {}
+        self._seen: dict[str, list[torch.Tensor]] = {}
+        self._targets: dict[str, list[tuple[torch.Tensor, float]]] = {}
+        self.scale: dict[str, float] = {}
         for name, values in observed.values.items():
             self._prepare(name, np.asarray(values, dtype=np.float64), observed)
-        self.size = sum(int(seen.sum()) for rows in self._seen.values() for seen in rows)
 
     def _prepare(self, name: str, values: np.ndarray, observed: Observed) -> None:
         """What was seen of a quantity at each observed step, and its weight."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import torch
 
 from simenv.geometry.shapes import Box
 from simenv.physics.mpm.materials import Bingham, Elastic, Liquid, Material, Sand
@@ -111,7 +110,7 @@ def close(values: Mapping[str, float], limit: float = 0.02) -> bool:
 
 
 def cost(history: Sequence[Progress]) -> tuple[int, int] | None:
-    """Iterations and rollouts after which the best values are within 2 % of the truth, and stay there; None if never."""
+    """Iterations and rollouts after which the best values are, and stay, within 2 % of the truth, or None."""
     k = len(history)
     while k and close(history[k - 1].values):
         k -= 1

@@ -25,7 +25,7 @@ from tests.rollouts import identification as cases
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, NUMBERS = ROOT / "docs" / "identification.md", ROOT / "docs" / "identification.json"
 PICTURE = ROOT / "docs" / "images" / "identification.png"
-CASES = {"all": ("gel", "oil", "paste", "sand"), "gel": ("gel",), "oil": ("oil",), "paste": ("paste",), "sand": ("sand",)}
+CASES = {"all": tuple(cases.MATERIALS), **{name: (name,) for name in cases.MATERIALS}}
 TITLES = {
     "all": "all four side by side: E, eta, tau_y, phi", "gel": "elastic block under a plate: E",
     "oil": "Newtonian column: eta", "paste": "Bingham column: tau_y, viscosity", "sand": "sand column: phi",
@@ -62,7 +62,15 @@ def measure(key: str) -> dict[str, Any]:
 
 def table(numbers: dict[str, Any]) -> str:
     """Costs and errors, Markdown."""
-    head = ["experiment", "gradient: iterations", "rollouts", "CMA-ES: rollouts", "times fewer", "error, clean", "error, noisy"]
+    head = [
+        "experiment",
+        "gradient: iterations",
+        "rollouts",
+        "CMA-ES: rollouts",
+        "times fewer",
+        "error, clean",
+        "error, noisy",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for key, found in numbers.items():
         ours, theirs = [row["cost"] for row in found["gradient"]], [row["cost"] for row in found["cma"]]
