@@ -136,6 +136,11 @@ class Scene:
             ValueError: the substep is too long for the material's speed of sound, or for its viscosity.
         """
         self._name(self.materials, name, "material")
+        self._check_substep(name, material)
+        self.materials[name] = material
+
+    def _check_substep(self, name: str, material: Material) -> None:
+        """Raise if the substep is too long for a material."""
         courant = material.sound_speed() * self.substep_dt / self.dx
         if courant > _CFL:
             raise ValueError(
@@ -151,7 +156,16 @@ class Scene:
                     f"at dx = {self.dx} m, "
                     f"not {self.substep_dt:.2e} s; shorten it or use a coarser dx"
                 )
-        self.materials[name] = material
+
+    def check_parameter(self, name: str, value: float) -> None:
+        """Raise ValueError if the world parameter of this name could not have this value, say by a search: the material
+        or the collider refuses it, or the substep is too long for it.
+        """
+        owner, _, parameter = name.rpartition(".")
+        if owner in self.materials:
+            self._check_substep(owner, replace(self.materials[owner], **{parameter: value}))
+        elif owner in self.colliders and value < 0:
+            raise ValueError(f"{name} = {value}; it must not be negative")
 
     def add_particles(
         self, name: str, material: str, positions: np.ndarray, volume: float,
