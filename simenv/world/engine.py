@@ -31,7 +31,7 @@ from simenv.physics.mpm.solver import INPUT_FIELDS, MPMSolver
 PARTICLES_PER_LANE = 50_000
 MAX_LANES = 8
 MOVING_FIELDS = (*STATE_FIELDS, *RIGID_FIELDS)  # what a step changes; rigid bodies' are empty in a scene without
-RESULT_FIELDS = (*MOVING_FIELDS, "force", "torque", "status")
+RESULT_FIELDS = (*MOVING_FIELDS, "force", "torque", "touch", "status")
 _MOTION = ("position", "rotation", "velocity", "omega")  # inputs with an axis of substeps, which is the second
 # work(solver, rows of its worlds, pool for lanes, those of the rows that count or None for all)
 Work = Callable[[MPMSolver, slice, ThreadPoolExecutor | None, torch.Tensor | None], None]
@@ -130,6 +130,7 @@ class Engine:
         out = {name: torch.empty_like(tensors[name]) for name in MOVING_FIELDS}
         for name in ("force", "torque"):
             out[name] = active.new_empty((self.worlds, colliders, 3), dtype=self.dtype)
+        out["touch"] = active.new_empty((self.worlds, self.model.taxel_count, 3), dtype=self.dtype)
         out["status"] = active.new_empty((self.worlds,), dtype=torch.int32)
 
         def work(solver: MPMSolver, rows: slice, pool: ThreadPoolExecutor | None, chosen: torch.Tensor | None) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sparse grid against the dense one, its memory, its overflow, and a flight through a box that no dense grid fits."""
+"""The sparse grid: equal to the dense one, memory, overflow, and a flight through a box that no dense grid fits."""
 
 import numpy as np
 import pytest
@@ -248,7 +248,10 @@ def test_layout_and_marks():
         ({"grid": "tree"}, r"grid = 'tree'; use 'dense' or 'sparse'"),
         ({"blocks": 100}, r"blocks = 100 with grid = 'dense'; it is the capacity of a sparse grid"),
         ({"grid": "sparse", "blocks": 0}, r"blocks = 0 with grid = 'sparse'.*at least 1"),
-        ({"grid": "sparse", "boundary": "periodic"}, r"a sparse grid cannot have a periodic boundary; use grid='dense'"),
+        (
+            {"grid": "sparse", "boundary": "periodic"},
+            r"a sparse grid cannot have a periodic boundary; use grid='dense'",
+        ),
         ({"grid": "sparse", "blocks": 2**26}, r"67108864 blocks have .* nodes, the limit is 2147483647; use at most"),
     ],
 )

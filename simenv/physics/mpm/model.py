@@ -15,6 +15,7 @@ from simenv.physics.mpm.blocks import BLOCK_NODES, SPARE
 from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES, AT_WALL
 from simenv.physics.mpm.kernels_grid import BOUNDARIES, PERIODIC
 from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING, LIQUID
+from simenv.physics.mpm.skin import SkinSpec
 
 PAD = 3  # nodes outside the domain on each side: the stencil of a particle at the wall, and one to spare
 
@@ -29,12 +30,14 @@ class ColliderSpec:
         sticky: whether material that touches it moves with it.
         levels: how it acts (see contact.py). The default is ``AT_WALL`` for vessels and meshes, whose walls may be
             thinner than a cell, and ``AT_NODES | AT_PARTICLES`` for other shapes.
+        skin: its taxels, if it has any.
     """
 
     shape: Shape
     width: float = 0.0
     sticky: bool = False
     levels: int | None = None
+    skin: SkinSpec | None = None
 
     def __post_init__(self) -> None:
         if self.levels is None:
@@ -148,6 +151,11 @@ class MPMModel:
         return any(spec.levels & level for spec in self.colliders if spec.levels is not None)
 
     @property
+    def taxel_count(self) -> int:
+        """Taxels of all skins."""
+        return sum(spec.skin.count for spec in self.colliders if spec.skin is not None)
+
+    @property
     def is_periodic(self) -> bool:
         """Whether the domain wraps around along any axis."""
         return "periodic" in self.boundary
@@ -160,7 +168,7 @@ class MPMModel:
     @property
     def allows_lanes(self) -> bool:
         """Whether a world can be cut into lanes."""
-        return not (self.is_periodic or self.rigids or self.is_sparse)
+        return not (self.is_periodic or self.rigids or self.is_sparse or self.taxel_count)
 
     @property
     def cells(self) -> int:
