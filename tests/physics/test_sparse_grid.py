@@ -28,7 +28,7 @@ def pour_scene(grid, blocks=None, boundary=("outflow", "slip", "separate")):
     scene.add_particles("w", "water", lattice((0.08, 0.07, 0.10), (0.16, 0.15, 0.17), DX / 2), (DX / 2) ** 3)
     scene.add_particles("g", "gel", lattice((0.10, 0.09, 0.19), (0.14, 0.13, 0.22), DX / 2), (DX / 2) ** 3)
     scene.add_body("hand", (0.12, 0.11, 0.08), (0.0, 0.1, 0.0, 1.0))
-    scene.add_collider("cup", Cup(0.06, 0.09, 0.01), "hand", width=0.005, friction=0.2)
+    scene.add_collider("cup", Cup(0.06, 0.09, 0.01, 0.01), "hand", width=0.005, friction=0.2)
     scene.add_collider("ball", Sphere(0.04), position=(0.24, 0.11, 0.02), friction=0.3, width=0.02)
     return scene
 
