@@ -123,7 +123,7 @@ def main() -> None:
     for key in () if arguments.draw else arguments.only or CASES:
         numbers[key] = {**numbers.get(key, {}), **measure(key, arguments.kinds)}
         NUMBERS.write_text(json.dumps(numbers) + "\n", encoding="utf-8")
-    numbers = {key: numbers[key] for key in CASES if key in numbers}
+    numbers = {key: numbers[key] for key in CASES if set(KINDS) <= set(numbers.get(key, ()))}
     draw(numbers)
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
