@@ -45,14 +45,16 @@ class MPMSolver(Buffers):
         worlds: number of worlds S.
         device: torch device.
         dtype: ``torch.float32`` or ``torch.float64``.
-        lanes: private scatter grids of the single world; 1 on CUDA, in periodic domains and with rigid bodies.
+        lanes: private scatter grids of the single world; 1 on CUDA, in periodic domains, with rigid bodies and
+            with skins.
     """
 
     def __init__(self, model: MPMModel, worlds: int, device: torch.device, dtype: torch.dtype, lanes: int = 1):
-        if lanes > 1 and (worlds > 1 or device.type == "cuda" or model.is_periodic or model.rigids):
+        whole = model.is_periodic or model.rigids or model.taxel_count
+        if lanes > 1 and (worlds > 1 or device.type == "cuda" or whole):
             raise ValueError(
-                f"lanes = {lanes} needs one world on the CPU in a domain that is not periodic, and no rigid bodies; "
-                "use lanes=1"
+                f"lanes = {lanes} needs one world on the CPU in a domain that is not periodic, and neither rigid "
+                "bodies nor skins; use lanes=1"
             )
         if device.type != "cuda" and worlds > 1:
             raise ValueError(f"a CPU solver holds one world, not {worlds}; use one solver for each thread")
@@ -343,6 +345,7 @@ class MPMSolver(Buffers):
     def forward(self, keep: bool, pool: Executor | None = None) -> None:
         """Run K substeps. `keep` the states and grids for `backward`. `pool` runs the lanes side by side."""
         self.tensors["status"].zero_()
+        self.tensors["touch"].zero_()
         self.tensors["bounds"].copy_(self._no_bounds.expand_as(self.tensors["bounds"]))
         for lane in range(self.lanes):
             self.tensors[f"force{lane}"].zero_()
@@ -351,14 +354,15 @@ class MPMSolver(Buffers):
         self._execute("keep" if keep else "forward", pool)
 
     def result(self) -> dict[str, torch.Tensor]:
-        """The leaving state, ``force`` [N] and ``torque`` [N m] (means over the substeps) and ``status`` (S,); some are
-        views, so copy what must outlive the next step.
+        """The leaving state, ``force`` [N], ``torque`` [N m] and ``touch`` [N] (means over the substeps) and ``status``
+        (S,); some are views, so copy what must outlive the next step.
         """
         out = {name: self._restored(value) for name, value in self._states[self._last].items()}
         for name in RIGID_FIELDS if self._rigid else ():
             out[name] = self._rigid.tensor(name, self._last)
         for name in ("force", "torque"):
             out[name] = self._lane_total(name) / self.model.substeps
+        out["touch"] = self.tensors["touch"][:, : self.model.taxel_count] / self.model.substeps
         out["status"] = self.tensors["status"]
         return out
 
@@ -378,7 +382,7 @@ class MPMSolver(Buffers):
             value = adjoints.get(name)
             if value is not None and value.shape[1] == self.tensors[f"adj_{name}"].shape[1]:
                 self._sort(value, self.tensors[f"adj_{name}"])
-        for name in ("force", "torque"):
+        for name in ("force", "torque", "touch"):
             value = adjoints.get(name)
             if value is not None and value.numel():
                 self.tensors[f"adj_{name}"].copy_(value / self.model.substeps)
