@@ -26,7 +26,7 @@ from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.ordering import SORT_FROM, Ordering
 from simenv.physics.mpm.rigid import RIGID_FIELDS, RigidBodies, Workspace
 from simenv.physics.mpm.stencil import stencil_functions
-from simenv.physics.mpm.storage import BlockStorage, DenseStorage, share
+from simenv.physics.mpm.storage import BlockStorage, DenseStorage, check_size, share
 
 INPUT_FIELDS = ("volume", "parameters", "gravity", "position", "rotation", "velocity", "omega", "friction")
 
@@ -57,6 +57,7 @@ class MPMSolver(Buffers):
             )
         if device.type != "cuda" and worlds > 1:
             raise ValueError(f"a CPU solver holds one world, not {worlds}; use one solver for each thread")
+        check_size(model, worlds, lanes)
         self.model, self.worlds, self.device, self.dtype, self.lanes = model, worlds, device, dtype, lanes
         wp.init()
         self.wp_device = wp.device_from_torch(device)

@@ -29,6 +29,17 @@ def share(lane: int, lanes: int, total: int) -> tuple[int, int]:
     return start, (lane + 1) * total // lanes - start
 
 
+def check_size(model: MPMModel, worlds: int, lanes: int) -> None:
+    """Raise ValueError if the grids of all worlds hold more nodes than an index can count."""
+    nodes = max(worlds, lanes) * model.cells
+    if nodes <= _MOST_NODES:
+        return
+    remedy = "use a coarser dx, a smaller box, fewer worlds, or grid='sparse'"
+    if model.is_sparse:
+        remedy = f"use at most {_MOST_NODES // (worlds * BLOCK_NODES) - SPARE} blocks, or fewer worlds"
+    raise ValueError(f"the grids of {worlds} worlds have {nodes} nodes, the limit is {_MOST_NODES}; {remedy}")
+
+
 def _integers(device: torch.device, *shape: int) -> tuple[torch.Tensor, wp.array]:
     tensor = torch.zeros(shape, dtype=torch.int32, device=device)
     return tensor, wp.from_torch(tensor.view(-1), dtype=wp.int32)
@@ -95,9 +106,6 @@ class BlockStorage:
     """Only touched blocks have a place (`blocks.py`); they are found anew in each substep, in both sweeps.
 
     The interface is that of `DenseStorage`; there is one lane. This completes ``solver.grid``.
-
-    Raises:
-        ValueError: the capacity of all worlds is more than an index can count.
     """
 
     def __init__(self, solver: Workspace, device: torch.device):
@@ -105,11 +113,6 @@ class BlockStorage:
         self._solver = solver
         self.kernels = block_kernels(solver.real, device.type == "cuda")
         self.chunk = BLOCK if device.type != "cuda" else 1
-        if S * model.cells > _MOST_NODES:
-            raise ValueError(
-                f"{S} worlds of {model.blocks} blocks have {S * model.cells} nodes, the limit is {_MOST_NODES}; "
-                f"use at most {_MOST_NODES // (S * BLOCK_NODES) - SPARE} blocks, or fewer worlds"
-            )
         self._layout = layout = BlockLayout.of(model.shape)
         sizes = {
             "marks": S * layout.words, "before": S * layout.words, "block": S * model.blocks, "count": S,
