@@ -5,14 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from simenv.geometry.shapes import Shape
 from simenv.physics.mpm.materials import Liquid, Material
 from simenv.physics.mpm.materials import Rigid as RigidMaterial
 from simenv.physics.mpm.model import ColliderSpec, MPMModel
 from simenv.world.rigid import Rigid, make_rigid
+
+if TYPE_CHECKING:
+    from simenv.world.world import World
 
 _CFL = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
 
@@ -307,6 +312,14 @@ class Scene:
         """Add a box [m] which takes out particles that are inside it at the end of a control step."""
         self._name(self.collectors, name, "collector")
         self.collectors[name] = Collector(name, tuple(lower), tuple(upper))  # type: ignore[arg-type]
+
+    def make_world(
+        self, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> World:
+        """N copies of the scene."""
+        from simenv.world.world import World
+
+        return World(self, num_worlds, device, dtype)
 
     def mpm_model(self) -> MPMModel:
         """The scene as the solver sees it."""
