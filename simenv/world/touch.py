@@ -312,10 +312,9 @@ class TouchWorld:
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        given = {name: value.detach() for name, value in inputs.items()}
-
+        @torch.no_grad()  # a setting of each thread
         def work(rows: slice, solver: TouchSolver) -> dict[str, torch.Tensor]:
-            out = solver.forward({name: value[rows] for name, value in given.items()})
+            out = solver.forward({name: value[rows] for name, value in inputs.items()})
             return {name: value.clone() for name, value in out.items()}
 
         return self._each(False, work)
@@ -323,6 +322,7 @@ class TouchWorld:
     def _backward(
         self, inputs: dict[str, torch.Tensor], adjoints: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
+        @torch.no_grad()
         def work(rows: slice, solver: TouchSolver) -> dict[str, torch.Tensor]:
             solver.forward({name: value[rows] for name, value in inputs.items()})
             out = solver.backward({name: value[rows] for name, value in adjoints.items()})

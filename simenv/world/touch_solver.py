@@ -165,7 +165,7 @@ class TouchSolver:
         if count == 0:
             return []
         constants = [self.model.dt, self._shapes, self._values, self._pairs, self._offsets, self._radii, self._shares]
-        inputs = [self._inputs["mass"], self._inputs["contact"], pose[0], pose[1], free, turning, before]
+        inputs = [self._inputs["mass"], self._inputs["contact"], *pose, free, turning, before]
         outputs = [push, twist, held]
         kernel = self._points.point_impulses
         return [Launch(kernel, (self.worlds, count), [*constants, self._inertia], inputs, outputs)]

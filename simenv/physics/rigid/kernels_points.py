@@ -4,7 +4,8 @@
 The normal force is a one-sided spring and damper, f = max(-k eps - c eps', 0) with the gap eps (Akinola et al. 2025,
 section III-A), taken implicitly: lambda = -(dt k eps + a eps') / (1 + a / m), a = dt (dt k + c), where eps' is the
 gap's rate without the contact and m the body's effective mass there. A stiff contact is therefore stable at any step.
-Friction is the same with a spring along the surface that Coulomb's law cuts (Cundall and Strack 1979): it remembers.
+Friction is a spring and damper along the surface that Coulomb's law cuts (Cundall and Strack 1979): it remembers. It is
+softened by 1 + a / m too, and takes the velocity with the contact, so that what it holds at rest stays at rest.
 """
 
 from functools import cache
@@ -48,6 +49,8 @@ def point_kernels(real) -> SimpleNamespace:
         quaternion_in: wp.array2d(dtype=quat),
         velocity_in: wp.array2d(dtype=vec3),
         omega_in: wp.array2d(dtype=vec3),
+        free_velocity_in: wp.array2d(dtype=vec3),
+        free_omega_in: wp.array2d(dtype=vec3),
         stick_in: wp.array2d(dtype=vec3),
         impulse_inout: wp.array2d(dtype=vec3),
         turning_inout: wp.array2d(dtype=vec3),
@@ -65,7 +68,7 @@ def point_kernels(real) -> SimpleNamespace:
         n = wp.quat_rotate(standing, vec3(near[0], near[1], near[2]))
         gap = near[3] - radii[i]
         arm = reach - radii[i] * n
-        v = velocity_in[w, b] + wp.cross(omega_in[w, b], arm)
+        v = free_velocity_in[w, b] + wp.cross(free_omega_in[w, b], arm)
         rate = wp.dot(n, v)
         k = contact_in[w][0]
         a = dt * (dt * k + contact_in[w][1])
@@ -76,21 +79,24 @@ def point_kernels(real) -> SimpleNamespace:
             mass = mass_in[w, b]
             ease = (real(1.0) + wp.dot(lever, wp.cw_div(lever, inertia[b]))) / mass
             normal = push / (real(1.0) + shares[i] * a * ease)
-            slip = v - rate * n
-            held = stick_in[w, i] - wp.dot(n, stick_in[w, i]) * n
+            now = velocity_in[w, b] + wp.cross(omega_in[w, b], arm)
+            held = stick_in[w, i] + dt * now  # it has moved since
+            held = held - wp.dot(n, held) * n
+            slip = now - wp.dot(n, now) * n
             k_t = contact_in[w][2]
             a_t = dt * (dt * k_t + contact_in[w][1])
             # the most yielding direction bounds the inverse mass along the surface
             small = wp.min(inertia[b][0], wp.min(inertia[b][1], inertia[b][2]))
             ease_t = (real(1.0) + wp.dot(arm, arm) / small) / mass
-            drag = -(dt * k_t * held + a_t * slip) / (real(1.0) + shares[i] * a_t * ease_t)
+            soft = real(1.0) + shares[i] * a_t * ease_t
+            drag = -(dt * k_t * held + a_t * slip) / soft
             size2 = wp.dot(drag, drag)
             limit = contact_in[w][3] * normal
             if size2 <= limit * limit:
-                kept = held + dt * (slip + ease_t * drag)
+                kept = held
             else:
                 drag = (limit / wp.sqrt(size2)) * drag
-                kept = -drag / (dt * k_t)
+                kept = -(soft / (dt * k_t)) * drag  # at rest this spring alone would give the limit
             total = normal * n + drag
             wp.atomic_add(impulse_inout, w, b, total)
             wp.atomic_add(turning_inout, w, b, wp.cross(arm, total))
