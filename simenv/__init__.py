@@ -25,6 +25,8 @@ let_idle_threads_sleep()
 _BUILTIN_TASKS = {
     "SimEnv/Pouring-v0": ("simenv.tasks.fluids.pouring:Pouring", 80),
     "SimEnv/LatteArt-v0": ("simenv.tasks.fluids.latte_art:LatteArt", 120),
+    "SimEnv/BallRoll-v0": ("simenv.tasks.tactile.ball_roll:BallRoll", 60),
+    "SimEnv/SurfaceFollow-v0": ("simenv.tasks.tactile.surface_follow:SurfaceFollow", 100),
 }
 
 _LAZY = {

@@ -103,7 +103,7 @@ class Renderer:
             index = [self.world.collider_names.index(name) for name in self._drawn]
             picture = self._picture(w)
             world_poses = poses[w].cpu().numpy()[index] if index else np.zeros((0, 7))
-            if state.rigid_q is not None:
+            if self._rigid_meshes:
                 world_poses = np.concatenate([world_poses, state.rigid_q[w].detach().cpu().numpy()])
             frames.append(picture.draw(world_poses, self._particles(state, w)))
         return frames
@@ -140,7 +140,10 @@ class Renderer:
     def _picture(self, w: int) -> Picture:
         """The picture for the sizes that world ``w``'s colliders have, built on first use."""
         parameters = self.world.parameters
-        scales = tuple(round(float(parameters[f"{name}.scale"][w]), 6) for name in self._drawn)
+        scales = tuple(
+            round(float(parameters[f"{name}.scale"][w]), 6) if f"{name}.scale" in parameters else 1.0
+            for name in self._drawn
+        )
         if scales not in self._pictures:
             if len(self._pictures) >= _KEPT:
                 del self._pictures[next(iter(self._pictures))]
@@ -167,11 +170,13 @@ class Renderer:
             self.supersample,
             self.liquid,
             capacity=self.world.particle_count,
-            sphere_radius=0.5 * min(group.volume for group in groups) ** (1.0 / 3.0),
+            sphere_radius=0.5 * min((group.volume for group in groups), default=0.0) ** (1.0 / 3.0),
         )
 
     def _particles(self, state: State, w: int) -> list[ParticleItem]:
         """The active particles of a world, by group."""
+        if not self.world.scene.particles:
+            return []
         x = state.x[w].detach().cpu().numpy()
         active = state.active[w].cpu().numpy()
         items, order = [], {True: 0, False: 0}

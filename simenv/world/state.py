@@ -75,6 +75,7 @@ class State(Batched):
         rigid_q: poses of the rigid bodies' centres of mass [m, quaternion xyzw], (N, R, 7); None in a scene without.
             They place their particles: changing ``x``, ``v`` or ``C`` of those has no effect.
         rigid_twist: velocities of the centres [m/s] and angular velocities [rad/s], world axes, (N, R, 6), or None.
+        memory: numbers that the task keeps through an episode, (N, M), or None (`Task.remember`).
     """
 
     x: torch.Tensor
@@ -91,6 +92,7 @@ class State(Batched):
     status: torch.Tensor
     rigid_q: torch.Tensor | None = None
     rigid_twist: torch.Tensor | None = None
+    memory: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

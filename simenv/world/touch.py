@@ -15,7 +15,7 @@ from simenv._threads import get_num_threads
 from simenv.physics.rigid.model import DRIVEN, FREE
 from simenv.world import status as bits
 from simenv.world.parameters import NamedTensors
-from simenv.world.rotation import quaternion_multiply, rotate
+from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.world.state import Batched
 from simenv.world.touch_scene import TouchScene
 from simenv.world.touch_solver import GEL_PARAMETERS, TouchSolver
@@ -43,6 +43,7 @@ class TouchState(Batched):
         push: force [N] and torque [N m] of stiff contact on each body, world axes, mean over the step, (N, B, 6).
         time: simulated time [s], (N,).
         status: bits of `simenv.world.status`, (N,) int32.
+        memory: numbers that the task keeps through an episode, (N, M), or None (`Task.remember`).
     """
 
     body_q: torch.Tensor
@@ -58,6 +59,7 @@ class TouchState(Batched):
     push: torch.Tensor
     time: torch.Tensor
     status: torch.Tensor
+    memory: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,14 @@ class TouchWorld:
         place = torch.as_tensor(mount.position, dtype=self.dtype, device=self.device) + state.grip[:, :1] * slide
         return self.mounted(state, mount.sensor, place, mount.quaternion)
 
+    def near(self, state: TouchState, hand: str, move: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+        """A goal beside a hand's present pose: moved (N, 3) [m] and turned by a rotation vector (N, 3) [rad], world
+        axes; (N, 7).
+        """
+        pose = state.body_q[:, self.body_names.index(hand)]
+        turned = quaternion_multiply(quaternion_from_rotation_vector(turn), pose[:, 3:])
+        return torch.cat([pose[:, :3] + move, turned], -1)
+
     def zero_control(self, state: TouchState) -> TouchControl:
         """Hands stay where they are."""
         return TouchControl(state.body_q[:, self._hands])
@@ -338,7 +348,11 @@ class TouchWorld:
         for name, look in self.scene.colliders.items():
             slide = torch.as_tensor(self.scene.slides[name], dtype=self.dtype, device=self.device)
             place = torch.as_tensor(look.position, dtype=self.dtype, device=self.device) + state.grip[:, :1] * slide
-            poses.append(self.mounted(state, self.body_names.index(str(look.body)), place, look.quaternion))
+            if look.body is None:
+                turn = torch.as_tensor(look.quaternion, dtype=self.dtype, device=self.device).expand(len(place), 4)
+                poses.append(torch.cat([place, turn], -1))
+            else:
+                poses.append(self.mounted(state, self.body_names.index(look.body), place, look.quaternion))
         return torch.stack(poses, 1)
 
     def domain(self) -> tuple[np.ndarray, np.ndarray]:

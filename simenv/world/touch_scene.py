@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from simenv.geometry.shapes import Shape
+from simenv.geometry.shapes import Plane, Shape
 from simenv.physics.mpm.model import ColliderSpec
 from simenv.physics.rigid.model import DRIVEN, FIXED, FREE, GelMount, Gripper, RigidModel, body_properties
 from simenv.sensors.tactile import TactileField, WinklerGel
@@ -144,7 +144,10 @@ class TouchScene:
         """Add a body that stands still, at a pose that may differ from episode to episode. Arguments as `add_body`."""
         self._add(name, FIXED, 1.0, np.zeros(3), position, quaternion)
         self.shapes[name], self.centres[name] = shape, np.zeros(3)
-        self.add_look(name, look or shape, name, color=color)
+        if isinstance(shape, Plane):  # a table: it is drawn where it was built
+            self.add_look(name, shape, None, position, quaternion, color)
+        else:
+            self.add_look(name, look or shape, name, color=color)
 
     def add_hand(
         self, name: str, position: Vector, quaternion: Vector = UPRIGHT, mass: float = 1.0, inertia: float = 0.01,
@@ -226,10 +229,10 @@ class TouchScene:
         self.points.append(Points(body, against, np.reshape(offsets, (-1, 3)), radius, share))
 
     def add_look(
-        self, name: str, shape: Shape, body: str, position: Vector = (0.0, 0.0, 0.0), quaternion: Vector = UPRIGHT,
-        color: Color = (0.35, 0.38, 0.42, 1.0), slide: Vector = (0.0, 0.0, 0.0),
+        self, name: str, shape: Shape, body: str | None, position: Vector = (0.0, 0.0, 0.0),
+        quaternion: Vector = UPRIGHT, color: Color = (0.35, 0.38, 0.42, 1.0), slide: Vector = (0.0, 0.0, 0.0),
     ) -> None:  # fmt: skip
-        """Add a shape that is only drawn, fixed to a body, and sliding with the gripper."""
+        """Add a shape that is only drawn, fixed to a body (None: the world), and sliding with the gripper."""
         unit = np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
         spec = ColliderSpec(shape, 0.0, False, None)
         self.colliders[name] = Collider(name, spec, body, tuple(position), tuple(unit.tolist()), 0.0, 1.0, color)  # type: ignore[arg-type]
