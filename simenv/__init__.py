@@ -29,6 +29,7 @@ _BUILTIN_TASKS = {
     "SimEnv/PegInsertion-v0": ("simenv.tasks.tactile.peg_insertion:PegInsertion", 256),
     "SimEnv/PegPlacement-v0": ("simenv.tasks.tactile.peg_placement:PegPlacement", 288),
     "SimEnv/BoltOnNut-v0": ("simenv.tasks.tactile.bolt_on_nut:BoltOnNut", 324),
+    "SimEnv/SoftGrasp-v0": ("simenv.tasks.tactile.soft_grasp:SoftGrasp", 60),
     "SimEnv/SurfaceFollow-v0": ("simenv.tasks.tactile.surface_follow:SurfaceFollow", 100),
 }
 
