@@ -34,7 +34,7 @@ class Renderer:
         world: The world whose states are drawn; its scene gives shapes and colours.
         width: Width of a frame [px].
         height: Height of a frame [px].
-        camera: View; None looks at the whole scene from the front and a little above.
+        camera: View; None looks at the scene's ``view``, a box, or without one at the whole scene, from the front and a little above.
         liquid: "surface", or "spheres" to see single particles (glass then does not bend light).
         supersample: Samples per pixel and axis where the frame has edges.
         studio: Table and light; None sets a table at the lowest point that particles can reach.
@@ -121,7 +121,10 @@ class Renderer:
         return drawn, ground
 
     def _extent(self) -> tuple[np.ndarray, np.ndarray]:
-        """Box around everything in the scene as built [m]."""
+        """Box to look at [m]: the scene's ``view``, or what is around everything in the scene as built."""
+        if self.world.scene.view is not None:
+            lower, upper = self.world.scene.view
+            return np.array(lower), np.array(upper)
         state = self.world.initial_state()
         poses = self.world.collider_poses(state)[0].cpu().double().numpy()
         points = [item.positions for item in self._particles(state, 0)]

@@ -112,6 +112,7 @@ class Scene:
     emitters: dict[str, Emitter] = field(default_factory=dict, init=False)
     collectors: dict[str, Collector] = field(default_factory=dict, init=False)
     colors: dict[str, tuple[float, float, float, float]] = field(default_factory=dict, init=False)
+    view: tuple[tuple[float, ...], tuple[float, ...]] | None = field(default=None, init=False)  # see `Renderer`
 
     @property
     def control_dt(self) -> float:

@@ -356,6 +356,13 @@ class TouchWorld:
         return torch.stack(poses, 1)
 
     def domain(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper corner of a box about the bodies as built [m]."""
-        places = self._initial.body_q[0, :, :3].double().cpu().numpy()
-        return places.min(0), places.max(0)
+        """Lower and upper corner of a box about the drawn shapes as built [m], planes apart."""
+        poses = self.collider_poses(self._initial)[0].double().cpu()
+        corners = [poses[:, :3].numpy()]
+        for pose, look in zip(poses, self.scene.colliders.values(), strict=True):
+            bounds = np.stack(look.spec.shape.bounds())
+            if np.isfinite(bounds).all():
+                box = np.stack(np.meshgrid(*bounds.T, indexing="ij"), -1).reshape(-1, 3)
+                corners.append((pose[:3] + rotate(pose[3:], torch.as_tensor(box))).numpy())
+        points = np.concatenate(corners)
+        return points.min(0), points.max(0)

@@ -94,6 +94,7 @@ class TouchScene:
     colliders: dict[str, Collider] = field(default_factory=dict, init=False)
     slides: dict[str, tuple[float, ...]] = field(default_factory=dict, init=False)
     colors: dict[str, Color] = field(default_factory=dict, init=False)
+    view: tuple[tuple[float, ...], tuple[float, ...]] | None = field(default=None, init=False)  # see `Renderer`
     # a world of touch has no particles, which those who draw worlds ask for
     particles: dict = field(default_factory=dict, init=False)
     rigids: dict = field(default_factory=dict, init=False)

@@ -232,6 +232,7 @@ class TouchSolver:
 
     def backward(self, adjoints: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Adjoints of `entries` from those of the results, after `forward` of the same step; views."""
+        self.record(gradient=True)  # before the adjoints get their values: recording clears them
         self._memory.clear_adjoints()
         results = self.results()
         for name, value in adjoints.items():

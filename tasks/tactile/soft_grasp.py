@@ -18,7 +18,7 @@ from simenv.world import Control, Scene
 DX = 0.008  # grid spacing [m]; particles at half of it
 FLOOR = 0.016  # height of the table [m]
 BLOCK = 0.040  # side of the block [m]
-MIDDLE = (0.048, 0.080)  # of the block on the table [m]
+MIDDLE = (0.080, 0.048)  # of the block on the table [m]
 PATCHES, PITCH = 2, 0.016  # taxels along a pad, and their pitch [m]
 THICK = 0.004  # half thickness of a pad [m]
 GAP = 0.006  # between each pad and the block at the start [m]
@@ -53,7 +53,7 @@ class SoftGrasp(Task):
     A dict; lengths in metres. Block `reduced`: `fingers` (8), distance of each pad from the block's middle at the start,
     height above their start, and their velocities [m/s]; `goal` (1), height to lift to; `force` (6) on the two pads [N].
     Block `privileged`: the same and `keypoints` (96), position and velocity [m/s] of 16 particles; `slip` (1); `strain`
-    (1). Block `force_field`: `field` (2, 2, 2, 3), for each pad and patch the force on it [N], along x, up, and out of
+    (1). Block `force_field`: `field` (2, 2, 2, 3), for each pad and patch the force on it [N], along y, up, and out of
     the pad into the finger. Modes: each of the two states with or without the field, and the field alone; the default
     is `reduced`.
 
@@ -98,6 +98,7 @@ class SoftGrasp(Task):
     def build(self) -> Scene:
         scene = Scene((2 * MIDDLE[0], 2 * MIDDLE[1], 0.112), DX, substep_dt=4e-4, substeps=50)
         scene.add_material("foam", Elastic(1000.0, self.youngs_modulus, 0.3))
+        scene.view = ((0.01, 0.0, 0.0), (0.15, 0.096, 0.11))
         axis = np.arange(-BLOCK / 2 + DX / 4, BLOCK / 2, DX / 2)
         grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
         middle = np.array([*MIDDLE, FLOOR + BLOCK / 2])
@@ -106,12 +107,12 @@ class SoftGrasp(Task):
         reach = BLOCK / 2 + GAP + THICK
         place = (np.arange(PATCHES) - 0.5 * (PATCHES - 1)) * PITCH
         for side, sign in SIDES.items():
-            scene.add_body(side, (MIDDLE[0], MIDDLE[1] + sign * reach, float(middle[2])))
+            scene.add_body(side, (MIDDLE[0] + sign * reach, MIDDLE[1], float(middle[2])))
             for row, z in enumerate(place):
-                for column, x in enumerate(place):
-                    patch = Box((PITCH / 2, THICK, PITCH / 2))
+                for column, y in enumerate(place):
+                    patch = Box((THICK, PITCH / 2, PITCH / 2))
                     scene.add_collider(
-                        f"{side}{row}{column}", patch, side, (float(x), 0.0, float(z)), friction=self.friction,
+                        f"{side}{row}{column}", patch, side, (0.0, float(y), float(z)), friction=self.friction,
                         width=0.5 * DX, color=(0.35, 0.42, 0.50, 1.0),
                     )  # fmt: skip
         return scene
@@ -128,7 +129,7 @@ class SoftGrasp(Task):
     def control(self, world, state, action, episode):
         inward = constant([-sign for sign in SIDES.values()], action.dtype, action.device)
         zero = torch.zeros_like(action[:, :2])
-        linear = torch.stack([zero, action[:, :2] * inward, action[:, 2:].expand(-1, 2)], -1)
+        linear = torch.stack([action[:, :2] * inward, zero, action[:, 2:].expand(-1, 2)], -1)
         return Control(torch.cat([SPEED * linear, torch.zeros_like(linear)], -1))
 
     def nominal_actions(self, steps: int) -> np.ndarray:
@@ -139,10 +140,10 @@ class SoftGrasp(Task):
     def observe(self, world, state, episode):
         middle = constant((*MIDDLE, FLOOR + BLOCK / 2), state.x.dtype, state.x.device)
         force = state.wrench[:, 1:, :3].unflatten(1, (2, PATCHES, PATCHES))
-        fingers = torch.cat([state.body_q[:, :, 1:3] - middle[1:], state.body_twist[:, :, 1:3]], -1).flatten(1)
+        fingers = torch.cat([state.body_q[:, :, :3:2] - middle[::2], state.body_twist[:, :, :3:2]], -1).flatten(1)
         seen = {"fingers": fingers, "goal": episode["height"][:, None], "force": force.sum((2, 3)).flatten(1)}
         outward = constant(list(SIDES.values()), state.x.dtype, state.x.device)[:, None, None]
-        field = torch.stack([force[..., 0], force[..., 2], force[..., 1] * outward], -1)
+        field = torch.stack([force[..., 1], force[..., 2], force[..., 0] * outward], -1)
         return observe_blocks(self.observation_mode, {
             "reduced": lambda: seen,
             "privileged": lambda: {
@@ -168,7 +169,7 @@ class SoftGrasp(Task):
 
     def _gaps(self, state):
         """Mean distance of the pads from the block's sides as built, at most what it was (N,) [m]."""
-        away = (state.body_q[:, :, 1] - MIDDLE[1]).abs() - THICK - BLOCK / 2
+        away = (state.body_q[:, :, 0] - MIDDLE[0]).abs() - THICK - BLOCK / 2
         return away.clamp(0.0, GAP).mean(1)
 
     def reward(self, world, before, action, after, episode):
