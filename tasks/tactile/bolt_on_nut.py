@@ -43,7 +43,7 @@ class BoltOnNut(PegTask):
     ## Observation Space
 
     A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose of the
-    hand (7), place of the nut's foot with its error (3), its quaternion (4). `privileged`: `state` (45), the same and
+    hand (7), place of the nut's foot with its error (3), its quaternion (4). `privileged`: `state` (41), the same and
     velocity of the hand (6) [m/s, rad/s], pose of the bolt's centre of mass (7), true place of the nut (3), force on the
     bolt from nut and table, left gel, right gel (3 each) [N]. `force_field`: `left_field`, `right_field` (14, 10, 3),
     shear along x and y and normal force of each taxel [N]. Modes: `privileged` (default), `reduced`,

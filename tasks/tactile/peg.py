@@ -87,7 +87,7 @@ class PegTask(Task):
     # ------------------------------------------------------------------------------------------------- the scene
 
     def build(self) -> TouchScene:
-        scene = TouchScene(1.0 / 960.0, 16, lead=5e-4, stiffness=1e4, damping=3.0, shear_stiffness=5e3, friction=0.3)
+        scene = TouchScene(1.0 / 960.0, 16, lead=1.5e-3, stiffness=1e4, damping=3.0, shear_stiffness=5e3, friction=0.3)
         shape, points, gels = self.peg()
         scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
         scene.add_fixed("socket", self.socket(), (0.5, 0.0, 0.0), color=(0.50, 0.55, 0.62, 1.0))
@@ -134,9 +134,10 @@ class PegTask(Task):
         pose[:, 1, :3] = episode["socket"]
         pose[:, 2] = torch.cat([episode["hand"], hand], -1)
         pose[:, 3] = torch.cat([episode["hand"] - up, peg], -1)
-        depth = line_contact_depth(GRIP, GEL.k_n, self.held_radius, self.held_length)
-        grip = torch.stack([zero + self.held_radius - depth, zero], -1)
-        state = world.touch_anew(state.replace(body_q=pose, grip=grip))
+        state, depth = state.replace(body_q=pose), line_contact_depth(GRIP, GEL.k_n, self.held_radius, self.held_length)
+        for _ in range(3):  # until the gels press with the fingers' force, which grows with depth^1.5
+            state = world.touch_anew(state.replace(grip=torch.stack([zero + self.held_radius - depth, zero], -1)))
+            depth = depth * (2.0 * GRIP / (state.field[..., 2].sum(1) + 1e-3)) ** (2.0 / 3.0)
         return state.replace(memory=torch.zeros_like(pose[:, 0, :6]))  # the last action
 
     def control(self, world, state, action, episode):

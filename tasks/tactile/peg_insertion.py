@@ -41,7 +41,7 @@ class PegInsertion(PegTask):
 
     A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose of the
     hand (7), place of the socket with its error (3), its quaternion (4); TacSL's 23 numbers have the arm's 7 joints
-    too. `privileged`: `state` (45), the same and velocity of the hand (6) [m/s, rad/s], pose of the peg (7), true place of
+    too. `privileged`: `state` (41), the same and velocity of the hand (6) [m/s, rad/s], pose of the peg (7), true place of
     the socket (3), force on the peg from socket and table, left gel, right gel (3 each) [N]. `force_field`:
     `left_field`, `right_field` (14, 10, 3), shear along x and y and normal force of each taxel [N]. Modes: `privileged`
     (default), `reduced`, `privileged+force_field`, `reduced+force_field`, `force_field`.
