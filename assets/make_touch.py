@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Generate the meshes of the touch tasks in assets/meshes: `python assets/make_touch.py [folder]`.
 
-The slab: its top is a sum of waves, z = sum a_i cos(k_i . x + p_i) [m], smooth and without a period inside the slab; its
-foot is flat. The origin is the middle of the mean top. The bolt: the outline of an M16 socket head cap screw without
-thread and socket (nominal diameters 16 and 24 mm, head 16 mm high, as in ISO 4762), revolved about the z axis; the
-origin is the tip.
+The slab: its top is a sum of waves, z = sum a_i cos(k_i . x + p_i) [m], smooth and without a period inside the slab;
+its foot is flat. The origin is the middle of the mean top. The bolt: the outline of an M16 socket head cap screw
+without thread and socket (nominal diameters 16 and 24 mm, head 16 mm high, as in ISO 4762), revolved about the z axis;
+the origin is the tip.
 """
 
 import sys
@@ -26,7 +26,15 @@ WAVES = (  # amplitude [m], wave vector [rad/m], phase [rad]
     (0.0015, (110.0, -60.0), 4.0),
 )
 
-BOLT = ((0.0, 0.0), (0.0070, 0.0), (0.0080, 0.001), (0.0080, 0.030), (0.012, 0.030), (0.012, 0.046), (0.0, 0.046))  # [m]
+BOLT = (
+    (0.0, 0.0),
+    (0.0070, 0.0),
+    (0.0080, 0.001),
+    (0.0080, 0.030),
+    (0.012, 0.030),
+    (0.012, 0.046),
+    (0.0, 0.046),
+)  # [m]
 
 
 def height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -54,8 +62,10 @@ def slab() -> "trimesh.Trimesh":
         np.arange(CELLS, 0, -1),
     ])  # fmt: skip
     after = np.roll(ring, -1)
-    sides = np.concatenate([np.stack([ring, ring + count, after + count], 1), np.stack([ring, after + count, after], 1)])
-    mesh = trimesh.Trimesh(vertices, np.concatenate([top, top[:, ::-1] + count, sides]), process=False)
+    sides = np.concatenate(
+        [np.stack([ring, ring + count, after + count], 1), np.stack([ring, after + count, after], 1)]
+    )
+    mesh = trimesh.Trimesh(vertices, np.concatenate([top, top[:, ::-1] + count, *sides]), process=False)
     if not mesh.is_watertight or mesh.volume < 0:
         raise ValueError(f"the slab is not closed, or inside out: volume {mesh.volume} m^3")
     return mesh

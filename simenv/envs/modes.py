@@ -24,9 +24,7 @@ def with_extras(bases: Sequence[str], extras: Sequence[str]) -> tuple[str, ...]:
     return (*bases, *both, *extras)
 
 
-def observe_blocks(
-    mode: str, blocks: Mapping[str, Callable[[], dict[str, torch.Tensor]]]
-) -> dict[str, torch.Tensor]:
+def observe_blocks(mode: str, blocks: Mapping[str, Callable[[], dict[str, torch.Tensor]]]) -> dict[str, torch.Tensor]:
     """What a mode observes; only the blocks it names are computed.
 
     Args:

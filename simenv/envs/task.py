@@ -12,7 +12,7 @@ import torch
 from simenv.envs.random import EpisodeRandom
 
 if TYPE_CHECKING:
-    from simenv.world import Control, Scene, State, World
+    from simenv.world import Control, Scene, State, TouchScene, World
 
 Limits = tuple[Any, Any]
 
@@ -46,7 +46,7 @@ class Task:
 
     observation_mode: str = "state"
 
-    def build(self) -> Scene:
+    def build(self) -> Scene | TouchScene:
         """Describe one world. Called once.
 
         Returns:

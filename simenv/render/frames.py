@@ -31,14 +31,12 @@ class Renderer:
     same state every time.
 
     Args:
-        world: The world whose states are drawn; its scene gives shapes and colours.
-        width: Width of a frame [px].
-        height: Height of a frame [px].
-        camera: View; None looks at the scene's ``view``, a box, or without one at the whole scene, from the front and a little above.
-        liquid: "surface", or "spheres" to see single particles (glass then does not bend light).
-        supersample: Samples per pixel and axis where the frame has edges.
-        studio: Table and light; None sets a table at the lowest point that particles can reach.
-        colors: (r, g, b, a) by name of particle group or collider, over the scene's own.
+        world: The world whose states are drawn; its scene gives shapes and colours. width: Width of a frame [px].
+        height: Height of a frame [px]. camera: View; None looks at the scene's ``view``, a box, or without one at the
+        whole scene, from the front and a little above. liquid: "surface", or "spheres" to see single particles (glass
+        then does not bend light). supersample: Samples per pixel and axis where the frame has edges. studio: Table and
+        light; None sets a table at the lowest point that particles can reach. colors: (r, g, b, a) by name of particle
+        group or collider, over the scene's own.
 
     Raises:
         ValueError: A size or option is not valid, or ``colors`` names something the scene lacks.
@@ -103,7 +101,7 @@ class Renderer:
             index = [self.world.collider_names.index(name) for name in self._drawn]
             picture = self._picture(w)
             world_poses = poses[w].cpu().numpy()[index] if index else np.zeros((0, 7))
-            if self._rigid_meshes:
+            if self._rigid_meshes and state.rigid_q is not None:
                 world_poses = np.concatenate([world_poses, state.rigid_q[w].detach().cpu().numpy()])
             frames.append(picture.draw(world_poses, self._particles(state, w)))
         return frames

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -279,12 +280,13 @@ class TouchWorld:
                 return like
             return torch.cat(parts, 1) if dim == 1 else torch.stack(parts, 1)
 
+        wrench = joined("total", state.wrench.unflatten(-1, (2, 3)), 2).flatten(-2)
         after = state.replace(
             body_q=torch.cat([out["position"], out["quaternion"]], -1),
             body_twist=torch.cat([out["velocity"], out["omega"]], -1), grip=out["grip"], held=out["held"],
             stick=joined("stick", state.stick), gel_rotation=joined("rotation", state.gel_rotation, 2),
             gel_offset=joined("offset", state.gel_offset, 2), field=joined("field", state.field),
-            depth=joined("depth", state.depth), wrench=joined("total", state.wrench.unflatten(-1, (2, 3)), 2).flatten(-2),
+            depth=joined("depth", state.depth), wrench=wrench,
             push=torch.cat([out["push"], out["twist"]], -1), time=state.time + self.dt,
         )  # fmt: skip
         speed = after.body_twist.detach().abs().amax((1, 2))
@@ -307,7 +309,7 @@ class TouchWorld:
             edges = np.linspace(0, self.num_worlds, count + 1).astype(int)
             self._solvers = [
                 (slice(int(a), int(b)), TouchSolver(self.model, contacts, int(b - a), self.dtype, self.device))
-                for a, b in zip(edges, edges[1:], strict=False)
+                for a, b in pairwise(edges)
             ]
             self._pool = ThreadPoolExecutor(count, thread_name_prefix="simenv") if count > 1 else None
         return self._solvers
@@ -329,9 +331,7 @@ class TouchWorld:
 
         return self._each(False, work)
 
-    def _backward(
-        self, inputs: dict[str, torch.Tensor], adjoints: dict[str, torch.Tensor]
-    ) -> dict[str, torch.Tensor]:
+    def _backward(self, inputs: dict[str, torch.Tensor], adjoints: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         @torch.no_grad()
         def work(rows: slice, solver: TouchSolver) -> dict[str, torch.Tensor]:
             solver.forward({name: value[rows] for name, value in inputs.items()})

@@ -85,7 +85,7 @@ class TouchScene:
     damping: float = 1.0
     shear_stiffness: float = 5.0e3
     friction: float = 0.3
-    gripper: Gripper = Gripper()
+    gripper: Gripper = field(default_factory=Gripper)
     bodies: dict[str, TouchBody] = field(default_factory=dict, init=False)
     gels: dict[str, TouchGel] = field(default_factory=dict, init=False)
     points: list[Points] = field(default_factory=list, init=False)
@@ -198,7 +198,8 @@ class TouchScene:
             slide: direction on the body along which it moves with the gripper's half opening.
             shape: what it touches, if not the body's whole shape.
             shape_position: of that shape's frame on the touched body [m]; None is the shape's own place.
-            max_depth: of the search for the object [m]; reach: above the gel [m].
+            max_depth: depth below the gel at which the search for the object starts [m].
+            reach: height above the gel at which it ends [m].
         """
         if name in self.gels:
             raise ValueError(f"gel {name!r} exists already; give each gel its own name")
@@ -212,9 +213,7 @@ class TouchScene:
         )  # fmt: skip
         self.gels[name] = TouchGel(mount, grid, gel, shape or self.shapes[touches], max_depth, reach)
 
-    def add_points(
-        self, body: str, against: str, offsets: np.ndarray, radius: float = 0.0, share: float = 1.0
-    ) -> None:
+    def add_points(self, body: str, against: str, offsets: np.ndarray, radius: float = 0.0, share: float = 1.0) -> None:
         """Let points of a body, or balls about them, touch a fixed body.
 
         Args:
@@ -245,10 +244,12 @@ class TouchScene:
             raise ValueError("the scene has no bodies; add some with add_body, add_fixed or add_hand")
         targets = list(dict.fromkeys(p.against for p in self.points))
         rows = [
-            (self._body(p.body), targets.index(p.against), self._body(p.against)) for p in self.points for _ in p.offsets
+            (self._body(p.body), targets.index(p.against), self._body(p.against))
+            for p in self.points
+            for _ in p.offsets
         ]
-        each = [(p.radius, p.share) for p in self.points for _ in p.offsets]
-        radii, shares = np.reshape(each, (-1, 2)).T if each else (np.zeros(0), np.zeros(0))
+        sizes = [(p.radius, p.share) for p in self.points for _ in p.offsets]
+        radii, shares = np.reshape(sizes, (-1, 2)).T
         return RigidModel(
             self.substep_dt, self.substeps, self.lead,
             np.array([b.kind for b in self.bodies.values()], dtype=np.int32),
@@ -261,7 +262,7 @@ class TouchScene:
     def sensors(self, dtype: torch.dtype, device: torch.device) -> dict[str, TactileField]:
         """The gels as sensors, for readings beside the dynamics."""
         return {
-            name: TactileField(gel.grid, gel.gel, gel.shape, dtype, device, gel.max_depth, gel.reach)
+            name: TactileField(gel.grid, gel.gel, gel.shape, dtype, device, gel.max_depth, gel.reach)  # type: ignore[arg-type]
             for name, gel in self.gels.items()
         }
 

@@ -49,11 +49,11 @@ class BallRoll(Task):
 
     ## Observation Space
 
-    A dict; lengths in metres, from the ball's place at the start on the table. Block `privileged`: `ball` (13), position,
-    quaternion, velocity, angular velocity; `pad` (6), position and velocity; `goal` (2). Block `reduced`: `pad`, `goal`,
-    and `wrench` (6) on the gel in its frame [N, N m]. Block `force_field`: `field` (24, 24, 3), shear along x and y and
-    normal force of each taxel [N]. Modes: each of the two states with or without the field, and the field alone; the
-    default is `reduced`.
+    A dict; lengths in metres, from the ball's place at the start on the table. Block `privileged`: `ball` (13),
+    position, quaternion, velocity, angular velocity; `pad` (6), position and velocity; `goal` (2). Block `reduced`:
+    `pad`, `goal`, and `wrench` (6) on the gel in its frame [N, N m]. Block `force_field`: `field` (24, 24, 3), shear
+    along x and y and normal force of each taxel [N]. Modes: each of the two states with or without the field, and the
+    field alone; the default is `reduced`.
 
     ## Rewards
 
@@ -97,7 +97,9 @@ class BallRoll(Task):
         scene.add_body("ball", Sphere(RADIUS), DENSITY, (0.0, 0.0, RADIUS), color=(0.80, 0.34, 0.22, 1.0))
         scene.add_points("ball", "table", np.zeros((1, 3)), radius=RADIUS)
         scene.add_gel("gel", "pad", "ball", flat_grid(TAXELS, TAXELS, PAD, PAD), GEL)
-        scene.add_look("plate", Box((PAD / 2, PAD / 2, 0.003)), "pad", (0.0, 0.0, -0.003), color=(0.86, 0.95, 0.97, 0.3))
+        scene.add_look(
+            "plate", Box((PAD / 2, PAD / 2, 0.003)), "pad", (0.0, 0.0, -0.003), color=(0.86, 0.95, 0.97, 0.3)
+        )
         return scene
 
     def sample(self, random):

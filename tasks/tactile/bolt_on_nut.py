@@ -22,10 +22,10 @@ TURN, WAIT, LIFT, STEPS = 36, 8, 24, 256  # steps of turning, opening and rising
 class BoltOnNut(PegTask):
     """## Description
 
-    A gripper with two tactile gels holds an M16 cap screw by its head. Put it upright into a nut, whose place is observed
-    with an error; then, by themselves, the hand turns by about 1 rad, the fingers open and the hand rises, and the bolt
-    must stay upright in the nut. Task, randomisation, observations, actions, rewards and success follow Akinola et al.
-    2025 (TacSL), who give no results for it.
+    A gripper with two tactile gels holds an M16 cap screw by its head. Put it upright into a nut, whose place is
+    observed with an error; then, by themselves, the hand turns by about 1 rad, the fingers open and the hand rises, and
+    the bolt must stay upright in the nut. Task, randomisation, observations, actions, rewards and success follow
+    Akinola et al. 2025 (TacSL), who give no results for it.
 
     There is no thread: bolt and nut are smooth, with a clearance, and the bolt goes in by sliding. What else is
     modelled, and what is differentiable, is as in `PegInsertion-v0`; contact points are 60 on the lower 14 mm of the
@@ -42,11 +42,11 @@ class BoltOnNut(PegTask):
 
     ## Observation Space
 
-    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose of the
-    hand (7), place of the nut's foot with its error (3), its quaternion (4). `privileged`: `state` (41), the same and
-    velocity of the hand (6) [m/s, rad/s], pose of the bolt's centre of mass (7), true place of the nut (3), force on the
-    bolt from nut and table, left gel, right gel (3 each) [N]. `force_field`: `left_field`, `right_field` (14, 10, 3),
-    shear along x and y and normal force of each taxel [N]. Modes: `privileged` (default), `reduced`,
+    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose of
+    the hand (7), place of the nut's foot with its error (3), its quaternion (4). `privileged`: `state` (41), the same
+    and velocity of the hand (6) [m/s, rad/s], pose of the bolt's centre of mass (7), true place of the nut (3), force
+    on the bolt from nut and table, left gel, right gel (3 each) [N]. `force_field`: `left_field`, `right_field` (14,
+    10, 3), shear along x and y and normal force of each taxel [N]. Modes: `privileged` (default), `reduced`,
     `privileged+force_field`, `reduced+force_field`, `force_field`.
 
     ## Rewards
@@ -55,8 +55,8 @@ class BoltOnNut(PegTask):
 
     ## Starting State
 
-    As `PegInsertion-v0`, with the nut for the socket, but for the grasp: the fingers hold the middle of the head, +-3 mm
-    along the axis, and the bolt leans by up to +-0.3 rad.
+    As `PegInsertion-v0`, with the nut for the socket, but for the grasp: the fingers hold the middle of the head, +-3
+    mm along the axis, and the bolt leans by up to +-0.3 rad.
 
     ## Episode End
 
@@ -93,7 +93,10 @@ class BoltOnNut(PegTask):
     def peg(self):
         shank = rings(0.008, 0.001 + np.linspace(0.0, NUT, 4) - self.centre)
         points = np.concatenate([rings(0.007, np.array([-self.centre])), shank])
-        head = {"shape": Cylinder(self.held_radius, HEAD / 2), "shape_position": (0.0, 0.0, SHANK + HEAD / 2 - self.centre)}
+        head = {
+            "shape": Cylinder(self.held_radius, HEAD / 2),
+            "shape_position": (0.0, 0.0, SHANK + HEAD / 2 - self.centre),
+        }
         return self.bolt, points, head
 
     def socket(self):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What PegInsertion, PegPlacement and BoltOnNut share: a gripper with two tactile gels holds a thing above another.
 
-After Akinola et al. 2025 (TacSL), section VI-B and appendix C: randomisation, observations, actions, rewards. The arm is
-modelled by what its task-space impedance makes of the hand: 600 N/m, 50 N s/m, 50 N m/rad, 1.41 N m s on 1 kg and
+After Akinola et al. 2025 (TacSL), section VI-B and appendix C: randomisation, observations, actions, rewards. The arm
+is modelled by what its task-space impedance makes of the hand: 600 N/m, 50 N s/m, 50 N m/rad, 1.41 N m s on 1 kg and
 0.01 kg m^2. Joints, their limits and the arm's own collisions are not modelled; gels touch the held thing only.
 """
 
@@ -88,6 +88,7 @@ class PegTask(Task):
 
     def build(self) -> TouchScene:
         scene = TouchScene(1.0 / 960.0, 16, lead=1.5e-3, stiffness=1e4, damping=3.0, shear_stiffness=5e3, friction=0.3)
+        scene.view = ((0.38, -0.1, 0.0), (0.62, 0.1, 0.22))
         shape, points, gels = self.peg()
         scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
         scene.add_fixed("socket", self.socket(), (0.5, 0.0, 0.0), color=(0.50, 0.55, 0.62, 1.0))
@@ -99,9 +100,7 @@ class PegTask(Task):
         grid, half = flat_grid(ROWS, COLUMNS, WIDTH, HEIGHT), np.sqrt(0.5)
         for name, side in (("left", 1.0), ("right", -1.0)):
             slide = (0.0, side, 0.0)
-            scene.add_gel(
-                name, "hand", "peg", grid, GEL, quaternion=(side * half, 0.0, 0.0, half), slide=slide, **gels
-            )
+            scene.add_gel(name, "hand", "peg", grid, GEL, quaternion=(side * half, 0.0, 0.0, half), slide=slide, **gels)
             finger = Box((WIDTH / 2, 0.006, HEIGHT / 2 + 0.02))
             scene.add_look(f"{name} finger", finger, "hand", (0.0, side * 0.0062, -0.02), slide=slide)
         scene.add_look("palm", Box((0.02, 0.09, 0.012)), "hand", (0.0, 0.0, -0.065), color=(0.90, 0.90, 0.92, 1.0))
@@ -129,7 +128,9 @@ class PegTask(Task):
         down = constant(DOWN, pose.dtype, pose.device).expand(len(pose), 4)
         hand = quaternion_multiply(quaternion_from_rotation_vector(episode["turn"]), down)
         lean = quaternion_from_rotation_vector(torch.stack([zero, episode["tilt"], zero], -1))
-        peg = quaternion_multiply(quaternion_multiply(hand, lean), down * constant((-1, -1, -1, 1), pose.dtype, pose.device))
+        peg = quaternion_multiply(
+            quaternion_multiply(hand, lean), down * constant((-1, -1, -1, 1), pose.dtype, pose.device)
+        )
         up = rotate(peg, torch.stack([zero, zero, episode["grasp"]], -1))
         pose[:, 1, :3] = episode["socket"]
         pose[:, 2] = torch.cat([episode["hand"], hand], -1)

@@ -21,9 +21,9 @@ class PegInsertion(PegTask):
     socket 9 mm deep, whose place is observed with an error. Task, randomisation, observations, actions, rewards and
     success follow Akinola et al. 2025 (TacSL).
 
-    What is modelled: the hand as a rigid body (1 kg, 0.01 kg m^2) under TacSL's task-space impedance (600 N/m,
-    50 N m/rad, 50 N s/m, 1.41 N m s), without the arm's joints; fingers that close with 10 N; gels as beds of springs
-    with friction that remembers (100 kPa, 4 mm, mu 1), whose force fields are what holds the peg; the peg's foot and the
+    What is modelled: the hand as a rigid body (1 kg, 0.01 kg m^2) under TacSL's task-space impedance (600 N/m, 50 N
+    m/rad, 50 N s/m, 1.41 N m s), without the arm's joints; fingers that close with 10 N; gels as beds of springs with
+    friction that remembers (100 kPa, 4 mm, mu 1), whose force fields are what holds the peg; the peg's foot and the
     lower 9 mm of its side as 48 points against the socket (10 kN/m each, mu 0.3), its foot against the table. Fingers
     touch nothing but the peg.
 
@@ -39,10 +39,10 @@ class PegInsertion(PegTask):
 
     ## Observation Space
 
-    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose of the
-    hand (7), place of the socket with its error (3), its quaternion (4); TacSL's 23 numbers have the arm's 7 joints
-    too. `privileged`: `state` (41), the same and velocity of the hand (6) [m/s, rad/s], pose of the peg (7), true place of
-    the socket (3), force on the peg from socket and table, left gel, right gel (3 each) [N]. `force_field`:
+    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose of
+    the hand (7), place of the socket with its error (3), its quaternion (4); TacSL's 23 numbers have the arm's 7 joints
+    too. `privileged`: `state` (41), the same and velocity of the hand (6) [m/s, rad/s], pose of the peg (7), true place
+    of the socket (3), force on the peg from socket and table, left gel, right gel (3 each) [N]. `force_field`:
     `left_field`, `right_field` (14, 10, 3), shear along x and y and normal force of each taxel [N]. Modes: `privileged`
     (default), `reduced`, `privileged+force_field`, `reduced+force_field`, `force_field`.
 
@@ -55,10 +55,10 @@ class PegInsertion(PegTask):
 
     ## Starting State
 
-    Uniform: hand x 0.4 to 0.6, y +-0.1, z 0.1 to 0.2 m, roll and pitch +-0.1, yaw +-1 rad; socket x 0.4 to 0.6, y +-0.1,
-    z 0 to 0.02 m; error of its observed place +-5 mm on each axis; the fingers hold the peg 12.5 +- 12.5 mm above its
-    middle, tilted about their normal by +-0.628 rad. With `randomize`: gel stiffness +-40 %, gains 400 to 800 N/m and
-    30 to 60 N m/rad.
+    Uniform: hand x 0.4 to 0.6, y +-0.1, z 0.1 to 0.2 m, roll and pitch +-0.1, yaw +-1 rad; socket x 0.4 to 0.6, y
+    +-0.1, z 0 to 0.02 m; error of its observed place +-5 mm on each axis; the fingers hold the peg 12.5 +- 12.5 mm
+    above its middle, tilted about their normal by +-0.628 rad. With `randomize`: gel stiffness +-40 %, gains 400 to 800
+    N/m and 30 to 60 N m/rad.
 
     ## Episode End
 

@@ -12,7 +12,10 @@ from simenv.tasks.tactile.peg import PegTask, rings
 PAD = (0.05, 0.025)  # radius and height of the pad [m]
 LENGTH = 0.05  # of the peg [m]
 UPRIGHT = np.cos(np.radians(15.0))  # success: least cosine of the lean
-ASIDE, OFF = 0.6, 0.005  # success: distance from the middle in diameters of the peg, and height from where it stands [m]
+ASIDE, OFF = (
+    0.6,
+    0.005,
+)  # success: distance from the middle in diameters of the peg, and height from where it stands [m]
 WAIT, LIFT, STEPS = 8, 24, 256  # the fingers open in the first, the hand rises in the second steps after the policy's
 
 
@@ -20,8 +23,8 @@ WAIT, LIFT, STEPS = 8, 24, 256  # the fingers open in the first, the hand rises 
 class PegPlacement(PegTask):
     """## Description
 
-    A gripper with two tactile gels holds a steel peg, 16 mm wide and 50 mm long, tilted in the hand. Put it upright on a
-    pad (100 mm wide, 25 mm high), whose place is observed with an error; then the fingers open and the hand rises, by
+    A gripper with two tactile gels holds a steel peg, 16 mm wide and 50 mm long, tilted in the hand. Put it upright on
+    a pad (100 mm wide, 25 mm high), whose place is observed with an error; then the fingers open and the hand rises, by
     themselves, and the peg must stand. Task, randomisation, observations, actions, rewards and success follow Akinola
     et al. 2025 (TacSL).
 
@@ -39,11 +42,11 @@ class PegPlacement(PegTask):
 
     ## Observation Space
 
-    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose of the
-    hand (7), place of the pad's foot with its error (3), its quaternion (4). `privileged`: `state` (41), the same and
-    velocity of the hand (6) [m/s, rad/s], pose of the peg (7), true place of the pad (3), force on the peg from pad and
-    table, left gel, right gel (3 each) [N]. `force_field`: `left_field`, `right_field` (14, 10, 3), shear along x and y
-    and normal force of each taxel [N]. Modes: `privileged` (default), `reduced`, `privileged+force_field`,
+    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose of
+    the hand (7), place of the pad's foot with its error (3), its quaternion (4). `privileged`: `state` (41), the same
+    and velocity of the hand (6) [m/s, rad/s], pose of the peg (7), true place of the pad (3), force on the peg from pad
+    and table, left gel, right gel (3 each) [N]. `force_field`: `left_field`, `right_field` (14, 10, 3), shear along x
+    and y and normal force of each taxel [N]. Modes: `privileged` (default), `reduced`, `privileged+force_field`,
     `reduced+force_field`, `force_field`.
 
     ## Rewards

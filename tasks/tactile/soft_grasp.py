@@ -50,12 +50,12 @@ class SoftGrasp(Task):
 
     ## Observation Space
 
-    A dict; lengths in metres. Block `reduced`: `fingers` (8), distance of each pad from the block's middle at the start,
-    height above their start, and their velocities [m/s]; `goal` (1), height to lift to; `force` (6) on the two pads [N].
-    Block `privileged`: the same and `keypoints` (96), position and velocity [m/s] of 16 particles; `slip` (1); `strain`
-    (1). Block `force_field`: `field` (2, 2, 2, 3), for each pad and patch the force on it [N], along y, up, and out of
-    the pad into the finger. Modes: each of the two states with or without the field, and the field alone; the default
-    is `reduced`.
+    A dict; lengths in metres. Block `reduced`: `fingers` (8), distance of each pad from the block's middle at the
+    start, height above their start, and their velocities [m/s]; `goal` (1), height to lift to; `force` (6) on the two
+    pads [N]. Block `privileged`: the same and `keypoints` (96), position and velocity [m/s] of 16 particles; `slip`
+    (1); `strain` (1). Block `force_field`: `field` (2, 2, 2, 3), for each pad and patch the force on it [N], along y,
+    up, and out of the pad into the finger. Modes: each of the two states with or without the field, and the field
+    alone; the default is `reduced`.
 
     ## Rewards
 
@@ -66,8 +66,8 @@ class SoftGrasp(Task):
 
     ## Starting State
 
-    The block at rest on the table, the pads 6 mm from it, at the height of its middle. The height is drawn from 20 to 30
-    mm. With `randomize`: Young's modulus 12 to 30 kPa, friction 0.5 to 1.
+    The block at rest on the table, the pads 6 mm from it, at the height of its middle. The height is drawn from 20 to
+    30 mm. With `randomize`: Young's modulus 12 to 30 kPa, friction 0.5 to 1.
 
     ## Episode End
 

@@ -61,8 +61,8 @@ class SurfaceFollow(Task):
 
     ## Starting State
 
-    The surface is turned about z by any angle and shifted by up to 15 mm along x and y. The finger stands upright on it,
-    pressed in by 0.4 mm. The set force is drawn from 0.8 to 1.6 N. With `randomize`, the gel's stiffness is drawn
+    The surface is turned about z by any angle and shifted by up to 15 mm along x and y. The finger stands upright on
+    it, pressed in by 0.4 mm. The set force is drawn from 0.8 to 1.6 N. With `randomize`, the gel's stiffness is drawn
     within +-30 % and its friction from 0.2 to 0.6.
 
     ## Episode End
@@ -82,7 +82,12 @@ class SurfaceFollow(Task):
     """
 
     action_limits = ((-1.0,) * 4, (1.0,) * 4)
-    action_names = (("goal x", "10 mm"), ("goal z", "10 mm"), ("turn about x", "0.05 rad"), ("turn about y", "0.05 rad"))
+    action_names = (
+        ("goal x", "10 mm"),
+        ("goal z", "10 mm"),
+        ("turn about x", "0.05 rad"),
+        ("turn about y", "0.05 rad"),
+    )
     observation_modes = with_extras(("reduced",), ("force_field",))
 
     def __init__(self, randomize: bool = False):

@@ -13,8 +13,8 @@ from simenv.geometry.shapes import Shape
 __all__ = ["DRIVEN", "FIXED", "FREE", "GelMount", "Gripper", "RigidModel", "body_properties"]
 
 FIXED, FREE, DRIVEN = 0, 1, 2
-Vector = tuple[float, float, float]
-Quaternion = tuple[float, float, float, float]
+Vector = tuple[float, ...]  # of three numbers
+Quaternion = tuple[float, ...]  # of four
 
 
 @dataclass(frozen=True)
