@@ -35,7 +35,7 @@ def adjoint(real, kinds):
     from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 
     solids, liquids, yielding = KINDS[kinds]
-    return kernels_of(adjoint_kernels(real, True, solids, liquids, kinds == "all", yielding))
+    return kernels_of(adjoint_kernels(real, True, solids, liquids, kinds == "all", yielding, kinds == "all"))
 
 
 def contact(real):
@@ -94,7 +94,7 @@ FACTORIES = (
     "kernels_rigid_grid.py",
     "kernels_rigid_grid_adjoint.py",
 )  # in simenv/physics/mpm
-TACTILE = ("kernels_contact",)  # in simenv/sensors/tactile
+TACTILE = ("kernels_contact", "kernels_convolve")  # in simenv/sensors/tactile
 BODIES = ("kernels_motion", "kernels_points")  # in simenv/physics/rigid
 
 
