@@ -66,11 +66,12 @@ def test_gradients_equal_those_of_the_dense_grid(material):
         scene = press_scene(material)
         scene.grid = grid
         results.append(Problem(scene, steps=5).gradients())
+    # As compilers fuse multiply-adds of the reverse sweep in their own way, and as sums over nodes have another order,
+    # they differ by rounding: 2^-53 for each of some 1000 operations in each of 25 substeps is 3e-12.
     for name, value in results[0].items():
-        if name in SUMS:
-            torch.testing.assert_close(value, results[1][name], rtol=1e-9, atol=1e-12 * float(value.abs().max()))
-        else:
-            assert torch.equal(value, results[1][name]), name
+        error = float((value - results[1][name]).abs().max() / value.abs().max().clamp(min=1e-300))
+        print(f"measured {name}: {error:.1e}")
+        assert error < (1e-9 if name in SUMS else 3e-12), name
 
 
 def test_gradients_against_central_differences():
@@ -162,7 +163,7 @@ def test_a_fall_onto_the_floor_equals_that_in_a_small_box():
     # far from the walls the size of the box does not matter
     states = []
     for cells, corner in ((64, 16), (1024, 512)):
-        scene = drop_scene(cells, start=(corner * DX, corner * DX, 4 * DX))
+        scene = drop_scene(cells, blocks=1000, start=(corner * DX, corner * DX, 4 * DX))
         world = World(scene, 1, dtype=torch.float64)
         state = world.initial_state()
         with torch.no_grad():
