@@ -160,19 +160,20 @@ def test_a_long_flight_through_a_box_of_two_thousand_cells():
 
 
 def test_a_fall_onto_the_floor_equals_that_in_a_small_box():
-    # far from the walls the size of the box does not matter
+    # far from the walls the size of the box does not matter, until a splash has amplified rounding
     states = []
     for cells, corner in ((64, 16), (1024, 512)):
         scene = drop_scene(cells, blocks=1000, start=(corner * DX, corner * DX, 4 * DX))
         world = World(scene, 1, dtype=torch.float64)
         state = world.initial_state()
         with torch.no_grad():
-            for _ in range(30):
+            for _ in range(15):  # it lands after 0.128 s, in step 13
                 state = world.step(state, world.zero_control())
         assert (state.status == 0).all()
-        states.append(state.x - corner * DX * torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
-    assert (states[0][..., 2].amax() < 0.2) and (states[0][0] - states[0][0].mean(0)).abs().max() > 5 * DX  # a puddle
-    assert (states[0] - states[1]).abs().max() < 1e-9  # rounding, which a splash amplifies
+        states.append((state.x - corner * DX * torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64), state.v))
+    (x, v), (other_x, other_v) = states
+    assert x[..., 2].amin() < 0.005 and v[..., 2].amax() > -0.5 > v[..., 2].amin()  # the lowest has stopped
+    assert (x - other_x).abs().max() < 1e-10 and (v - other_v).abs().max() < 1e-8
 
 
 def test_overflow_stops_the_world_with_a_remedy():
@@ -213,8 +214,8 @@ def test_with_adaptive_substeps_and_a_checkpoint():
     def gradient(grid):
         scene = drop_scene(32, grid=grid, most=40)
         scene.add_collider("ball", Sphere(0.05), position=(0.4, 0.4, 0.28), width=DX)
-        world = World(scene, 2)
-        world.parameters["water.bulk_modulus"] = torch.tensor([2.0e4, 5.0e5])
+        world = World(scene, 2, dtype=torch.float64)
+        world.parameters["water.bulk_modulus"] = torch.tensor([2.0e4, 5.0e5], dtype=torch.float64)
         state = world.initial_state()
         v = state.v.clone().requires_grad_()
         state = state.replace(v=v)
@@ -232,7 +233,7 @@ def test_with_adaptive_substeps_and_a_checkpoint():
     (dense, dense_grad), (sparse, sparse_grad) = gradient("dense"), gradient("sparse")
     assert dense.substeps.tolist() == sparse.substeps.tolist() == [20, 40]
     assert torch.equal(dense.x, sparse.x)
-    assert torch.equal(dense_grad, sparse_grad)
+    assert (dense_grad - sparse_grad).abs().max() < 1e-10 * dense_grad.abs().max()
 
 
 def test_layout_and_marks():
