@@ -75,6 +75,7 @@ class State(Batched):
         rigid_q: poses of the rigid bodies' centres of mass [m, quaternion xyzw], (N, R, 7); None in a scene without.
             They place their particles: changing ``x``, ``v`` or ``C`` of those has no effect.
         rigid_twist: velocities of the centres [m/s] and angular velocities [rad/s], world axes, (N, R, 6), or None.
+        substeps: how many the last control step took, (N,) int32; None in a scene without ``max_substeps``.
         touch: force that material exerted on each taxel of the skins [N], mean over the last control step, in the axes
             of the taxel's collider, (N, T, 3); None in a scene without skins. `World.skin` has one skin's.
         memory: numbers that the task keeps through an episode, (N, M), or None (`Task.remember`).
@@ -94,6 +95,7 @@ class State(Batched):
     status: torch.Tensor
     rigid_q: torch.Tensor | None = None
     rigid_twist: torch.Tensor | None = None
+    substeps: torch.Tensor | None = None
     touch: torch.Tensor | None = None
     memory: torch.Tensor | None = None
 
