@@ -16,7 +16,7 @@ from simenv.physics.mpm.model import ColliderSpec
 from simenv.physics.rigid.model import DRIVEN, FIXED, FREE, GelMount, Gripper, RigidModel, body_properties
 from simenv.sensors.tactile import TactileField, WinklerGel
 from simenv.sensors.tactile.grid import TaxelGrid
-from simenv.world.scene import Collider
+from simenv.world.parts import Collider
 
 if TYPE_CHECKING:
     from simenv.world.touch import TouchWorld

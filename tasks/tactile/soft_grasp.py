@@ -19,7 +19,8 @@ DX = 0.008  # grid spacing [m]; particles at half of it
 FLOOR = 0.016  # height of the table [m]
 BLOCK = 0.040  # side of the block [m]
 MIDDLE = (0.080, 0.048)  # of the block on the table [m]
-PATCHES, PITCH = 2, 0.016  # taxels along a pad, and their pitch [m]
+TAXELS, PAD = 4, 0.032  # taxels along a pad, and its side [m]
+SKIN = PAD + DX  # side of what the taxels read: contact reaches half a cell beyond the rim [m]
 THICK = 0.004  # half thickness of a pad [m]
 GAP = 0.006  # between each pad and the block at the start [m]
 SPEED = 0.08  # of a finger at an action of 1 [m/s]
@@ -34,7 +35,7 @@ class SoftGrasp(Task):
 
     A soft elastic block (40 mm, 64 g) lies on a table between two fingers with tactile pads. Close them, and lift the
     block to a given height, neither letting it slip nor crushing it. The block is solved by the material point method;
-    each pad is 2 x 2 patches whose contact forces on the block are what the pads read. The fingers are kinematic: they
+    each pad has 4 x 4 taxels, which share the contact forces that act on the block. The fingers are kinematic: they
     move as told.
 
     Differentiable: actions, state, the block's stiffness and density, friction. Before the first touch the gradient
@@ -53,8 +54,8 @@ class SoftGrasp(Task):
     A dict; lengths in metres. Block `reduced`: `fingers` (8), distance of each pad from the block's middle at the
     start, height above their start, and their velocities [m/s]; `goal` (1), height to lift to; `force` (6) on the two
     pads [N]. Block `privileged`: the same and `keypoints` (96), position and velocity [m/s] of 16 particles; `slip`
-    (1); `strain` (1). Block `force_field`: `field` (2, 2, 2, 3), for each pad and patch the force on it [N], along y,
-    up, and out of the pad into the finger. Modes: each of the two states with or without the field, and the field
+    (1); `strain` (1). Block `force_field`: `field` (2, 4, 4, 3), for each pad and taxel the force on it [N]: along the
+    pad's columns, up, and into the finger. Modes: each of the two states with or without the field, and the field
     alone; the default is `reduced`.
 
     ## Rewards
@@ -105,16 +106,14 @@ class SoftGrasp(Task):
         scene.add_particles("block", "foam", middle + grid, (DX / 2) ** 3, color=(0.86, 0.45, 0.36, 1.0))
         scene.add_collider("table", Plane(), position=(0.0, 0.0, FLOOR), friction=0.3)
         reach = BLOCK / 2 + GAP + THICK
-        place = (np.arange(PATCHES) - 0.5 * (PATCHES - 1)) * PITCH
         for side, sign in SIDES.items():
             scene.add_body(side, (MIDDLE[0] + sign * reach, MIDDLE[1], float(middle[2])))
-            for row, z in enumerate(place):
-                for column, y in enumerate(place):
-                    patch = Box((THICK, PITCH / 2, PITCH / 2))
-                    scene.add_collider(
-                        f"{side}{row}{column}", patch, side, (0.0, float(y), float(z)), friction=self.friction,
-                        width=0.5 * DX, color=(0.35, 0.42, 0.50, 1.0),
-                    )  # fmt: skip
+            pad = Box((THICK, PAD / 2, PAD / 2))
+            color = (0.35, 0.42, 0.50, 1.0)
+            scene.add_collider(f"{side}_pad", pad, side, friction=self.friction, width=0.5 * DX, color=color)
+            # z out of the pad towards the block, y up
+            frame = (-sign * THICK, 0.0, 0.0), (0.5, -0.5 * sign, -0.5 * sign, 0.5)
+            scene.add_skin(f"{side}_pad", TAXELS, TAXELS, SKIN, SKIN, *frame)
         return scene
 
     def sample(self, random):
@@ -122,8 +121,7 @@ class SoftGrasp(Task):
         if self.randomize:
             episode["foam.youngs_modulus"] = random.uniform("modulus", 1.2e4, 3e4)
             friction = random.uniform("friction", 0.5, 1.0)
-            patches = [f"{side}{r}{c}" for side in SIDES for r in range(PATCHES) for c in range(PATCHES)]
-            episode |= {f"{patch}.friction": friction for patch in patches}
+            episode |= {f"{side}_pad.friction": friction for side in SIDES}
         return episode
 
     def control(self, world, state, action, episode):
@@ -139,11 +137,11 @@ class SoftGrasp(Task):
 
     def observe(self, world, state, episode):
         middle = constant((*MIDDLE, FLOOR + BLOCK / 2), state.x.dtype, state.x.device)
-        force = state.wrench[:, 1:, :3].unflatten(1, (2, PATCHES, PATCHES))
+        force = state.wrench[:, 1:, :3]
         fingers = torch.cat([state.body_q[:, :, :3:2] - middle[::2], state.body_twist[:, :, :3:2]], -1).flatten(1)
-        seen = {"fingers": fingers, "goal": episode["height"][:, None], "force": force.sum((2, 3)).flatten(1)}
-        outward = constant(list(SIDES.values()), state.x.dtype, state.x.device)[:, None, None]
-        field = torch.stack([force[..., 1], force[..., 2], force[..., 0] * outward], -1)
+        seen = {"fingers": fingers, "goal": episode["height"][:, None], "force": force.flatten(1)}
+        pressing = constant((1.0, 1.0, -1.0), state.x.dtype, state.x.device)
+        field = torch.stack([world.skin(state, f"{side}_pad") for side in SIDES], 1) * pressing
         return observe_blocks(self.observation_mode, {
             "reduced": lambda: seen,
             "privileged": lambda: {

@@ -42,7 +42,7 @@ def test_gradients_succeed_and_beat_cma_es_at_equal_steps(task, seed):
     print(f"\nmeasured {task} seed {seed}: gradient {gradient.best_return:.3f} in {gradient.simulated_steps} steps, "
           f"CMA-ES {cma.best_return:.3f} in {cma.simulated_steps}, success {cma.success}")  # fmt: skip
     assert gradient.success
-    assert not gradient.history[0].success  # it was learnt
+    assert gradient.best_return > gradient.history[0].best_return + 0.2  # it was learnt
     assert gradient.best_return > cma.best_return
 
 
