@@ -147,14 +147,15 @@ def test_uniform_disc_on_a_bonded_layer(nu):
 
 
 def test_a_wide_shear_moves_the_surface_as_simple_shear_and_a_wide_press_nowhere():
-    # 24 thicknesses wide: the edges are felt as exp(-1.1 x 12), 2e-6
+    # 24 thicknesses wide: the slowest decay of an incompressible layer is exp(-y r / h) with cos y = y (the zero
+    # of 2 cosh^2 x + 2 x^2 at x = i y), so the edges are felt in the middle as exp(-0.739 x 12) = 1.4e-4
     side = 24 * H
     grid = flat_grid(24, 24, side, side)
     field = MarkerField(grid, np.zeros((1, 2)), E, NU, H, DOUBLE)
     load = np.zeros((grid.count, 2)) + (1e3, -5e2)
     dragged = field.displacement(reading_of(grid, load, np.zeros(grid.count)))[0, 0]
     mu = E / 3
-    np.testing.assert_allclose(dragged, [1e3 * H / mu, -5e2 * H / mu], rtol=1e-4)
+    np.testing.assert_allclose(dragged, [1e3 * H / mu, -5e2 * H / mu], rtol=2.8e-4)
     # and that is the stick displacement of the springs of the same layer
     spring = WinklerGel.from_layer(E, 0.48, H)
     assert float(dragged[0]) == pytest.approx(1e3 / spring.k_t, rel=0.02)  # nu 0.48 for 0.5
@@ -187,36 +188,41 @@ def test_press_moves_outwards_with_zero_mean(nu):
     # at nu = 1/2 everywhere; a compressible gel may fall inwards under the load, not around it
     around = r[away] > (0.0 if nu == 0.5 else 2e-3)
     assert (outwards[around & (r[away] < 5 * H)] > 0).all()
-    assert abs(across).max() < 0.02 * largest  # the square grid
+    assert abs(across).max() < 0.02 * largest  # the square taxels at the footprint's edge
 
 
 def test_shear_is_along_the_motion_and_decays():
-    pressed = scene()[1]
-    points, motion, _ = scene((3e-5, 0.0))
-    change = motion - pressed
+    def sheared(x, y):  # less a press at the same place, which leaves what the slide did
+        points, motion, (sensor, markers, _, _) = scene((x, y))
+        pressed, _ = sensor.measure(pose(x, y, R - 4e-4), ORIGIN)
+        return points, motion - markers.displacement(pressed)[0].numpy()
+
+    points, change = sheared(3e-5, 0.0)
     along, across = change[:, 0], change[:, 1]
     assert along.argmax() == 40 and along[40] > 1e-6  # the middle one
-    assert abs(across).max() < 0.1 * along[40]
+    assert abs(across).max() < 0.15 * along[40]  # a quadrupole, whose sum vanishes
+    assert abs(across.sum()) < 1e-9 * along.sum()
     line = along[(points[:, 1] == 0) & (points[:, 0] >= 0)]
-    assert (np.diff(line) < 0).all() and line[-1] < 0.05 * line[0]
-    turned_line = along[(points[:, 0] == 0) & (points[:, 1] >= 0)]
-    assert (np.diff(turned_line) < 0).all()
-    # the layer's plane response is alike along both axes
-    other = scene((0.0, 3e-5))[1] - pressed
+    assert (np.diff(line) < 0).all() and 0 < line[-1] < 0.1 * line[0]
+    beside = along[(points[:, 0] == 0) & (points[:, 1] >= 0)]
+    assert (np.diff(beside) < 0).all() and abs(beside[-1]) < 0.02 * beside[0]
+    # the layer's response is alike along both axes
+    other = sheared(0.0, 3e-5)[1]
     np.testing.assert_allclose(other[:, 1].reshape(9, 9), along.reshape(9, 9).T, atol=1e-9 * along[40])
 
 
 def test_twist_is_antisymmetric():
-    pressed = scene()[1]
-    turns = [scene((0.0, 0.0), turned((0, 0, 1), sign * 0.02))[1] - pressed for sign in (1, -1)]
+    pressed = scene(n=64)[1]
+    turns = [scene((0.0, 0.0), turned((0, 0, 1), sign * 0.02), n=64)[1] - pressed for sign in (1, -1)]
     points, largest = marker_grid(9, 9, 1.6e-3), np.linalg.norm(turns[0], axis=-1).max()
     swirl = points[:, 0] * turns[0][:, 1] - points[:, 1] * turns[0][:, 0]
     near = np.linalg.norm(points, axis=-1)
     assert (swirl[(near > 0) & (near < 4e-3)] > 0).all() and largest > 1e-6  # the gel is dragged along
     np.testing.assert_allclose(turns[0], -turns[0][::-1], atol=1e-9 * largest)  # u(-x) = -u(x)
-    np.testing.assert_allclose(turns[0], -turns[1], atol=1e-9 * largest)
+    mirrored = turns[0].reshape(9, 9, 2)[::-1] * (1, -1)  # the other turn is the picture in a mirror along x
+    np.testing.assert_allclose(mirrored.reshape(-1, 2), turns[1], atol=1e-9 * largest)
     radial = np.sum(points * turns[0], -1)
-    assert abs(radial).max() < 0.02 * abs(swirl).max()
+    assert abs(radial).max() < 0.01 * abs(swirl).max()  # the slide is the chord of the turn, 0.01 rad off its tangent
 
 
 def test_breaking_contact_returns_the_markers_exactly():
@@ -266,20 +272,20 @@ def test_gradients_of_motion_and_mask():
     leaves["modulus"] = torch.as_tensor(E * rng.uniform(0.9, 1.1, worlds))
     sensor_pose = pose(worlds=worlds)
 
-    def positions(x):
+    def moved(x):
         numbers = {name: x[name] for name in ("k_n", "k_t", "mu")}
         _, state = sensor.measure(x["body"], sensor_pose, None, None, None, numbers)
         reading, _ = sensor.measure(x["next"], sensor_pose, state, None, None, numbers)
-        return markers.positions(reading, x["modulus"])
+        return markers.displacement(reading, x["modulus"])
 
     def motion(x):
-        return (positions(x) * weight).sum()
+        return (moved(x) * weight).sum()
 
     def image(x):
-        pixels = markers.pixels(positions(x), 3e-4, shape)
+        pixels = markers.pixels(markers.points + moved(x), 3e-4, shape)
         return (draw_markers(pixels, shape, 2.2, 1.5) * picture).sum()
 
-    steps = {"body": 1e-9, "next": 1e-9, "k_n": 1.0, "k_t": 1.0, "mu": 1e-6, "modulus": 1.0}
+    steps = {"body": 1e-9, "next": 1e-9, "k_n": 30.0, "k_t": 30.0, "mu": 1e-5, "modulus": 10.0}
     for name, function in (("motion", motion), ("mask", image)):
         errors = gradient_error(function, leaves, steps)
         print(f"\nmeasured {name}", {k: f"{v:.1e}" for k, v in errors.items()})
@@ -289,10 +295,10 @@ def test_gradients_of_motion_and_mask():
 def test_mask_covers_the_area_of_its_discs():
     pixels = torch.tensor([[[20.0, 15.0], [40.3, 22.7], [59.0, 22.0], [500.0, -70.0]]], dtype=DOUBLE, requires_grad=True)
     mask = draw_markers(pixels, (44, 60), 6.0, 2.0)
-    assert mask.shape == (1, 44, 60) and float(mask.min()) == 0.0 and float(mask.max()) == 1.0
+    assert mask.shape == (1, 44, 60) and mask.amin().item() == 0.0 and mask.amax().item() == 1.0
     # the edge is symmetric in the squared distance, so a whole disc has pi r^2 up to the pixels' sampling
-    assert float(mask[0, :, :48].sum()) == pytest.approx(2 * math.pi * 36, rel=0.005)
-    assert float(mask[0, :, 49:].sum()) == pytest.approx(math.pi * 36 / 2 + 6, rel=0.02)  # half, and its middle column
+    assert mask[0, :, :48].sum().item() == pytest.approx(2 * math.pi * 36, rel=0.005)
+    assert mask[0, :, 49:].sum().item() == pytest.approx(math.pi * 36 / 2 + 6, rel=0.02)  # half, and its middle column
     middle = mask[0, 5:40, 30:50].detach().numpy()
     rows, columns = np.mgrid[5:40, 30:50]
     assert (columns * middle).sum() / middle.sum() == pytest.approx(40.3, abs=0.01)
