@@ -235,7 +235,7 @@ def _shape(name: str) -> Shape:
     from simenv.geometry import Box, Capsule, Cylinder, MeshShape, Sphere
 
     shapes = {
-        "sphere": Sphere(6e-3),
+        "sphere": Sphere(8e-3),
         "box": Box((4e-3, 3e-3, 4e-3)),
         "cylinder": Cylinder(4e-3, 5e-3),
         "capsule": Capsule(3e-3, 4e-3),
@@ -244,7 +244,7 @@ def _shape(name: str) -> Shape:
         return shapes[name]
     if not Path(name).is_file():
         raise ValueError(f"--shape {name!r} is neither one of {', '.join(shapes)} nor a mesh file")
-    return MeshShape(Path(name))
+    return MeshShape(name)
 
 
 def _motion(steps: int, height: float, depth: float, slide: float, turn: float) -> np.ndarray:

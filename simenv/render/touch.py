@@ -82,7 +82,8 @@ class TouchFigure:
         if self._picture is not None:
             self._picture.set_data(s.image[index])
         self._pressure.set_array(s.field[index, :, 2])
-        self._arrows.set_UVC(s.field[index, :, 0], s.field[index, :, 1])
+        shear = np.where(s.field[index, :, :2].any(-1, keepdims=True), s.field[index, :, :2], np.nan)  # no dots for zero
+        self._arrows.set_UVC(*shear.T)
         if s.markers is not None:
             self._dots.set_offsets(1e3 * (s.markers + self._magnify * (s.moved[index] - s.markers)))
         self._now.set_xdata([s.time[index]] * 2)
@@ -103,15 +104,17 @@ class TouchFigure:
         largest = max(float(s.field[..., 2].max()), 1e-12)
         size = (230.0 * pitch / max(high - low)) ** 2  # of a square that fills a taxel, in points^2
         self._pressure = axes.scatter(
-            x, y, c=np.zeros(len(x)), s=size, marker="s", cmap="Blues", vmin=0.0, vmax=largest, linewidths=0
-        )
+            x, y, c=np.zeros(len(x)), s=size, marker="s", cmap="Blues", vmin=0.0, vmax=1.6 * largest, linewidths=0.6,
+            edgecolors="face",
+        )  # fmt: skip
         axes.figure.colorbar(self._pressure, ax=axes, shrink=0.75, label="normal force per taxel [N]")
         shear = max(float(np.linalg.norm(s.field[..., :2], axis=-1).max()), 1e-12)
         self._arrows = axes.quiver(
             x, y, np.zeros(len(x)), np.zeros(len(x)), color=_AXES["x"], angles="xy", scale_units="xy",
             scale=shear / (2.5 * pitch), width=0.005,
         )  # fmt: skip
-        axes.quiverkey(self._arrows, 0.8, -0.2, shear, f"shear {shear:.2g} N", labelpos="S", fontproperties={"size": 8})
+        key = {"labelpos": "W", "fontproperties": {"size": 8}}
+        axes.quiverkey(self._arrows, 0.92, 0.035, shear, f"shear {shear:.2g} N per taxel", **key)
         note = "force field"
         if s.markers is not None:
             axes.scatter(*(1e3 * s.markers.T), s=10, facecolors="none", edgecolors="0.55", linewidths=0.6)
@@ -119,7 +122,7 @@ class TouchFigure:
             note += f"; markers, motion x{magnify:.3g}"
         axes.set_title(note, fontsize=10)
         axes.set(aspect="equal", xlabel="x [mm]", ylabel="y [mm]")
-        axes.set(xlim=(low[0] - pitch, high[0] + pitch), ylim=(low[1] - pitch, high[1] + pitch))
+        axes.set(xlim=(low[0] - pitch, high[0] + pitch), ylim=(low[1] - 2.0 * pitch, high[1] + pitch))
 
     def _draw_wrench(self, axes) -> None:
         s = self.series
@@ -132,7 +135,10 @@ class TouchFigure:
         axes.set(xlabel="time [s]", ylabel="force [N]")
         moments.set_ylabel("moment [N mm] (dashed)")
         handles = axes.get_legend_handles_labels()[0] + moments.get_legend_handles_labels()[0]
-        moments.legend(handles, [h.get_label() for h in handles], fontsize=8, ncols=2, loc="lower left")
+        axes.legend(
+            handles, [h.get_label() for h in handles], fontsize=8, ncols=6, columnspacing=0.8, handlelength=1.2,
+            loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False,
+        )  # fmt: skip
 
 
 def _magnification(series: TouchSeries) -> float:
