@@ -95,7 +95,9 @@ class ViewTactile:
         else:
             self._film(figure)
         force = np.linalg.norm(series.wrench[strongest, :3])
-        print(f"wrote {self.out}: {len(series.time)} readings, largest force {force:.3g} N at {series.time[strongest]:.3g} s")
+        print(
+            f"wrote {self.out}: {len(series.time)} readings, largest force {force:.3g} N at {series.time[strongest]:.3g} s"
+        )
         return 0
 
     def _check(self) -> None:

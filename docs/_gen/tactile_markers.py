@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws docs/images/tactile_markers.png: how a press, a slide and a turn move the markers of one gel.
 
-    python docs/_gen/tactile_markers.py [FILE]
+python docs/_gen/tactile_markers.py [FILE]
 """
 
 import sys
@@ -42,7 +42,7 @@ def main() -> None:
     """Draw and write the picture."""
     root = Path(__file__).resolve().parents[1]
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else root / "images" / "tactile_markers.png"
-    figure = Figure(figsize=(11.4, 4.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=(11.4, 4.8), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     circle = np.linspace(0.0, 2.0 * np.pi, 100)
     for axes, (title, slide, turn) in zip(figure.subplots(1, 3, sharey=True), PANELS, strict=True):

@@ -82,7 +82,9 @@ class TouchFigure:
         if self._picture is not None:
             self._picture.set_data(s.image[index])
         self._pressure.set_array(s.field[index, :, 2])
-        shear = np.where(s.field[index, :, :2].any(-1, keepdims=True), s.field[index, :, :2], np.nan)  # no dots for zero
+        shear = np.where(
+            s.field[index, :, :2].any(-1, keepdims=True), s.field[index, :, :2], np.nan
+        )  # no dots for zero
         self._arrows.set_UVC(*shear.T)
         if s.markers is not None:
             self._dots.set_offsets(1e3 * (s.markers + self._magnify * (s.moved[index] - s.markers)))
@@ -114,7 +116,7 @@ class TouchFigure:
             scale=shear / (2.5 * pitch), width=0.005,
         )  # fmt: skip
         key = {"labelpos": "W", "fontproperties": {"size": 8}}
-        axes.quiverkey(self._arrows, 0.92, 0.035, shear, f"shear {shear:.2g} N per taxel", **key)
+        axes.quiverkey(self._arrows, 0.86, 0.035, shear, f"shear {shear:.2g} N per taxel", **key)
         note = "force field"
         if s.markers is not None:
             axes.scatter(*(1e3 * s.markers.T), s=10, facecolors="none", edgecolors="0.55", linewidths=0.6)
@@ -129,7 +131,9 @@ class TouchFigure:
         moments = axes.twinx()
         for i, (name, color) in enumerate(_AXES.items()):
             axes.plot(s.time, s.wrench[:, i], color=color, label=f"$F_{name}$")
-            moments.plot(s.time, 1e3 * s.wrench[:, 3 + i], color=color, linestyle="--", linewidth=1, label=f"$M_{name}$")
+            moments.plot(
+                s.time, 1e3 * s.wrench[:, 3 + i], color=color, linestyle="--", linewidth=1, label=f"$M_{name}$"
+            )
         self._now = axes.axvline(s.time[0], color="0.4", linewidth=1)
         axes.set_title("wrench on the gel", fontsize=10)
         axes.set(xlabel="time [s]", ylabel="force [N]")

@@ -293,7 +293,9 @@ def test_gradients_of_motion_and_mask():
 
 
 def test_mask_covers_the_area_of_its_discs():
-    pixels = torch.tensor([[[20.0, 15.0], [40.3, 22.7], [59.0, 22.0], [500.0, -70.0]]], dtype=DOUBLE, requires_grad=True)
+    pixels = torch.tensor(
+        [[[20.0, 15.0], [40.3, 22.7], [59.0, 22.0], [500.0, -70.0]]], dtype=DOUBLE, requires_grad=True
+    )
     mask = draw_markers(pixels, (44, 60), 6.0, 2.0)
     assert mask.shape == (1, 44, 60) and mask.amin().item() == 0.0 and mask.amax().item() == 1.0
     # the edge is symmetric in the squared distance, so a whole disc has pi r^2 up to the pixels' sampling

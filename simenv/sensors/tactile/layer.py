@@ -18,7 +18,9 @@ import torch
 
 __all__ = ["layer_compliance", "surface_influence"]
 
-REACH = 24.0  # thicknesses beyond which a load is not felt: the response falls like exp(-0.739 r / h) or faster, to 2e-8
+REACH = (
+    24.0  # thicknesses beyond which a load is not felt: the response falls like exp(-0.739 r / h) or faster, to 2e-8
+)
 LARGEST_WAVE = 20.0  # k h at which layer and half space agree to rounding (the difference falls like exp(-2 k h))
 TABLE_STEP = 1.0 / 64.0  # of the table of smooth parts, in thicknesses: cubic interpolation is exact to 1e-8
 

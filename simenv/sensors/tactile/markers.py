@@ -30,7 +30,9 @@ __all__ = ["MarkerField", "draw_markers", "marker_grid"]
 def marker_grid(rows: int, columns: int, pitch: float) -> np.ndarray:
     """Markers of equal distance `pitch` [m] around the gel's middle: (rows * columns, 2) [m], x fastest."""
     if rows < 1 or columns < 1 or not (math.isfinite(pitch) and pitch > 0.0):
-        raise ValueError(f"markers need rows {rows} and columns {columns} of at least 1, and a pitch {pitch!r} m above 0")
+        raise ValueError(
+            f"markers need rows {rows} and columns {columns} of at least 1, and a pitch {pitch!r} m above 0"
+        )
     x, y = (np.arange(n) - 0.5 * (n - 1) for n in (columns, rows))
     return pitch * np.stack([np.tile(x, rows), np.repeat(y, columns)], -1)
 
