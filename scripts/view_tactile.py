@@ -27,7 +27,8 @@ class ViewTactile:
 
     Without FILE a shape is pressed into a gel, slid along x, turned about its axis and lifted, and the sensor reads it.
     FILE is a recording of `simenv record` (directory or rollout-*.h5) with a force field among its observations: an
-    array (T, rows, columns, 3) of shear x, shear y and normal force [N]; an image (T, H, W, 3) uint8 is shown beside it.
+    array (T, rows, columns, 3) of shear x, shear y and normal force [N]. An image (T, H, W, 3) uint8 is
+    shown beside it.
 
     simenv view-tactile --shape box --out box.mp4
     simenv view-tactile runs/peg --episode 3 --field left_force --out peg.png
@@ -95,9 +96,8 @@ class ViewTactile:
         else:
             self._film(figure)
         force = np.linalg.norm(series.wrench[strongest, :3])
-        print(
-            f"wrote {self.out}: {len(series.time)} readings, largest force {force:.3g} N at {series.time[strongest]:.3g} s"
-        )
+        when = series.time[strongest]
+        print(f"wrote {self.out}: {len(series.time)} readings, largest force {force:.3g} N at {when:.3g} s")
         return 0
 
     def _check(self) -> None:

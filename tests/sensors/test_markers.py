@@ -318,7 +318,7 @@ def test_pixels_put_the_middle_in_the_middle():
 
 def test_bad_input_is_named():
     grid = flat_grid(4, 4, 0.01, 0.01)
-    with pytest.raises(ValueError, match="poisson = 0.6"):
+    with pytest.raises(ValueError, match=r"poisson = 0\.6"):
         MarkerField(grid, marker_grid(2, 2, 1e-3), E, 0.6)
     with pytest.raises(ValueError, match="modulus = -1"):
         MarkerField(grid, marker_grid(2, 2, 1e-3), -1.0)
