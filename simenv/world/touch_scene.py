@@ -262,7 +262,7 @@ class TouchScene:
     def sensors(self, dtype: torch.dtype, device: torch.device) -> dict[str, TactileField]:
         """The gels as sensors, for readings beside the dynamics."""
         return {
-            name: TactileField(gel.grid, gel.gel, gel.shape, dtype, device, gel.max_depth, gel.reach)  # type: ignore[arg-type]
+            name: TactileField(gel.grid, gel.gel, gel.shape, dtype, device, gel.max_depth, gel.reach)
             for name, gel in self.gels.items()
         }
 
