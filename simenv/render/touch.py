@@ -79,14 +79,14 @@ class TouchFigure:
     def draw(self, index: int) -> np.ndarray:
         """The picture of one time, (H, W, 3) uint8."""
         s = self.series
-        if self._picture is not None:
+        if s.image is not None:
             self._picture.set_data(s.image[index])
         self._pressure.set_array(s.field[index, :, 2])
         shear = np.where(
             s.field[index, :, :2].any(-1, keepdims=True), s.field[index, :, :2], np.nan
         )  # no dots for zero
         self._arrows.set_UVC(*shear.T)
-        if s.markers is not None:
+        if s.markers is not None and s.moved is not None:
             self._dots.set_offsets(1e3 * (s.markers + self._magnify * (s.moved[index] - s.markers)))
         self._now.set_xdata([s.time[index]] * 2)
         self.canvas.draw()

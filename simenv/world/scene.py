@@ -4,76 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 
 from simenv.geometry.shapes import Shape
-from simenv.physics.mpm.materials import Liquid, Material
+from simenv.physics.mpm.blocks import default_capacity
+from simenv.physics.mpm.materials import Material
 from simenv.physics.mpm.materials import Rigid as RigidMaterial
-from simenv.physics.mpm.model import ColliderSpec, MPMModel
+from simenv.physics.mpm.model import PAD, ColliderSpec, MPMModel
+from simenv.physics.mpm.skin import SkinSpec
+from simenv.world.parts import Body, Collector, Collider, Emitter, Particles
 from simenv.world.rigid import Rigid, make_rigid
+from simenv.world.rotation import quaternion_to_matrix
 
-_CFL = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
-
-
-@dataclass(frozen=True)
-class Particles:
-    """A named group of particles of one material; `velocity` (n, 3) [m/s], `volume` of each [m^3]."""
-
-    name: str
-    material: str
-    positions: np.ndarray
-    velocity: np.ndarray
-    volume: float
-    active: bool
-    span: slice
-
-
-@dataclass(frozen=True)
-class Body:
-    """A kinematic frame; pose in the world [m, quaternion xyzw]."""
-
-    name: str
-    position: tuple[float, float, float]
-    quaternion: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Collider:
-    """A collision shape fixed to a body (or to the world if `body` is None)."""
-
-    name: str
-    spec: ColliderSpec
-    body: str | None
-    position: tuple[float, float, float]
-    quaternion: tuple[float, float, float, float]
-    friction: float
-    scale: float
-    color: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Emitter:
-    """Lets particles of a group out of a disc in a body's frame: `count` per control step, at `offsets` (n, 3), with
-    `velocity`.
-    """
-
-    name: str
-    body: str
-    particles: str
-    count: int
-    velocity: tuple[float, float, float]
-    offsets: np.ndarray
-
-
-@dataclass(frozen=True)
-class Collector:
-    """An axis-aligned box [m] that takes out particles which enter it."""
-
-    name: str
-    lower: tuple[float, float, float]
-    upper: tuple[float, float, float]
+COURANT = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
+DIFFUSION = 1 / 6  # largest kinematic viscosity * substep / dx^2
 
 
 @dataclass
@@ -90,6 +37,13 @@ class Scene:
         boundary: ``"separate"`` (frictionless, material may leave the wall), ``"slip"`` (it may not), ``"stick"``,
             ``"periodic"`` or ``"outflow"`` (what crosses the wall is gone); one, or one for each axis. Close one end
             of an open axis with a plane collider.
+        max_substeps: None for a fixed substep. Else each control step of each world takes ``substeps``, twice as many,
+            ... up to this, as its materials and its speed need (`simenv.world.pace.Pace`).
+        grid: ``"dense"``, or ``"sparse"``: memory for the nodes near material only, in blocks of 4 x 4 x 4.
+        blocks: capacity of a sparse grid, for each world; None is four times what the particles touch at the start.
+
+    Raises:
+        ValueError: ``max_substeps`` is not ``substeps`` times a power of two; an unknown grid, or blocks without one.
     """
 
     size: tuple[float, float, float]
@@ -99,6 +53,9 @@ class Scene:
     gravity: tuple[float, float, float] = (0.0, 0.0, -9.81)
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     boundary: str | tuple[str, str, str] = "separate"
+    max_substeps: int | None = None
+    grid: str = "dense"
+    blocks: int | None = None
     materials: dict[str, Material] = field(default_factory=dict, init=False)
     particles: dict[str, Particles] = field(default_factory=dict, init=False)
     bodies: dict[str, Body] = field(default_factory=dict, init=False)
@@ -107,6 +64,27 @@ class Scene:
     emitters: dict[str, Emitter] = field(default_factory=dict, init=False)
     collectors: dict[str, Collector] = field(default_factory=dict, init=False)
     colors: dict[str, tuple[float, float, float, float]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.substep_counts()
+        if self.grid not in ("dense", "sparse"):
+            raise ValueError(f"grid = {self.grid!r}; use 'dense' or 'sparse'")
+        if self.blocks is not None and (self.grid == "dense" or self.blocks < 1):
+            raise ValueError(
+                f"blocks = {self.blocks} with grid = {self.grid!r}; it is the capacity of a sparse grid, at least 1"
+            )
+
+    def substep_counts(self) -> list[int]:
+        """Numbers of substeps that a control step can have."""
+        counts, last = [self.substeps], self.substeps if self.max_substeps is None else self.max_substeps
+        while 0 < counts[-1] < last:
+            counts.append(2 * counts[-1])
+        if counts[-1] != last:
+            raise ValueError(
+                f"max_substeps = {last} is not substeps = {self.substeps} times a power of two; use one of "
+                f"{', '.join(str(self.substeps * 2**power) for power in range(1, 6))}, or None for a fixed substep"
+            )
+        return counts
 
     @property
     def control_dt(self) -> float:
@@ -133,22 +111,35 @@ class Scene:
             ValueError: the substep is too long for the material's speed of sound, or for its viscosity.
         """
         self._name(self.materials, name, "material")
-        courant = material.sound_speed() * self.substep_dt / self.dx
-        if courant > _CFL:
-            raise ValueError(
-                f"material {name!r}: sound travels {courant:.2f} cells in one substep, the limit is {_CFL}; "
-                f"use a substep of at most "
-                f"{_CFL * self.dx / material.sound_speed():.2e} s, a coarser dx, or a lower stiffness"
-            )
-        if isinstance(material, Liquid):
-            limit = self.dx**2 * material.density / (6 * material.viscosity) if material.viscosity > 0 else float("inf")
-            if self.substep_dt > limit:
-                raise ValueError(
-                    f"material {name!r}: viscosity {material.viscosity} Pa s needs a substep of at most {limit:.2e} s "
-                    f"at dx = {self.dx} m, "
-                    f"not {self.substep_dt:.2e} s; shorten it or use a coarser dx"
-                )
+        self._check_substep(name, material)
         self.materials[name] = material
+
+    def _check_substep(self, name: str, material: Material) -> None:
+        """Raise if the substep is too long for a material."""
+        dt = self.substep_dt / 2 ** (len(self.substep_counts()) - 1)
+        courant = material.sound_speed() * dt / self.dx
+        if courant > COURANT * (1 + 1e-9):
+            raise ValueError(
+                f"material {name!r}: sound travels {courant:.2f} cells in one substep, the limit is {COURANT}; "
+                f"use a substep of at most {COURANT * self.dx / material.sound_speed():.2e} s, a coarser dx, or a "
+                f"lower stiffness"
+            )
+        if material.diffusivity() * dt > DIFFUSION * self.dx**2 * (1 + 1e-9):
+            raise ValueError(
+                f"material {name!r}: viscosity {material.diffusivity() * material.density:g} Pa s needs a substep of "
+                f"at most {DIFFUSION * self.dx**2 / material.diffusivity():.2e} s at dx = {self.dx} m, not {dt:.2e} s; "
+                f"shorten it or use a coarser dx"
+            )
+
+    def check_parameter(self, name: str, value: float) -> None:
+        """Raise ValueError if the world parameter of this name could not have this value, say by a search: the material
+        or the collider refuses it, or the substep is too long for it.
+        """
+        owner, _, parameter = name.rpartition(".")
+        if owner in self.materials:
+            self._check_substep(owner, replace(self.materials[owner], **{parameter: value}))
+        elif owner in self.colliders and value < 0:
+            raise ValueError(f"{name} = {value}; it must not be negative")
 
     def add_particles(
         self, name: str, material: str, positions: np.ndarray, volume: float,
@@ -259,6 +250,43 @@ class Scene:
         unit = tuple(np.asarray(quaternion) / np.linalg.norm(quaternion))
         self.colliders[name] = Collider(name, spec, body, tuple(position), unit, friction, scale, color)  # type: ignore[arg-type]
 
+    def add_skin(
+        self, collider: str, rows: int, columns: int, width: float, height: float,
+        position: Sequence[float] = (0.0, 0.0, 0.0), quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0),
+    ) -> None:  # fmt: skip
+        """Cover a part of a collider with taxels that feel material: liquids, soft bodies, grains.
+
+        The frame of the skin has x along the columns, y along the rows and z out of the surface. The skin is the
+        rectangle around its origin; what touches the collider above or below it is read (`World.skin`). Contact acts at
+        grid nodes or particles, so that taxels much smaller than a cell show no more.
+
+        Args:
+            collider: a collider of the scene without a skin.
+            rows: of taxels, at least 2.
+            columns: at least 2.
+            width: extent along x [m].
+            height: extent along y [m].
+            position: of the skin's frame in that of the collider's shape (it scales with it) [m].
+            quaternion: of that frame, xyzw.
+
+        Raises:
+            ValueError: no such collider, it has a skin already, or a number is out of range.
+        """
+        self._known(self.colliders, collider, "collider")
+        owner = self.colliders[collider]
+        if owner.spec.skin is not None:
+            raise ValueError(f"collider {collider!r} has a skin already; a collider has one, split it for more")
+        if rows < 2 or columns < 2 or not width > 0 or not height > 0:
+            raise ValueError(
+                f"skin of {collider!r}: {rows} x {columns} taxels on {height} x {width} m; it needs at least 2 x 2 "
+                "on a positive area"
+            )
+        unit = torch.as_tensor(np.asarray(quaternion, dtype=float) / np.linalg.norm(quaternion))
+        axes = quaternion_to_matrix(unit).numpy()
+        along = np.stack([axes[:, 0] * width / columns, axes[:, 1] * height / rows])
+        skin = SkinSpec(rows, columns, np.asarray(position, dtype=float), along)
+        self.colliders[collider] = replace(owner, spec=replace(owner.spec, skin=skin))
+
     def add_emitter(
         self, name: str, body: str, material: str, capacity: int, radius: float, speed: float, count: int,
         seed: int = 0,
@@ -323,6 +351,15 @@ class Scene:
             dx=self.dx, dt=self.substep_dt, substeps=self.substeps, material=material,
             kinds=tuple(material.kind for material in self.materials.values()),
             origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
-            colliders=tuple(collider.spec for collider in self.colliders.values()),
+            colliders=tuple(collider.spec for collider in self.colliders.values()), blocks=self._capacity(),
             rigids=tuple(body.spec(self.particles[name].span.start) for name, body in self.rigids.items()),
         )  # fmt: skip
+
+    def _capacity(self) -> int:
+        """Blocks of a sparse grid; 0 for a dense one."""
+        if self.grid == "dense" or self.blocks is not None:
+            return self.blocks or 0
+        groups = self.particles.values()
+        points = np.concatenate([group.positions for group in groups if group.active] or [np.zeros((0, 3))])
+        later = sum(group.volume * len(group.positions) for group in groups if not group.active)
+        return default_capacity(points, later, np.asarray(self.origin) - PAD * self.dx, self.dx)

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simenv.geometry.shapes import Cup, MeshShape, Shape
+from simenv.physics.mpm.blocks import BLOCK_NODES, SPARE
 from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES, AT_WALL
 from simenv.physics.mpm.kernels_grid import BOUNDARIES, PERIODIC
 from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING, LIQUID
+from simenv.physics.mpm.skin import SkinSpec
 
 PAD = 3  # nodes outside the domain on each side: the stencil of a particle at the wall, and one to spare
 
@@ -28,12 +30,14 @@ class ColliderSpec:
         sticky: whether material that touches it moves with it.
         levels: how it acts (see contact.py). The default is ``AT_WALL`` for vessels and meshes, whose walls may be
             thinner than a cell, and ``AT_NODES | AT_PARTICLES`` for other shapes.
+        skin: its taxels, if it has any.
     """
 
     shape: Shape
     width: float = 0.0
     sticky: bool = False
     levels: int | None = None
+    skin: SkinSpec | None = None
 
     def __post_init__(self) -> None:
         if self.levels is None:
@@ -73,6 +77,7 @@ class MPMModel:
             ``"slip"`` (frictionless, it may not), ``"stick"``, ``"periodic"`` or ``"outflow"`` (material that crosses
             it is gone).
         rigids: the rigid bodies.
+        blocks: capacity of a sparse grid in blocks of 4 x 4 x 4 nodes, for each world; 0 is a dense grid.
     """
 
     size: tuple[float, float, float]
@@ -85,6 +90,7 @@ class MPMModel:
     boundary: tuple[str, str, str] = ("separate", "separate", "separate")
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     rigids: tuple[RigidSpec, ...] = ()
+    blocks: int = 0
     shape: tuple[int, int, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,6 +111,9 @@ class MPMModel:
             raise ValueError(
                 f"rigid bodies cannot cross a boundary, but it is {self.boundary}; use 'slip' or 'separate'"
             )
+        if self.is_sparse and (self.is_periodic or self.rigids):
+            what = "a periodic boundary" if self.is_periodic else "rigid bodies"
+            raise ValueError(f"a sparse grid cannot have {what}; use grid='dense'")
         object.__setattr__(self, "shape", tuple(math.ceil(count - 1e-6) + 1 + 2 * PAD for count in cells))
 
     @property
@@ -142,11 +151,26 @@ class MPMModel:
         return any(spec.levels & level for spec in self.colliders if spec.levels is not None)
 
     @property
+    def taxel_count(self) -> int:
+        """Taxels of all skins."""
+        return sum(spec.skin.count for spec in self.colliders if spec.skin is not None)
+
+    @property
     def is_periodic(self) -> bool:
         """Whether the domain wraps around along any axis."""
         return "periodic" in self.boundary
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether the grid is one of blocks."""
+        return self.blocks > 0
+
+    @property
+    def allows_lanes(self) -> bool:
+        """Whether a world can be cut into lanes."""
+        return not (self.is_periodic or self.rigids or self.is_sparse or self.taxel_count)
+
+    @property
     def cells(self) -> int:
-        """Number of grid nodes of one world."""
-        return math.prod(self.shape)
+        """Number of grid nodes that are stored for one world; a sparse grid has spare slots for what overflows."""
+        return (self.blocks + SPARE) * BLOCK_NODES if self.is_sparse else math.prod(self.shape)
