@@ -162,7 +162,7 @@ class ViewTactile:
             raise ValueError(f"--episode {self.episode}: {path} has the episodes 0 to {len(recording) - 1}")
         episode = recording[self.episode]
         field = self._observed(episode, "field")
-        assert field is not None  # only an image may be missing
+        assert field is not None  # only an image may be absent
         grid = self._grid(field.shape[1], field.shape[2])
         force = torch.as_tensor(field.reshape(len(field), -1, 3), dtype=torch.float64)
         area = torch.as_tensor(grid.areas)
@@ -207,8 +207,8 @@ class ViewTactile:
         points = moved = None
         title = "camera"
         if self.pitch > 0.0:
-            rows, columns = (max(1, int(0.9 * side / self.pitch)) for side in (height, width))
-            points = marker_grid(rows, columns, self.pitch)
+            counts = [max(1, int(0.9 * side / self.pitch)) for side in (height, width)]
+            points = marker_grid(counts[0], counts[1], self.pitch)
             markers = MarkerField(grid, points, self.modulus, self.poisson, self.thickness, torch.float64)
             places = markers.positions(reading)
             moved = places.numpy()

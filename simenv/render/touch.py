@@ -79,7 +79,7 @@ class TouchFigure:
     def draw(self, index: int) -> np.ndarray:
         """The picture of one time, (H, W, 3) uint8."""
         s = self.series
-        if self._picture is not None and s.image is not None:
+        if s.image is not None:
             self._picture.set_data(s.image[index])
         self._pressure.set_array(s.field[index, :, 2])
         shear = np.where(

@@ -34,9 +34,8 @@ def record(path, **observations):
 
 def test_video_of_a_simulated_touch(capsys, tmp_path):
     path = tmp_path / "touch.mp4"
-    status, out, err = run(
-        capsys, "--out", path, "--steps", 9, "--slide", 0, "--turn", 0, "--taxels", 60, 75, "--pitch", 4e-3
-    )
+    still, fine = ("--slide", 0, "--turn", 0), ("--taxels", 60, 75, "--pitch", 4e-3)
+    status, out, err = run(capsys, "--out", path, "--steps", 9, *still, *fine)
     assert status == 0, err
     assert imageio_ffmpeg.count_frames_and_secs(str(path))[0] == 9
     # springs under a sphere: k times the volume of its cap, pi d^2 (R - d / 3); 60 x 75 taxels give it to 1 %
