@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from simenv.physics.mpm.skin import SkinSpec
 from simenv.world.parts import Body, Collector, Collider, Emitter, Particles
 from simenv.world.rigid import Rigid, make_rigid
 from simenv.world.rotation import quaternion_to_matrix
+
+if TYPE_CHECKING:
+    from simenv.world.world import World
 
 COURANT = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
 DIFFUSION = 1 / 6  # largest kinematic viscosity * substep / dx^2
@@ -64,6 +68,7 @@ class Scene:
     emitters: dict[str, Emitter] = field(default_factory=dict, init=False)
     collectors: dict[str, Collector] = field(default_factory=dict, init=False)
     colors: dict[str, tuple[float, float, float, float]] = field(default_factory=dict, init=False)
+    view: tuple[tuple[float, ...], tuple[float, ...]] | None = field(default=None, init=False)  # see `Renderer`
 
     def __post_init__(self) -> None:
         self.substep_counts()
@@ -335,6 +340,14 @@ class Scene:
         """Add a box [m] which takes out particles that are inside it at the end of a control step."""
         self._name(self.collectors, name, "collector")
         self.collectors[name] = Collector(name, tuple(lower), tuple(upper))  # type: ignore[arg-type]
+
+    def make_world(
+        self, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> World:
+        """N copies of the scene."""
+        from simenv.world.world import World
+
+        return World(self, num_worlds, device, dtype)
 
     def mpm_model(self) -> MPMModel:
         """The scene as the solver sees it."""

