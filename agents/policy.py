@@ -118,7 +118,11 @@ class TorchPolicy:
     def __call__(self, observation: Any, deterministic: bool = True) -> np.ndarray:
         """As `act`, from NumPy to NumPy."""
         device = self.actor.low.device
-        return self.act(map_tensors(lambda v: torch.as_tensor(v, device=device), observation), "actor", deterministic).cpu().numpy()
+        return (
+            self.act(map_tensors(lambda v: torch.as_tensor(v, device=device), observation), "actor", deterministic)
+            .cpu()
+            .numpy()
+        )
 
 
 def save_actor(directory: str | Path, learner: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from simenv.agents.augment import AugmentConfig, Augmentation
+from simenv.agents.augment import Augmentation, AugmentConfig
 from simenv.agents.networks import Actor, Critic, is_image
 from simenv.agents.training import Callback, LearnConfig, Learner, TrainResult, shapes_of, train
 from simenv.envs.views import select_view
@@ -48,7 +48,9 @@ class PPOConfig(LearnConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.gamma <= 1 or not 0 <= self.gae_lambda <= 1:
-            raise ValueError(f"gamma = {self.gamma}, gae_lambda = {self.gae_lambda}: they must lie in (0, 1] and [0, 1]")
+            raise ValueError(
+                f"gamma = {self.gamma}, gae_lambda = {self.gae_lambda}: they must lie in (0, 1] and [0, 1]"
+            )
         if self.epochs < 1 or not self.clip_range > 0 or not self.first_std > 0:
             raise ValueError("epochs, clip_range and first_std must be positive")
 
@@ -148,9 +150,7 @@ class PPO(Learner):
         super().__init__(env, config)
         self.config: PPOConfig = config
         view = self.actor_view(self.observation)
-        self.actor = self.seeded(
-            lambda: Actor(shapes_of(view), config.hidden, self.low, self.high, config.first_std)
-        )  # type: ignore[assignment]
+        self.actor = self.seeded(lambda: Actor(shapes_of(view), config.hidden, self.low, self.high, config.first_std))  # type: ignore[assignment]
         state = shapes_of(self.critic_view(self.observation))
         self.critic: Critic = self.seeded(lambda: Critic(state, config.hidden))  # type: ignore[assignment]
         self.modules = {"actor": self.actor, "critic": self.critic}

@@ -28,6 +28,7 @@ from simenv.agents.result import Code
 from simenv.agents.sb3_state import capture, restore
 from simenv.agents.training import Callback, TrainResult, finish_on_interrupt
 
+
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """Options common to both algorithms."""
