@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random changes of images, batched on torch: colour jitter, channel swap, crop, as TacSL trains with (arXiv:2408.06506,
-appendix C).
+"""Random changes of images, batched on torch: colour jitter, channel swap, crop, as TacSL trains with
+(arXiv:2408.06506, appendix C).
 
 Each world draws a change at the start of its episode and keeps it to the end; every step adds a smaller jitter of its
 own. The drawn numbers are a tensor, so that a checkpoint can hold them.

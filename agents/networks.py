@@ -7,6 +7,7 @@ arXiv:2408.06506): an MLP 256-128-64 with ELU, and for images three convolutions
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -52,8 +53,8 @@ class RunningStatistics(nn.Module):
 
     @property
     def scale(self) -> torch.Tensor:
-        """Standard deviation (size,), never zero."""
-        return (self.variance + 1e-8).sqrt()
+        """Standard deviation (size,); 1 for numbers that never varied but by rounding, which are centred only."""
+        return torch.where(self.variance > 1e-12, self.variance, 1.0).sqrt()
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
         """Samples (..., size) with mean 0 and variance 1, clipped."""
@@ -124,7 +125,7 @@ class Trunk(nn.Module):
         self.encoders = nn.ModuleList(ImageEncoder(shapes[name][-1]) for name in self.images)
         widths = (size + ImageEncoder.size * len(self.images), *hidden)
         layers: list[nn.Module] = []
-        for narrow, wide in zip(widths[:-1], widths[1:], strict=True):
+        for narrow, wide in itertools.pairwise(widths):
             layers += [_orthogonal(nn.Linear(narrow, wide), math.sqrt(2.0)), nn.ELU()]
         self.mlp = nn.Sequential(*layers, _orthogonal(nn.Linear(widths[-1], outputs), gain))
 

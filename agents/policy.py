@@ -185,7 +185,8 @@ def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Po
     """Rebuilds a policy.
 
     Args:
-        directory: What `save_policy` or `save_actor` wrote, or the folder of a training run that holds it as ``policy``.
+        directory: What `save_policy` or `save_actor` wrote, or the folder of a training run that holds it as
+            ``policy``.
         device: Where the network runs.
 
     Raises:

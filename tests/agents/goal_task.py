@@ -23,8 +23,9 @@ STEPS = 8
 class Line(Task):
     """A point x that moves by REACH a along a line; the goal g is uniform in MIDDLE +- SPAN, the start is MIDDLE.
 
-    Reward of a step: -|x - g| after it [m]. The best policy moves by min(REACH, |g - x|) towards g, so that the return of
-    an episode with offset d = |g - MIDDLE| is -sum_k max(0, d - k REACH), k = 1 ... STEPS.
+    Reward of a step: -|x - g| after it [m]. The best policy moves by min(REACH, |g - x|) towards g, so that the return
+    of an episode with offset d = |g - MIDDLE| is -sum_k max(0, d - k REACH), k = 1 ... STEPS; on average over goals
+    -0.025 m. A policy that cannot know the goal can do no better than stay: -STEPS SPAN / 2 = -0.8 m.
     """
 
     action_limits = ((-1.0,), (1.0,))
@@ -80,17 +81,29 @@ class Goal(Line):
 
 @register_task("TestEnv/Hold-v0", max_episode_steps=40)
 class Hold(Line):
-    """An unstable point: the offset from the goal grows by a tenth each step, x' = x + 0.1 (x - g) + REACH a, and past
-    0.3 m the episode ends. Errors of a policy are amplified, so that those of cloning compound.
+    """An unstable point in a wind w: offset' = 1.3 offset - REACH (a - w), from offset 0; past 0.3 m the episode ends.
+
+    The expert a = w + 13 offset never leaves offset 0, so that its demonstrations say nothing about other offsets. A
+    clone's action there is w + e(w); with a slope in the offset near 0, the offset after k steps is
+    -e REACH (1.3^k - 1) / 0.3: e = 1e-4 has left after 35 steps. (S. Ross, D. Bagnell, 2010: errors compound.)
     """
 
+    observation_modes = ("privileged",)
+
+    def sample(self, random: EpisodeRandom) -> dict[str, torch.Tensor]:
+        wind = random.uniform("wind", -0.3, 0.3)
+        return {"goal": torch.full_like(wind, MIDDLE), "wind": wind}
+
     def control(self, world: World, state: State, action: torch.Tensor, episode: dict[str, torch.Tensor]) -> Control:
-        drift = -0.1 * self.offset(state, episode)[:, None] / REACH
-        return super().control(world, state, action + drift, episode)
+        drift = -0.3 * self.offset(state, episode) / REACH - episode["wind"]
+        return super().control(world, state, action + drift[:, None], episode)
+
+    def observe(self, world: World, state: State, episode: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {"state": torch.stack([episode["wind"], self.offset(state, episode)], -1)}
 
     def evaluate(self, world: World, state: State, episode: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         away = self.offset(state, episode).abs()
-        return {"success": away < 0.1, "terminated": away > 0.4}
+        return {"success": away < 0.05, "terminated": away > 0.3}
 
 
 def best_return(offset: torch.Tensor, steps: int = STEPS) -> torch.Tensor:
