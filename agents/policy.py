@@ -16,6 +16,9 @@ import numpy as np
 import torch
 
 from simenv.agents.checkpoint import CheckpointError, has_checkpoint, load_checkpoint, save_checkpoint
+from simenv.agents.networks import Actor
+from simenv.envs.spaces import map_tensors
+from simenv.envs.views import select_view
 
 ALGORITHMS = ("ppo", "sac")
 
@@ -88,6 +91,69 @@ class Policy:
         return self.network.predict(observation, deterministic=deterministic)[0]
 
 
+class TorchPolicy:
+    """A feedback policy of the agents on torch tensors.
+
+    Args:
+        actor: The network.
+        keys: Observations it reads; none for the view "actor" (`simenv.envs.views`), or all where there are no views.
+        mode: Observation mode it was trained on, if known.
+    """
+
+    def __init__(self, actor: Actor, keys: tuple[str, ...], mode: str | None) -> None:
+        self.actor, self.keys, self.mode = actor, keys, mode
+
+    def act(self, observation: Any, view: str = "actor", deterministic: bool = True) -> torch.Tensor:
+        """Actions (N, A), inside the action space.
+
+        Args:
+            observation: (N, ...) tensor or dict of them, as the environment returns it.
+            view: The view to read, where there are views.
+            deterministic: The mean action; False draws from the policy's distribution.
+        """
+        with torch.no_grad():
+            policy = self.actor(select_view(observation, view, self.keys))
+            return self.actor.to_actions(policy.mean if deterministic else policy.sample())
+
+    def __call__(self, observation: Any, deterministic: bool = True) -> np.ndarray:
+        """As `act`, from NumPy to NumPy."""
+        device = self.actor.low.device
+        return (
+            self.act(map_tensors(lambda v: torch.as_tensor(v, device=device), observation), "actor", deterministic)
+            .cpu()
+            .numpy()
+        )
+
+
+def save_actor(directory: str | Path, learner: Any) -> None:
+    """Writes the actor of a learner of `simenv.agents.training`; only the newest stays."""
+    actor = learner.actor
+    arrays = {f"policy.{name}": value for name, value in actor.state_dict().items()}
+    modes = getattr(learner.env.unwrapped.task, "view_modes", None)
+    meta: dict[str, Any] = {"kind": "policy", "library": "torch", "algorithm": learner.name, "method": learner.name}
+    meta |= {"shapes": {name: list(shape) for name, shape in actor.trunk.shapes.items()}}
+    meta |= {"hidden": list(learner.config.hidden), "keys": list(learner.config.actor_keys)}
+    meta |= {"mode": modes["actor"] if modes else learner.env.unwrapped.task.observation_mode}
+    save_checkpoint(directory, learner.timesteps, arrays, meta, keep=1)
+
+
+def _load_actor(arrays: dict[str, torch.Tensor], meta: dict[str, Any], source: Path, device: Any) -> TorchPolicy:
+    weights = {name.removeprefix("policy."): value for name, value in arrays.items() if name.startswith("policy.")}
+    shapes = {name: tuple(shape) for name, shape in meta["shapes"].items()}
+    actor = Actor(shapes, meta["hidden"], weights["low"], weights["high"])
+    _fill(actor, weights, source, meta["hidden"])
+    return TorchPolicy(actor.to(device).requires_grad_(False), tuple(meta["keys"]), meta["mode"])
+
+
+def _fill(network: torch.nn.Module, weights: dict[str, torch.Tensor], source: Path, widths: Any) -> None:
+    if not all(torch.isfinite(value).all() for value in weights.values()):
+        raise CheckpointError(f"{source} holds non-finite weights: that training diverged; use another run")
+    try:
+        network.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{source}: the weights do not fit the architecture {widths} ({error})") from error
+
+
 def save_policy(
     directory: str | Path, model: Any, algorithm: str, net_arch: tuple[int, ...], statistics: Any, step: int
 ) -> None:
@@ -115,11 +181,12 @@ def save_policy(
     save_checkpoint(directory, step, arrays, meta, keep=1)
 
 
-def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Policy:
+def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Policy | TorchPolicy:
     """Rebuilds a policy.
 
     Args:
-        directory: What `save_policy` wrote, or the folder of a training run that holds it as ``policy``.
+        directory: What `save_policy` or `save_actor` wrote, or the folder of a training run that holds it as
+            ``policy``.
         device: Where the network runs.
 
     Raises:
@@ -129,6 +196,8 @@ def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Po
     directory = Path(directory)
     source = directory / "policy" if has_checkpoint(directory / "policy") else directory
     arrays, meta, _ = load_checkpoint(source)
+    if meta.get("kind") == "policy" and meta.get("library") == "torch":
+        return _load_actor(arrays, meta, source, device)
     if meta.get("kind") != "policy" or meta.get("algorithm") not in ALGORITHMS:
         raise CheckpointError(
             f"{source} holds no policy (kind {meta.get('kind')!r}); name the folder of a `simenv train` run"
@@ -142,14 +211,7 @@ def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Po
     kind = PPOPolicy if meta["algorithm"] == "ppo" else SACPolicy
     network = kind(*spaces, lambda _: 0.0, net_arch=[int(width) for width in meta["net_arch"]])
     weights = {name.removeprefix("policy."): value for name, value in arrays.items() if name.startswith("policy.")}
-    if not all(torch.isfinite(value).all() for value in weights.values()):
-        raise CheckpointError(f"{source} holds non-finite weights: that training diverged; use another run")
-    try:
-        network.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{source}: the weights do not fit the architecture {meta['net_arch']} ({error})"
-        ) from error
+    _fill(network, weights, source, meta["net_arch"])
     network.to(device).set_training_mode(False)
     mean, variance = (
         arrays[f"normalize.{n}"].numpy() if f"normalize.{n}" in arrays else None for n in ("mean", "variance")

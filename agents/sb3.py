@@ -12,13 +12,10 @@ in the middle of its episode. A run resumed from there repeats the numbers of on
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +26,7 @@ from simenv.agents.checkpoint import CheckpointError, has_checkpoint, load_check
 from simenv.agents.policy import flat_space, flatten, save_policy
 from simenv.agents.result import Code
 from simenv.agents.sb3_state import capture, restore
-
-Callback = Callable[[int, Mapping[str, float]], bool | None]
-"""Called after each iteration with the control steps so far and the metrics; return True to stop."""
+from simenv.agents.training import Callback, TrainResult, finish_on_interrupt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,24 +102,6 @@ class SACConfig(TrainConfig):
     """Scale observations and rewards by running statistics."""
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainResult:
-    """The outcome of `train`."""
-
-    code: Code
-    """Why training stopped; MAX_SIMULATED_STEPS when all `timesteps` were spent."""
-    timesteps: int
-    """Control steps simulated, summed over worlds."""
-    episode_return: float
-    """Mean return of the last 100 episodes; NaN before the first ends."""
-    success_rate: float
-    """Share of successes among the last 100 episodes; NaN before the first ends."""
-    seconds: float
-    """Wall time [s]."""
-    model: Any
-    """The Stable-Baselines3 model."""
-
-
 def algorithm(config: PPOConfig | SACConfig) -> str:
     """Name of the algorithm, "ppo" or "sac"."""
     return "sac" if isinstance(config, SACConfig) else "ppo"
@@ -187,27 +164,6 @@ def _make_logger() -> tuple[Any, dict[str, float]]:
             pass
 
     return Logger(None, [Keep()]), latest
-
-
-@contextlib.contextmanager
-def finish_on_interrupt() -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C into a set event, so that an iteration ends whole; the second one interrupts at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
-        yield stop
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def handle(number: int, frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def train(env: Any, config: PPOConfig | SACConfig, callback: Callback | None = None) -> TrainResult:

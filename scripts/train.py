@@ -4,7 +4,7 @@
 import dataclasses
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,10 +12,16 @@ import tyro
 
 from simenv.scripts import runs
 
+Work = Callable[[Any], Any]
+"""What trains, given what to call after each iteration."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train a feedback policy by PPO or SAC (Stable-Baselines3).
+    """Train a feedback policy.
+
+    ppo, bc, dagger and aacd run on torch tensors where the simulation runs; actor and critic may have observation modes
+    of their own. sb3_ppo and sb3_sac are Stable-Baselines3's.
 
     OUT gets metrics.csv, TensorBoard events, checkpoints, and in OUT/policy the policy, as safetensors and JSON. Ctrl-C
     finishes the iteration and saves (a second one stops at once); --resume goes on from the last checkpoint with the
@@ -24,8 +30,20 @@ class Train:
 
     id: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="ID")]]
     """Environment, for example SimEnv/Pouring-v0."""
-    algorithm: Literal["ppo", "sac"] = "ppo"
-    """Proximal policy optimisation, or soft actor-critic."""
+    algorithm: Literal["ppo", "bc", "dagger", "aacd", "sb3_ppo", "sb3_sac"] = "ppo"
+    """Proximal policy optimisation, cloning or DAgger from an expert, a new actor under a learnt critic (AACD), or
+    Stable-Baselines3's PPO and SAC.
+    """
+    actor_mode: str | None = None
+    """Observation mode of the policy; the task's first by default."""
+    critic_mode: str | None = None
+    """Observation mode of the critic (ppo, aacd); the actor's by default."""
+    expert: Path | None = None
+    """Run folder of the expert (bc, dagger), or of stage 1 (aacd)."""
+    freeze_critic: bool = False
+    """Keep the critic of stage 1 as it is (aacd)."""
+    augment: bool = False
+    """Change the actor's images at random: colours, channels, crop (ppo, aacd)."""
     out: Path | None = None
     """Run folder; runs/train/TASK-ALGORITHM-SEED by default."""
     resume: bool = False
@@ -39,7 +57,7 @@ class Train:
     lr: float = 3e-4
     """Adam's learning rate."""
     gamma: float = 0.99
-    """Discount per control step."""
+    """Discount per control step (not bc, dagger)."""
     rollout_steps: int = 64
     """Control steps of each world per iteration."""
     batch_size: int = 256
@@ -51,7 +69,7 @@ class Train:
     device: str | None = None
     """Device of the simulation: cpu or cuda:0; CUDA where there is one by default."""
     policy_device: str = "cpu"
-    """Device of the networks; small ones are faster on the CPU."""
+    """Device of the networks of sb3_ppo and sb3_sac; small ones are faster on the CPU."""
     steps: int | None = None
     """Episode length limit [control steps]; the task's own by default."""
     container: Path | None = None
@@ -61,7 +79,6 @@ class Train:
 
     def run(self) -> int:
         """Train; 0 when all steps were done, 1 when it diverged, 130 when it was interrupted."""
-        from simenv.agents import sb3
         from simenv.agents.checkpoint import has_checkpoint, load_checkpoint
         from simenv.agents.log import RunLog
         from simenv.agents.result import Code
@@ -71,10 +88,9 @@ class Train:
         options = runs.task_options(self.env_args, self.container)
         folder = runs.run_folder(self.out, "train", self.id, self.algorithm, self.seed, self.resume)
         before = load_checkpoint(folder)[2] if self.resume and has_checkpoint(folder) else None
-        config = self._config(folder)
         options |= {"device": self.device} | ({"max_episode_steps": self.steps} if self.steps else {})
         runs.announce_kernels()
-        env = self._environment(options)
+        work = self._sb3(folder, options) if self.algorithm.startswith("sb3_") else self._torch(folder, options)
         log = RunLog(folder, "timesteps", before)
         try:
             with runs.Progress(self.timesteps, "step", before or 0) as progress:
@@ -84,10 +100,9 @@ class Train:
                     values = (metrics.get(f"rollout/{name}", math.nan) for name in ("ep_rew_mean", "success_rate"))
                     progress.update(steps, dict(zip(("return", "success"), map("{:.4g}".format, values), strict=True)))
 
-                result = sb3.train(env, config, report)
+                result = work(report)
         finally:
             log.close()
-            env.close()
         reason = "all timesteps were spent" if result.code is Code.MAX_SIMULATED_STEPS else str(result.code)
         print(reason)
         print(
@@ -99,11 +114,39 @@ class Train:
             return runs.INTERRUPTED
         return int(result.code is Code.DIVERGED)
 
+    def _torch(self, folder: Path, options: dict[str, Any]) -> Work:
+        """Training by an agent on torch tensors."""
+        from simenv.agents.augment import AugmentConfig
+        from simenv.scripts.learn import Plan
+
+        names = ("id", "algorithm", "num_envs", "actor_mode", "critic_mode", "expert", "freeze_critic")
+        augment = AugmentConfig() if self.augment else None
+        plan = Plan(**{name: getattr(self, name) for name in names}, augment=augment, options=options)
+        names = ("timesteps", "seed", "gamma", "rollout_steps", "batch_size", "checkpoint_every", "resume")
+        values = {name: getattr(self, name) for name in names}
+        values |= {"learning_rate": self.lr, "hidden": tuple(self.net_arch), "checkpoint_dir": str(folder)}
+        return lambda report: plan.train(values, report)
+
+    def _sb3(self, folder: Path, options: dict[str, Any]) -> Work:
+        """Training by Stable-Baselines3."""
+        from simenv.agents import sb3
+
+        config = self._config(folder)
+
+        def work(report: Any) -> Any:
+            env = self._environment(options | ({"observation_mode": self.actor_mode} if self.actor_mode else {}))
+            try:
+                return sb3.train(env, config, report)
+            finally:
+                env.close()
+
+        return work
+
     def _config(self, folder: Path) -> Any:
         """The algorithm's options."""
         from simenv.agents.sb3 import PPOConfig, SACConfig
 
-        kind = PPOConfig if self.algorithm == "ppo" else SACConfig
+        kind = PPOConfig if self.algorithm == "sb3_ppo" else SACConfig
         return kind(
             timesteps=self.timesteps,
             seed=self.seed,

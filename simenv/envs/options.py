@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -120,14 +120,17 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
 
 
 def make_task(
-    cls: type[Task], arguments: dict[str, Any], observation_mode: str, environment_options: Sequence[str]
+    cls: type[Task],
+    arguments: dict[str, Any],
+    observation_mode: str | Mapping[str, str],
+    environment_options: Sequence[str],
 ) -> Task:
     """Construct the task, refusing arguments it does not have.
 
     Args:
         cls: The task class.
         arguments: Its keyword arguments.
-        observation_mode: One of ``cls.observation_modes``.
+        observation_mode: One of ``cls.observation_modes``, or a dict of several by name (`simenv.envs.views`).
         environment_options: Names that are options of the environment, for suggestions.
 
     Returns:
@@ -154,5 +157,9 @@ def make_task(
                 "could not rebuild the environment. Pass numbers, strings, lists or dicts."
             ) from error
     task = cls(**arguments)
+    if isinstance(observation_mode, Mapping):
+        from simenv.envs.views import add_views  # which builds on this file
+
+        return add_views(task, observation_mode)
     task.observation_mode = choose("observation_mode", observation_mode, cls.observation_modes)
     return task

@@ -98,10 +98,10 @@ def test_a_used_folder_is_not_overwritten(analytic, tmp_path, capsys):
 
 
 def test_resume_command_holds_what_differs_from_the_defaults():
-    train = Train(ID, algorithm="sac", net_arch=(32, 16), container=Path("my cup.stl"))
+    train = Train(ID, algorithm="sb3_sac", net_arch=(32, 16), container=Path("my cup.stl"))
     words = runs.resume_command(train, "train", Path("runs/x"))
     assert words == (
-        f"simenv train {ID} --algorithm sac --net-arch 32 16 --container 'my cup.stl' --out runs/x --resume"
+        f"simenv train {ID} --algorithm sb3_sac --net-arch 32 16 --container 'my cup.stl' --out runs/x --resume"
     )
     optimize = Optimize(ID, stop_on_success=False, video=True, out=Path("elsewhere"))
     assert "--no-stop-on-success --video --out runs/x --resume" in runs.resume_command(
@@ -130,7 +130,7 @@ def test_train_runs_resumes_and_leaves_a_policy(monkeypatch, tmp_path, capsys):
     from tests.agents.point_env import PointEnv
 
     monkeypatch.setattr(Train, "_environment", lambda self, options: PointEnv(self.num_envs))
-    options = {"num_envs": 4, "rollout_steps": 16, "batch_size": 32, "net_arch": (16,)}
+    options = {"algorithm": "sb3_ppo", "num_envs": 4, "rollout_steps": 16, "batch_size": 32, "net_arch": (16,)}
     half = Train(ID, out=tmp_path / "part", timesteps=128, **options)
     assert half.run() == 0
     assert dataclasses.replace(half, timesteps=320, resume=True).run() == 0
