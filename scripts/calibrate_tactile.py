@@ -41,6 +41,8 @@ class CalibrateTactile:
     """Distance on the gel between neighbouring pixels [m]."""
     hold_out: int = 3
     """Every such image, from the third on if 3, is kept out of the fit to judge it."""
+    refine: bool = False
+    """Also fit the contact circles of the images that are fitted, where they were drawn by a less steady hand."""
     rows: int | None = None
     """Rows of the background that is stored; those of the images by default."""
     out: Path = Path("runs/tactile")
@@ -48,28 +50,38 @@ class CalibrateTactile:
 
     def run(self) -> int:
         """Fit, write, print the metrics; 0 when the fit is better than no model on every one, else 1."""
+        from dataclasses import asdict, replace
+
         import numpy as np
 
-        from simenv.sensors.tactile.fitting import choose, fit_calibration
+        from simenv.sensors.tactile.fitting import averaged_background, choose, fit_calibration, refined
 
         data, about, shipped = self._read()
         count = len(data.images)
         if not 2 <= self.hold_out <= count:
             raise ValueError(f"--hold-out {self.hold_out} must lie between 2 and the number of images, {count}")
         held = np.arange(count) % self.hold_out == self.hold_out - 1
-        fit = choose(data.subset(~held), print)
-        name = self.name or about.pop("name")
-        about.pop("name", None)
-        calibration = fit_calibration(name, data.subset(~held), fit, about)
-        pictures = predictions(calibration, data.subset(held), fit, shipped)
-        table = metrics(pictures, data.subset(held).images)
+        judged, fitted = data.subset(held), data.subset(~held)
+        fitted = replace(fitted, background=averaged_background(fitted))
+        fit = choose(fitted, print)
+        if self.refine:
+            fitted = refined(fitted, fit)
+            fit = choose(fitted, print)
+        name = self.name or about["name"]
+        del about["name"]
+        calibration = fit_calibration(name, fitted, fit, about)
+        pictures = predictions(calibration, judged, fit, shipped)
+        if self.refine:
+            better = refined(replace(judged, background=fitted.background), fit, fitted)
+            pictures["fit, circles refined"] = predictions(calibration, better, fit, None)["fit"]
+        table = metrics(pictures, judged.images)
         about |= {"calibrated": True, "ball_radius_m": data.ball_radius, "images": int((~held).sum())}
-        about |= {"fit": _plain(dataclasses.asdict(fit)), "held_out": int(held.sum()), "metrics": table}
+        about |= {"fit": _plain(asdict(fit)), "held_out": int(held.sum()), "metrics": table}
         small = calibration
         if self.rows is not None:
             small = calibration.resized(self.rows, round(self.rows * calibration.columns / calibration.rows))
         path = small.save(self.out)
-        comparison(self.out / f"{name}.png", pictures, data.subset(held))
+        comparison(self.out / f"{name}.png", pictures, judged)
         text = report(name, about, table)
         (self.out / f"{name}.md").write_text(text, encoding="utf-8")
         print(text)
@@ -89,7 +101,9 @@ class CalibrateTactile:
         if self.source.startswith("taxim:"):
             raise ValueError(f"there is no source {self.source!r}; known are {', '.join(SOURCES)}, or a folder")
         if self.ball_radius is None or self.pixel is None:
-            raise ValueError("a folder does not say how large things are; give --ball-radius and --pixel, both in metres")
+            raise ValueError(
+                "a folder does not say how large things are; give --ball-radius and --pixel, both in metres"
+            )
         data = folder_images(Path(self.source), self.ball_radius, self.pixel)
         return data, {"source": Path(self.source).name, "name": Path(self.source).resolve().name}, None
 
@@ -171,6 +185,7 @@ def predictions(calibration: Any, data: Any, fit: Any, shipped: Any) -> dict[str
         made["shipped table, bare ball"] = np.concatenate([shade(d[None]).numpy() for d in bare])
         made["shipped table, our surface"] = np.concatenate([shade(sensor.membrane(d[None])).numpy() for d in depth])
     made["constant background"] = np.broadcast_to(data.background, data.images.shape)
+    made["constant background, averaged"] = np.broadcast_to(calibration.background, data.images.shape)
     return made
 
 

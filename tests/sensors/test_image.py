@@ -80,7 +80,9 @@ def test_floor_lookup_is_taxims():
     rng = np.random.default_rng(1)
     table, background = rng.normal(size=(3, 125, 125, 6)) * 1e-3, rng.integers(80, 160, (60, 80, 3))
     surface = sphere_surface() + 0.3 * rng.random((60, 80))
-    error = np.abs(shaded(as_taxim(table), background, surface)[1:-1, 1:-1] - taxim_reference(surface, table, background))
+    error = np.abs(
+        shaded(as_taxim(table), background, surface)[1:-1, 1:-1] - taxim_reference(surface, table, background)
+    )
     assert error.max() < 1e-9
 
 

@@ -26,21 +26,22 @@ from simenv.sensors.tactile.calibration import TactileCalibration
 from simenv.sensors.tactile.membrane import Membrane, MembraneFilter
 from simenv.sensors.tactile.photometry import NormalTable, monomials
 
-__all__ = ["BallImages", "Fit", "ball_depth", "choose", "fit_calibration", "refined"]
+__all__ = ["BallImages", "Fit", "averaged_background", "ball_depth", "choose", "fit_calibration", "refined"]
 
 DEGREES = (3, 5, 7)
-RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+RIDGES = (1e-5, 1e-4, 1e-3, 1e-2)
 FOLDS = 4
 SPAN = 0.4  # part of the image that the contacts must cover before colours may depend on position
-COARSE = 120  # rows of the images that the search looks at
-REFINEMENTS = 8
+COARSE = 60  # rows of the images that the search looks at
+REFINEMENTS = 6
+CLEAR = 3.5
 FLAT = 1e-3  # |n| below which a pixel says nothing
 # what the search tries: depth over that of the contact circle, widths [m], weight of the wide blur
 TRIED = {
-    "sink": (1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0),
-    "near": (0.03e-3, 0.05e-3, 0.1e-3, 0.2e-3, 0.3e-3, 0.45e-3),
-    "far": (0.5e-3, 0.8e-3, 1.2e-3, 1.8e-3, 2.5e-3),
-    "share": (0.15, 0.3, 0.45, 0.6, 0.75, 0.9),
+    "sink": (1.0, 1.4, 2.0, 3.0),
+    "near": (0.03e-3, 0.1e-3, 0.2e-3, 0.4e-3),
+    "far": (0.5e-3, 0.8e-3, 1.2e-3, 1.8e-3),
+    "share": (0.3, 0.45, 0.6, 0.75),
 }
 
 
@@ -71,7 +72,9 @@ class BallImages:
                 f"images {self.images.shape} must be (n, H, W, 3) with the background's {self.background.shape}, n > 0"
             )
         if self.centres.shape != (n, 2) or self.radii.shape != (n,):
-            raise AssetError(f"{n} images need centres ({n}, 2) and radii ({n},), not {self.centres.shape}, {self.radii.shape}")
+            raise AssetError(
+                f"{n} images need centres ({n}, 2) and radii ({n},), not {self.centres.shape}, {self.radii.shape}"
+            )
         widest = float(np.max(self.radii)) * self.pixel
         if not 0.0 < widest < self.ball_radius:
             raise AssetError(
@@ -118,6 +121,21 @@ class Fit:
     position_degree: int
     ridge: float
     error: float
+
+
+def averaged_background(data: BallImages) -> np.ndarray:
+    """The background (H, W, 3) uint8 with less noise: its mean with the images' parts far from contact.
+
+    A part is far beyond `CLEAR` radii of the contact circle.
+    """
+    rows, columns = data.background.shape[:2]
+    y, x = np.mgrid[:rows, :columns]
+    total, count = data.background.astype(np.float64), np.ones((rows, columns, 1))
+    for image, centre, a in zip(data.images, data.centres, data.radii, strict=True):
+        far = (np.hypot(x - centre[0], y - centre[1]) > CLEAR * a)[..., None]
+        total += far * image
+        count += far
+    return np.round(total / count).astype(np.uint8)
 
 
 def ball_depth(data: BallImages, sink: float) -> np.ndarray:
@@ -328,7 +346,7 @@ def refined(data: BallImages, fit: Fit, model_of: BallImages | None = None) -> B
 
 def fit_calibration(name: str, data: BallImages, fit: Fit, about: dict) -> TactileCalibration:
     """The calibration of a sensor from all images of `data`, with the choices of `fit`."""
-    fine = data.coarser(2 * COARSE)
+    fine = data.coarser(4 * COARSE)
     model = _model(fine, fit)
     # polynomials of the position as monomials
     x, y = (a.ravel() for a in np.meshgrid(np.linspace(0, 1, 5), np.linspace(0, 1, 5)))

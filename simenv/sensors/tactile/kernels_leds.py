@@ -78,7 +78,9 @@ def leds_kernels(real) -> SimpleNamespace:
         low = wp.max(row - 1, 0)
         high = wp.min(row + 1, rows - 1)
         gx = (surface_in[w, row * columns + right] - surface_in[w, row * columns + left]) / (real(right - left) * pixel)
-        gy = (surface_in[w, high * columns + column] - surface_in[w, low * columns + column]) / (real(high - low) * pixel)
+        gy = (surface_in[w, high * columns + column] - surface_in[w, low * columns + column]) / (
+            real(high - low) * pixel
+        )
         normal = vec3(-gx, -gy, one) / wp.sqrt(one + gx * gx + gy * gy)
         z = surface_in[w, i]
         point = vec3(
