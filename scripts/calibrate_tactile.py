@@ -214,8 +214,8 @@ def report(name: str, about: dict[str, Any], table: dict[str, dict[str, float]])
     fit = about["fit"]
     lines += [
         "",
-        f"Membrane: widths {fit['membrane']['sigmas']} m, weights {fit['membrane']['weights']}; ball {fit['sink']:g} times as "
-        f"deep as its contact circle; polynomials of order {fit['degree']} in the normal and "
+        f"Membrane: widths {fit['membrane']['sigmas']} m, weights {fit['membrane']['weights']}; ball {fit['sink']:g} "
+        f"times as deep as its contact circle; polynomials of order {fit['degree']} in the normal and "
         f"{fit['position_degree']} in the position; regularisation {fit['ridge']:g}.",
         "",
     ]

@@ -79,7 +79,8 @@ class BallImages:
         if not 0.0 < widest < self.ball_radius:
             raise AssetError(
                 f"the widest contact has a radius of {widest * 1e3:.3g} mm, but the ball's is "
-                f"{self.ball_radius * 1e3:.3g} mm; check the ball radius, the pitch {self.pixel * 1e3:.4g} mm and the radii"
+                f"{self.ball_radius * 1e3:.3g} mm; check the ball radius, the pitch {self.pixel * 1e3:.4g} mm and the "
+                "radii"
             )
 
     def subset(self, rows: np.ndarray) -> BallImages:

@@ -15,6 +15,7 @@ import math
 from typing import Any, Protocol
 
 import torch
+import warp as wp
 
 from simenv.geometry.shapes import Shape
 from simenv.sensors.tactile.bridge import Operation, PackedShape, constant_array, warp_real
@@ -51,6 +52,7 @@ class TableShader:
     def __init__(
         self, table: NormalTable | TaximTable, background: Any, pixel: float, dtype: torch.dtype, device: torch.device
     ):
+        wp.init()
         k = self.kernels = image_kernels(warp_real(dtype))
         self.rows, self.columns = background.shape[:2]
         self.differentiable = isinstance(table, NormalTable)
@@ -185,7 +187,8 @@ class ContactDepth:
         if object_pose.shape != sensor_pose.shape or {object_pose.dtype, sensor_pose.dtype} != {self.sensor.dtype}:
             raise ValueError(
                 f"object_pose {tuple(object_pose.shape)} {object_pose.dtype} and sensor_pose "
-                f"{tuple(sensor_pose.shape)} {sensor_pose.dtype} must agree with each other and with {self.sensor.dtype}"
+                f"{tuple(sensor_pose.shape)} {sensor_pose.dtype} must agree with each other and with "
+                f"{self.sensor.dtype}"
             )
         depth = self._heights(*relative_pose(object_pose, sensor_pose))[0]
         return depth.reshape(-1, self.sensor.rows, self.sensor.columns)

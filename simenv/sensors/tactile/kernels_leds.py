@@ -53,6 +53,29 @@ def leds_kernels(real) -> SimpleNamespace:
         )  # fmt: skip
         return (z - ground) / way + towards[2] / aside
 
+    @wp.func
+    def nearest(
+        surface: wp.array2d(dtype=real), w: int, x: real, y: real, z: real, towards: vec3, stride: real, pixel: real,
+        columns: int, rows: int,
+    ) -> int:  # fmt: skip
+        # the step at which the ray comes closest to the gel
+        least = real(1.0e9)
+        found = int(0)
+        for k in range(STEPS):
+            free = clearance(surface, w, x, y, z, towards, real(k + 1) * stride, pixel, columns, rows)
+            if free < least:
+                least = free
+                found = k
+        return found
+
+    @wp.func_grad(nearest)
+    def adj_nearest(
+        surface: wp.array2d(dtype=real), w: int, x: real, y: real, z: real, towards: vec3, stride: real, pixel: real,
+        columns: int, rows: int, adj_ret: int,
+    ):  # fmt: skip
+        # a number of a step: the shadow's derivative is that of the clearance at this step
+        pass
+
     @wp.kernel(**options)
     def light(
         lamps: wp.array(dtype=vec3),
@@ -94,18 +117,9 @@ def leds_kernels(real) -> SimpleNamespace:
             level = lamps[lamp][2] / far
             cosine = wp.max(wp.dot(normal, towards), zero)
             mirrored = wp.max(two * wp.dot(normal, towards) * normal[2] - towards[2], zero)
-            # the step at which the ray comes closest to the gel; only there the shadow has a derivative
-            nearest = int(0)
-            least = real(1.0e9)
-            for k in range(STEPS):
-                free = clearance(
-                    surface_in, w, real(column), real(row), z, towards, real(k + 1) * stride, pixel, columns, rows
-                )
-                if free < least:
-                    least = free
-                    nearest = k
+            step = nearest(surface_in, w, real(column), real(row), z, towards, stride, pixel, columns, rows)
             open_ = clearance(
-                surface_in, w, real(column), real(row), z, towards, real(nearest + 1) * stride, pixel, columns, rows
+                surface_in, w, real(column), real(row), z, towards, real(step + 1) * stride, pixel, columns, rows
             )
             u = wp.clamp(open_ / penumbra, zero, one)
             seen = u * u * (real(3.0) - two * u)

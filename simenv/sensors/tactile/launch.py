@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -58,5 +59,5 @@ def launch_worlds(
         return
     kernel.module.load(device)  # once, before threads ask for it
     edges = [worlds * k // threads for k in range(threads + 1)]
-    for future in [_pool(threads).submit(run, slice(a, b)) for a, b in zip(edges, edges[1:], strict=False)]:
+    for future in [_pool(threads).submit(run, slice(a, b)) for a, b in pairwise(edges)]:
         future.result()

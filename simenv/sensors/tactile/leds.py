@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import warp as wp
 
 from simenv.sensors.tactile.bridge import Operation, constant_array, warp_real
 from simenv.sensors.tactile.kernels_leds import STEPS, leds_kernels
@@ -114,6 +115,7 @@ class LedShader:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ):
+        wp.init()
         device = torch.device(device)
         k = leds_kernels(warp_real(dtype))
         rows, columns = background.shape[:2]

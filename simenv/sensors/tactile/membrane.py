@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gel's surface under a rigid imprint, as a linear, differentiable filter of the imprint's depth.
 
-A gel is drawn in around a contact (a halo) and rounds its edges. Here the surface is a weighted sum of Gaussian blurs of
-the depth, s = sum_k w_k G(sigma_k) * max(d, 0), whose widths and weights a calibration finds. A Gaussian is three
+A gel is drawn in around a contact (a halo) and rounds its edges. Here the surface is a weighted sum of Gaussian blurs
+of the depth, s = sum_k w_k G(sigma_k) * max(d, 0), whose widths and weights a calibration finds. A Gaussian is three
 extended box filters (Gwosdek, Grewenig, Bruhn, Weickert 2011, "Theoretical foundations of Gaussian convolution by
 extended box filtering"), which take the same time at any width. At the border each blur is divided by its response to
 ones, so that a depth that is constant up to the border stays so.

@@ -59,10 +59,10 @@ class Camera:
         seen = self.pitch(columns)
         if not abs(pixel / seen - 1.0) <= PITCH_TOLERANCE:
             raise AssetError(
-                f"a pixel is said to be {pixel * 1e3:.4g} mm wide, but a camera {self.distance * 1e3:.4g} mm from the gel "
-                f"with {math.degrees(self.hfov):.4g} degrees sees {seen * 1e3:.4g} mm per pixel of {columns} columns: "
-                f"{abs(pixel / seen - 1.0):.0%} apart, at most {PITCH_TOLERANCE:.0%} is accepted, since slopes would be "
-                "wrong by as much; correct one of them"
+                f"a pixel is said to be {pixel * 1e3:.4g} mm wide, but a camera {self.distance * 1e3:.4g} mm from "
+                f"the gel with {math.degrees(self.hfov):.4g} degrees sees {seen * 1e3:.4g} mm per pixel of {columns} columns: "
+                f"{abs(pixel / seen - 1.0):.0%} apart, at most {PITCH_TOLERANCE:.0%} is accepted, since slopes would "
+                "be wrong by as much; correct one of them"
             )
 
 
@@ -188,7 +188,8 @@ def load_taxim(
             )
     if bins is not None and bins != stated:
         raise AssetError(
-            f"{path} has {stated} bins, not {bins}: other slopes would be read; use bins={stated}, or None for the file's"
+            f"{path} has {stated} bins, not {bins}: other slopes would be read; use bins={stated}, or "
+            "None for the file's"
         )
     if camera is not None:
         camera.check(pixel, columns)

@@ -33,9 +33,9 @@ CAMERAS = {
 DIGIT_ROWS, DIGIT_COLUMNS, DIGIT_PIXEL = 320, 240, 16.0e-3 / 240
 DIGIT = Elastomer(
     lamps=tuple(
-        (18.0e-3 * math.cos(math.radians(a)), 18.0e-3 * math.sin(math.radians(a)), 9.0e-3) for a in (90, 210, 330)
+        (26.0e-3 * math.cos(math.radians(a)), 26.0e-3 * math.sin(math.radians(a)), 11.0e-3) for a in (90, 210, 330)
     ),
-    colours=((50.0, 50.0, 650.0), (600.0, 40.0, 50.0), (45.0, 560.0, 60.0)),
+    colours=((40.0, 40.0, 520.0), (480.0, 35.0, 40.0), (40.0, 450.0, 50.0)),
     ambient=(40.0, 40.0, 45.0),
     specular=0.15,
     penumbra=0.15,
