@@ -145,8 +145,8 @@ class Augmentation:
         colour = episode[:, :4] + c.step * step[:, :4]
         spans = torch.tensor([c.brightness, c.contrast, c.saturation, c.hue], device=images.device)
         brightness, contrast, saturation, turns = (colour * spans).unbind(1)
-        factors = [(1.0 + value).clamp(min=0.0) for value in (brightness, contrast, saturation)]
-        pixels = jitter(pixels, *factors, turns)
+        lighter, sharper, fuller = ((1.0 + value).clamp(min=0.0) for value in (brightness, contrast, saturation))
+        pixels = jitter(pixels, lighter, sharper, fuller, turns)
         if c.swap:
             table = torch.tensor(PERMUTATIONS, device=images.device)
             order = table[(self.numbers[:, 4] * len(PERMUTATIONS)).long().clamp(max=len(PERMUTATIONS) - 1)]

@@ -87,7 +87,7 @@ class BC(Learner):
         self.config: BCConfig = config
         self.expert = expert
         shapes = shapes_of(self.actor_view(self.observation))
-        self.actor = self.seeded(lambda: Actor(shapes, config.hidden, self.low, self.high))  # type: ignore[assignment]
+        self.actor = self.seeded(lambda: Actor(shapes, config.hidden, self.low, self.high))
         self.modules = {"actor": self.actor}
         self.optimizer = torch.optim.Adam(self.actor.parameters(), config.learning_rate, eps=1e-5)
         self.dataset = Dataset(config.capacity)

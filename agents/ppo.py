@@ -150,9 +150,9 @@ class PPO(Learner):
         super().__init__(env, config)
         self.config: PPOConfig = config
         view = self.actor_view(self.observation)
-        self.actor = self.seeded(lambda: Actor(shapes_of(view), config.hidden, self.low, self.high, config.first_std))  # type: ignore[assignment]
+        self.actor = self.seeded(lambda: Actor(shapes_of(view), config.hidden, self.low, self.high, config.first_std))
         state = shapes_of(self.critic_view(self.observation))
-        self.critic: Critic = self.seeded(lambda: Critic(state, config.hidden))  # type: ignore[assignment]
+        self.critic: Critic = self.seeded(lambda: Critic(state, config.hidden))
         self.modules = {"actor": self.actor, "critic": self.critic}
         parameters = [p for module in self.modules.values() for p in module.parameters()]
         self.optimizer = torch.optim.Adam(parameters, config.learning_rate, eps=1e-5)
@@ -205,8 +205,10 @@ class PPO(Learner):
                 self.augmentation.begin(done)
         self.timesteps += c.rollout_steps * self.num_envs
         get = storage.get
-        parts = [get(name) for name in ("reward", "value", "after", "terminated", "done")]
-        advantages = gae(*parts, c.gamma, c.gae_lambda)
+        rewards, values, after, terminated, done = (
+            get(name) for name in ("reward", "value", "after", "terminated", "done")
+        )
+        advantages = gae(rewards, values, after, terminated, done, c.gamma, c.gae_lambda)
         rollout = Rollout(get("seen"), get("state"), get("drawn"), get("log_prob"), get("value"), advantages)
         return rollout, advantages + get("value")
 

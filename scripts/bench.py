@@ -12,8 +12,8 @@ from typing import Literal
 from simenv.scripts import bench_report
 from simenv.scripts.bench_report import Row
 
-Part = Literal["forward", "gradient", "environment", "worlds", "memory", "bound"]
-PARTS: tuple[Part, ...] = ("forward", "gradient", "environment", "worlds", "memory", "bound")
+Part = Literal["forward", "gradient", "environment", "worlds", "memory", "bound", "tactile-images"]
+PARTS: tuple[Part, ...] = ("forward", "gradient", "environment", "worlds", "memory", "bound", "tactile-images")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +67,7 @@ def measure(name: Part, quick: bool) -> Row:
     from simenv.scripts.bench_environment import environment_rows
     from simenv.scripts.bench_memory import memory_rows
     from simenv.scripts.bench_solver import solver_rows
+    from simenv.scripts.bench_tactile_images import tactile_image_rows
     from simenv.scripts.bench_worlds import world_rows
 
     part: Row = {**bench_report.describe_moment(), "versions": {}, "rows": []}
@@ -81,6 +82,8 @@ def measure(name: Part, quick: bool) -> Row:
             world_rows(part, quick)
         elif name == "memory":
             memory_rows(part, scratch, quick)
+        elif name == "tactile-images":
+            tactile_image_rows(part, quick)
         else:
             bound_rows(part, scratch, quick)
     return {**part, "wall_s": round(time.perf_counter() - started, 1), "load_after": os.getloadavg()[0]}

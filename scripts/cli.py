@@ -18,6 +18,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "replay": ("simenv.scripts.replay", "Replay", "replay a recording, or a real motion (CSV), in the simulator"),
     "identify": ("simenv.scripts.identify", "Identify", "find physical parameters from a recording, by gradients"),
     "view-tactile": ("simenv.scripts.view_tactile", "ViewTactile", "show touch: image, force field, markers, wrench"),
+    "calibrate-tactile": (
+        "simenv.scripts.calibrate_tactile",
+        "CalibrateTactile",
+        "fit a tactile camera to images of a pressed ball",
+    ),
     "bench": ("simenv.scripts.bench", "Bench", "measure simulation speed"),
     "doctor": ("simenv.scripts.doctor", "Doctor", "check the installation"),
 }

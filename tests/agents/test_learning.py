@@ -183,7 +183,7 @@ def test_ppo_repeats_with_a_seed_and_resumes_with_the_same_numbers(make, tmp_pat
     assert resumed.episode_return == whole.episode_return
     seen, policy = env.unwrapped.observe(), load_policy(tmp_path)
     assert torch.equal(policy.act(seen), resumed.model.act(seen)) and policy.mode == "image"
-    with pytest.raises(CheckpointError, match="gamma: 0.95 there, 0.5 now"):
+    with pytest.raises(CheckpointError, match=r"gamma: 0\.95 there, 0\.5 now"):
         ppo.learn(env, dataclasses.replace(part, gamma=0.5))
 
 

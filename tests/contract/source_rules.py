@@ -21,7 +21,7 @@ _ENVS = _WORLD | {"render", "envs"}
 ALLOWED: dict[str, set[str]] = {
     "geometry": set(),
     "physics": {"geometry"},
-    "sensors": _PHYSICS,
+    "sensors": _PHYSICS | {"assets"},  # calibrations are data
     "world": _PHYSICS | {"sensors"},
     "render": _WORLD,
     "envs": _WORLD | {"render"},  # for render_mode; rendering itself knows nothing of environments

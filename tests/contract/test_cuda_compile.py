@@ -101,7 +101,13 @@ FACTORIES = (
     "kernels_rigid_grid.py",
     "kernels_rigid_grid_adjoint.py",
 )  # in simenv/physics/mpm
-TACTILE = ("kernels_contact", "kernels_convolve", "kernels_markers")  # in simenv/sensors/tactile
+TACTILE = (
+    "kernels_contact",
+    "kernels_convolve",
+    "kernels_image",
+    "kernels_leds",
+    "kernels_markers",
+)  # in simenv/sensors/tactile
 BODIES = ("kernels_motion", "kernels_points")  # in simenv/physics/rigid
 
 
