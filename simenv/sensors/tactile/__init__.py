@@ -1,9 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tactile sensors: force fields on a gel, batched over worlds and differentiable (docs/tactile.md)."""
+"""Tactile sensors: force fields on a gel and images of it, batched over worlds and differentiable (docs/tactile.md)."""
 
+from simenv.sensors.tactile.calibration import TactileCalibration
 from simenv.sensors.tactile.contact import TactileReading, TactileState
 from simenv.sensors.tactile.field import TactileField
 from simenv.sensors.tactile.grid import curved_grid, flat_grid
+from simenv.sensors.tactile.image import ContactDepth, TactileImage
+from simenv.sensors.tactile.sensors import digit, digit_shader, gelsight_mini, gelsight_r15
 from simenv.sensors.tactile.winkler import TacSLGel, WinklerGel
 
-__all__ = ["TacSLGel", "TactileField", "TactileReading", "TactileState", "WinklerGel", "curved_grid", "flat_grid"]
+__all__ = [
+    "ContactDepth",
+    "TacSLGel",
+    "TactileCalibration",
+    "TactileField",
+    "TactileImage",
+    "TactileReading",
+    "TactileState",
+    "WinklerGel",
+    "curved_grid",
+    "digit",
+    "digit_shader",
+    "flat_grid",
+    "gelsight_mini",
+    "gelsight_r15",
+]
