@@ -3,8 +3,9 @@
 
 simenv renders depth maps of 240 x 320 pixels (a ball at a random place in each) by the GelSight Mini's calibration:
 membrane and table. The package taxim (torch, without shadow) renders the same maps at 480 x 640, its calibration's
-size. Both are given depth maps in memory and leave an image in memory; each figure is the median of the rounds. taxim
-imports torch_scatter, which only its shadows use; an empty module stands in for it where it is not installed.
+size. Both are given depth maps in memory and leave an image in memory. taxim imports torch_scatter, which only its
+shadows use, and torchvision, of which it uses `resize` once for its background; where these do not load, an empty
+module and torch's own interpolation stand in for them.
 """
 
 import json
@@ -58,12 +59,32 @@ def ours(worlds: int, threads: int) -> list[float]:
         return rate(lambda: sensor.render(depth), worlds)
 
 
-def theirs(worlds: int, threads: int) -> list[float]:
-    """The package taxim."""
+def stand_in() -> None:
+    """Modules in place of those that taxim imports and that don't load here."""
     try:
         import torch_scatter  # noqa: F401
-    except ImportError:
+    except (ImportError, OSError):
         sys.modules["torch_scatter"] = types.ModuleType("torch_scatter")
+    try:
+        import torchvision.transforms  # noqa: F401
+    except (ImportError, OSError, RuntimeError):
+        for name in [name for name in sys.modules if name.startswith("torchvision")]:
+            del sys.modules[name]
+        vision, transforms = types.ModuleType("torchvision"), types.ModuleType("torchvision.transforms")
+        transforms.InterpolationMode = types.SimpleNamespace(BILINEAR="bilinear")
+        functional = types.ModuleType("torchvision.transforms.functional")
+
+        def resize(image, size, interpolation):
+            return torch.nn.functional.interpolate(image[None], size, mode=interpolation, antialias=True)[0]
+
+        functional.resize = resize
+        for module in (vision, transforms, functional):
+            sys.modules[module.__name__] = module
+
+
+def theirs(worlds: int, threads: int) -> list[float]:
+    """The package taxim."""
+    stand_in()
     from taxim.calibration import CALIB_GELSIGHT_MINI
     from taxim.taxim_torch import TaximTorch
 

@@ -23,8 +23,8 @@ def tactile_image_rows(part: Row, quick: bool) -> None:
         rows.append(value_row(f"tactile images {SIZES['simenv']}, N = {n}", "images/s", ours[n], cores))
     rows.append(value_row("tactile images 240 x 320, N = 1", "images/s", measure("simenv", "1", 1), 1))
     peers = ("1",) if quick else ("1", "16")
-    if importlib.util.find_spec("taxim") is None or importlib.util.find_spec("torchvision") is None:
-        rows.append(missing_row("taxim (torch)", "pip install --no-deps taxim torchvision", cores))
+    if importlib.util.find_spec("taxim") is None:
+        rows.append(missing_row("taxim (torch)", "pip install --no-deps taxim", cores))
     else:
         for n in peers:
             theirs = measure("taxim", n, cores)

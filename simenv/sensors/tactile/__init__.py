@@ -1,23 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tactile sensors: force fields on a gel and its markers, batched and differentiable (docs/tactile.md)."""
+"""Tactile sensors: force fields on a gel, its markers and images, batched and differentiable (docs/tactile.md)."""
 
+from simenv.sensors.tactile.calibration import TactileCalibration
 from simenv.sensors.tactile.contact import TactileReading, TactileState
 from simenv.sensors.tactile.elastic import ElasticLayerGel
 from simenv.sensors.tactile.field import TactileField
 from simenv.sensors.tactile.grid import curved_grid, flat_grid
+from simenv.sensors.tactile.image import ContactDepth, TactileImage
 from simenv.sensors.tactile.markers import MarkerField, draw_markers, marker_grid
+from simenv.sensors.tactile.sensors import digit, digit_shader, gelsight_mini, gelsight_r15
 from simenv.sensors.tactile.winkler import TacSLGel, WinklerGel
 
 __all__ = [
+    "ContactDepth",
     "ElasticLayerGel",
     "MarkerField",
     "TacSLGel",
+    "TactileCalibration",
     "TactileField",
+    "TactileImage",
     "TactileReading",
     "TactileState",
     "WinklerGel",
     "curved_grid",
+    "digit",
+    "digit_shader",
     "draw_markers",
     "flat_grid",
+    "gelsight_mini",
+    "gelsight_r15",
     "marker_grid",
 ]

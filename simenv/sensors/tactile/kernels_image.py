@@ -11,7 +11,46 @@ from types import SimpleNamespace
 
 import warp as wp
 
-__all__ = ["image_kernels"]
+__all__ = ["WIDE", "image_kernels"]
+
+WIDE = 16  # columns that a CPU thread filters at once: a cache line of float32
+
+
+@cache
+def box_kernel(real, kind, name: str):
+    """The running box filter of lines, for elements of type `kind`: a scalar, or neighbouring columns together."""
+    options = {"module": f"simenv_tactile_box{name}_{real.__name__}", "enable_backward": False}
+
+    @wp.kernel(**options)
+    def box(
+        first_stride: int,
+        stride: int,
+        count: int,
+        radius: int,
+        inner: real,
+        outer: real,
+        field_in: wp.array2d(dtype=kind),
+        result_out: wp.array2d(dtype=kind),
+    ):
+        # weights `inner` within `radius` and `outer` at radius + 1 along one line of an image, zeros outside of it
+        w, line = wp.tid()
+        start = line * first_stride
+        total = kind(real(0.0))
+        for k in range(wp.min(radius, count)):
+            total = total + field_in[w, start + k * stride]
+        for i in range(count):
+            if i + radius < count:
+                total = total + field_in[w, start + (i + radius) * stride]
+            if i - radius - 1 >= 0:
+                total = total - field_in[w, start + (i - radius - 1) * stride]
+            rim = kind(real(0.0))
+            if i + radius + 1 < count:
+                rim = field_in[w, start + (i + radius + 1) * stride]
+            if i - radius - 1 >= 0:
+                rim = rim + field_in[w, start + (i - radius - 1) * stride]
+            result_out[w, start + i * stride] = inner * total + outer * rim
+
+    return box
 
 
 @cache
@@ -22,8 +61,8 @@ def image_kernels(real) -> SimpleNamespace:
         real: `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with the kernels `box`, `colours`, `colours_adjoint`, `gather` and `taxim`, over worlds N and H W
-        pixels (`box`: N and lines); `real`, `vec2`, `vec3` and `mat36` are the types of their arrays.
+        A namespace with the kernels `box`, `wide_box`, `colours`, `colours_adjoint`, `gather` and `taxim`, over worlds N
+        and H W pixels (boxes: N and lines); `real`, `wide`, `vec2`, `vec3` and `mat36` are the types of their arrays.
     """
     vec2 = wp.types.vector(length=2, dtype=real)
     vec3 = wp.types.vector(length=3, dtype=real)
@@ -33,34 +72,9 @@ def image_kernels(real) -> SimpleNamespace:
     half_pi = wp.constant(real(1.5707963267948966))
     pi = wp.constant(real(3.141592653589793))
 
-    @wp.kernel(**options)
-    def box(
-        first_stride: int,
-        stride: int,
-        count: int,
-        radius: int,
-        inner: real,
-        outer: real,
-        field_in: wp.array2d(dtype=real),
-        result_out: wp.array2d(dtype=real),
-    ):
-        # weights `inner` within `radius` and `outer` at radius + 1 along one line of an image, zeros outside of it
-        w, line = wp.tid()
-        start = line * first_stride
-        total = real(0.0)
-        for k in range(wp.min(radius, count)):
-            total = total + field_in[w, start + k * stride]
-        for i in range(count):
-            if i + radius < count:
-                total = total + field_in[w, start + (i + radius) * stride]
-            if i - radius - 1 >= 0:
-                total = total - field_in[w, start + (i - radius - 1) * stride]
-            rim = real(0.0)
-            if i + radius + 1 < count:
-                rim = field_in[w, start + (i + radius + 1) * stride]
-            if i - radius - 1 >= 0:
-                rim = rim + field_in[w, start + (i - radius - 1) * stride]
-            result_out[w, start + i * stride] = inner * total + outer * rim
+    box = box_kernel(real, real, "1")
+    wide = wp.types.vector(length=WIDE, dtype=real)
+    wide_box = box_kernel(real, wide, str(WIDE))
 
     @wp.func
     def slope(surface: wp.array2d(dtype=real), w: int, row: int, column: int, rows: int, columns: int, pixel: real):
@@ -218,11 +232,13 @@ def image_kernels(real) -> SimpleNamespace:
 
     return SimpleNamespace(
         box=box,
+        wide_box=wide_box,
         colours=colours,
         colours_adjoint=colours_adjoint,
         gather=gather,
         taxim=taxim,
         real=real,
+        wide=wide,
         vec2=vec2,
         vec3=vec3,
         mat36=mat36,

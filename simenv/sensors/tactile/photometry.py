@@ -60,8 +60,8 @@ class Camera:
         if not abs(pixel / seen - 1.0) <= PITCH_TOLERANCE:
             raise AssetError(
                 f"a pixel is said to be {pixel * 1e3:.4g} mm wide, but a camera {self.distance * 1e3:.4g} mm from "
-                f"the gel with {math.degrees(self.hfov):.4g} degrees sees {seen * 1e3:.4g} mm per pixel of "
-                f"{columns} columns: "
+                f"the gel with {math.degrees(self.hfov):.4g} degrees sees {seen * 1e3:.4g} mm per pixel of {columns} "
+                "columns: "
                 f"{abs(pixel / seen - 1.0):.0%} apart, at most {PITCH_TOLERANCE:.0%} is accepted, since slopes would "
                 "be wrong by as much; correct one of them"
             )
