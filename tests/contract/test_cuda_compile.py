@@ -89,7 +89,7 @@ FACTORIES = (
     "kernels_rigid_grid.py",
     "kernels_rigid_grid_adjoint.py",
 )  # in simenv/physics/mpm
-TACTILE = ("kernels_contact",)  # in simenv/sensors/tactile
+TACTILE = ("kernels_contact", "kernels_convolve")  # in simenv/sensors/tactile
 
 
 def cases():

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Direct convolution on a taxel grid, for grids too small for Fourier transforms to pay."""
+
+from functools import cache
+from types import SimpleNamespace
+
+import warp as wp
+
+__all__ = ["convolve_kernels"]
+
+
+@cache
+def convolve_kernels(real) -> SimpleNamespace:
+    """Build `convolve` for one scalar type (`wp.float32` or `wp.float64`)."""
+    options = {"module": f"simenv_tactile_convolve_{real.__name__}", "enable_backward": False}
+
+    @wp.kernel(**options)
+    def convolve(
+        rows: int,
+        columns: int,
+        table: wp.array4d(dtype=real),
+        values_in: wp.array3d(dtype=real),
+        sums_out: wp.array3d(dtype=real),
+    ):
+        # sums[w, i, a] = sum over j, b of table[a, b, row_i - row_j, column_i - column_j] values[w, j, b]
+        w, i, a = wp.tid()
+        row = i // columns
+        column = i - row * columns
+        total = real(0.0)
+        for b in range(values_in.shape[2]):
+            for r in range(rows):
+                for c in range(columns):
+                    total += (
+                        table[a, b, row - r + rows - 1, column - c + columns - 1] * values_in[w, r * columns + c, b]
+                    )
+        sums_out[w, i, a] = total
+
+    return SimpleNamespace(convolve=convolve)

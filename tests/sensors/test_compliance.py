@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Surface compliance against closed forms, point loads and quadrature; convolution against its definition."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from simenv.sensors.tactile.compliance import half_space, influence_tables, layer_transfer
+from simenv.sensors.tactile.convolution import Convolution
+
+
+@pytest.mark.parametrize("nu", [0.0, 0.3, 0.48, 0.5])
+def test_layer_transfer_is_the_closed_form(nu):
+    """Hannah 1951, as in Johnson 1985, section 5.8; its tangential counterpart; antiplane shear."""
+    a = np.array([0.01, 0.3, 1.0, 3.0, 10.0, 40.0])
+    kappa = 3 - 4 * nu
+    bottom = 2 * kappa * np.cosh(2 * a) + 1 + kappa**2 + 4 * a * a
+    t = layer_transfer(a, nu)
+    np.testing.assert_allclose(t["zz"], (1 - nu**2) * (2 * kappa * np.sinh(2 * a) - 4 * a) / bottom, rtol=1e-8)
+    np.testing.assert_allclose(t["ll"], (1 - nu**2) * (2 * kappa * np.sinh(2 * a) + 4 * a) / bottom, rtol=1e-8)
+    np.testing.assert_allclose(t["ss"], (1 + nu) * np.tanh(a), rtol=1e-12)
+    # a half space from above, an incompressible thin layer squeezed outwards from below
+    assert t["lz"][-1] == pytest.approx(0.5 * (1 - 2 * nu) * (1 + nu), abs=1e-12)
+    if nu == 0.5:
+        assert (t["lz"][:-1] < 0).all()
+
+
+def test_rectangles_add_up_and_look_like_points_from_afar():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 50)) * 2.0
+    sides, nu = (1.0, 0.6), 0.3
+    whole = half_space(x, y, sides, nu)
+    for name in whole:
+        parts = sum(half_space(x - i * 0.25, y - j * 0.15, (0.5, 0.3), nu)[name] for i in (-1, 1) for j in (-1, 1))
+        np.testing.assert_allclose(whole[name], parts, atol=1e-13)
+    x, y, r = 30.0, 40.0, 50.0
+    far = half_space(np.array(x), np.array(y), sides, nu)
+    shear = 1 / (2 * (1 + nu))
+    load = 0.6
+    expected = {
+        "zz": (1 - nu**2) / (math.pi * r),
+        "xx": ((1 - nu) / r + nu * x * x / r**3) / (2 * math.pi * shear),
+        "yy": ((1 - nu) / r + nu * y * y / r**3) / (2 * math.pi * shear),
+        "xy": nu * x * y / r**3 / (2 * math.pi * shear),
+        "xz": -(1 - 2 * nu) / (4 * math.pi * shear) * x / r**2,
+        "yz": -(1 - 2 * nu) / (4 * math.pi * shear) * y / r**2,
+    }
+    for name, value in expected.items():
+        assert float(far[name]) == pytest.approx(load * value, rel=1e-3), name
+
+
+def test_layer_tables_against_direct_quadrature_of_the_waves():
+    """A wave of pressure along x on a large grid deflects the layer by its transfer function."""
+    nu, h, n = 0.45, 1.0, 96
+    spacing = 0.125
+    table = influence_tables(n, n, (spacing, spacing), nu, h)
+    x = (np.arange(n) - n / 2 + 0.5) * spacing
+    k = 2 * math.pi / 2.0
+    wave = np.cos(k * x)
+    mid = n // 2
+    columns = mid - np.arange(n) + n - 1
+    t = {name: float(v[0]) for name, v in layer_transfer(np.array([k * h]), nu).items()}
+    patch = np.sinc(k * spacing / 2 / math.pi)
+    for name, key, phase in (("zz", "zz", wave), ("xx", "ll", wave), ("yy", "ss", wave)):
+        rows = table[name][:, columns].sum(0)  # infinitely long ridges, but for the decayed ends
+        got = float(rows @ phase)
+        assert got == pytest.approx(2 * t[key] / k * patch * wave[mid], rel=2e-3), name
+    got = float(table["xz"][:, columns].sum(0) @ np.cos(k * x))
+    assert got == pytest.approx(-2 * t["lz"] / k * patch * np.sin(k * x[mid]), abs=2e-3 * 2 / k)
+
+
+def test_tables_are_symmetric_and_positive_definite():
+    t = influence_tables(8, 9, (1e-3, 1.2e-3), 0.5, 2e-3)
+    index = np.arange(72)
+    dr = index[:, None] // 9 - index // 9 + 7
+    dc = index[:, None] % 9 - index % 9 + 8
+    normal = t["zz"][dr, dc]
+    sideways = np.block([[t["xx"][dr, dc], t["xy"][dr, dc]], [t["xy"][dr, dc], t["yy"][dr, dc]]])
+    for matrix in (normal, sideways):
+        np.testing.assert_allclose(matrix, matrix.T, rtol=0, atol=1e-12 * matrix.max())
+        assert np.linalg.eigvalsh(matrix).min() > 0
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_convolution_is_its_definition(direct):
+    rng = np.random.default_rng(1)
+    rows, columns = 5, 7
+    table = rng.normal(size=(2, 3, 2 * rows - 1, 2 * columns - 1))
+    x = torch.as_tensor(rng.normal(size=(4, rows * columns, 3))).requires_grad_()
+    index = np.arange(rows * columns)
+    dr = index[:, None] // columns - index // columns + rows - 1
+    dc = index[:, None] % columns - index % columns + columns - 1
+    dense = torch.as_tensor(table[:, :, dr, dc])  # (A, B, P, P)
+    convolution = Convolution(table, torch.float64, direct=direct)
+    out = convolution(x)
+    torch.testing.assert_close(out, torch.einsum("abpq,nqb->npa", dense, x), rtol=1e-12, atol=1e-12)
+    weight = torch.as_tensor(rng.normal(size=out.shape))
+    (grad,) = torch.autograd.grad((out * weight).sum(), x)
+    torch.testing.assert_close(grad, torch.einsum("abpq,npa->nqb", dense, weight), rtol=1e-12, atol=1e-12)
