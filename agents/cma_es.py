@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from simenv._search import cma_strategy, rank_last
 from simenv.agents.checkpoint import CheckpointError
 from simenv.agents.parameters import initial_points
 from simenv.agents.problem import Problem, SearchConfig
@@ -70,30 +71,19 @@ class CmaSearch:
         return {"losses": torch.zeros(0, self.population, dtype=torch.float64)}
 
     def _new_strategy(self) -> Any:
-        try:
-            import cma
-        except ImportError as error:
-            raise ImportError("CMA-ES needs the package cma: pip install 'simenv[search]'") from error
         c, table = self.config, self.problem.table
         base = self.problem.base()
         # A candidate that starts on its bound has nowhere to go on one side; stay a little inside.
         first = initial_points(table, 1, c.seed, 0.0, base)[0].clamp(-0.999, 0.999).reshape(-1).numpy()
-        return cma.CMAEvolutionStrategy(
+        return cma_strategy(
             first,
             c.sigma,
-            {
-                "bounds": [-1.0, 1.0],
-                "popsize": self.population,
-                "CMA_diagonal": self.size >= c.diagonal_above,
-                "randn": np.random.RandomState(
-                    c.seed % 2**32
-                ).randn,  # own generator: NumPy's global one stays untouched
-                "seed": np.nan,
-                "tolx": c.move_tolerance,
-                "verbose": -9,
-                "verb_log": 0,
-                "maxiter": np.inf,
-            },
+            -1.0,
+            1.0,
+            c.seed,
+            self.population,
+            CMA_diagonal=self.size >= c.diagonal_above,
+            tolx=c.move_tolerance,
         )
 
     def _ask(self, losses: np.ndarray) -> list[np.ndarray]:
@@ -139,17 +129,6 @@ class CmaSearch:
             metrics={"sigma": float(self.strategy.sigma), "population": float(self.population)},
             code=Code.CONVERGED if "tolx" in stop else None,
         )
-
-
-def rank_last(losses: np.ndarray) -> np.ndarray:
-    """Losses with each non-finite one a little worse than the worst finite one. CMA-ES uses ranks, so the amount does
-    not matter.
-    """
-    finite = np.isfinite(losses)
-    if not finite.any():
-        return np.zeros_like(losses)
-    worst, spread = losses[finite].max(), np.ptp(losses[finite])
-    return np.where(finite, losses, worst + max(spread, 1e-6 * abs(worst), 1e-12))
 
 
 def optimize(env: Any, config: CmaConfig | None = None, callback: Callback | None = None) -> OptimizationResult:

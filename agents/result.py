@@ -10,20 +10,18 @@ steps swept times worlds).
 from __future__ import annotations
 
 import dataclasses
-import enum
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from simenv._search import ResultCode
 from simenv.agents.checkpoint import write_atomically
 
 
-class Code(enum.Enum):
-    """Why an optimisation stopped. Each member holds ``message`` (what happened) and ``remedy`` (what to do about
-    it).
-    """
+class Code(ResultCode):
+    """Why an optimisation stopped."""
 
     SUCCESS = (
         "the best actions reach the task's success condition",
@@ -44,13 +42,6 @@ class Code(enum.Enum):
         "lower the learning rate or init_scale, check the task's substep length, or look at info['sim_status']",
     )
     INTERRUPTED = ("stopped by the user", "resume: the last finished iteration is in the checkpoint")
-
-    def __init__(self, message: str, remedy: str) -> None:
-        self.message = message
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.message}. Remedy: {self.remedy}."
 
 
 @dataclasses.dataclass(frozen=True)

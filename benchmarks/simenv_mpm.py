@@ -70,22 +70,19 @@ class Server:
         return {"first_s": time.perf_counter() - start}
 
     def _run(self, request: dict) -> None:
-        solver, _ = self.solvers[request["order"]]
+        # loading sorts the particles, and results are put back in order: both are part of every control step
+        solver, start = self.solvers[request["order"]]
         gradient = request["program"] == "gradient"
+        solver.load(start["state"], start["active"], start["inputs"])
         solver.forward(gradient, self.pool)
+        v = solver.result()["v"]
         if gradient:
-            v = solver.result()["v"]
             solver.backward({"v": v / v.shape[1]}, self.pool)
+            solver.gradients()
 
     def run(self, request: dict) -> dict:
         """Times of ``repeats`` rollouts."""
-        solver, start = self.solvers[request["order"]]
-        return timed(
-            lambda: self._run(request),
-            lambda: solver.load(start["state"], start["active"], start["inputs"]),
-            request["repeats"],
-            self.config["substeps"],
-        )
+        return timed(lambda: self._run(request), lambda: None, request["repeats"], self.config["substeps"])
 
     def check(self, request: dict) -> dict:
         """Moments of the state after the last rollout, and of the gradient."""

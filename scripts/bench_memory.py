@@ -52,7 +52,7 @@ def memory_rows(part: Row, scratch: Path, quick: bool) -> None:
         rows.append(value_row(f"small world: simenv, {steps} control steps, {what}", "MB", [added], 2))
         name = f"small world: simenv ({what}) / the tape (extrapolated)"
         rows.append(target_row(name, "x", [added / whole], LIMIT, False))
-    config, particles = scene(quick), scratch / "particles.npz"
+    config, particles = {**scene(quick), "substeps": 10}, scratch / "particles.npz"
     write_particles(particles, config)
     substeps = 40 if quick else 300
     tape, theirs = tape_memory(part, {**config, "substeps": substeps}, particles)

@@ -15,7 +15,7 @@ from simenv.rollouts.lock import DirectoryLock
 from simenv.rollouts.manifest import NAME, Manifest, finite
 
 # What a recording keeps of the state besides the initial one: enough to draw it, and to compare with a real robot.
-STATE_FIELDS = ("x", "active", "body_q", "rigid_q", "rigid_twist", "wrench", "time")  # those that a scene has
+STATE_FIELDS = ("x", "active", "body_q", "rigid_q", "rigid_twist", "wrench", "touch", "time")  # those that a scene has
 
 
 class Recorder:

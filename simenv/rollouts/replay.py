@@ -17,8 +17,8 @@ from simenv.rollouts.manifest import versions
 
 # Units of the recorded state fields.
 UNITS = {
-    "x": "m", "body_q": "m, 1", "rigid_q": "m, 1", "rigid_twist": "m/s, rad/s", "wrench": "N, N m", "time": "s",
-    "active": "1", "rewards": "1", "actions": "1",
+    "x": "m", "body_q": "m, 1", "rigid_q": "m, 1", "rigid_twist": "m/s, rad/s", "wrench": "N, N m",
+    "touch": "N", "time": "s", "active": "1", "rewards": "1", "actions": "1",
 }  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def replay(
 
 
 def restore(env: Any, episode: Episode) -> None:
-    """Put a rebuilt environment of one world into the episode's initial state, parameters included.
+    """Put every world of a rebuilt environment into the episode's initial state, parameters included.
 
     Raises:
         RolloutError: This version of the task has other parameters or another state than the recording.
@@ -127,14 +127,14 @@ def restore(env: Any, episode: Episode) -> None:
     core = env.unwrapped
     now, recorded = core.get_state(), episode.initial_state
     wrong = sorted(set(recorded) ^ set(now))
-    wrong += [name for name in recorded if name in now and recorded[name].shape != tuple(now[name].shape)]
+    wrong += [name for name in recorded if name in now and recorded[name].shape[1:] != tuple(now[name].shape[1:])]
     if wrong:
         raise RolloutError(
             f"the recorded state does not fit this version of {episode.environment['id']} "
             f"(different: {', '.join(wrong)}); replay it with the source that recorded it, "
             f"simenv {episode.environment['versions'].get('simenv')}"
         )
-    core.set_state({name: _like(value, now[name]) for name, value in recorded.items()})
+    core.set_state({name: _like(value, now[name]).expand_as(now[name]).clone() for name, value in recorded.items()})
 
 
 def state_at(env: Any, episode: Episode, index: int) -> Any:

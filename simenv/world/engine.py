@@ -26,12 +26,12 @@ from simenv.physics.mpm.solver import INPUT_FIELDS, MPMSolver
 PARTICLES_PER_LANE = 50_000
 MAX_LANES = 8
 MOVING_FIELDS = (*STATE_FIELDS, *RIGID_FIELDS)  # what a step changes; rigid bodies' are empty in a scene without
-RESULT_FIELDS = (*MOVING_FIELDS, "force", "torque", "status")
+RESULT_FIELDS = (*MOVING_FIELDS, "force", "torque", "touch", "status")
 
 
 def lane_count(model: MPMModel, device: torch.device) -> int:
     """Number of lanes of a world."""
-    if device.type == "cuda" or model.is_periodic or model.rigids:
+    if device.type == "cuda" or model.is_periodic or model.rigids or model.taxel_count:
         return 1
     return min(max(model.particle_count // PARTICLES_PER_LANE, 1), MAX_LANES)
 
@@ -108,6 +108,7 @@ class Engine:
         out = {name: torch.empty_like(tensors[name]) for name in MOVING_FIELDS}
         for name in ("force", "torque"):
             out[name] = active.new_empty((self.worlds, colliders, 3), dtype=self.dtype)
+        out["touch"] = active.new_empty((self.worlds, self.model.taxel_count, 3), dtype=self.dtype)
         out["status"] = active.new_empty((self.worlds,), dtype=torch.int32)
 
         def work(solver: MPMSolver, rows: slice, pool: ThreadPoolExecutor | None) -> None:

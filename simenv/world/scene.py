@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 
 from simenv.geometry.shapes import Shape
 from simenv.physics.mpm.materials import Liquid, Material
 from simenv.physics.mpm.materials import Rigid as RigidMaterial
 from simenv.physics.mpm.model import ColliderSpec, MPMModel
+from simenv.physics.mpm.skin import SkinSpec
 from simenv.world.rigid import Rigid, make_rigid
+from simenv.world.rotation import quaternion_to_matrix
 
 _CFL = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
 
@@ -133,6 +136,11 @@ class Scene:
             ValueError: the substep is too long for the material's speed of sound, or for its viscosity.
         """
         self._name(self.materials, name, "material")
+        self._check_substep(name, material)
+        self.materials[name] = material
+
+    def _check_substep(self, name: str, material: Material) -> None:
+        """Raise if the substep is too long for a material."""
         courant = material.sound_speed() * self.substep_dt / self.dx
         if courant > _CFL:
             raise ValueError(
@@ -148,7 +156,16 @@ class Scene:
                     f"at dx = {self.dx} m, "
                     f"not {self.substep_dt:.2e} s; shorten it or use a coarser dx"
                 )
-        self.materials[name] = material
+
+    def check_parameter(self, name: str, value: float) -> None:
+        """Raise ValueError if the world parameter of this name could not have this value, say by a search: the material
+        or the collider refuses it, or the substep is too long for it.
+        """
+        owner, _, parameter = name.rpartition(".")
+        if owner in self.materials:
+            self._check_substep(owner, replace(self.materials[owner], **{parameter: value}))
+        elif owner in self.colliders and value < 0:
+            raise ValueError(f"{name} = {value}; it must not be negative")
 
     def add_particles(
         self, name: str, material: str, positions: np.ndarray, volume: float,
@@ -258,6 +275,43 @@ class Scene:
         spec = ColliderSpec(shape, width, stick, levels)
         unit = tuple(np.asarray(quaternion) / np.linalg.norm(quaternion))
         self.colliders[name] = Collider(name, spec, body, tuple(position), unit, friction, scale, color)  # type: ignore[arg-type]
+
+    def add_skin(
+        self, collider: str, rows: int, columns: int, width: float, height: float,
+        position: Sequence[float] = (0.0, 0.0, 0.0), quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0),
+    ) -> None:  # fmt: skip
+        """Cover a part of a collider with taxels that feel material: liquids, soft bodies, grains.
+
+        The frame of the skin has x along the columns, y along the rows and z out of the surface. The skin is the
+        rectangle around its origin; what touches the collider above or below it is read (`World.skin`). Contact acts at
+        grid nodes or particles, so that taxels much smaller than a cell show no more.
+
+        Args:
+            collider: a collider of the scene without a skin.
+            rows: of taxels, at least 2.
+            columns: at least 2.
+            width: extent along x [m].
+            height: extent along y [m].
+            position: of the skin's frame in that of the collider's shape (it scales with it) [m].
+            quaternion: of that frame, xyzw.
+
+        Raises:
+            ValueError: no such collider, it has a skin already, or a number is out of range.
+        """
+        self._known(self.colliders, collider, "collider")
+        owner = self.colliders[collider]
+        if owner.spec.skin is not None:
+            raise ValueError(f"collider {collider!r} has a skin already; a collider has one, split it for more")
+        if rows < 2 or columns < 2 or not width > 0 or not height > 0:
+            raise ValueError(
+                f"skin of {collider!r}: {rows} x {columns} taxels on {height} x {width} m; it needs at least 2 x 2 "
+                "on a positive area"
+            )
+        unit = torch.as_tensor(np.asarray(quaternion, dtype=float) / np.linalg.norm(quaternion))
+        axes = quaternion_to_matrix(unit).numpy()
+        along = np.stack([axes[:, 0] * width / columns, axes[:, 1] * height / rows])
+        skin = SkinSpec(rows, columns, np.asarray(position, dtype=float), along)
+        self.colliders[collider] = replace(owner, spec=replace(owner.spec, skin=skin))
 
     def add_emitter(
         self, name: str, body: str, material: str, capacity: int, radius: float, speed: float, count: int,

@@ -32,6 +32,8 @@ class State:
         rigid_q: poses of the rigid bodies' centres of mass [m, quaternion xyzw], (N, R, 7); None in a scene without.
             They place their particles: changing ``x``, ``v`` or ``C`` of those has no effect.
         rigid_twist: velocities of the centres [m/s] and angular velocities [rad/s], world axes, (N, R, 6), or None.
+        touch: force that material exerted on each taxel of the skins [N], mean over the last control step, in the axes
+            of the taxel's collider, (N, T, 3); None in a scene without skins. `World.skin` has one skin's.
     """
 
     x: torch.Tensor
@@ -48,6 +50,7 @@ class State:
     status: torch.Tensor
     rigid_q: torch.Tensor | None = None
     rigid_twist: torch.Tensor | None = None
+    touch: torch.Tensor | None = None
 
     def as_dict(self) -> dict[str, torch.Tensor]:
         """The tensors by name, not copied; those that the scene has."""
@@ -57,7 +60,7 @@ class State:
     @classmethod
     def from_dict(cls, tensors: dict[str, torch.Tensor]) -> State:
         """A state of the tensors of `as_dict`; other entries are ignored."""
-        optional = {"rigid_q", "rigid_twist"} - tensors.keys()
+        optional = {"rigid_q", "rigid_twist", "touch"} - tensors.keys()
         return cls(**{field.name: tensors[field.name] for field in fields(cls) if field.name not in optional})
 
     def replace(self, **changes: torch.Tensor) -> State:

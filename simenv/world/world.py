@@ -63,6 +63,7 @@ class World:
         self._whole = self._rigid_particles() if rigids else None
         self._no_rigids = torch.zeros((num_worlds, 0, 3), dtype=dtype, device=self.device)
         self._open = self._open_walls()
+        self._skins = self._make_skins()
         self._initial = self._build_state()
 
     def close(self) -> None:
@@ -109,6 +110,10 @@ class World:
             emitted=torch.zeros((N, len(self.scene.emitters)), dtype=torch.int64, device=self.device),
             status=torch.zeros((N,), dtype=torch.int32, device=self.device),
         )
+        if self._skins:
+            state = state.replace(
+                touch=torch.zeros((N, self.model.taxel_count, 3), dtype=self.dtype, device=self.device)
+            )
         if self.rigid is None:
             return state
         pose, twist = (start.expand(N, -1, -1).clone() for start in (self.rigid.start_q, self.rigid.start_twist))
@@ -166,6 +171,7 @@ class World:
             **{name: out[name] for name in STATE_FIELDS}, active=self._collect(start.active, out["x"]), body_q=end_q,
             body_twist=control.twist, wrench=torch.cat([out["force"], out["torque"]], -1), time=state.time + self.dt,
             emitted=start.emitted, **(self.rigid.state_fields(out) if self.rigid else {}),
+            **({"touch": out["touch"]} if self._skins else {}),
         )  # fmt: skip
         status = state.status | out["status"]
         # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
@@ -175,6 +181,33 @@ class World:
         if self.rigid is not None:
             return self.rigid.solver_fields(state.rigid_q, state.rigid_twist)
         return dict.fromkeys(RIGID_FIELDS, self._no_rigids)
+
+    def _make_skins(self) -> dict[str, tuple[slice, tuple[int, int], torch.Tensor]]:
+        """Of every collider with a skin: its taxels, rows and columns, and the skin's axes in the collider's frame."""
+        skins, start = {}, 0
+        for name, collider in self.scene.colliders.items():
+            skin = collider.spec.skin
+            if skin is None:
+                continue
+            x, y = skin.along / np.linalg.norm(skin.along, axis=1, keepdims=True)
+            axes = self._tensor(np.stack([x, y, np.cross(x, y)], 1))
+            skins[name] = slice(start, start + skin.count), (skin.rows, skin.columns), axes
+            start += skin.count
+        return skins
+
+    def skin(self, state: State, collider: str) -> torch.Tensor:
+        """Force on each taxel of a collider's skin, mean over the last control step [N], (N, rows, columns, 3).
+
+        In the skin's axes: x along the columns, y along the rows, z out of the surface, so that pressing is negative z.
+
+        Raises:
+            KeyError: the collider has no skin.
+        """
+        if collider not in self._skins:
+            raise KeyError(f"collider {collider!r} has no skin; those with one: {', '.join(self._skins) or 'none'}")
+        span, shape, axes = self._skins[collider]
+        assert state.touch is not None
+        return (state.touch[:, span] @ axes).unflatten(1, shape)
 
     def collider_poses(self, state: State) -> torch.Tensor:
         """World poses of all colliders [m, quaternion xyzw], (N, Cl, 7)."""

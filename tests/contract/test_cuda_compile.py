@@ -35,7 +35,7 @@ def adjoint(real, kinds):
     from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 
     solids, liquids, yielding = KINDS[kinds]
-    return kernels_of(adjoint_kernels(real, True, solids, liquids, kinds == "all", yielding))
+    return kernels_of(adjoint_kernels(real, True, solids, liquids, kinds == "all", yielding, kinds == "all"))
 
 
 def contact(real):

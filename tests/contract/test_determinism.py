@@ -7,6 +7,7 @@ import torch
 import simenv
 from simenv import _threads
 from simenv.geometry.shapes import Plane, Sphere
+from simenv.physics.mpm import solver
 from simenv.physics.mpm.materials import Elastic, ElastoPlastic, Liquid
 from simenv.world import Control, Scene, World, engine
 from tests.gradients.scenes import DX, block
@@ -113,7 +114,9 @@ def test_neighbours_do_not_matter():
 
 
 @pytest.mark.parametrize("gradient", [False, True], ids=["forward", "gradient"])
-def test_lanes_of_one_large_world_on_any_number_of_threads(monkeypatch, gradient):
+@pytest.mark.parametrize("ordered", [False, True], ids=["as given", "ordered"])
+def test_lanes_of_one_large_world_on_any_number_of_threads(monkeypatch, gradient, ordered):
+    monkeypatch.setattr(solver, "SORT_FROM", 1 if ordered else 1_000)
     monkeypatch.setattr(engine, "PARTICLES_PER_LANE", 100)  # a world of 324 particles then has 3 lanes
     results = []
     for threads in (1, 2, 4):
@@ -136,6 +139,18 @@ def test_lanes_change_rounding_only(monkeypatch):
     for name, value in whole.items():
         if value.is_floating_point():
             torch.testing.assert_close(cut[name], value, rtol=1e-8, atol=1e-8 * float(value.abs().max()), msg=name)
+
+
+@pytest.mark.parametrize("particles_per_lane", [100, 1_000], ids=["lanes", "one lane"])
+def test_the_order_of_particles_changes_rounding_only(monkeypatch, particles_per_lane):
+    monkeypatch.setattr(engine, "PARTICLES_PER_LANE", particles_per_lane)
+    given = run(*inputs(2, torch.float64))
+    monkeypatch.setattr(solver, "SORT_FROM", 1)
+    ordered = run(*inputs(2, torch.float64))
+    assert not torch.equal(given["x"], ordered["x"])  # otherwise they were not ordered
+    for name, value in given.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(ordered[name], value, rtol=1e-8, atol=1e-8 * float(value.abs().max()), msg=name)
 
 
 def test_a_world_large_enough_for_lanes():

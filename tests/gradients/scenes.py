@@ -60,7 +60,8 @@ def press_scene(name: str, substeps: int = SUBSTEPS) -> Scene:
 class Problem:
     """A return of `STEPS` control steps as a function of named leaves, each (N, ...).
 
-    The return mixes the wrench of every step with the last positions and velocities, with fixed random weights.
+    The return mixes the wrench and the touch of every step with the last positions and velocities, with fixed random
+    weights.
 
     Args:
         scene: of the world; worlds: N; dtype: of everything.
@@ -84,6 +85,7 @@ class Problem:
         particles, bodies, colliders = world.particle_count, len(world.body_names), len(world.collider_names)
         self.weight_x, self.weight_v = normal(particles, 3), 0.1 * normal(particles, 3)
         self.weight_wrench = 0.05 * normal(steps, colliders, 6)
+        self.weight_touch = 0.5 * normal(world.model.taxel_count, 3)
         twist = 0.1 * normal(steps, bodies, 6) + torch.tensor([0.1, -0.1, -0.75, 1.0, 2.0, -1.0], dtype=dtype)
         self.leaves = {"twist": twist.unsqueeze(0).expand(worlds, -1, -1, -1).clone()}
         self.weight_rigid = normal(len(world.rigid_names), 13)
@@ -105,6 +107,8 @@ class Problem:
         for step in range(leaves["twist"].shape[1]):
             state = self.world.step(state, self.control(leaves["twist"][:, step]))
             total = total + (state.wrench * self.weight_wrench[step]).sum((1, 2))
+            if state.touch is not None:
+                total = total + (state.touch * self.weight_touch).sum((1, 2))
             self.forces.append(state.wrench[0, :, :3].detach())
         assert (state.status == 0).all(), state.status
         self.last = state

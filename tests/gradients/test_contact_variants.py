@@ -55,6 +55,15 @@ def colliders_scene():
     return scene
 
 
+def skin_scene():
+    # the ball and the can have skins, whose taxels are smaller than the contact; the pad has one of four
+    scene = colliders_scene()
+    scene.add_skin("pad", 2, 2, 0.097, 0.093, (0.0, 0.0, 0.01))
+    scene.add_skin("ball", 5, 4, 0.04, 0.04, quaternion=(0.2, 0.1, 0.3, 0.9))
+    scene.add_skin("can", 3, 4, 0.03, 0.02, (0.0, 0.0, 0.02), (0.0, 0.3, 0.1, 0.9))
+    return scene
+
+
 def boundary_scene(boundary):
     scene = Scene((0.08, 0.08, 0.16), DX, 4.0e-4, SUBSTEPS, boundary=boundary)
     scene.add_material("a", Liquid(1000.0, 4.0e4, 1.0))
@@ -88,6 +97,7 @@ SCENES = {
     "emitter": (emitter_scene, (*BASIC, "a.viscosity")),
     "cup": (cup_scene, (*BASIC, "x", "v", "cup.friction")),
     "colliders": (colliders_scene, (*BASIC, "x", "v", "rod.friction")),
+    "skin": (skin_scene, (*BASIC, "x", "v", "rod.friction")),
     "mesh": (mesh_scene, (*BASIC, "x", "v", "bowl.friction")),
     "parked": (parked_scene, (*BASIC, "x", "v")),
 }

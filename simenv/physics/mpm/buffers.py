@@ -16,6 +16,7 @@ from simenv.physics.mpm.kernels_grid import BOUNDARIES
 from simenv.physics.mpm.kernels_transfer import grid_struct
 from simenv.physics.mpm.model import PAD, MPMModel
 from simenv.physics.mpm.rigid import RigidBodies
+from simenv.physics.mpm.skin import skin_functions
 
 STATE_FIELDS = ("x", "v", "C", "F", "J")
 _FAR = 1e9  # stands for an infinite bound [m]
@@ -34,7 +35,7 @@ class Types:
 
     def of(self, name: str) -> type:
         """The dtype of the arrays of a field."""
-        if name in ("x", "v", "gravity", "position", "velocity", "omega", "force", "torque"):
+        if name in ("x", "v", "gravity", "position", "velocity", "omega", "force", "torque", "touch"):
             return self.vec3
         if name in ("C", "F", "rotation"):
             return self.mat33
@@ -115,6 +116,7 @@ class Buffers:
         for lane in range(L):
             self._new(f"force{lane}", "force", S, max(B, 1), 3)
             self._new(f"torque{lane}", "torque", S, max(B, 1), 3)
+        self._new("touch", "touch", S, max(model.taxel_count, 1), 3)
         self._new("grid_velocity", "grid", S, model.cells, 4)
         if model.acts_at(AT_WALL):
             self._new("pushed", "v", S, P, 3)
@@ -141,6 +143,25 @@ class Buffers:
         struct.levels = wp.array([spec.levels for spec in specs] or [0], dtype=wp.int32, device=dev)
         for name in ("scale", "friction", "position", "rotation", "velocity", "omega"):
             setattr(struct, name, self._arrays[name])
+        struct.skins = self._make_skins()
+        return struct
+
+    def _make_skins(self):
+        skins = [spec.skin for spec in self.model.colliders] or [None]
+        counts = [skin.count if skin else 0 for skin in skins]
+        first = [start if count else -1 for start, count in zip(np.cumsum([0, *counts]), counts, strict=False)]
+        struct, dev, nowhere = skin_functions(self._types.real).Skins(), self.wp_device, np.zeros(3)
+        struct.taxels = self.model.taxel_count
+        struct.first = wp.array(first, dtype=wp.int32, device=dev)
+        struct.rows = wp.array([skin.rows if skin else 0 for skin in skins], dtype=wp.int32, device=dev)
+        struct.columns = wp.array([skin.columns if skin else 0 for skin in skins], dtype=wp.int32, device=dev)
+        for name, values in (
+            ("corner", [skin.corner if skin else nowhere for skin in skins]),
+            ("u", [skin.covectors[0] if skin else nowhere for skin in skins]),
+            ("v", [skin.covectors[1] if skin else nowhere for skin in skins]),
+        ):
+            setattr(struct, name, wp.array(np.stack(values), dtype=self._types.vec3, device=dev))
+        struct.touch = self._arrays["touch"]
         return struct
 
     def _state(self, index: int) -> dict[str, wp.array]:
@@ -174,6 +195,7 @@ class Buffers:
         self._new("adj_grid", "grid", max(L, S), model.cells, 4)
         self._new("adj_force", "force", S, B, 3)
         self._new("adj_torque", "torque", S, B, 3)
+        self._new("adj_touch", "touch", S, max(model.taxel_count, 1), 3)
         self._new("unused_force", "force", S, B, 3)
         self._new("unused_torque", "torque", S, B, 3)
         self._adjoints = []
@@ -185,5 +207,6 @@ class Buffers:
             self._new(f"adj_gravity{lane}", "gravity", S, 3)
             for name in ("position", "rotation", "velocity", "omega", "friction"):
                 setattr(struct, name, self._arrays[f"adj_{name}{lane}"])
-            struct.force, struct.torque = self._arrays["adj_force"], self._arrays["adj_torque"]
+            for name in ("force", "torque", "touch"):
+                setattr(struct, name, self._arrays[f"adj_{name}"])
             self._adjoints.append(struct)

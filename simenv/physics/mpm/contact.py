@@ -11,7 +11,7 @@ the collider's velocity there ``v_c = u + omega x r``,
 ``mu`` is Coulomb's coefficient; a sticky collider has ``v_rel' = 0``. ``alpha`` is 1 inside the solid and falls to 0 as
 a cubic smoothstep over the collider's ``width`` [m], so that a soft contact is differentiable in the distance. ``b >=
 0`` is the speed at which material is moved out again. The collider receives the force ``-m (v' - v) / dt``. The
-derivative is exact away from the kinks v_n = b and stick-slip.
+derivative is exact away from the kinks v_n = b and stick-slip. A skin (skin.py) shares that force among its taxels.
 
 The same response acts in one of two ways:
 
@@ -29,6 +29,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv.geometry.distance import distance_functions
+from simenv.physics.mpm.skin import skin_functions
 from simenv.physics.mpm.stencil import stencil_functions
 
 AT_NODES = 1
@@ -52,8 +53,8 @@ def contact_functions(real) -> SimpleNamespace:
 
         * ``Colliders``: everything the colliders of one launch have: arrays over colliders (``shape, sdf_values, lower,
           upper, width, sticky, levels``), over (world, collider) (``scale, friction``) and over (world, substep,
-          collider) (``position, rotation, velocity, omega``), with the sizes ``count`` and ``substeps``;
-        * ``ColliderAdjoints``: the adjoints of the time-varying ones, of friction, and those of the wrench;
+          collider) (``position, rotation, velocity, omega``), with the sizes ``count`` and ``substeps``, and ``skins``;
+        * ``ColliderAdjoints``: the adjoints of the time-varying ones, of friction, and those of wrench and touch;
         * ``velocity_change`` and its adjoint: the response of one velocity to one collider; ``add_wrench``;
         * ``collide_particle`` and its adjoint: the response of a particle to all colliders that act at one level;
           ``is_near``, a quick test.
@@ -62,6 +63,8 @@ def contact_functions(real) -> SimpleNamespace:
     vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
     dist = distance_functions(real)
     Shape = dist.Shape
+    skin = skin_functions(real)
+    Skins, on_skin, add_touch, add_touch_adjoint = skin.Skins, skin.on_skin, skin.add_touch, skin.add_touch_adjoint
     distance, distance_adjoint, surely_farther = dist.distance, dist.distance_adjoint, dist.surely_farther
     speed_limit = wp.constant(real(_SPEED_LIMIT))
     tiny = wp.constant(real(1.0e-12))
@@ -79,6 +82,7 @@ def contact_functions(real) -> SimpleNamespace:
         width: wp.array(dtype=real)
         sticky: wp.array(dtype=wp.int32)
         levels: wp.array(dtype=wp.int32)
+        skins: Skins
         scale: wp.array(dtype=real)
         friction: wp.array(dtype=real)
         position: wp.array(dtype=vec3)
@@ -95,6 +99,7 @@ def contact_functions(real) -> SimpleNamespace:
         friction: wp.array(dtype=real)
         force: wp.array(dtype=vec3)
         torque: wp.array(dtype=vec3)
+        touch: wp.array(dtype=vec3)
 
     @wp.func
     def influence(phi: real, width: real) -> real:
@@ -197,7 +202,12 @@ def contact_functions(real) -> SimpleNamespace:
             f = impulse / (-dt)
             wp.atomic_add(force, e, f)
             pose = (world * colliders.substeps + substep) * colliders.count + c
-            wp.atomic_add(torque, e, wp.cross(x - colliders.position[pose], f))
+            r = x - colliders.position[pose]
+            wp.atomic_add(torque, e, wp.cross(r, f))
+            if colliders.skins.taxels > 0:
+                local = (r * colliders.rotation[pose]) / colliders.scale[e]
+                if on_skin(colliders.skins, c, local):
+                    add_touch(colliders.skins, world, c, local, f * colliders.rotation[pose])
 
     @wp.func
     def particle_touches(colliders: Colliders, world: int, substep: int, c: int, x: vec3, level: int) -> bool:
@@ -284,6 +294,12 @@ def contact_functions(real) -> SimpleNamespace:
         f = (-mass / dt) * alpha * change
         adj_f = adjoints.force[e] + wp.cross(adjoints.torque[e], r)
         adj_r = wp.cross(f, adjoints.torque[e])
+        adj_rotation = mat33()
+        if colliders.skins.taxels > 0 and on_skin(colliders.skins, c, local):
+            adj_place, adj_f_local = add_touch_adjoint(colliders.skins, world, c, local, f * rotation, adjoints.touch)
+            adj_f = adj_f + rotation * adj_f_local
+            adj_r = adj_r + rotation * adj_place / scale
+            adj_rotation = wp.outer(f, adj_f_local) + wp.outer(r, adj_place) / scale
         adj_mass = -alpha * wp.dot(change, adj_f) / dt
         adj_change = adj_v_out - (mass / dt) * adj_f
         adj_phi = influence_slope(phi, width) * wp.dot(change, adj_change)
@@ -300,7 +316,7 @@ def contact_functions(real) -> SimpleNamespace:
         adj_local = distance_adjoint(colliders.shape[c], colliders.sdf_values, local, adj_near) / scale
         adj_total = adj_r + rotation * adj_local
         wp.atomic_add(adjoints.position, pose, -adj_total)
-        wp.atomic_add(adjoints.rotation, pose, wp.outer(adj_n, n_local) + wp.outer(r, adj_local))
+        wp.atomic_add(adjoints.rotation, pose, adj_rotation + wp.outer(adj_n, n_local) + wp.outer(r, adj_local))
         wp.atomic_add(adjoints.velocity, pose, -adj_v_rel)
         wp.atomic_add(adjoints.omega, pose, -wp.cross(r, adj_v_rel))
         wp.atomic_add(adjoints.friction, e, adj_mu)

@@ -23,8 +23,13 @@ from simenv.physics.mpm.yielding import yielding_functions
 
 
 @cache
-def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: bool, yielding: bool) -> SimpleNamespace:
-    """Build the adjoint kernels; the arguments are those of `transfer_kernels`."""
+def adjoint_kernels(
+    real, batched: bool, solids: bool, liquids: bool, secured: bool, yielding: bool, placed: bool
+) -> SimpleNamespace:
+    """Build the adjoint kernels.
+
+    The arguments are those of `transfer_kernels`, and whether rigid bodies place some of the particles.
+    """
     st = stencil_functions(real)
     vec3, vec4, vec8, mat33 = st.vec3, st.vec4, st.vec8, st.mat33
     scatter, gather, sweep = st.scatter, st.gather, st.sweep
@@ -39,7 +44,7 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: b
     flow = yielding_functions(real)
     yielding_update, yielding_update_adjoint = flow.yielding_update, flow.yielding_update_adjoint
     variant = f"{real.__name__}_{'batched' if batched else 'single'}"
-    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'c' * secured}"
+    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'c' * secured}{'r' * placed}"
     options = {"module": f"simenv_mpm_adjoint_{variant}", "enable_backward": False}
 
     @wp.kernel(**options)
@@ -50,14 +55,17 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: b
         lane: int,
         substep: int,
         # inputs
-        x_in: wp.array(dtype=vec3), velocity_in: wp.array(dtype=vec4), adj_x_in: wp.array(dtype=vec3),
-        adj_v_in: wp.array(dtype=vec3),
+        x_in: wp.array(dtype=vec3), v_leaving_in: wp.array(dtype=vec3), velocity_in: wp.array(dtype=vec4),
+        adj_x_in: wp.array(dtype=vec3), adj_v_in: wp.array(dtype=vec3),
         adj_C_in: wp.array(dtype=mat33), adjoints: ColliderAdjoints,
         # outputs
         adj_x_out: wp.array(dtype=vec3), adj_velocity_out: wp.array(dtype=vec4),
         adj_parameters_inout: wp.array(dtype=vec8),
     ):  # fmt: skip
-        """Adjoint of `g2p`: scatters the adjoint of the grid velocity, and starts the adjoint of the position."""
+        """Adjoint of `g2p`: scatters the adjoint of the grid velocity, and starts the adjoint of the position.
+
+        `v_leaving_in` is what the substep left; it is what was gathered, unless a collider or a rigid body had a say.
+        """
         t = wp.tid()
         s = int(0)
         p = t + start
@@ -75,12 +83,14 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: b
         f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
         corner = (bi * grid.ny + bj) * grid.nz + bk
         read = s * grid.cells + corner
-        g = gather(velocity_in, read, grid.ny * grid.nz, grid.nz, f)
+        v = v_leaving_in[p]
         adj_v = adj_v_in[p] + grid.dt * adj_x
+        if wp.static(secured or placed):
+            g = gather(velocity_in, read, grid.ny * grid.nz, grid.nz, f)
+            v = vec3(g[0], g[1], g[2])
         if wp.static(secured):
             par = parameters[s * materials + material[p - s * particles]]
             mass = par[DENSITY] * volume[p]
-            v = vec3(g[0], g[1], g[2])
             adj_contact, adj_v_before, adj_mass = collide_particle_adjoint(
                 colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, adj_v, adjoints
             )
@@ -92,7 +102,7 @@ def adjoint_kernels(real, batched: bool, solids: bool, liquids: bool, secured: b
         B = (real(4.0) * grid.inv_dx) * adj_C_in[p]
         q = vec4(adj_v[0], adj_v[1], adj_v[2], real(0.0))
         scatter(adj_velocity_out, (lane + s) * grid.cells + corner, grid.ny * grid.nz, grid.nz, f, q, B)
-        adj_f = sweep(velocity_in, read, grid.ny * grid.nz, grid.nz, f, q, B, vec4(g[0], g[1], g[2], real(0.0)))
+        adj_f = sweep(velocity_in, read, grid.ny * grid.nz, grid.nz, f, q, B, vec4(v[0], v[1], v[2], real(0.0)))
         adj_x_out[p] = adj_x + grid.inv_dx * adj_f
 
     @wp.kernel(**options)

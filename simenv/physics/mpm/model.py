@@ -14,6 +14,7 @@ from simenv.geometry.shapes import Cup, MeshShape, Shape
 from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES, AT_WALL
 from simenv.physics.mpm.kernels_grid import BOUNDARIES, PERIODIC
 from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING, LIQUID
+from simenv.physics.mpm.skin import SkinSpec
 
 PAD = 3  # nodes outside the domain on each side: the stencil of a particle at the wall, and one to spare
 
@@ -28,12 +29,14 @@ class ColliderSpec:
         sticky: whether material that touches it moves with it.
         levels: how it acts (see contact.py). The default is ``AT_WALL`` for vessels and meshes, whose walls may be
             thinner than a cell, and ``AT_NODES | AT_PARTICLES`` for other shapes.
+        skin: its taxels, if it has any.
     """
 
     shape: Shape
     width: float = 0.0
     sticky: bool = False
     levels: int | None = None
+    skin: SkinSpec | None = None
 
     def __post_init__(self) -> None:
         if self.levels is None:
@@ -140,6 +143,11 @@ class MPMModel:
     def acts_at(self, level: int) -> bool:
         """Whether any collider acts at a level (see contact.py)."""
         return any(spec.levels & level for spec in self.colliders if spec.levels is not None)
+
+    @property
+    def taxel_count(self) -> int:
+        """Taxels of all skins."""
+        return sum(spec.skin.count for spec in self.colliders if spec.skin is not None)
 
     @property
     def is_periodic(self) -> bool:

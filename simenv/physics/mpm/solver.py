@@ -23,6 +23,7 @@ from simenv.physics.mpm.kernels_contact import contact_kernels
 from simenv.physics.mpm.kernels_grid import grid_kernels
 from simenv.physics.mpm.kernels_transfer import transfer_kernels
 from simenv.physics.mpm.model import MPMModel
+from simenv.physics.mpm.ordering import SORT_FROM, Ordering
 from simenv.physics.mpm.rigid import RIGID_FIELDS, RigidBodies, Workspace
 from simenv.physics.mpm.stencil import stencil_functions
 
@@ -44,14 +45,16 @@ class MPMSolver(Buffers):
         worlds: number of worlds S.
         device: torch device.
         dtype: ``torch.float32`` or ``torch.float64``.
-        lanes: private scatter grids of the single world; 1 on CUDA, in periodic domains and with rigid bodies.
+        lanes: private scatter grids of the single world; 1 on CUDA, in periodic domains, with rigid bodies and
+            with skins.
     """
 
     def __init__(self, model: MPMModel, worlds: int, device: torch.device, dtype: torch.dtype, lanes: int = 1):
-        if lanes > 1 and (worlds > 1 or device.type == "cuda" or model.is_periodic or model.rigids):
+        whole = model.is_periodic or model.rigids or model.taxel_count
+        if lanes > 1 and (worlds > 1 or device.type == "cuda" or whole):
             raise ValueError(
-                f"lanes = {lanes} needs one world on the CPU in a domain that is not periodic, and no rigid bodies; "
-                "use lanes=1"
+                f"lanes = {lanes} needs one world on the CPU in a domain that is not periodic, and neither rigid "
+                "bodies nor skins; use lanes=1"
             )
         if device.type != "cuda" and worlds > 1:
             raise ValueError(f"a CPU solver holds one world, not {worlds}; use one solver for each thread")
@@ -72,6 +75,9 @@ class MPMSolver(Buffers):
         self._graphs: dict[str, object] = {}
         self._allocate_inputs()
         self._rigid = RigidBodies(self._workspace(real)) if model.rigids else None
+        self._sorts = device.type != "cuda" and model.particle_count >= SORT_FROM and not model.rigids
+        self._ordering: Ordering | None = None
+        self._material = self.tensors["material"].clone()
 
     def _workspace(self, real: type) -> Workspace:
         return Workspace(
@@ -83,7 +89,7 @@ class MPMSolver(Buffers):
         model, batched = self.model, self.device.type == "cuda"
         kinds, secured = (model.has_solids, model.has_liquids), model.acts_at(AT_PARTICLES)
         self._transfer = transfer_kernels(real, batched, *kinds, model.is_periodic, secured, model.has_yielding)
-        self._adjoint = adjoint_kernels(real, batched, *kinds, secured, model.has_yielding)
+        self._adjoint = adjoint_kernels(real, batched, *kinds, secured, model.has_yielding, bool(model.rigids))
         self._contact = contact_kernels(real) if model.acts_at(AT_WALL) else SimpleNamespace()
         self._gridk = grid_kernels(real)
         self._structs = contact_functions(real)
@@ -198,7 +204,8 @@ class MPMSolver(Buffers):
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
             head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
             head += [start, P, M, lane, k]
-            inputs = [state["x"], a["grid_velocity"], a["adj_x"], a["adj_v"], a["adj_C"], self._adjoints[lane]]
+            inputs = [state["x"], self._state(k + 1)["v"], a["grid_velocity"]]
+            inputs += [a["adj_x"], a["adj_v"], a["adj_C"], self._adjoints[lane]]
             outputs = [a["adj_x"], a["adj_grid"], a["adj_parameters"]]
             commands = [self._clear(self._bounds(k), lane, a["adj_grid"])]
             commands.append(self._launch(self._adjoint.g2p_adjoint, dim, [*head, *inputs], outputs))
@@ -305,19 +312,40 @@ class MPMSolver(Buffers):
         there are colliders.
         """
         self._state(0)
+        if self._sorts:
+            model = self.model
+            self._ordering = Ordering.by_row(state["x"][0].to(self.dtype), model.origin, model.dx, model.shape)
+            torch.index_select(self._material, 0, self._ordering.forward, out=self.tensors["material"])
         for name, target in self._states[0].items():
             if name in state and state[name].shape[1] == target.shape[1]:
-                target.copy_(state[name])
+                self._sort(state[name], target)
         for name in RIGID_FIELDS if self._rigid else ():
             self._rigid.tensor(name, 0).copy_(state[name])
-        self.tensors["active"].copy_(active)
+        self._sort(active, self.tensors["active"])
         for name in (*INPUT_FIELDS, "scale"):
             if inputs.get(name) is not None and inputs[name].numel():
-                self.tensors[name].copy_(inputs[name])
+                if name == "volume":
+                    self._sort(inputs[name], self.tensors[name])
+                else:
+                    self.tensors[name].copy_(inputs[name])
+
+    def _sort(self, value: torch.Tensor, target: torch.Tensor) -> None:
+        """Copy `value` (S, P, ...), in the world's order, to `target`, in the solver's."""
+        if self._ordering is None or value.shape[1] != self.model.particle_count:
+            target.copy_(value)
+        else:
+            torch.index_select(value.to(target.dtype), 1, self._ordering.forward, out=target)
+
+    def _restored(self, value: torch.Tensor) -> torch.Tensor:
+        """`value` (S, P, ...), in the solver's order, in the world's."""
+        if self._ordering is None or value.shape[1] != self.model.particle_count:
+            return value
+        return value.index_select(1, self._ordering.inverse)
 
     def forward(self, keep: bool, pool: Executor | None = None) -> None:
         """Run K substeps. `keep` the states and grids for `backward`. `pool` runs the lanes side by side."""
         self.tensors["status"].zero_()
+        self.tensors["touch"].zero_()
         self.tensors["bounds"].copy_(self._no_bounds.expand_as(self.tensors["bounds"]))
         for lane in range(self.lanes):
             self.tensors[f"force{lane}"].zero_()
@@ -326,14 +354,15 @@ class MPMSolver(Buffers):
         self._execute("keep" if keep else "forward", pool)
 
     def result(self) -> dict[str, torch.Tensor]:
-        """Views of the leaving state, of ``force`` [N] and ``torque`` [N m] (means over the substeps) and ``status``
-        (S,).
+        """The leaving state, ``force`` [N], ``torque`` [N m] and ``touch`` [N] (means over the substeps) and ``status``
+        (S,); some are views, so copy what must outlive the next step.
         """
-        out = dict(self._states[self._last])
+        out = {name: self._restored(value) for name, value in self._states[self._last].items()}
         for name in RIGID_FIELDS if self._rigid else ():
             out[name] = self._rigid.tensor(name, self._last)
         for name in ("force", "torque"):
             out[name] = self._lane_total(name) / self.model.substeps
+        out["touch"] = self.tensors["touch"][:, : self.model.taxel_count] / self.model.substeps
         out["status"] = self.tensors["status"]
         return out
 
@@ -352,8 +381,8 @@ class MPMSolver(Buffers):
         for name in (*STATE_FIELDS, *RIGID_FIELDS) if self._rigid else STATE_FIELDS:
             value = adjoints.get(name)
             if value is not None and value.shape[1] == self.tensors[f"adj_{name}"].shape[1]:
-                self.tensors[f"adj_{name}"].copy_(value)
-        for name in ("force", "torque"):
+                self._sort(value, self.tensors[f"adj_{name}"])
+        for name in ("force", "torque", "touch"):
             value = adjoints.get(name)
             if value is not None and value.numel():
                 self.tensors[f"adj_{name}"].copy_(value / self.model.substeps)
@@ -362,7 +391,7 @@ class MPMSolver(Buffers):
     def gradients(self) -> dict[str, torch.Tensor]:
         """Adjoints of the entering state (`STATE_FIELDS`) and of the inputs, after `backward`."""
         fields = (*STATE_FIELDS, *RIGID_FIELDS) if self._rigid else STATE_FIELDS
-        out = {name: self.tensors[f"adj_{name}"] for name in fields}
+        out = {name: self._restored(self.tensors[f"adj_{name}"]) for name in fields}
         per_particle = self.tensors["adj_parameters"]
         material = self.tensors["material"].long()
         zeros = torch.zeros_like(self.tensors["parameters"])
