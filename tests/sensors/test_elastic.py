@@ -9,7 +9,7 @@ import torch
 
 from simenv.geometry import Box, Cylinder, Sphere
 from simenv.sensors.tactile.contact import UNCONVERGED
-from simenv.sensors.tactile.elastic import ElasticLayerGel
+from simenv.sensors.tactile.elastic import ElasticGel
 from simenv.sensors.tactile.field import TactileField
 from simenv.sensors.tactile.grid import flat_grid
 from simenv.sensors.tactile.solve import Accuracy
@@ -21,7 +21,7 @@ ORIGIN = pose()
 
 
 def make(n=32, shape=None, side=0.005, mu=MU, nu=NU, thickness=None, dtype=DOUBLE, accuracy=None):
-    gel = ElasticLayerGel(E, mu, nu, thickness, accuracy)
+    gel = ElasticGel(E, mu, nu, thickness, accuracy)
     return TactileField(flat_grid(n, n, side, side), gel, shape or Sphere(R), dtype)
 
 
@@ -291,8 +291,8 @@ def test_gradients_over_three_steps():
 
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="poisson"):
-        ElasticLayerGel(E, poisson=0.6)
+        ElasticGel(E, poisson=0.6)
     with pytest.raises(ValueError, match="modulus"):
-        ElasticLayerGel(0.0)
+        ElasticGel(0.0)
     with pytest.raises(ValueError, match="thickness"):
-        ElasticLayerGel(E, thickness=-1.0)
+        ElasticGel(E, thickness=-1.0)

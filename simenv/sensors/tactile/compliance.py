@@ -12,6 +12,7 @@ Signs: z points out of the gel; a pressure p > 0 makes an indentation w = -u_z >
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,6 +21,7 @@ __all__ = ["half_space", "influence_tables", "layer_transfer"]
 WAVES = 600  # quadrature points over wave numbers
 LARGEST = 24.0  # in 1/h: exp(-2 * 24) is far below rounding
 RADII = 6000  # of the radial table of the smooth part
+REACH = 24.0  # in h: farther away a layer does not move
 
 
 def layer_transfer(alpha: np.ndarray, poisson: float) -> dict[str, np.ndarray]:
@@ -97,14 +99,9 @@ def half_space(x: np.ndarray, y: np.ndarray, sides: tuple[float, float], poisson
     xy = _corners(lambda p, q: -np.hypot(p, q), x, y, a, b)
     inverse = xx + yy  # of 1 / rho
 
-    def radial(p: np.ndarray, q: np.ndarray) -> np.ndarray:  # of X / rho^2
+    def outward(p: np.ndarray, q: np.ndarray) -> np.ndarray:  # of X / rho^2
         square = np.where(p * p + q * q > 0, p * p + q * q, 1.0)
-        return 0.5 * q * np.log(square) + p * np.arctan2(q, np.where(p == 0, 1e-300, p) * 1.0)
-
-    def principal(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-        # arctan(q / p), not arctan2: the branch must be odd in p
-        ratio = np.where(p == 0, 0.0, np.arctan(q / np.where(p == 0, 1.0, p)))
-        return radial(p, q) - p * np.arctan2(q, np.where(p == 0, 1e-300, p)) + p * ratio
+        return 0.5 * q * np.log(square) + p * np.arctan(q / np.where(p == 0, 1e-300, p))
 
     inwards = -(1.0 - 2.0 * poisson) / (4.0 * math.pi * shear)
     return {
@@ -112,38 +109,73 @@ def half_space(x: np.ndarray, y: np.ndarray, sides: tuple[float, float], poisson
         "xx": ((1.0 - poisson) * inverse + poisson * xx) / (2.0 * math.pi * shear),
         "yy": ((1.0 - poisson) * inverse + poisson * yy) / (2.0 * math.pi * shear),
         "xy": poisson * xy / (2.0 * math.pi * shear),
-        "xz": inwards * _corners(principal, x, y, a, b),
-        "yz": inwards * _corners(lambda p, q: principal(q, p), x, y, a, b),
+        "xz": inwards * _corners(outward, x, y, a, b),
+        "yz": inwards * _corners(lambda p, q: outward(q, p), x, y, a, b),
     }
 
 
-def _smooth_part(radii: np.ndarray, thickness: float, poisson: float) -> dict[str, np.ndarray]:
-    """Layer minus half space by point loads, for E = 1: isotropic parts over radius [1/m per Pa m^2]."""
+def _smooth_part(radii: np.ndarray, thickness: float, poisson: np.ndarray) -> dict[str, np.ndarray]:
+    """Layer minus half space by point loads, for E = 1: isotropic parts over radius, (M, radii) [m/Pa per m^2]."""
     import torch
 
     nodes, weights = np.polynomial.legendre.leggauss(WAVES)
     k = 0.5 * LARGEST / thickness * (nodes + 1.0)
     dk = 0.5 * LARGEST / thickness * weights
-    layer = layer_transfer(k * thickness, poisson)
-    flat = {"zz": 1 - poisson**2, "ll": 1 - poisson**2, "ss": 1 + poisson}
-    flat["lz"] = 0.5 * (1 - 2 * poisson) * (1 + poisson)
-    # the measure k dk / (2 pi) cancels the 1/k of the responses 2 / k
-    parts = {name: (layer[name] - flat[name]) * dk / math.pi for name in flat}
     argument = torch.as_tensor(radii[:, None] * k[None])
     j0 = torch.special.bessel_j0(argument).numpy()
     j1 = torch.special.bessel_j1(argument).numpy()
     small = argument.numpy() < 1e-8
     j2 = np.where(small, 0.0, 2.0 * j1 / np.where(small, 1.0, argument.numpy()) - j0)
-    return {
-        "zz": j0 @ parts["zz"],
-        "even": j0 @ (0.5 * (parts["ll"] + parts["ss"])),
-        "turning": -(j2 @ (0.5 * (parts["ll"] - parts["ss"]))),
-        "outwards": -(j1 @ parts["lz"]),
-    }
+    parts: dict[str, list[np.ndarray]] = {"zz": [], "even": [], "turning": [], "outwards": []}
+    for nu in poisson:
+        layer = layer_transfer(k * thickness, nu)
+        flat = {"zz": 1 - nu**2, "ll": 1 - nu**2, "ss": 1 + nu, "lz": 0.5 * (1 - 2 * nu) * (1 + nu)}
+        # the measure k dk / (2 pi) cancels the 1/k of the responses 2 / k
+        rest = {name: (layer[name] - flat[name]) * dk / math.pi for name in flat}
+        parts["zz"].append(j0 @ rest["zz"])
+        parts["even"].append(j0 @ (0.5 * (rest["ll"] + rest["ss"])))
+        parts["turning"].append(-(j2 @ (0.5 * (rest["ll"] - rest["ss"]))))
+        parts["outwards"].append(-(j1 @ rest["lz"]))
+    return {name: np.stack(values) for name, values in parts.items()}
+
+
+def _add_layer(
+    tables: dict[str, np.ndarray],
+    x: np.ndarray,
+    y: np.ndarray,
+    spacing: tuple[float, float],
+    thickness: float,
+    poisson: np.ndarray,
+) -> None:
+    """Turn tables of a half space into those of a layer: add the smooth part, averaged over the loaded rectangle."""
+    far = REACH * thickness  # the layer's own response has decayed by exp(-pi/2 REACH)
+    radii = np.linspace(0.0, min(1.5 * math.hypot(x.max() + spacing[0], y.max() + spacing[1]), far), RADII)
+    smooth = _smooth_part(radii, thickness, poisson)
+    order = max(3, math.ceil(4.0 * max(spacing) / thickness))
+    nodes, weights = np.polynomial.legendre.leggauss(order)
+    total = {name: np.zeros_like(table) for name, table in tables.items()}
+    for p, wp in zip(nodes, weights, strict=True):
+        for q, wq in zip(nodes, weights, strict=True):
+            u, v = x + 0.5 * p * spacing[0], y + 0.5 * q * spacing[1]
+            r = np.hypot(u, v)
+            unit = np.where(r > 0, r, 1.0)
+            cosine, sine = u / unit, v / unit
+            double = cosine**2 - sine**2
+            for m in range(len(poisson)):
+                part = {name: 0.25 * wp * wq * np.interp(r, radii, values[m]) for name, values in smooth.items()}
+                total["zz"][m] += part["zz"]
+                total["xx"][m] += part["even"] + part["turning"] * double
+                total["yy"][m] += part["even"] - part["turning"] * double
+                total["xy"][m] += part["turning"] * 2.0 * cosine * sine
+                total["xz"][m] += part["outwards"] * cosine
+                total["yz"][m] += part["outwards"] * sine
+    near = np.hypot(x, y) < far - math.hypot(*spacing)
+    for name, table in tables.items():
+        tables[name] = np.where(near, table + spacing[0] * spacing[1] * total[name], 0.0)
 
 
 def influence_tables(
-    rows: int, columns: int, spacing: tuple[float, float], poisson: float, thickness: float | None
+    rows: int, columns: int, spacing: tuple[float, float], poisson: Sequence[float], thickness: float | None
 ) -> dict[str, np.ndarray]:
     """Displacements of taxels by unit loads on taxels, over their difference of indices, for E = 1 [m/Pa].
 
@@ -151,33 +183,15 @@ def influence_tables(
         rows: of the grid.
         columns: of the grid.
         spacing: along x and y [m].
-        poisson: nu in (-1, 0.5].
+        poisson: M values of nu in (-1, 0.5].
         thickness: of a bonded layer [m], or `None` for a half space.
 
     Returns:
-        Arrays (2 rows - 1, 2 columns - 1) under the names of `half_space`; the middle is a taxel on itself.
+        Arrays (M, 2 rows - 1, 2 columns - 1) under the names of `half_space`; the middle is a taxel on itself.
     """
     x, y = np.meshgrid(np.arange(1 - columns, columns) * spacing[0], np.arange(1 - rows, rows) * spacing[1])
-    tables = half_space(x, y, spacing, poisson)
-    if thickness is None:
-        return tables
-    longest = math.hypot(columns * spacing[0], rows * spacing[1])
-    radii = np.linspace(0.0, longest, RADII)
-    smooth = _smooth_part(radii, thickness, poisson)
-    nodes, weights = np.polynomial.legendre.leggauss(3)
-    for p, wp in zip(nodes, weights, strict=True):
-        for q, wq in zip(nodes, weights, strict=True):
-            u, v = x + 0.5 * p * spacing[0], y + 0.5 * q * spacing[1]
-            r = np.hypot(u, v)
-            share = 0.25 * wp * wq * spacing[0] * spacing[1]
-            part = {name: share * np.interp(r, radii, values) for name, values in smooth.items()}
-            unit = np.where(r > 0, r, 1.0)
-            cosine, sine = u / unit, v / unit
-            double = cosine**2 - sine**2
-            tables["zz"] = tables["zz"] + part["zz"]
-            tables["xx"] = tables["xx"] + part["even"] + part["turning"] * double
-            tables["yy"] = tables["yy"] + part["even"] - part["turning"] * double
-            tables["xy"] = tables["xy"] + part["turning"] * 2.0 * cosine * sine
-            tables["xz"] = tables["xz"] + part["outwards"] * cosine
-            tables["yz"] = tables["yz"] + part["outwards"] * sine
+    each = [half_space(x, y, spacing, nu) for nu in poisson]
+    tables = {name: np.stack([one[name] for one in each]) for name in each[0]}
+    if thickness is not None:
+        _add_layer(tables, x, y, spacing, thickness, np.asarray(poisson))
     return tables
