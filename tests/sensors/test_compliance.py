@@ -6,9 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
+import warp as wp
 
 from simenv.sensors.tactile.compliance import half_space, influence_tables, layer_transfer
 from simenv.sensors.tactile.convolution import Convolution
+from simenv.sensors.tactile.elastic import interpolation_weights
 
 
 @pytest.mark.parametrize("nu", [0.0, 0.3, 0.48, 0.5])
@@ -55,7 +57,7 @@ def test_layer_tables_against_direct_quadrature_of_the_waves():
     """A wave of pressure along x on a large grid deflects the layer by its transfer function."""
     nu, h, n = 0.45, 1.0, 96
     spacing = 0.125
-    table = influence_tables(n, n, (spacing, spacing), nu, h)
+    table = {name: t[0] for name, t in influence_tables(n, n, (spacing, spacing), [nu], h).items()}
     x = (np.arange(n) - n / 2 + 0.5) * spacing
     k = 2 * math.pi / 2.0
     wave = np.cos(k * x)
@@ -72,7 +74,7 @@ def test_layer_tables_against_direct_quadrature_of_the_waves():
 
 
 def test_tables_are_symmetric_and_positive_definite():
-    t = influence_tables(8, 9, (1e-3, 1.2e-3), 0.5, 2e-3)
+    t = {name: t[0] for name, t in influence_tables(8, 9, (1e-3, 1.2e-3), [0.5], 2e-3).items()}
     index = np.arange(72)
     dr = index[:, None] // 9 - index // 9 + 7
     dc = index[:, None] % 9 - index % 9 + 8
@@ -85,17 +87,32 @@ def test_tables_are_symmetric_and_positive_definite():
 
 @pytest.mark.parametrize("direct", [True, False])
 def test_convolution_is_its_definition(direct):
+    wp.init()
     rng = np.random.default_rng(1)
-    rows, columns = 5, 7
-    table = rng.normal(size=(2, 3, 2 * rows - 1, 2 * columns - 1))
-    x = torch.as_tensor(rng.normal(size=(4, rows * columns, 3))).requires_grad_()
+    rows, columns, worlds = 5, 7, 4
+    tables = rng.normal(size=(3, 2, 3, 2 * rows - 1, 2 * columns - 1))
+    x = torch.as_tensor(rng.normal(size=(worlds, rows * columns, 3))).requires_grad_()
+    weights = torch.as_tensor(rng.normal(size=(worlds, 3))).requires_grad_()
     index = np.arange(rows * columns)
     dr = index[:, None] // columns - index // columns + rows - 1
     dc = index[:, None] % columns - index % columns + columns - 1
-    dense = torch.as_tensor(table[:, :, dr, dc])  # (A, B, P, P)
-    convolution = Convolution(table, torch.float64, direct=direct)
-    out = convolution(x)
-    torch.testing.assert_close(out, torch.einsum("abpq,nqb->npa", dense, x), rtol=1e-12, atol=1e-12)
+    dense = torch.einsum("nm,mabpq->nabpq", weights, torch.as_tensor(tables[..., dr, dc]))
+    expected = torch.einsum("nabpq,nqb->npa", dense, x)
+    out = Convolution(tables, torch.float64, direct=direct).at(weights)(x)
+    torch.testing.assert_close(out, expected, rtol=1e-12, atol=1e-12)
     weight = torch.as_tensor(rng.normal(size=out.shape))
-    (grad,) = torch.autograd.grad((out * weight).sum(), x)
-    torch.testing.assert_close(grad, torch.einsum("abpq,npa->nqb", dense, weight), rtol=1e-12, atol=1e-12)
+    got = torch.autograd.grad((out * weight).sum(), (x, weights))
+    for one, other in zip(got, torch.autograd.grad((expected * weight).sum(), (x, weights)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-11)
+
+
+def test_interpolation_in_poisson_ratio_is_exact_enough():
+    for thickness, count, tolerance in ((None, 3, 1e-12), (1.5e-3, 12, 1e-6)):
+        nodes = 0.25 * (1 - np.cos((np.arange(count) + 0.5) * np.pi / count))
+        tables = influence_tables(6, 6, (1e-3, 1e-3), nodes, thickness)
+        for nu in (0.0, 0.17, 0.49, 0.5):
+            exact = influence_tables(6, 6, (1e-3, 1e-3), [nu], thickness)
+            weights = interpolation_weights(nodes, torch.tensor([nu], dtype=torch.float64))[0].numpy()
+            for name, table in exact.items():
+                got = np.tensordot(weights, tables[name], 1)
+                np.testing.assert_allclose(got, table[0], rtol=0, atol=tolerance * np.abs(exact["zz"]).max())

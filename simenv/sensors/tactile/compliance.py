@@ -89,8 +89,8 @@ def half_space(x: np.ndarray, y: np.ndarray, sides: tuple[float, float], poisson
         poisson: nu.
 
     Returns:
-        `zz`, `xx`, `yy`, `xy` (displacement along the first axis by a load along the second), and `xz`, `yz`: tangential
-        displacement by pressure, which points inwards for nu < 1/2.
+        `zz`, `xx`, `yy`, `xy` (displacement along the first axis by a load along the second), and `xz`, `yz`:
+        tangential displacement by pressure, which points inwards for nu < 1/2.
     """
     a, b = 0.5 * sides[0], 0.5 * sides[1]
     shear = 1.0 / (2.0 * (1.0 + poisson))

@@ -22,8 +22,8 @@ from simenv.sensors.tactile.winkler import check_parameters
 
 __all__ = ["ElasticGel", "Responses"]
 
-# A half space is quadratic in nu. A layer is smooth: its nearest pole is nu = 3/4, so that the error of interpolating at
-# n Chebyshev nodes falls like (2 + sqrt 3)^-n, to 2e-7 at 12.
+# A half space is quadratic in nu. A layer is smooth: its nearest pole is nu = 3/4, so that the error of interpolating
+# at n Chebyshev nodes falls like (2 + sqrt 3)^-n, to 2e-7 at 12.
 NODES = {"half space": 3, "layer": 12}
 LARGEST_POISSON = 0.5
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tactile force sensor: taxels on a gel that an object touches, for N worlds at once.
 
-The gel model is interchangeable: `TacSLGel` (comparison), `WinklerGel` (springs), `ElasticGel` (a layer). A reading is differentiable with
-respect to poses, twists, the gel's parameters and the state; the state is what gives shear its memory. Without a twist
-no velocity enters.
+The gel model is interchangeable: `TacSLGel` (comparison), `WinklerGel` (springs), `ElasticGel` (a layer). A reading is
+differentiable with respect to poses, twists, the gel's parameters and the state; the state is what gives shear its
+memory. Without a twist no velocity enters.
 
     sensor = TactileField(flat_grid(20, 25, 0.025, 0.02), WinklerGel(5e7, 2e7, mu=0.8), Sphere(0.004))
     state = sensor.initial_state(worlds=64)

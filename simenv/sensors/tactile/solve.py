@@ -246,7 +246,7 @@ def _traction_adjoint(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Adjoints of target and limit.
 
-    A slipping taxel has q = limit e. Its e turns with the slip b - K q = s e, so that the component of dq across e obeys
+    A slipping taxel has q = limit e. Its e turns with the slip b - K q = s e, so that the part of dq across e obeys
     (K dq - db) + (s / limit) dq = 0 there, while dq along e is d(limit).
     """
     slack = 1e-4 if q.dtype == torch.float32 else 1e-9
