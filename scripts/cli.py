@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "record": ("simenv.scripts.record", "Record", "record episodes to a directory"),
     "replay": ("simenv.scripts.replay", "Replay", "replay a recording, or a real motion (CSV), in the simulator"),
     "identify": ("simenv.scripts.identify", "Identify", "find physical parameters from a recording, by gradients"),
+    "view-tactile": ("simenv.scripts.view_tactile", "ViewTactile", "show touch: image, force field, markers, wrench"),
     "bench": ("simenv.scripts.bench", "Bench", "measure simulation speed"),
     "doctor": ("simenv.scripts.doctor", "Doctor", "check the installation"),
 }

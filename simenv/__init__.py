@@ -25,6 +25,12 @@ let_idle_threads_sleep()
 _BUILTIN_TASKS = {
     "SimEnv/Pouring-v0": ("simenv.tasks.fluids.pouring:Pouring", 80),
     "SimEnv/LatteArt-v0": ("simenv.tasks.fluids.latte_art:LatteArt", 120),
+    "SimEnv/BallRoll-v0": ("simenv.tasks.tactile.ball_roll:BallRoll", 60),
+    "SimEnv/PegInsertion-v0": ("simenv.tasks.tactile.peg_insertion:PegInsertion", 256),
+    "SimEnv/PegPlacement-v0": ("simenv.tasks.tactile.peg_placement:PegPlacement", 288),
+    "SimEnv/BoltOnNut-v0": ("simenv.tasks.tactile.bolt_on_nut:BoltOnNut", 324),
+    "SimEnv/SoftGrasp-v0": ("simenv.tasks.tactile.soft_grasp:SoftGrasp", 60),
+    "SimEnv/SurfaceFollow-v0": ("simenv.tasks.tactile.surface_follow:SurfaceFollow", 100),
 }
 
 _LAZY = {

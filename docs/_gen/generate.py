@@ -66,7 +66,17 @@ def slug(task_id: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-PICTURES = {"Pouring": "pour.png", "LatteArt": "latte.png"}
+PICTURES = {
+    "Pouring": "pour.png",
+    "LatteArt": "latte.png",
+    # these are drawn by docs/_gen/touch_pictures.py
+    "SurfaceFollow": "surface_follow.png",
+    "BallRoll": "ball_roll.png",
+    "SoftGrasp": "soft_grasp.png",
+    "PegInsertion": "peg_insertion.png",
+    "PegPlacement": "peg_placement.png",
+    "BoltOnNut": "bolt_on_nut.png",
+}
 
 
 def picture(name: str) -> list[str]:

@@ -143,10 +143,11 @@ class Batch:
         still = unusable | frozen
         executed = self.actions.execute(action, still)
         stepped = world.step(before, task.control(world, before, executed, episode))
+        stepped = task.remember(world, before, executed, stepped, episode)
         held = dataclasses.replace(before, status=before.status | unusable.to(before.status.dtype) * _bad_action_bit())
         after = held.where(still, stepped)
         failed = (after.status != 0) & ~frozen
-        if after.x.requires_grad:
+        if after.requires_grad:
             after = after.detach().where(failed, after)
 
         terms = task.reward(world, before, executed, after, episode)

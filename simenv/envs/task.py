@@ -12,7 +12,7 @@ import torch
 from simenv.envs.random import EpisodeRandom
 
 if TYPE_CHECKING:
-    from simenv.world import Control, Scene, State, World
+    from simenv.world import Control, Scene, State, TouchScene, World
 
 Limits = tuple[Any, Any]
 
@@ -46,7 +46,7 @@ class Task:
 
     observation_mode: str = "state"
 
-    def build(self) -> Scene:
+    def build(self) -> Scene | TouchScene:
         """Describe one world. Called once.
 
         Returns:
@@ -127,6 +127,24 @@ class Task:
             (N,) tensors by name, at least one.
         """
         raise NotImplementedError(f"{type(self).__name__} must define reward().")
+
+    def remember(
+        self, world: World, before: State, action: torch.Tensor, after: State, episode: dict[str, torch.Tensor]
+    ) -> State:
+        """Write into ``after.memory`` what later steps of the episode need to know, such as the last action or a sum
+        over the path; `initial_state` gives its first value. Called after each step, before `reward`.
+
+        Args:
+            world: The worlds.
+            before: The state before the step.
+            action: (N, A) the action as executed.
+            after: The state after the step.
+            episode: What `sample` drew.
+
+        Returns:
+            The state after the step, with its memory.
+        """
+        return after
 
     def evaluate(self, world: World, state: State, episode: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Judge a state.

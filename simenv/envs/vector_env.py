@@ -389,9 +389,7 @@ class SimVectorEnv(VectorEnv):
 
 
 def _make_world(task: Task, num_envs: int, device: torch.device, dtype: torch.dtype) -> World:
-    from simenv.world import World  # loads Warp and its kernels, which importing this module should not
-
-    return World(task.build(), num_worlds=num_envs, device=device, dtype=dtype)
+    return task.build().make_world(num_envs, device=device, dtype=dtype)  # type: ignore[return-value]  # same face
 
 
 def _make_renderer(world: World, size: tuple[int, int]) -> Any:

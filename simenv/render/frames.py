@@ -31,14 +31,12 @@ class Renderer:
     same state every time.
 
     Args:
-        world: The world whose states are drawn; its scene gives shapes and colours.
-        width: Width of a frame [px].
-        height: Height of a frame [px].
-        camera: View; None looks at the whole scene from the front and a little above.
-        liquid: "surface", or "spheres" to see single particles (glass then does not bend light).
-        supersample: Samples per pixel and axis where the frame has edges.
-        studio: Table and light; None sets a table at the lowest point that particles can reach.
-        colors: (r, g, b, a) by name of particle group or collider, over the scene's own.
+        world: The world whose states are drawn; its scene gives shapes and colours. width: Width of a frame [px].
+        height: Height of a frame [px]. camera: View; None looks at the scene's ``view``, a box, or without one at the
+        whole scene, from the front and a little above. liquid: "surface", or "spheres" to see single particles (glass
+        then does not bend light). supersample: Samples per pixel and axis where the frame has edges. studio: Table and
+        light; None sets a table at the lowest point that particles can reach. colors: (r, g, b, a) by name of particle
+        group or collider, over the scene's own.
 
     Raises:
         ValueError: A size or option is not valid, or ``colors`` names something the scene lacks.
@@ -103,7 +101,7 @@ class Renderer:
             index = [self.world.collider_names.index(name) for name in self._drawn]
             picture = self._picture(w)
             world_poses = poses[w].cpu().numpy()[index] if index else np.zeros((0, 7))
-            if state.rigid_q is not None:
+            if self._rigid_meshes and state.rigid_q is not None:
                 world_poses = np.concatenate([world_poses, state.rigid_q[w].detach().cpu().numpy()])
             frames.append(picture.draw(world_poses, self._particles(state, w)))
         return frames
@@ -121,7 +119,10 @@ class Renderer:
         return drawn, ground
 
     def _extent(self) -> tuple[np.ndarray, np.ndarray]:
-        """Box around everything in the scene as built [m]."""
+        """Box to look at [m]: the scene's ``view``, or what is around everything in the scene as built."""
+        if self.world.scene.view is not None:
+            lower, upper = self.world.scene.view
+            return np.array(lower), np.array(upper)
         state = self.world.initial_state()
         poses = self.world.collider_poses(state)[0].cpu().double().numpy()
         points = [item.positions for item in self._particles(state, 0)]
@@ -140,7 +141,10 @@ class Renderer:
     def _picture(self, w: int) -> Picture:
         """The picture for the sizes that world ``w``'s colliders have, built on first use."""
         parameters = self.world.parameters
-        scales = tuple(round(float(parameters[f"{name}.scale"][w]), 6) for name in self._drawn)
+        scales = tuple(
+            round(float(parameters[f"{name}.scale"][w]), 6) if f"{name}.scale" in parameters else 1.0
+            for name in self._drawn
+        )
         if scales not in self._pictures:
             if len(self._pictures) >= _KEPT:
                 del self._pictures[next(iter(self._pictures))]
@@ -167,11 +171,13 @@ class Renderer:
             self.supersample,
             self.liquid,
             capacity=self.world.particle_count,
-            sphere_radius=0.5 * min(group.volume for group in groups) ** (1.0 / 3.0),
+            sphere_radius=0.5 * min((group.volume for group in groups), default=0.0) ** (1.0 / 3.0),
         )
 
     def _particles(self, state: State, w: int) -> list[ParticleItem]:
         """The active particles of a world, by group."""
+        if not self.world.scene.particles:
+            return []
         x = state.x[w].detach().cpu().numpy()
         active = state.active[w].cpu().numpy()
         items, order = [], {True: 0, False: 0}

@@ -9,13 +9,17 @@ Jacobian is therefore approximated by a matrix A that is corrected with every ev
 
 so that A p is the change that was seen, and A^T r is the gradient, exactly: where the method stops, the gradient
 vanishes. It starts from the smallest matrix that has this gradient. Steps stay within a trust region (Levenberg 1944,
-Marquardt 1963) and the unit box.
+Marquardt 1963) and the unit box. When two steps in a row fail, and before the method says that it is done, A is probed:
+one short step along every coordinate, without sweeps.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+PROBE = 1e-3  # length of a probing step
+FLAT = 1e-6  # share of the loss below which a predicted decrease counts as none
+PATIENCE = 2  # failures in a row after which A is probed
 GROW, SHRINK, GOOD, POOR = 2.0, 0.35, 0.7, 0.1  # of the trust region, by actual over predicted decrease
 
 
@@ -39,18 +43,30 @@ class GaussNewton:
         self._r, self._g, self._A = np.zeros(0), np.zeros_like(self.point), np.zeros((0, len(self.point)))
         self._trial, self._step = self.point, np.zeros_like(self.point)
         self._predicted = 0.0
+        self._probing = -1  # the coordinate along which A is being probed
+        self._probed = False  # whether A was probed at this point
+        self._failures: list[float] = []  # lengths of the steps that failed in a row
 
     def ask(self) -> np.ndarray:
         """The point to evaluate next; the best one when it is done."""
         if not self._begun or self.done:
             return self.point
-        step = self._bounded_step()
-        if np.abs(step).max() < self.tolerance:
-            self.done = "converged" if self.radius > self.tolerance else "stalled"
-            return self.point
-        self._trial = self.point + step
-        self._step = step
-        self._predicted = self.loss - float(((self._r + self._A @ step) ** 2).sum())
+        if self._probing < 0:
+            step = self._bounded_step()
+            predicted = self.loss - float(((self._r + self._A @ step) ** 2).sum())
+            flat = predicted < FLAT * self.loss
+            small = flat or np.abs(step).max() < self.tolerance
+            if not self._probed and (small or len(self._failures) >= PATIENCE):
+                self._probing = 0
+            elif small:
+                self.done = "converged" if flat or self.radius > self.tolerance else "stalled"
+                return self.point
+            else:
+                self._step, self._predicted = step, predicted
+        if self._probing >= 0:
+            self._step = np.zeros_like(self.point)
+            self._step[self._probing] = PROBE if self.point[self._probing] < 0.5 else -PROBE
+        self._trial = self.point + self._step
         return self._trial
 
     def tell(self, r: np.ndarray, failed: bool) -> bool:
@@ -64,22 +80,35 @@ class GaussNewton:
                 return False
             self._r, self.loss = r, loss
             return True
-        if failed:
-            self.radius = SHRINK * float(np.linalg.norm(self._step))
-            return False
-        step = self._step
-        self._A += np.outer(r - self._r - self._A @ step, step) / (step @ step)
+        if self._probing >= 0:
+            return self._take_probe(r, failed)
+        length = float(np.linalg.norm(self._step))
+        if not failed:
+            self._A += np.outer(r - self._r - self._A @ self._step, self._step) / length**2
         ratio = (self.loss - loss) / max(self._predicted, 1e-300)
-        length = float(np.linalg.norm(step))
         if ratio < POOR:
             self.radius = SHRINK * length
         elif ratio > GOOD:
             self.radius = max(self.radius, GROW * length)
         if not loss < self.loss:
+            self._failures.append(length)
             self._align()
             return False
         self.point, self.loss, self._r = self._trial, loss, r
+        self._probed, self._failures = self._probed and length < PROBE, []
         return True
+
+    def _take_probe(self, r: np.ndarray, failed: bool) -> bool:
+        """One column of A; after the last one, the trust region is again what it was before the failures."""
+        if not failed:
+            self._A[:, self._probing] = (r - self._r) / self._step[self._probing]
+        self._probing += 1
+        if self._probing == len(self.point):
+            self._probing, self._probed = -1, True
+            self.radius = max([self.radius, PROBE, *self._failures])
+            self._failures = []
+            self._align()
+        return False
 
     def sweep(self, gradient: np.ndarray) -> None:
         """Take the gradient (n,) of ``|r|^2 / 2`` at the best point."""

@@ -3,6 +3,8 @@
 
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State
+from simenv.world.touch import TouchControl, TouchState, TouchWorld
+from simenv.world.touch_scene import TouchScene
 from simenv.world.world import World
 
-__all__ = ["Control", "Scene", "State", "World"]
+__all__ = ["Control", "Scene", "State", "TouchControl", "TouchScene", "TouchState", "TouchWorld", "World"]

@@ -7,12 +7,17 @@ worlds in turn. A world with many particles is cut into lanes, by a rule that lo
 world's numbers do not depend on the number of threads or of worlds. Backward re-simulates the step from its entering
 state, keeping the substeps, and then sweeps back: memory grows with control steps, by one entering state each, and not
 with substeps.
+
+Where the number of substeps is a choice of each world, there is a solver for each number. A CPU solver steps the worlds
+that chose its number. On CUDA, where the choice stays on the device, every solver is launched with the particles of
+those worlds, and its results are taken for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,11 +32,14 @@ PARTICLES_PER_LANE = 50_000
 MAX_LANES = 8
 MOVING_FIELDS = (*STATE_FIELDS, *RIGID_FIELDS)  # what a step changes; rigid bodies' are empty in a scene without
 RESULT_FIELDS = (*MOVING_FIELDS, "force", "torque", "touch", "status")
+_MOTION = ("position", "rotation", "velocity", "omega")  # inputs with an axis of substeps, which is the second
+# work(solver, rows of its worlds, pool for lanes, those of the rows that count or None for all)
+Work = Callable[[MPMSolver, slice, ThreadPoolExecutor | None, torch.Tensor | None], None]
 
 
 def lane_count(model: MPMModel, device: torch.device) -> int:
     """Number of lanes of a world."""
-    if device.type == "cuda" or model.is_periodic or model.rigids or model.taxel_count:
+    if device.type == "cuda" or not model.allows_lanes:
         return 1
     return min(max(model.particle_count // PARTICLES_PER_LANE, 1), MAX_LANES)
 
@@ -41,12 +49,18 @@ class Engine:
 
     Args:
         model: the scene; worlds: N; device, dtype: of the tensors.
+        counts: numbers of substeps among which a step may choose, ascending from the model's; None: no choice.
     """
 
-    def __init__(self, model: MPMModel, worlds: int, device: torch.device, dtype: torch.dtype):
+    def __init__(
+        self, model: MPMModel, worlds: int, device: torch.device, dtype: torch.dtype,
+        counts: Sequence[int] | None = None,
+    ):  # fmt: skip
+        counts = counts or [model.substeps]
+        self._models = [replace(model, dt=model.dt * (model.substeps / n), substeps=n) for n in counts]
         self.model, self.worlds, self.device, self.dtype = model, worlds, device, dtype
         self.lanes = lane_count(model, device)
-        self._solvers: list[MPMSolver] = []
+        self._solvers: dict[tuple[int, int], MPMSolver] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._pool_size = 0
 
@@ -57,12 +71,13 @@ class Engine:
             self._pool = None
         self._solvers.clear()
 
-    def solver(self, index: int = 0) -> MPMSolver:
-        """Solver number `index`, made when first asked for."""
-        while len(self._solvers) <= index:
+    def solver(self, index: int = 0, choice: int = 0) -> MPMSolver:
+        """Solver number `index` for a number of substeps, made when first asked for."""
+        if (index, choice) not in self._solvers:
             batch = self.worlds if self.device.type == "cuda" else 1
-            self._solvers.append(MPMSolver(self.model, batch, self.device, self.dtype, self.lanes))
-        return self._solvers[index]
+            solver = MPMSolver(self._models[choice], batch, self.device, self.dtype, self.lanes)
+            self._solvers[index, choice] = solver
+        return self._solvers[index, choice]
 
     def _workers(self) -> int:
         threads = get_num_threads() if self.device.type == "cpu" else 1
@@ -73,24 +88,27 @@ class Engine:
             self._pool_size = threads
         return threads
 
-    def _each_world(self, work: Callable[[MPMSolver, slice, ThreadPoolExecutor | None], None], gradient: bool) -> None:
-        """Call `work(solver, rows, pool for lanes)` for every world, or once for all on CUDA."""
+    def _each_world(self, work: Work, gradient: bool, choice: torch.Tensor | None) -> None:
+        """Call `work` for every world, or on CUDA for every number of substeps with all worlds."""
         threads = self._workers()
         if self.device.type == "cuda":
-            work(self.solver(), slice(None), None)
+            for index in range(len(self._models)):
+                work(self.solver(0, index), slice(None), None, None if choice is None else choice == index)
             return
+        choices = [0] * self.worlds if choice is None else choice.tolist()
         if self._pool is None or self.worlds == 1:
             lanes_pool = self._pool if self.lanes > 1 and threads >= self.lanes else None
             for world in range(self.worlds):
-                work(self.solver(), slice(world, world + 1), lanes_pool)
+                work(self.solver(0, choices[world]), slice(world, world + 1), lanes_pool, None)
             return
         count = min(threads, self.worlds)
         for index in range(count):
-            self.solver(index).prepare(gradient)  # compile and record on this thread
+            for chosen in set(choices[index::count]):
+                self.solver(index, chosen).prepare(gradient)  # compile and record on this thread
 
         def share(index: int) -> None:
             for world in range(index, self.worlds, count):
-                work(self.solver(index), slice(world, world + 1), None)
+                work(self.solver(index, choices[world]), slice(world, world + 1), None, None)
 
         for future in [self._pool.submit(share, index) for index in range(count)]:
             future.result()
@@ -101,8 +119,12 @@ class Engine:
         if gradient:
             self.solver().prepare(True)
 
-    def forward(self, active: torch.Tensor, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """One control step of all worlds; returns new tensors, `RESULT_FIELDS`."""
+    def forward(
+        self, active: torch.Tensor, tensors: dict[str, torch.Tensor], choice: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """One control step of all worlds; returns new tensors, `RESULT_FIELDS`. `choice` (N,) int64 says which of the
+        numbers of substeps.
+        """
         tensors = _detached(tensors)
         colliders = len(self.model.colliders)
         out = {name: torch.empty_like(tensors[name]) for name in MOVING_FIELDS}
@@ -111,37 +133,52 @@ class Engine:
         out["touch"] = active.new_empty((self.worlds, self.model.taxel_count, 3), dtype=self.dtype)
         out["status"] = active.new_empty((self.worlds,), dtype=torch.int32)
 
-        def work(solver: MPMSolver, rows: slice, pool: ThreadPoolExecutor | None) -> None:
-            mine = {name: tensor[rows] for name, tensor in tensors.items() if tensor.numel()}
-            solver.load(mine, active[rows], mine)
+        def work(solver: MPMSolver, rows: slice, pool: ThreadPoolExecutor | None, chosen: torch.Tensor | None) -> None:
+            _load(solver, rows, active, tensors, chosen)
             solver.forward(False, pool)
-            for name, value in solver.result().items():
-                target = out[name][rows]
-                if target.shape == value.shape:
-                    target.copy_(value)
+            _store(solver.result(), out, rows, chosen)
 
-        self._each_world(work, gradient=False)
+        self._each_world(work, False, choice)
         return out
 
     def backward(
-        self, active: torch.Tensor, tensors: dict[str, torch.Tensor], adjoints: dict[str, torch.Tensor | None]
-    ) -> dict[str, torch.Tensor]:
+        self, active: torch.Tensor, tensors: dict[str, torch.Tensor], adjoints: dict[str, torch.Tensor | None],
+        choice: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:  # fmt: skip
         """Adjoints of `tensors` (entering state and inputs) from those of the results."""
         tensors = _detached(tensors)
         out = {name: torch.zeros_like(tensors[name]) for name in (*MOVING_FIELDS, *INPUT_FIELDS)}
 
-        def work(solver: MPMSolver, rows: slice, pool: ThreadPoolExecutor | None) -> None:
-            mine = {name: tensor[rows] for name, tensor in tensors.items() if tensor.numel()}
-            solver.load(mine, active[rows], mine)
+        def work(solver: MPMSolver, rows: slice, pool: ThreadPoolExecutor | None, chosen: torch.Tensor | None) -> None:
+            _load(solver, rows, active, tensors, chosen)
             solver.forward(True, pool)
             solver.backward({name: value[rows] for name, value in adjoints.items() if value is not None}, pool)
-            for name, value in solver.gradients().items():
-                target = out[name][rows]
-                if target.shape == value.shape:
-                    target.copy_(value)
+            _store(solver.gradients(), out, rows, chosen)
 
-        self._each_world(work, gradient=True)
+        self._each_world(work, True, choice)
         return out
+
+
+def _rows(name: str, tensor: torch.Tensor, rows: slice, substeps: int) -> torch.Tensor:
+    return tensor[rows, :substeps] if name in _MOTION else tensor[rows]
+
+
+def _load(
+    solver: MPMSolver, rows: slice, active: torch.Tensor, tensors: Mapping[str, torch.Tensor],
+    chosen: torch.Tensor | None,
+) -> None:  # fmt: skip
+    K = solver.model.substeps
+    mine = {name: _rows(name, tensor, rows, K) for name, tensor in tensors.items() if tensor.numel()}
+    solver.load(mine, active[rows] if chosen is None else active * chosen[:, None], mine)
+
+
+def _store(
+    values: Mapping[str, torch.Tensor], out: Mapping[str, torch.Tensor], rows: slice, chosen: torch.Tensor | None
+) -> None:
+    for name, value in values.items():
+        target = _rows(name, out[name], rows, value.shape[1] if name in _MOTION else 0)
+        if target.shape == value.shape:
+            target.copy_(value if chosen is None else _masked(value, chosen, target))
 
 
 def _detached(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -158,11 +195,14 @@ class StepFunction(torch.autograd.Function):
     NAMES = (*MOVING_FIELDS, *INPUT_FIELDS)
 
     @staticmethod
-    def forward(ctx: Any, engine: Engine, active: torch.Tensor, scale: torch.Tensor, *values: torch.Tensor):
+    def forward(
+        ctx: Any, engine: Engine, active: torch.Tensor, scale: torch.Tensor, choice: torch.Tensor | None,
+        *values: torch.Tensor,
+    ):  # fmt: skip
         """The step; `values` are the tensors of `NAMES`, the results those of `RESULT_FIELDS`."""
         tensors = dict(zip(StepFunction.NAMES, values, strict=True))
-        out = engine.forward(active, {**tensors, "scale": scale})
-        ctx.engine = engine
+        out = engine.forward(active, {**tensors, "scale": scale}, choice)
+        ctx.engine, ctx.choice = engine, choice
         ctx.save_for_backward(active, scale, out["status"], *values)
         ctx.mark_non_differentiable(out["status"])
         ctx.set_materialize_grads(False)
@@ -178,11 +218,13 @@ class StepFunction(torch.autograd.Function):
             name: _masked(grad, good) for name, grad in zip(RESULT_FIELDS, grads, strict=True) if name != "status"
         }
         tensors = dict(zip(StepFunction.NAMES, values, strict=True))
-        out = ctx.engine.backward(active, {**tensors, "scale": scale}, adjoints)
-        return None, None, None, *(_masked(out[name], good) for name in StepFunction.NAMES)
+        out = ctx.engine.backward(active, {**tensors, "scale": scale}, adjoints, ctx.choice)
+        return None, None, None, None, *(_masked(out[name], good) for name in StepFunction.NAMES)
 
 
-def _masked(tensor: torch.Tensor | None, rows: torch.Tensor) -> torch.Tensor | None:
+def _masked(tensor: torch.Tensor | None, rows: torch.Tensor, other: torch.Tensor | None = None) -> torch.Tensor | None:
+    """`tensor` in the rows that are true, and elsewhere `other` or zero."""
     if tensor is None:
         return None
-    return torch.where(rows.view(-1, *[1] * (tensor.dim() - 1)), tensor, tensor.new_zeros(()))
+    mask = rows.view(-1, *[1] * (tensor.dim() - 1))
+    return torch.where(mask, tensor, tensor.new_zeros(()) if other is None else other)

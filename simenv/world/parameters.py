@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 
 import torch
 
@@ -12,32 +12,28 @@ from simenv.physics.mpm.materials import PARAMETER_COUNT
 from simenv.world.scene import Scene
 
 
-class Parameters(MutableMapping[str, torch.Tensor]):
-    """Mapping of names to tensors (N, ...): ``"<material>.<field>"``, ``"<collider>.friction"``,
-    ``"<collider>.scale"``, ``"gravity"``.
+class NamedTensors(MutableMapping[str, torch.Tensor]):
+    """Mapping of a fixed set of names to tensors (N, ...).
 
     Assigning broadcasts a number or a tensor to all worlds and checks its shape. The assigned tensor is used as it is,
     so that a leaf which requires a gradient receives one.
 
     Args:
-        scene: gives names and values; worlds: N; device, dtype: of the tensors.
+        worlds: N; device, dtype: of the tensors.
     """
 
-    def __init__(self, scene: Scene, worlds: int, device: torch.device, dtype: torch.dtype):
-        self._scene = scene
+    _constant_suffix: tuple[str, ...] = ()  # of names whose values have no derivative
+
+    def __init__(self, worlds: int, device: torch.device, dtype: torch.dtype):
         self._worlds, self._device, self._dtype = worlds, device, dtype
         self._values: dict[str, torch.Tensor] = {}
-        self._cache: tuple[list, dict[str, torch.Tensor]] | None = None
-        for name, material in scene.materials.items():
-            for parameter in material.parameter_names():
-                self._values[f"{name}.{parameter}"] = self._full(getattr(material, parameter))
-        for name, collider in scene.colliders.items():
-            self._values[f"{name}.friction"] = self._full(collider.friction)
-            self._values[f"{name}.scale"] = self._full(collider.scale)
-        self._values["gravity"] = torch.tensor(scene.gravity, device=device, dtype=dtype).expand(worlds, 3).clone()
 
     def _full(self, value: float) -> torch.Tensor:
         return torch.full((self._worlds,), value, device=self._device, dtype=self._dtype)
+
+    def _vector(self, values: Sequence[float]) -> torch.Tensor:
+        row = torch.tensor(tuple(values), device=self._device, dtype=self._dtype)
+        return row.expand(self._worlds, len(row)).clone()
 
     def __getitem__(self, name: str) -> torch.Tensor:
         self._check(name)
@@ -53,7 +49,7 @@ class Parameters(MutableMapping[str, torch.Tensor]):
         self._check(name)
         shape = self._values[name].shape
         tensor = torch.as_tensor(value, device=self._device, dtype=self._dtype)
-        if name.endswith(".scale") and tensor.requires_grad:
+        if name.endswith(self._constant_suffix) and tensor.requires_grad:
             raise ValueError(
                 f"parameter {name!r} has no derivative; assign it detached, or differentiate a pose or friction"
             )
@@ -76,6 +72,29 @@ class Parameters(MutableMapping[str, torch.Tensor]):
     def clone(self) -> dict[str, torch.Tensor]:
         """Detached copies of all values."""
         return {name: value.detach().clone() for name, value in self._values.items()}
+
+
+class Parameters(NamedTensors):
+    """Mapping of names to tensors (N, ...): ``"<material>.<field>"``, ``"<collider>.friction"``,
+    ``"<collider>.scale"``, ``"gravity"``.
+
+    Args:
+        scene: gives names and values; worlds: N; device, dtype: of the tensors.
+    """
+
+    _constant_suffix = (".scale",)
+
+    def __init__(self, scene: Scene, worlds: int, device: torch.device, dtype: torch.dtype):
+        super().__init__(worlds, device, dtype)
+        self._scene = scene
+        self._cache: tuple[list, dict[str, torch.Tensor]] | None = None
+        for name, material in scene.materials.items():
+            for parameter in material.parameter_names():
+                self._values[f"{name}.{parameter}"] = self._full(getattr(material, parameter))
+        for name, collider in scene.colliders.items():
+            self._values[f"{name}.friction"] = self._full(collider.friction)
+            self._values[f"{name}.scale"] = self._full(collider.scale)
+        self._values["gravity"] = self._vector(scene.gravity)
 
     def kernel_inputs(self) -> dict[str, torch.Tensor]:
         """The solver's inputs: ``parameters`` (N, M, 8), ``gravity`` (N, 3), ``friction`` and ``scale`` (N, Cl)."""

@@ -5,78 +5,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from simenv.geometry.shapes import Shape
-from simenv.physics.mpm.materials import Liquid, Material
+from simenv.physics.mpm.blocks import default_capacity
+from simenv.physics.mpm.materials import Material
 from simenv.physics.mpm.materials import Rigid as RigidMaterial
-from simenv.physics.mpm.model import ColliderSpec, MPMModel
+from simenv.physics.mpm.model import PAD, ColliderSpec, MPMModel
 from simenv.physics.mpm.skin import SkinSpec
+from simenv.world.parts import Body, Collector, Collider, Emitter, Particles
 from simenv.world.rigid import Rigid, make_rigid
 from simenv.world.rotation import quaternion_to_matrix
 
-_CFL = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
+if TYPE_CHECKING:
+    from simenv.world.world import World
 
-
-@dataclass(frozen=True)
-class Particles:
-    """A named group of particles of one material; `velocity` (n, 3) [m/s], `volume` of each [m^3]."""
-
-    name: str
-    material: str
-    positions: np.ndarray
-    velocity: np.ndarray
-    volume: float
-    active: bool
-    span: slice
-
-
-@dataclass(frozen=True)
-class Body:
-    """A kinematic frame; pose in the world [m, quaternion xyzw]."""
-
-    name: str
-    position: tuple[float, float, float]
-    quaternion: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Collider:
-    """A collision shape fixed to a body (or to the world if `body` is None)."""
-
-    name: str
-    spec: ColliderSpec
-    body: str | None
-    position: tuple[float, float, float]
-    quaternion: tuple[float, float, float, float]
-    friction: float
-    scale: float
-    color: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Emitter:
-    """Lets particles of a group out of a disc in a body's frame: `count` per control step, at `offsets` (n, 3), with
-    `velocity`.
-    """
-
-    name: str
-    body: str
-    particles: str
-    count: int
-    velocity: tuple[float, float, float]
-    offsets: np.ndarray
-
-
-@dataclass(frozen=True)
-class Collector:
-    """An axis-aligned box [m] that takes out particles which enter it."""
-
-    name: str
-    lower: tuple[float, float, float]
-    upper: tuple[float, float, float]
+COURANT = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
+DIFFUSION = 1 / 6  # largest kinematic viscosity * substep / dx^2
 
 
 @dataclass
@@ -93,6 +41,13 @@ class Scene:
         boundary: ``"separate"`` (frictionless, material may leave the wall), ``"slip"`` (it may not), ``"stick"``,
             ``"periodic"`` or ``"outflow"`` (what crosses the wall is gone); one, or one for each axis. Close one end
             of an open axis with a plane collider.
+        max_substeps: None for a fixed substep. Else each control step of each world takes ``substeps``, twice as many,
+            ... up to this, as its materials and its speed need (`simenv.world.pace.Pace`).
+        grid: ``"dense"``, or ``"sparse"``: memory for the nodes near material only, in blocks of 4 x 4 x 4.
+        blocks: capacity of a sparse grid, for each world; None is four times what the particles touch at the start.
+
+    Raises:
+        ValueError: ``max_substeps`` is not ``substeps`` times a power of two; an unknown grid, or blocks without one.
     """
 
     size: tuple[float, float, float]
@@ -102,6 +57,9 @@ class Scene:
     gravity: tuple[float, float, float] = (0.0, 0.0, -9.81)
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     boundary: str | tuple[str, str, str] = "separate"
+    max_substeps: int | None = None
+    grid: str = "dense"
+    blocks: int | None = None
     materials: dict[str, Material] = field(default_factory=dict, init=False)
     particles: dict[str, Particles] = field(default_factory=dict, init=False)
     bodies: dict[str, Body] = field(default_factory=dict, init=False)
@@ -110,6 +68,28 @@ class Scene:
     emitters: dict[str, Emitter] = field(default_factory=dict, init=False)
     collectors: dict[str, Collector] = field(default_factory=dict, init=False)
     colors: dict[str, tuple[float, float, float, float]] = field(default_factory=dict, init=False)
+    view: tuple[tuple[float, ...], tuple[float, ...]] | None = field(default=None, init=False)  # see `Renderer`
+
+    def __post_init__(self) -> None:
+        self.substep_counts()
+        if self.grid not in ("dense", "sparse"):
+            raise ValueError(f"grid = {self.grid!r}; use 'dense' or 'sparse'")
+        if self.blocks is not None and (self.grid == "dense" or self.blocks < 1):
+            raise ValueError(
+                f"blocks = {self.blocks} with grid = {self.grid!r}; it is the capacity of a sparse grid, at least 1"
+            )
+
+    def substep_counts(self) -> list[int]:
+        """Numbers of substeps that a control step can have."""
+        counts, last = [self.substeps], self.substeps if self.max_substeps is None else self.max_substeps
+        while 0 < counts[-1] < last:
+            counts.append(2 * counts[-1])
+        if counts[-1] != last:
+            raise ValueError(
+                f"max_substeps = {last} is not substeps = {self.substeps} times a power of two; use one of "
+                f"{', '.join(str(self.substeps * 2**power) for power in range(1, 6))}, or None for a fixed substep"
+            )
+        return counts
 
     @property
     def control_dt(self) -> float:
@@ -141,21 +121,20 @@ class Scene:
 
     def _check_substep(self, name: str, material: Material) -> None:
         """Raise if the substep is too long for a material."""
-        courant = material.sound_speed() * self.substep_dt / self.dx
-        if courant > _CFL:
+        dt = self.substep_dt / 2 ** (len(self.substep_counts()) - 1)
+        courant = material.sound_speed() * dt / self.dx
+        if courant > COURANT * (1 + 1e-9):
             raise ValueError(
-                f"material {name!r}: sound travels {courant:.2f} cells in one substep, the limit is {_CFL}; "
-                f"use a substep of at most "
-                f"{_CFL * self.dx / material.sound_speed():.2e} s, a coarser dx, or a lower stiffness"
+                f"material {name!r}: sound travels {courant:.2f} cells in one substep, the limit is {COURANT}; "
+                f"use a substep of at most {COURANT * self.dx / material.sound_speed():.2e} s, a coarser dx, or a "
+                f"lower stiffness"
             )
-        if isinstance(material, Liquid):
-            limit = self.dx**2 * material.density / (6 * material.viscosity) if material.viscosity > 0 else float("inf")
-            if self.substep_dt > limit:
-                raise ValueError(
-                    f"material {name!r}: viscosity {material.viscosity} Pa s needs a substep of at most {limit:.2e} s "
-                    f"at dx = {self.dx} m, "
-                    f"not {self.substep_dt:.2e} s; shorten it or use a coarser dx"
-                )
+        if material.diffusivity() * dt > DIFFUSION * self.dx**2 * (1 + 1e-9):
+            raise ValueError(
+                f"material {name!r}: viscosity {material.diffusivity() * material.density:g} Pa s needs a substep of "
+                f"at most {DIFFUSION * self.dx**2 / material.diffusivity():.2e} s at dx = {self.dx} m, not {dt:.2e} s; "
+                f"shorten it or use a coarser dx"
+            )
 
     def check_parameter(self, name: str, value: float) -> None:
         """Raise ValueError if the world parameter of this name could not have this value, say by a search: the material
@@ -362,6 +341,14 @@ class Scene:
         self._name(self.collectors, name, "collector")
         self.collectors[name] = Collector(name, tuple(lower), tuple(upper))  # type: ignore[arg-type]
 
+    def make_world(
+        self, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> World:
+        """N copies of the scene."""
+        from simenv.world.world import World
+
+        return World(self, num_worlds, device, dtype)
+
     def mpm_model(self) -> MPMModel:
         """The scene as the solver sees it."""
         if not self.particles:
@@ -377,6 +364,15 @@ class Scene:
             dx=self.dx, dt=self.substep_dt, substeps=self.substeps, material=material,
             kinds=tuple(material.kind for material in self.materials.values()),
             origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
-            colliders=tuple(collider.spec for collider in self.colliders.values()),
+            colliders=tuple(collider.spec for collider in self.colliders.values()), blocks=self._capacity(),
             rigids=tuple(body.spec(self.particles[name].span.start) for name, body in self.rigids.items()),
         )  # fmt: skip
+
+    def _capacity(self) -> int:
+        """Blocks of a sparse grid; 0 for a dense one."""
+        if self.grid == "dense" or self.blocks is not None:
+            return self.blocks or 0
+        groups = self.particles.values()
+        points = np.concatenate([group.positions for group in groups if group.active] or [np.zeros((0, 3))])
+        later = sum(group.volume * len(group.positions) for group in groups if not group.active)
+        return default_capacity(points, later, np.asarray(self.origin) - PAD * self.dx, self.dx)

@@ -4,12 +4,55 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import torch
 
 
+class Batched:
+    """What states have in common: they are dataclasses of tensors (N, ...), of which some may be None."""
+
+    def as_dict(self) -> dict[str, torch.Tensor]:
+        """The tensors by name, not copied; those that the scene has."""
+        every = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {name: tensor for name, tensor in every.items() if tensor is not None}
+
+    @classmethod
+    def from_dict(cls, tensors: dict[str, torch.Tensor]) -> Self:
+        """A state of the tensors of `as_dict`; other entries are ignored."""
+        optional = {field.name for field in fields(cls) if field.default is None} - tensors.keys()  # type: ignore[arg-type]
+        return cls(**{f.name: tensors[f.name] for f in fields(cls) if f.name not in optional})  # type: ignore[arg-type]
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether any of the tensors is on a graph."""
+        return any(tensor.requires_grad for tensor in self.as_dict().values())
+
+    def replace(self, **changes: torch.Tensor) -> Self:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)  # type: ignore[type-var]
+
+    def clone(self) -> Self:
+        """A copy with memory of its own; gradients flow to this state."""
+        return self.from_dict({name: tensor.clone() for name, tensor in self.as_dict().items()})
+
+    def detach(self) -> Self:
+        """The same tensors, cut from the graph."""
+        return self.from_dict({name: tensor.detach() for name, tensor in self.as_dict().items()})
+
+    def where(self, mask: torch.Tensor, other: Self) -> Self:
+        """Rows of this state where `mask` (N,) is true and of `other` elsewhere; gradients follow the rows, none
+        crosses.
+        """
+        theirs = other.as_dict()
+        return self.from_dict({
+            name: torch.where(mask.view(-1, *[1] * (tensor.dim() - 1)), tensor, theirs[name])
+            for name, tensor in self.as_dict().items()
+        })  # fmt: skip
+
+
 @dataclass(frozen=True)
-class State:
+class State(Batched):
     """Everything that changes while a world is stepped. P particles, B bodies, R rigid bodies, Cl colliders,
     E emitters.
 
@@ -32,8 +75,10 @@ class State:
         rigid_q: poses of the rigid bodies' centres of mass [m, quaternion xyzw], (N, R, 7); None in a scene without.
             They place their particles: changing ``x``, ``v`` or ``C`` of those has no effect.
         rigid_twist: velocities of the centres [m/s] and angular velocities [rad/s], world axes, (N, R, 6), or None.
+        substeps: how many the last control step took, (N,) int32; None in a scene without ``max_substeps``.
         touch: force that material exerted on each taxel of the skins [N], mean over the last control step, in the axes
             of the taxel's collider, (N, T, 3); None in a scene without skins. `World.skin` has one skin's.
+        memory: numbers that the task keeps through an episode, (N, M), or None (`Task.remember`).
     """
 
     x: torch.Tensor
@@ -50,40 +95,9 @@ class State:
     status: torch.Tensor
     rigid_q: torch.Tensor | None = None
     rigid_twist: torch.Tensor | None = None
+    substeps: torch.Tensor | None = None
     touch: torch.Tensor | None = None
-
-    def as_dict(self) -> dict[str, torch.Tensor]:
-        """The tensors by name, not copied; those that the scene has."""
-        every = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: tensor for name, tensor in every.items() if tensor is not None}
-
-    @classmethod
-    def from_dict(cls, tensors: dict[str, torch.Tensor]) -> State:
-        """A state of the tensors of `as_dict`; other entries are ignored."""
-        optional = {"rigid_q", "rigid_twist", "touch"} - tensors.keys()
-        return cls(**{field.name: tensors[field.name] for field in fields(cls) if field.name not in optional})
-
-    def replace(self, **changes: torch.Tensor) -> State:
-        """A copy with some fields replaced."""
-        return replace(self, **changes)
-
-    def clone(self) -> State:
-        """A copy with memory of its own; gradients flow to this state."""
-        return State.from_dict({name: tensor.clone() for name, tensor in self.as_dict().items()})
-
-    def detach(self) -> State:
-        """The same tensors, cut from the graph."""
-        return State.from_dict({name: tensor.detach() for name, tensor in self.as_dict().items()})
-
-    def where(self, mask: torch.Tensor, other: State) -> State:
-        """Rows of this state where `mask` (N,) is true and of `other` elsewhere; gradients follow the rows, none
-        crosses.
-        """
-        theirs = other.as_dict()
-        return State.from_dict({
-            name: torch.where(mask.view(-1, *[1] * (tensor.dim() - 1)), tensor, theirs[name])
-            for name, tensor in self.as_dict().items()
-        })  # fmt: skip
+    memory: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

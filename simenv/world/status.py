@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-NONFINITE, TOO_FAST, LEFT_GRID, INVERTED, BAD_ACTION = 1, 2, 4, 8, 16
+NONFINITE, TOO_FAST, LEFT_GRID, INVERTED, BAD_ACTION, TOO_STIFF, BLOCKS_FULL = 1, 2, 4, 8, 16, 32, 64
 
 
 class Status(NamedTuple):
@@ -36,6 +36,14 @@ STATUS: dict[int, Status] = {
     BAD_ACTION: Status(
         "bad_action", "the action of this world was NaN or infinite",
         "check the policy's output; the world was not stepped with it",
+    ),
+    TOO_STIFF: Status(
+        "too_stiff", "sound or viscosity needs more substeps than max_substeps",
+        "raise max_substeps, lower this world's stiffness or viscosity, or use a coarser dx",
+    ),
+    BLOCKS_FULL: Status(
+        "blocks_full", "the material touches more blocks of the sparse grid than there is room for",
+        "raise the scene's blocks, or use a coarser dx",
     ),
 }  # fmt: skip
 

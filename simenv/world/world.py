@@ -10,6 +10,7 @@ from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.model import PAD
 from simenv.physics.mpm.rigid import RIGID_FIELDS
 from simenv.world.engine import RESULT_FIELDS, Engine, StepFunction
+from simenv.world.pace import Pace
 from simenv.world.parameters import Parameters
 from simenv.world.rigid import RigidMotion
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, quaternion_to_matrix, rotate
@@ -27,7 +28,8 @@ class World:
 
     Attributes:
         parameters: named physical parameters, tensors (N, ...).
-        dt: duration of a control step [s].
+        dt: duration of a control step [s]; substeps: their number, or the least if ``scene.max_substeps`` is given.
+        pace: chooses the number of substeps.
         particle_groups: slice of the particle axis of every group.
         volume: initial volume of every particle [m^3], (N, P).
         rigid_names: the rigid bodies, in the order of ``State.rigid_q``; rigid: their `RigidMotion`, or None.
@@ -39,7 +41,8 @@ class World:
         self.scene, self.num_worlds = scene, num_worlds
         self.device, self.dtype = torch.device(device), dtype
         self.model = scene.mpm_model()
-        self.engine = Engine(self.model, num_worlds, self.device, dtype)
+        self.pace = Pace(scene, self.device, dtype)
+        self.engine = Engine(self.model, num_worlds, self.device, dtype, self.pace.counts)
         self.parameters = Parameters(scene, num_worlds, self.device, dtype)
         self.dt = scene.control_dt
         self.substeps = scene.substeps
@@ -55,7 +58,6 @@ class World:
         self._collider_body = [self.body_names.index(c.body) if c.body else -1 for c in scene.colliders.values()]
         local = [(*c.position, *c.quaternion) for c in scene.colliders.values()]
         self._collider_local = self._tensor(np.reshape(local, (-1, 7)))
-        self._substep_times = self._tensor(np.arange(self.substeps) * scene.substep_dt)
         emitters, collectors = scene.emitters, scene.collectors.values()
         self._offsets = {name: self._tensor(emitter.offsets) for name, emitter in emitters.items()}
         self._jets = {name: self._tensor(np.asarray(emitter.velocity)) for name, emitter in emitters.items()}
@@ -110,6 +112,8 @@ class World:
             emitted=torch.zeros((N, len(self.scene.emitters)), dtype=torch.int64, device=self.device),
             status=torch.zeros((N,), dtype=torch.int32, device=self.device),
         )
+        if len(self.pace.counts) > 1:
+            state = state.replace(substeps=torch.zeros_like(state.status))
         if self._skins:
             state = state.replace(
                 touch=torch.zeros((N, self.model.taxel_count, 3), dtype=self.dtype, device=self.device)
@@ -155,27 +159,35 @@ class World:
             The leaving state, in new tensors.
         """
         start = self._emit(state, control)
-        motion, end_q = self._collider_motion(start.body_q, control.twist)
+        choice, taken, stiff = self._choose(start, control)
+        motion, end_q = self._collider_motion(start.body_q, control.twist, choice)
         inputs = {**self.parameters.kernel_inputs(), **motion, "volume": self.volume}
         scale = inputs.pop("scale")
         inputs |= self._rigid_fields(start)
         values = [inputs[name] if name in inputs else getattr(start, name) for name in StepFunction.NAMES]
         active = start.active.to(torch.int32)
         if torch.is_grad_enabled() and any(value.requires_grad for value in values):
-            results = StepFunction.apply(self.engine, active, scale.detach(), *values)
+            results = StepFunction.apply(self.engine, active, scale.detach(), choice, *values)
             out = dict(zip(RESULT_FIELDS, results, strict=True))
         else:
             tensors = dict(zip(StepFunction.NAMES, values, strict=True))
-            out = self.engine.forward(active, {**tensors, "scale": scale})
+            out = self.engine.forward(active, {**tensors, "scale": scale}, choice)
         after = state.replace(
             **{name: out[name] for name in STATE_FIELDS}, active=self._collect(start.active, out["x"]), body_q=end_q,
             body_twist=control.twist, wrench=torch.cat([out["force"], out["torque"]], -1), time=state.time + self.dt,
-            emitted=start.emitted, **(self.rigid.state_fields(out) if self.rigid else {}),
+            emitted=start.emitted, **taken, **(self.rigid.state_fields(out) if self.rigid else {}),
             **({"touch": out["touch"]} if self._skins else {}),
         )  # fmt: skip
-        status = state.status | out["status"]
+        status = state.status | (out["status"] if stiff is None else torch.where(stiff != 0, stiff, out["status"]))
         # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
         return after.where(status == 0, state.detach()).replace(status=status)
+
+    def _choose(self, start: State, control: Control):
+        """What `Pace.choose` says: index of the substep count or None, the state's new fields, and a status."""
+        if len(self.pace.counts) == 1:
+            return None, {}, None
+        choice, count, status = self.pace.choose(self.parameters, start.v, start.active, control.twist)
+        return choice, {"substeps": count}, status
 
     def _rigid_fields(self, state: State) -> dict[str, torch.Tensor]:
         if self.rigid is not None:
@@ -223,11 +235,11 @@ class World:
         return torch.stack(poses, 1) if poses else state.x.new_zeros((self.num_worlds, 0, 7))
 
     def _collider_motion(
-        self, body_q: torch.Tensor, twist: torch.Tensor
+        self, body_q: torch.Tensor, twist: torch.Tensor, choice: torch.Tensor | None = None
     ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Pose and velocity of the colliders at every substep, and the bodies' poses at the end of the control step."""
-        N, K = self.num_worlds, self.substeps
-        times = self._substep_times.view(1, K, 1, 1)
+        N, K = self.num_worlds, self.pace.counts[-1]
+        times = (self.pace.times if choice is None else self.pace.times[choice]).view(-1, K, 1, 1)
         linear, angular = twist[..., :3], twist[..., 3:]
         turn = quaternion_from_rotation_vector(angular.unsqueeze(1) * times)  # (N, K, B, 4)
         q = quaternion_multiply(turn, body_q[:, None, :, 3:])

@@ -24,18 +24,18 @@ def kernels_of(namespace) -> list[wp.Kernel]:
     return [value for value in vars(namespace).values() if isinstance(value, wp.Kernel)]
 
 
-def transfer(real, kinds, periodic):
+def transfer(real, kinds, periodic, sparse=False):
     from simenv.physics.mpm.kernels_transfer import transfer_kernels
 
     solids, liquids, yielding = KINDS[kinds]
-    return kernels_of(transfer_kernels(real, True, solids, liquids, periodic, kinds == "all", yielding))
+    return kernels_of(transfer_kernels(real, True, solids, liquids, periodic, kinds == "all", yielding, sparse))
 
 
-def adjoint(real, kinds):
+def adjoint(real, kinds, sparse=False):
     from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 
     solids, liquids, yielding = KINDS[kinds]
-    return kernels_of(adjoint_kernels(real, True, solids, liquids, kinds == "all", yielding, kinds == "all"))
+    return kernels_of(adjoint_kernels(real, True, solids, liquids, kinds == "all", yielding, kinds == "all", sparse))
 
 
 def contact(real):
@@ -53,15 +53,26 @@ def rigid(real):
     return [kernel for namespace in made for kernel in kernels_of(namespace)]
 
 
-def grid(real):
+def grid(real, sparse=False):
     from simenv.physics.mpm.kernels_grid import grid_kernels
 
-    return kernels_of(grid_kernels(real))
+    return kernels_of(grid_kernels(real, sparse))
+
+
+def blocks(real):
+    from simenv.physics.mpm.kernels_blocks import block_kernels
+
+    return kernels_of(block_kernels(real, True))
 
 
 def tactile(real, name):
     module = importlib.import_module(f"simenv.sensors.tactile.{name}")
     return kernels_of(getattr(module, name.removeprefix("kernels_") + "_kernels")(real))
+
+
+def bodies(real, name):
+    module = importlib.import_module(f"simenv.physics.rigid.{name}")
+    return kernels_of(getattr(module, module.__all__[0])(real))
 
 
 def plain(name):
@@ -83,13 +94,15 @@ PLAIN = (
 FACTORIES = (
     "kernels_transfer.py",
     "kernels_adjoint.py",
+    "kernels_blocks.py",
     "kernels_contact.py",
     "kernels_grid.py",
     "kernels_rigid.py",
     "kernels_rigid_grid.py",
     "kernels_rigid_grid_adjoint.py",
 )  # in simenv/physics/mpm
-TACTILE = ("kernels_contact", "kernels_convolve")  # in simenv/sensors/tactile
+TACTILE = ("kernels_contact", "kernels_convolve", "kernels_markers", "kernels_solve")  # in simenv/sensors/tactile
+BODIES = ("kernels_motion", "kernels_points")  # in simenv/physics/rigid
 
 
 def cases():
@@ -104,11 +117,18 @@ def cases():
             yield pytest.param(transfer, (real, kinds, True), id=f"{name}-transfer-{kinds}-periodic", marks=marks)
             marks = single if kinds in ("liquids", "all") else [pytest.mark.slow]
             yield pytest.param(adjoint, (real, kinds), id=f"{name}-adjoint-{kinds}", marks=marks)
+            marks = single if kinds == "liquids" else [pytest.mark.slow]
+            yield pytest.param(transfer, (real, kinds, False, True), id=f"{name}-transfer-{kinds}-sparse", marks=marks)
+            yield pytest.param(adjoint, (real, kinds, True), id=f"{name}-adjoint-{kinds}-sparse", marks=marks)
         yield pytest.param(grid, (real,), id=f"{name}-grid", marks=single)
+        yield pytest.param(grid, (real, True), id=f"{name}-grid-sparse", marks=single)
+        yield pytest.param(blocks, (real,), id=f"{name}-blocks", marks=single)
         yield pytest.param(contact, (real,), id=f"{name}-contact", marks=single)
         yield pytest.param(rigid, (real,), id=f"{name}-rigid", marks=single)
         for module in TACTILE:
             yield pytest.param(tactile, (real, module), id=f"{name}-tactile-{module}", marks=single)
+        for module in BODIES:
+            yield pytest.param(bodies, (real, module), id=f"{name}-bodies-{module}", marks=single)
     for module in PLAIN:
         yield pytest.param(plain, (module,), id=module)
 
@@ -134,6 +154,7 @@ def test_every_file_with_kernels_is_compiled_here():
     }
     files = {f"simenv/physics/mpm/{name}" for name in FACTORIES}
     files |= {f"simenv/sensors/tactile/{name}.py" for name in TACTILE}
+    files |= {f"simenv/physics/rigid/{name}.py" for name in BODIES}
     for name in PLAIN:
         files.add(Path(importlib.import_module(name).__file__).resolve().relative_to(ROOT).as_posix())
     assert with_kernels == files

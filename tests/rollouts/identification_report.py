@@ -2,9 +2,9 @@
 """Runs the identifications of `identification.py` by both methods, and writes docs/identification.json, its table in
 docs/identification.md and its picture.
 
-    python -m tests.rollouts.identification_report [--only CASE ...] [--draw]
+    python -m tests.rollouts.identification_report [--only CASE ...] [--kinds KIND ...] [--draw]
 
-With ``--only`` the other cases keep what the last run found; ``--draw`` runs nothing.
+With ``--only`` or ``--kinds`` the others keep what the last run found; ``--draw`` runs nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TITLES = {
     "all": "all four side by side: E, eta, tau_y, phi", "gel": "elastic block under a plate: E",
     "oil": "Newtonian column: eta", "paste": "Bingham column: tau_y, viscosity", "sand": "sand column: phi",
 }  # fmt: skip
-STEPS, SEEDS = 25, (0, 1, 2)
+STEPS, SEEDS, KINDS = 25, (0, 1, 2), ["gradient", "noisy", "cma"]
 BEGIN, END = "<!-- written by tests/rollouts/identification_report.py -->\n", "<!-- end -->"
 
 
@@ -51,12 +51,12 @@ def run(key: str, method: str, seed: int, noise: int | None) -> dict[str, Any]:
     return row
 
 
-def measure(key: str) -> dict[str, Any]:
-    """Both methods from every start, and the gradient method with noise."""
+def measure(key: str, kinds: list[str]) -> dict[str, Any]:
+    """Searches from every start: by gradients, by gradients from noisy observations, by CMA-ES."""
+    method = {"gradient": "gradient", "noisy": "gradient", "cma": "cma"}
     return {
-        "gradient": [run(key, "gradient", seed, None) for seed in SEEDS],
-        "noisy": [run(key, "gradient", seed, 100 + seed) for seed in SEEDS],
-        "cma": [run(key, "cma", seed, None) for seed in SEEDS],
+        kind: [run(key, method[kind], seed, 100 + seed if kind == "noisy" else None) for seed in SEEDS]
+        for kind in kinds
     }
 
 
@@ -116,13 +116,14 @@ def main() -> None:
     """Measure, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(CASES), metavar="CASE", help=", ".join(CASES))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--draw", action="store_true")
     arguments = parser.parse_args()
     numbers = json.loads(NUMBERS.read_text(encoding="utf-8")) if NUMBERS.exists() else {}
     for key in () if arguments.draw else arguments.only or CASES:
-        numbers[key] = measure(key)
+        numbers[key] = {**numbers.get(key, {}), **measure(key, arguments.kinds)}
         NUMBERS.write_text(json.dumps(numbers) + "\n", encoding="utf-8")
-    numbers = {key: numbers[key] for key in CASES if key in numbers}
+    numbers = {key: numbers[key] for key in CASES if set(KINDS) <= set(numbers.get(key, ()))}
     draw(numbers)
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]

@@ -39,15 +39,11 @@ def sphere_on_layer(a, radius, thickness, modulus, nu, order=60):
 
 
 def dimitriadis(chi, nu):
-    """Stiffening of a bonded layer by chi = sqrt(R d) / h (Dimitriadis et al. 2002, equations 10 and 12)."""
+    """Stiffening of a bonded layer to third order in chi = sqrt(R d) / h (Dimitriadis et al. 2002, equation 10)."""
     a = -(1.2876 - 1.4678 * nu + 1.3442 * nu**2) / (1 - nu)
     b = (0.6387 - 1.0277 * nu + 1.5164 * nu**2) / (1 - nu)
-    pi = math.pi
-    third = a**3 + 4 * pi**2 / 15 * b
-    fourth = a**3 + 3 * pi**2 / 5 * b
-    return (
-        1 - 2 * a / pi * chi + 4 * a**2 / pi**2 * chi**2 - 8 / pi**3 * third * chi**3 + 16 * a / pi**4 * fourth * chi**4
-    )
+    third = a**3 + 4 * math.pi**2 / 15 * b
+    return 1 - 2 * a / math.pi * chi + 4 * a**2 / math.pi**2 * chi**2 - 8 / math.pi**3 * third * chi**3
 
 
 def twist(c, a, peak, mu, shear_modulus):
@@ -82,3 +78,47 @@ def mindlin_loss(amplitude, full, limit):
     load = np.linspace(top, -top, 20001)
     way = full * (2 * (1 - 0.5 * (top - load)) ** (2 / 3) - (1 - top) ** (2 / 3) - 1)
     return 2 * limit * abs(np.trapezoid(load, way))
+
+
+def layer_transfer(alpha, poisson):
+    """Response of a bonded layer to waves of pressure and traction, relative to a half space with nu = 0.
+
+    Plane strain waves exp(i k x) solve Navier's equations with u_x = i f(z), u_z = g(z), f and g linear in z times
+    exp(+-k z); the four numbers follow from u = 0 at the base and the load at the surface. Antiplane ones give tanh.
+
+    Args:
+        alpha: k h, (n,) positive; thickness h.
+        poisson: nu in (-1, 0.5].
+
+    Returns:
+        Arrays (n,): `zz` with w = zz 2 p / (E k), `ll` with u = ll 2 q / (E k) for traction along the wave, `ss` the
+        same across it, and `lz` with u = i lz 2 p / (E k) along the wave.
+    """
+    a = np.asarray(alpha, dtype=float)
+    kappa = 3.0 - 4.0 * poisson
+    decay = np.exp(-a)  # of exp(k z) at the base, and of exp(-k (z + h)) at the surface
+    # unknowns (a1, a2, a3, a4) in units of 1/k: f = (a1 + a2 z) e^{kz} + (a3 + a4 z) e^{-k(z+h)}, z in units of 1/k,
+    # g = (a1 - kappa a2 + a2 z) e^{kz} + (-a3 - kappa a4 - a4 z) e^{-k(z+h)}
+    one = np.ones_like(a)
+    base_f = np.stack([decay, -a * decay, one, -a], -1)
+    base_g = np.stack([decay, (-kappa - a) * decay, -one, -kappa + a], -1)
+    # f' + k g, and g' + nu / (1 - 2 nu) (g' - k f), at z = 0, divided by k
+    shear = np.stack([2 * one, (1 - kappa) * one, -2 * decay, (1 - kappa) * decay], -1)
+    press = np.stack(
+        [one, (1 - kappa - 2 * poisson) * one, decay, (kappa - 1 + 2 * poisson) * decay],
+        -1,
+    )
+    system = np.stack([base_f, base_g, shear, press], -2)
+    modulus = 1.0 / (2.0 * (1.0 + poisson))  # G for E = 1
+    loads = np.zeros((len(a), 4, 2))
+    loads[:, 3, 0] = -1.0 / (2.0 * modulus)  # unit pressure: sigma_zz = 2 G press = -1
+    loads[:, 2, 1] = 1.0 / modulus  # unit traction: G shear = 1
+    x = np.linalg.solve(system, loads)
+    f = x[:, 0] + x[:, 2] * decay[:, None]
+    g = x[:, 0] - kappa * x[:, 1] - (x[:, 2] + kappa * x[:, 3]) * decay[:, None]
+    return {
+        "zz": -0.5 * g[:, 0],
+        "ll": 0.5 * f[:, 1],
+        "ss": 0.5 * np.tanh(a) / modulus,
+        "lz": 0.5 * f[:, 0],
+    }

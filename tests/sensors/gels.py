@@ -2,7 +2,7 @@
 """The elastic gel that its tests press."""
 
 from simenv.geometry import Sphere
-from simenv.sensors.tactile import ElasticGel, TactileField, flat_grid
+from simenv.sensors.tactile import ElasticLayerGel, TactileField, flat_grid
 from simenv.sensors.tactile.solve import Accuracy
 from tests.sensors.scenes import DOUBLE, pose
 
@@ -13,7 +13,7 @@ FINE = Accuracy(1e-8)  # of the displacement, far below what a grid resolves
 
 
 def make(n=32, shape=None, side=0.005, mu=MU, nu=NU, thickness=None, dtype=DOUBLE, accuracy=FINE):
-    gel = ElasticGel(E, mu, nu, thickness, accuracy)
+    gel = ElasticLayerGel(E, mu, nu, thickness, accuracy)
     return TactileField(flat_grid(n, n, side, side), gel, shape or Sphere(R), dtype)
 
 

@@ -8,21 +8,22 @@ import pytest
 import torch
 import warp as wp
 
-from simenv.sensors.tactile.compliance import half_space, influence_tables, layer_transfer
+from simenv.sensors.tactile.compliance import half_space, influence_tables, layer_compliance, layer_indentation
 from simenv.sensors.tactile.convolution import Convolution
 from simenv.sensors.tactile.elastic import interpolation_weights
+from tests.sensors.contact_theory import layer_transfer
 
 
 @pytest.mark.parametrize("nu", [0.0, 0.3, 0.48, 0.5])
-def test_layer_transfer_is_the_closed_form(nu):
-    """Hannah 1951, as in Johnson 1985, section 5.8; its tangential counterpart; antiplane shear."""
+def test_layer_compliance_solves_the_equations(nu):
+    """Closed forms against a numerical solution of Navier's equations for each wave."""
     a = np.array([0.01, 0.3, 1.0, 3.0, 10.0, 40.0])
-    kappa = 3 - 4 * nu
-    bottom = 2 * kappa * np.cosh(2 * a) + 1 + kappa**2 + 4 * a * a
     t = layer_transfer(a, nu)
-    np.testing.assert_allclose(t["zz"], (1 - nu**2) * (2 * kappa * np.sinh(2 * a) - 4 * a) / bottom, rtol=1e-8)
-    np.testing.assert_allclose(t["ll"], (1 - nu**2) * (2 * kappa * np.sinh(2 * a) + 4 * a) / bottom, rtol=1e-8)
-    np.testing.assert_allclose(t["ss"], (1 + nu) * np.tanh(a), rtol=1e-12)
+    along, across, squeezed = layer_compliance(a, nu)
+    np.testing.assert_allclose((1 + nu) * layer_indentation(a, nu), t["zz"], rtol=1e-8)
+    np.testing.assert_allclose((1 + nu) * along, t["ll"], rtol=1e-8)
+    np.testing.assert_allclose((1 + nu) * across, t["ss"], rtol=1e-12)
+    np.testing.assert_allclose((1 + nu) * -squeezed, t["lz"], rtol=1e-8, atol=1e-11)
     # a half space from above, an incompressible thin layer squeezed outwards from below
     assert t["lz"][-1] == pytest.approx(0.5 * (1 - 2 * nu) * (1 + nu), abs=1e-12)
     if nu == 0.5:

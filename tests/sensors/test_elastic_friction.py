@@ -108,7 +108,7 @@ def test_hysteresis_of_a_tangential_cycle():
     for x in way:
         reading, state = press(field, DEPTH, x, state)
         force.append(float(reading.wrench[0, 0]))
-    lost = -np.trapezoid(force[1:], way[1:])
+    lost = np.trapezoid(force[1:], way[1:])
     print(f"\nmeasured work lost {lost:.4e} J, Mindlin and Deresiewicz {mindlin_loss(top, FULL, MU * LOAD):.4e} J")
     assert lost > 0
     # trapezoids of sixteen chords, force and limit of this grid

@@ -10,7 +10,7 @@ import torch
 
 from simenv.geometry import Sphere
 from simenv.rollouts.gauss_newton import GaussNewton
-from simenv.sensors.tactile import ElasticGel, TactileField, WinklerGel, flat_grid
+from simenv.sensors.tactile import ElasticLayerGel, TactileField, WinklerGel, flat_grid
 from simenv.sensors.tactile.solve import Accuracy
 from tests.sensors.gels import R
 from tests.sensors.scenes import DOUBLE, pose
@@ -42,7 +42,7 @@ def rollout(field, parameters):
 
 
 CASES = {
-    "elastic": (ElasticGel(1e5, accuracy=Accuracy(1e-8)), {"modulus": 1.7e5, "mu": 0.62}),
+    "elastic": (ElasticLayerGel(1e5, accuracy=Accuracy(1e-8)), {"modulus": 1.7e5, "mu": 0.62}),
     "springs": (WinklerGel(1e8, 5e7), {"k_n": 1.4e8, "k_t": 4.2e7, "mu": 0.62}),
 }
 

@@ -12,8 +12,8 @@ import warp as wp
 
 from simenv.geometry.distance import distance_functions, pack_shapes
 from simenv.physics.mpm.contact import AT_WALL, PRESS, RECOVERY
+from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_grid import BOUNDARIES
-from simenv.physics.mpm.kernels_transfer import grid_struct
 from simenv.physics.mpm.model import PAD, MPMModel
 from simenv.physics.mpm.rigid import RigidBodies
 from simenv.physics.mpm.skin import skin_functions
@@ -101,11 +101,6 @@ class Buffers:
         self._new_int("kind", M).copy_(torch.tensor(model.kinds, dtype=torch.int32))
         self._new_int("active", S, P)
         self._new_int("status", S)
-        self._new_int("bounds", K, L, 6)
-        extent = torch.tensor([*model.shape, 0, 0, 0], dtype=torch.int32, device=self.device)
-        full = torch.tensor([0, 0, 0, *(n - 1 for n in model.shape)], dtype=torch.int32, device=self.device)
-        self._track_bounds = self.device.type != "cuda" and not model.is_periodic
-        self._no_bounds = extent if self._track_bounds else full
         self._new("volume", "volume", S, P)
         self._new("parameters", "parameters", S, M, 8)
         self._new("gravity", "gravity", S, 3)

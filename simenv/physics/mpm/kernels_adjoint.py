@@ -17,14 +17,15 @@ import warp as wp
 from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS
 from simenv.physics.mpm.constitutive import constitutive_functions
 from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
-from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING, grid_struct
+from simenv.physics.mpm.grid import grid_struct, node_access
+from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import yielding_functions
 
 
 @cache
 def adjoint_kernels(
-    real, batched: bool, solids: bool, liquids: bool, secured: bool, yielding: bool, placed: bool
+    real, batched: bool, solids: bool, liquids: bool, secured: bool, yielding: bool, placed: bool, sparse: bool = False
 ) -> SimpleNamespace:
     """Build the adjoint kernels.
 
@@ -32,7 +33,8 @@ def adjoint_kernels(
     """
     st = stencil_functions(real)
     vec3, vec4, vec8, mat33 = st.vec3, st.vec4, st.vec8, st.mat33
-    scatter, gather, sweep = st.scatter, st.gather, st.sweep
+    access = node_access(real, sparse)
+    locate, scatter, gather, sweep = access.locate, access.scatter, access.gather, access.sweep
     gs = grid_struct(real)
     Grid, first_node, is_inert = gs.Grid, gs.first_node, gs.is_inert
     cf = contact_functions(real)
@@ -44,7 +46,7 @@ def adjoint_kernels(
     flow = yielding_functions(real)
     yielding_update, yielding_update_adjoint = flow.yielding_update, flow.yielding_update_adjoint
     variant = f"{real.__name__}_{'batched' if batched else 'single'}"
-    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'c' * secured}{'r' * placed}"
+    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'c' * secured}{'r' * placed}{'b' * sparse}"
     options = {"module": f"simenv_mpm_adjoint_{variant}", "enable_backward": False}
 
     @wp.kernel(**options)
@@ -81,12 +83,11 @@ def adjoint_kernels(
         bj = first_node(position[1], grid.ny)
         bk = first_node(position[2], grid.nz)
         f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
-        corner = (bi * grid.ny + bj) * grid.nz + bk
-        read = s * grid.cells + corner
+        place = locate(grid, s, bi, bj, bk)
         v = v_leaving_in[p]
         adj_v = adj_v_in[p] + grid.dt * adj_x
         if wp.static(secured or placed):
-            g = gather(velocity_in, read, grid.ny * grid.nz, grid.nz, f)
+            g = gather(velocity_in, grid, s, place, f)
             v = vec3(g[0], g[1], g[2])
         if wp.static(secured):
             par = parameters[s * materials + material[p - s * particles]]
@@ -101,8 +102,8 @@ def adjoint_kernels(
             adj_parameters_inout[p] = adj_par
         B = (real(4.0) * grid.inv_dx) * adj_C_in[p]
         q = vec4(adj_v[0], adj_v[1], adj_v[2], real(0.0))
-        scatter(adj_velocity_out, (lane + s) * grid.cells + corner, grid.ny * grid.nz, grid.nz, f, q, B)
-        adj_f = sweep(velocity_in, read, grid.ny * grid.nz, grid.nz, f, q, B, vec4(v[0], v[1], v[2], real(0.0)))
+        scatter(adj_velocity_out, grid, lane + s, place, f, q, B)
+        adj_f = sweep(velocity_in, grid, s, place, f, q, B, vec4(v[0], v[1], v[2], real(0.0)))
         adj_x_out[p] = adj_x + grid.inv_dx * adj_f
 
     @wp.kernel(**options)
@@ -162,11 +163,11 @@ def adjoint_kernels(
         stress_scale = -real(4.0) * grid.dt * volume[p] * grid.inv_dx
         A = (mass * grid.dx) * C + stress_scale * tau
         v = v_in[p]
-        corner = s * grid.cells + (bi * grid.ny + bj) * grid.nz + bk
-        g = gather(adj_momentum_in, corner, grid.ny * grid.nz, grid.nz, f)
+        place = locate(grid, s, bi, bj, bk)
+        g = gather(adj_momentum_in, grid, s, place, f)
         adj_A = mat33(g[4], g[8], g[12], g[5], g[9], g[13], g[6], g[10], g[14])
         q = vec4(mass * v[0], mass * v[1], mass * v[2], mass)
-        adj_f = sweep(adj_momentum_in, corner, grid.ny * grid.nz, grid.nz, f, q, A, vec4(g[0], g[1], g[2], g[3]))
+        adj_f = sweep(adj_momentum_in, grid, s, place, f, q, A, vec4(g[0], g[1], g[2], g[3]))
         adj_x_inout[p] = adj_x_inout[p] + grid.inv_dx * adj_f
         adj_p = vec3(g[0], g[1], g[2])
         adj_v_inout[p] = mass * adj_p

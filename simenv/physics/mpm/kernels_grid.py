@@ -2,7 +2,7 @@
 """Grid kernels of MLS-MPM: momentum to velocity under gravity, colliders and walls, and the adjoint of that.
 
 A thread has `chunk` nodes of one row (all of it on the CPU, one node on CUDA) and skips what the particles do not
-touch.
+touch. On a sparse grid rows are those of its blocks.
 """
 
 from functools import cache
@@ -10,23 +10,25 @@ from types import SimpleNamespace
 
 import warp as wp
 
+from simenv.physics.mpm.blocks import block_functions
 from simenv.physics.mpm.contact import AT_NODES, contact_functions
-from simenv.physics.mpm.kernels_transfer import OUTFLOW, PERIODIC, SEPARATE, SLIP, STICK, grid_struct
+from simenv.physics.mpm.grid import OUTFLOW, PERIODIC, SEPARATE, SLIP, STICK, grid_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
 BOUNDARIES = {"separate": SEPARATE, "slip": SLIP, "stick": STICK, "periodic": PERIODIC, "outflow": OUTFLOW}
 
 
 @cache
-def grid_kernels(real) -> SimpleNamespace:
-    """Build the grid kernels for one scalar type (``wp.float32`` or ``wp.float64``)."""
+def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
+    """Build the grid kernels for one scalar type (``wp.float32`` or ``wp.float64``), for a dense or a sparse grid."""
     st = stencil_functions(real)
     vec3, vec4 = st.vec3, st.vec4
     Grid = grid_struct(real).Grid
     cf = contact_functions(real)
     Colliders, ColliderAdjoints, is_near = cf.Colliders, cf.ColliderAdjoints, cf.is_near
     velocity_change, velocity_change_adjoint, add_wrench = cf.velocity_change, cf.velocity_change_adjoint, cf.add_wrench
-    options = {"module": f"simenv_mpm_grid_{real.__name__}", "enable_backward": False}
+    block_row = block_functions(real, Grid).block_row
+    options = {"module": f"simenv_mpm_grid_{real.__name__}{'_b' * sparse}", "enable_backward": False}
 
     @wp.func
     def wall_keeps(v: real, node: int, count: int, pad: int, boundary: int) -> real:
@@ -68,6 +70,29 @@ def grid_kernels(real) -> SimpleNamespace:
                 lower = wp.min(lower, wp.max(bounds[b + 2], first))
                 upper = wp.max(upper, wp.min(bounds[b + 5] + 1, first + chunk))
         return lower, upper
+
+    @wp.func
+    def dense_row(
+        grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, chunk: int, first_row: int, t: int
+    ):  # fmt: skip
+        # the touched nodes of thread t: world, i, j, first k, last k + 1, and the place of k = 0
+        chunks = (grid.nz + chunk - 1) // chunk
+        row = first_row + t // chunks
+        s = row // (grid.nx * grid.ny)
+        i = (row // grid.ny) % grid.nx
+        j = row % grid.ny
+        first = (t % chunks) * chunk
+        lower, upper = row_range(bounds, lanes, i, j, first, wp.min(chunk, grid.nz - first))
+        return s, i, j, lower, upper, s * grid.cells + (i * grid.ny + j) * grid.nz
+
+    @wp.func
+    def sparse_row(
+        grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, chunk: int, first_row: int, t: int
+    ):  # fmt: skip
+        s, i, j, lower, upper, base = block_row(grid, chunk, t)
+        return s, i, j, lower, upper, base
+
+    touched = sparse_row if sparse else dense_row
 
     @wp.func
     def lane_sum(
@@ -116,15 +141,7 @@ def grid_kernels(real) -> SimpleNamespace:
         `lanes` bounds say what is touched; `summed` lanes are added up into `momentum_out`, which the reverse sweep
         reads (with `summed` = 1 the input is that sum already).
         """
-        t = wp.tid()
-        chunks = (grid.nz + chunk - 1) // chunk
-        row = first_row + t // chunks
-        s = row // (grid.nx * grid.ny)
-        i = (row // grid.ny) % grid.nx
-        j = row % grid.ny
-        first = (t % chunks) * chunk
-        lower, upper = row_range(bounds_in, lanes, i, j, first, wp.min(chunk, grid.nz - first))
-        base = s * grid.cells + (i * grid.ny + j) * grid.nz
+        s, i, j, lower, upper, base = touched(grid, bounds_in, lanes, chunk, first_row, wp.tid())
         g = gravity[s]
         for k in range(lower, upper):
             value = lane_sum(grid, bounds_in, summed, i, j, k, base + k, lanes_in)
@@ -164,15 +181,7 @@ def grid_kernels(real) -> SimpleNamespace:
         adj_momentum_out: wp.array(dtype=vec4), adj_gravity_out: wp.array(dtype=vec3),
     ):  # fmt: skip
         """Adjoint of `grid_update`; `adj_momentum_out` may be the first lane of `adj_lanes_in`."""
-        t = wp.tid()
-        chunks = (grid.nz + chunk - 1) // chunk
-        row = first_row + t // chunks
-        s = row // (grid.nx * grid.ny)
-        i = (row // grid.ny) % grid.nx
-        j = row % grid.ny
-        first = (t % chunks) * chunk
-        lower, upper = row_range(bounds_in, lanes, i, j, first, wp.min(chunk, grid.nz - first))
-        base = s * grid.cells + (i * grid.ny + j) * grid.nz
+        s, i, j, lower, upper, base = touched(grid, bounds_in, lanes, chunk, first_row, wp.tid())
         g = gravity[s]
         adj_g = vec3(real(0.0), real(0.0), real(0.0))
         for k in range(lower, upper):

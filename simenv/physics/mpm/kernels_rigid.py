@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import warp as wp
 
-from simenv.physics.mpm.kernels_transfer import PERIODIC, grid_struct
+from simenv.physics.mpm.grid import PERIODIC, grid_struct
 from simenv.physics.mpm.rigid_functions import rigid_functions
 from simenv.physics.mpm.stencil import stencil_functions
 

@@ -18,8 +18,9 @@ from types import SimpleNamespace
 
 import warp as wp
 
+from simenv.physics.mpm.columns import DENSITY
+from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_rigid import rigid_struct
-from simenv.physics.mpm.kernels_transfer import DENSITY, grid_struct
 from simenv.physics.mpm.rigid_nodes import rigid_node_functions
 from simenv.physics.mpm.stencil import stencil_functions
 

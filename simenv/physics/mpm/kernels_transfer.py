@@ -14,6 +14,7 @@ import warp as wp
 from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS
 from simenv.physics.mpm.constitutive import constitutive_functions
 from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
+from simenv.physics.mpm.grid import grid_struct, node_access
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import HERSCHEL_BULKLEY, yielding_functions
 
@@ -21,72 +22,6 @@ LIQUID = -1  # material kind; the others are those of `constitutive.py` (solids)
 FIRST_YIELDING = HERSCHEL_BULKLEY
 
 NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8  # bits of the status word
-SEPARATE, SLIP, STICK, PERIODIC, OUTFLOW = 0, 1, 2, 3, 4  # what a wall of the domain does
-
-
-@cache
-def grid_struct(real) -> SimpleNamespace:
-    """The grid's constants as a Warp struct, and the functions that read it, for one scalar type."""
-    vec3 = stencil_functions(real).vec3
-
-    @wp.struct
-    class Grid:
-        nx: wp.int32
-        ny: wp.int32
-        nz: wp.int32
-        cells: wp.int32
-        pad: wp.int32  # nodes outside the domain on each side
-        boundary_x: wp.int32
-        boundary_y: wp.int32
-        boundary_z: wp.int32
-        dx: real
-        inv_dx: real
-        dt: real
-        origin: vec3  # position of node (0, 0, 0) [m]
-
-    @wp.func
-    def first_node(coordinate: real, count: int) -> int:
-        # index of the first of the three nodes; kept inside the grid whatever the coordinate, NaN included
-        if coordinate > real(0.5) and coordinate < real(count):
-            return wp.min(int(coordinate - real(0.5)), count - 3)
-        return 0
-
-    @wp.func
-    def wrapped(coordinate: real, count: int, pad: int, boundary: int) -> real:
-        # `coordinate` in cells; a periodic domain has count - 1 - 2 pad cells
-        period = real(count - 1 - 2 * pad)
-        if boundary != PERIODIC:
-            return real(0.0)
-        if coordinate < real(pad):
-            return period
-        if coordinate >= real(pad) + period:
-            return -period
-        return real(0.0)
-
-    @wp.func
-    def wrap(grid: Grid, x: vec3) -> vec3:
-        g = (x - grid.origin) * grid.inv_dx
-        return x + grid.dx * vec3(
-            wrapped(g[0], grid.nx, grid.pad, grid.boundary_x),
-            wrapped(g[1], grid.ny, grid.pad, grid.boundary_y),
-            wrapped(g[2], grid.nz, grid.pad, grid.boundary_z),
-        )
-
-    @wp.func
-    def beyond(coordinate: real, count: int, pad: int, boundary: int) -> bool:
-        return boundary == OUTFLOW and (coordinate < real(pad) or coordinate > real(count - 1 - pad))
-
-    @wp.func
-    def is_inert(grid: Grid, active: int, x: vec3) -> bool:
-        # a particle that takes no part, or that has left through an open wall: it stays where it is
-        if active == 0:
-            return True
-        g = (x - grid.origin) * grid.inv_dx
-        if beyond(g[0], grid.nx, grid.pad, grid.boundary_x) or beyond(g[1], grid.ny, grid.pad, grid.boundary_y):
-            return True
-        return beyond(g[2], grid.nz, grid.pad, grid.boundary_z)
-
-    return SimpleNamespace(Grid=Grid, first_node=first_node, wrap=wrap, is_inert=is_inert)
 
 
 # Whether a particle is beyond the margin room[3] of a grid that is room[0..2] cells wide, crosses a cell in a substep,
@@ -110,8 +45,9 @@ _NO_ROOM = """
 
 @cache
 def transfer_kernels(
-    real, batched: bool, solids: bool, liquids: bool, periodic: bool, secured: bool, yielding: bool
-) -> SimpleNamespace:
+    real, batched: bool, solids: bool, liquids: bool, periodic: bool, secured: bool, yielding: bool,
+    sparse: bool = False,
+) -> SimpleNamespace:  # fmt: skip
     """Build the forward kernels.
 
     Args:
@@ -122,11 +58,13 @@ def transfer_kernels(
         periodic: whether a boundary is periodic.
         secured: whether a collider acts on particles as they move (``AT_PARTICLES``).
         yielding: whether materials of `yielding.py` occur.
+        sparse: whether the grid is one of blocks.
     """
     st = stencil_functions(real)
     vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
     vec8 = st.vec8
-    scatter, gather = st.scatter, st.gather
+    access = node_access(real, sparse)
+    locate, scatter, gather = access.locate, access.scatter, access.gather
     gs = grid_struct(real)
     Grid, first_node, wrap, is_inert = gs.Grid, gs.first_node, gs.wrap, gs.is_inert
     cf = contact_functions(real)
@@ -136,7 +74,7 @@ def transfer_kernels(
     yielding_update = yielding_functions(real).yielding_update
     keeps_F, keeps_J = solids or yielding, liquids or yielding
     variant = f"{real.__name__}_{'batched' if batched else 'single'}"
-    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'p' * periodic}{'c' * secured}"
+    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'p' * periodic}{'c' * secured}{'b' * sparse}"
     options = {"module": f"simenv_mpm_transfer_{variant}", "enable_backward": False}
 
     @wp.func
@@ -269,8 +207,8 @@ def transfer_kernels(
         bk = first_node(position[2], grid.nz)
         f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
         v = v_in[p]
-        corner = (lane + s) * grid.cells + (bi * grid.ny + bj) * grid.nz + bk
-        scatter(grid_out, corner, grid.ny * grid.nz, grid.nz, f, vec4(mass * v[0], mass * v[1], mass * v[2], mass), A)
+        q = vec4(mass * v[0], mass * v[1], mass * v[2], mass)
+        scatter(grid_out, grid, lane + s, locate(grid, s, bi, bj, bk), f, q, A)
 
     @wp.func_native(_NO_ROOM.format(scalar="float" if real is wp.float32 else "double"))
     def no_room(x: vec3, v: vec3, origin: vec3, room: vec4, inv_dx: real, speed: real) -> int: ...
@@ -316,8 +254,7 @@ def transfer_kernels(
         bj = first_node(position[1], grid.ny)
         bk = first_node(position[2], grid.nz)
         f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
-        corner = s * grid.cells + (bi * grid.ny + bj) * grid.nz + bk
-        g = gather(velocity_in, corner, grid.ny * grid.nz, grid.nz, f)
+        g = gather(velocity_in, grid, s, locate(grid, s, bi, bj, bk), f)
         C_out[p] = (real(4.0) * grid.inv_dx) * mat33(g[4], g[8], g[12], g[5], g[9], g[13], g[6], g[10], g[14])
         v = vec3(g[0], g[1], g[2])
         if wp.static(secured):

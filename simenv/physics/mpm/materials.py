@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -45,9 +45,26 @@ class Material:
         """Columns of the parameter vector (see columns.py), each (N,), from the named parameters."""
         raise NotImplementedError
 
-    def sound_speed(self) -> float:
-        """Speed of pressure waves [m/s], which limits the time step."""
+    @staticmethod
+    def pressure_modulus(values: dict[str, Any]) -> Any:
+        """P-wave modulus [Pa], whose waves limit the time step, from the named parameters: numbers or tensors."""
         raise NotImplementedError
+
+    @staticmethod
+    def kinematic_viscosity(values: dict[str, Any]) -> Any:
+        """Kinematic viscosity [m^2/s] that is integrated explicitly, which limits the time step too."""
+        return 0.0 * values["density"]
+
+    def sound_speed(self) -> float:
+        """Speed of pressure waves [m/s]."""
+        return (self.pressure_modulus(self._values()) / self.density) ** 0.5
+
+    def diffusivity(self) -> float:
+        """See `kinematic_viscosity`, of this material's own parameters [m^2/s]."""
+        return self.kinematic_viscosity(self._values())
+
+    def _values(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in self.parameter_names()}
 
 
 @dataclass(frozen=True)
@@ -72,9 +89,15 @@ class Liquid(Material):
         zero = torch.zeros_like(values["density"])
         return [values["density"], values["bulk_modulus"], zero, values["viscosity"], zero]
 
-    def sound_speed(self) -> float:
-        """Speed of pressure waves [m/s]."""
-        return (self.bulk_modulus / self.density) ** 0.5
+    @staticmethod
+    def pressure_modulus(values: dict[str, Any]) -> Any:
+        """See `Material.pressure_modulus`."""
+        return values["bulk_modulus"]
+
+    @staticmethod
+    def kinematic_viscosity(values: dict[str, Any]) -> Any:
+        """See `Material.kinematic_viscosity`."""
+        return values["viscosity"] / values["density"]
 
 
 def _check_poisson_ratio(material: Elastic | ElastoPlastic | Sand | Snow) -> None:
@@ -83,9 +106,14 @@ def _check_poisson_ratio(material: Elastic | ElastoPlastic | Sand | Snow) -> Non
         raise ValueError(f"{name}: poisson_ratio = {material.poisson_ratio}; it must be below 0.5 (try 0.45)")
 
 
-def _lame(values: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+def _lame(values: dict[str, Any]) -> tuple[Any, Any]:
     young, poisson = values["youngs_modulus"], values["poisson_ratio"]
     return young * poisson / ((1 + poisson) * (1 - 2 * poisson)), young / (2 * (1 + poisson))
+
+
+def _elastic_modulus(values: dict[str, Any]) -> Any:
+    lam, mu = _lame(values)
+    return lam + 2 * mu
 
 
 @dataclass(frozen=True)
@@ -118,11 +146,10 @@ class Elastic(Material):
         zero = torch.zeros_like(lam)
         return [values["density"], lam, mu, zero, zero]
 
-    def sound_speed(self) -> float:
-        """Speed of pressure waves [m/s]."""
-        lam = self.youngs_modulus * self.poisson_ratio / ((1 + self.poisson_ratio) * (1 - 2 * self.poisson_ratio))
-        mu = self.youngs_modulus / (2 * (1 + self.poisson_ratio))
-        return ((lam + 2 * mu) / self.density) ** 0.5
+    @staticmethod
+    def pressure_modulus(values: dict[str, Any]) -> Any:
+        """See `Material.pressure_modulus`."""
+        return _elastic_modulus(values)
 
 
 @dataclass(frozen=True)
@@ -148,9 +175,10 @@ class ElastoPlastic(Material):
         lam, mu = _lame(values)
         return [values["density"], lam, mu, torch.zeros_like(lam), values["yield_stress"]]
 
-    def sound_speed(self) -> float:
-        """Speed of pressure waves [m/s]."""
-        return Elastic(self.density, self.youngs_modulus, self.poisson_ratio).sound_speed()
+    @staticmethod
+    def pressure_modulus(values: dict[str, Any]) -> Any:
+        """See `Material.pressure_modulus`."""
+        return _elastic_modulus(values)
 
 
 def _require_positive(material: Material, *names: str) -> None:
@@ -196,9 +224,10 @@ class HerschelBulkley(Material):
         names = ("density", "bulk_modulus", "shear_modulus", "consistency", "yield_stress", "exponent")
         return [values[name] for name in names]
 
-    def sound_speed(self) -> float:
-        """Speed of pressure waves [m/s]."""
-        return ((self.bulk_modulus + 4 / 3 * self.shear_modulus) / self.density) ** 0.5
+    @staticmethod
+    def pressure_modulus(values: dict[str, Any]) -> Any:
+        """See `Material.pressure_modulus`."""
+        return values["bulk_modulus"] + 4 / 3 * values["shear_modulus"]
 
 
 @dataclass(frozen=True)
@@ -232,9 +261,10 @@ class Bingham(Material):
         names = ("density", "bulk_modulus", "shear_modulus", "viscosity", "yield_stress")
         return [*(values[name] for name in names), torch.ones_like(values["density"])]
 
-    def sound_speed(self) -> float:
-        """Speed of pressure waves [m/s]."""
-        return ((self.bulk_modulus + 4 / 3 * self.shear_modulus) / self.density) ** 0.5
+    @staticmethod
+    def pressure_modulus(values: dict[str, Any]) -> Any:
+        """See `Material.pressure_modulus`."""
+        return values["bulk_modulus"] + 4 / 3 * values["shear_modulus"]
 
 
 @dataclass(frozen=True)
@@ -286,9 +316,10 @@ class Sand(Material):
             values["dilation_limit"],
         ]
 
-    def sound_speed(self) -> float:
-        """Speed of pressure waves [m/s]."""
-        return Elastic(self.density, self.youngs_modulus, self.poisson_ratio).sound_speed()
+    @staticmethod
+    def pressure_modulus(values: dict[str, Any]) -> Any:
+        """See `Material.pressure_modulus`."""
+        return _elastic_modulus(values)
 
     def slope_angle(self) -> float:
         """Angle [rad] above which a wide layer without cohesion flows down a slope.
@@ -339,10 +370,10 @@ class Snow(Material):
         names = ("critical_compression", "critical_stretch", "hardening", "hardening_limit")
         return [values["density"], lam, mu, *(values[name] for name in names)]
 
-    def sound_speed(self) -> float:
-        """Speed of pressure waves in fully hardened snow [m/s]."""
-        soft = Elastic(self.density, self.youngs_modulus, self.poisson_ratio).sound_speed()
-        return soft * self.hardening_limit**0.5
+    @staticmethod
+    def pressure_modulus(values: dict[str, Any]) -> Any:
+        """That of fully hardened snow."""
+        return _elastic_modulus(values) * values["hardening_limit"]
 
 
 @dataclass(frozen=True)
@@ -360,6 +391,7 @@ class Rigid(Material):
         zero = torch.zeros_like(values["density"])
         return [values["density"], zero, zero, zero, zero]
 
-    def sound_speed(self) -> float:
+    @staticmethod
+    def pressure_modulus(values: dict[str, Any]) -> Any:
         """Zero: the body moves as one, and its rigidity sets no limit to the time step."""
-        return 0.0
+        return 0.0 * values["density"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simenv.geometry.shapes import Cup, MeshShape, Shape
+from simenv.physics.mpm.blocks import BLOCK_NODES, SPARE
 from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES, AT_WALL
 from simenv.physics.mpm.kernels_grid import BOUNDARIES, PERIODIC
 from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING, LIQUID
@@ -76,6 +77,7 @@ class MPMModel:
             ``"slip"`` (frictionless, it may not), ``"stick"``, ``"periodic"`` or ``"outflow"`` (material that crosses
             it is gone).
         rigids: the rigid bodies.
+        blocks: capacity of a sparse grid in blocks of 4 x 4 x 4 nodes, for each world; 0 is a dense grid.
     """
 
     size: tuple[float, float, float]
@@ -88,6 +90,7 @@ class MPMModel:
     boundary: tuple[str, str, str] = ("separate", "separate", "separate")
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     rigids: tuple[RigidSpec, ...] = ()
+    blocks: int = 0
     shape: tuple[int, int, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +111,9 @@ class MPMModel:
             raise ValueError(
                 f"rigid bodies cannot cross a boundary, but it is {self.boundary}; use 'slip' or 'separate'"
             )
+        if self.is_sparse and (self.is_periodic or self.rigids):
+            what = "a periodic boundary" if self.is_periodic else "rigid bodies"
+            raise ValueError(f"a sparse grid cannot have {what}; use grid='dense'")
         object.__setattr__(self, "shape", tuple(math.ceil(count - 1e-6) + 1 + 2 * PAD for count in cells))
 
     @property
@@ -155,6 +161,16 @@ class MPMModel:
         return "periodic" in self.boundary
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether the grid is one of blocks."""
+        return self.blocks > 0
+
+    @property
+    def allows_lanes(self) -> bool:
+        """Whether a world can be cut into lanes."""
+        return not (self.is_periodic or self.rigids or self.is_sparse or self.taxel_count)
+
+    @property
     def cells(self) -> int:
-        """Number of grid nodes of one world."""
-        return math.prod(self.shape)
+        """Number of grid nodes that are stored for one world; a sparse grid has spare slots for what overflows."""
+        return (self.blocks + SPARE) * BLOCK_NODES if self.is_sparse else math.prod(self.shape)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ class Workspace:
     worlds: int
     real: type
     device: object
-    grid: object
+    grid: Any
     tensors: dict[str, torch.Tensor]
     arrays: dict[str, wp.array]
     new: Callable[..., torch.Tensor]

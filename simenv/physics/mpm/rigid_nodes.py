@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import warp as wp
 
+from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_rigid import rigid_struct
-from simenv.physics.mpm.kernels_transfer import grid_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
 

@@ -26,9 +26,9 @@ from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.ordering import SORT_FROM, Ordering
 from simenv.physics.mpm.rigid import RIGID_FIELDS, RigidBodies, Workspace
 from simenv.physics.mpm.stencil import stencil_functions
+from simenv.physics.mpm.storage import BlockStorage, DenseStorage, check_size, share
 
 INPUT_FIELDS = ("volume", "parameters", "gravity", "position", "rotation", "velocity", "omega", "friction")
-_BLOCK = 256  # particles of one thread of the bounds kernel
 
 Phase = list[list[Callable[[], None]]]  # phase[lane] = launches of that lane; lanes wait for each other after a phase
 
@@ -45,19 +45,19 @@ class MPMSolver(Buffers):
         worlds: number of worlds S.
         device: torch device.
         dtype: ``torch.float32`` or ``torch.float64``.
-        lanes: private scatter grids of the single world; 1 on CUDA, in periodic domains, with rigid bodies and
-            with skins.
+        lanes: private scatter grids of the single world; 1 on CUDA, in periodic domains, with rigid bodies or
+            skins, and on a sparse grid.
     """
 
     def __init__(self, model: MPMModel, worlds: int, device: torch.device, dtype: torch.dtype, lanes: int = 1):
-        whole = model.is_periodic or model.rigids or model.taxel_count
-        if lanes > 1 and (worlds > 1 or device.type == "cuda" or whole):
+        if lanes > 1 and (worlds > 1 or device.type == "cuda" or not model.allows_lanes):
             raise ValueError(
-                f"lanes = {lanes} needs one world on the CPU in a domain that is not periodic, and neither rigid "
-                "bodies nor skins; use lanes=1"
+                f"lanes = {lanes} needs one world on the CPU, on a dense grid that is not periodic, and neither "
+                "rigid bodies nor skins; use lanes=1"
             )
         if device.type != "cuda" and worlds > 1:
             raise ValueError(f"a CPU solver holds one world, not {worlds}; use one solver for each thread")
+        check_size(model, worlds, lanes)
         self.model, self.worlds, self.device, self.dtype, self.lanes = model, worlds, device, dtype, lanes
         wp.init()
         self.wp_device = wp.device_from_torch(device)
@@ -66,7 +66,6 @@ class MPMSolver(Buffers):
         self._types = Types(st.vec3, st.vec4, st.vec8, st.vec16, st.mat33, real)
         self._kernels(real)
         self._grid = self._make_grid(real)
-        self._chunk = model.shape[2] if device.type != "cuda" else 1
         self._arrays: dict[str, wp.array] = {}
         self.tensors: dict[str, torch.Tensor] = {}
         self._states: list[dict[str, torch.Tensor]] = []
@@ -74,7 +73,10 @@ class MPMSolver(Buffers):
         self._programs: dict[str, list[Phase]] = {}
         self._graphs: dict[str, object] = {}
         self._allocate_inputs()
-        self._rigid = RigidBodies(self._workspace(real)) if model.rigids else None
+        lent = self._workspace(real)
+        sparse = model.is_sparse
+        self._store = BlockStorage(lent, device) if sparse else DenseStorage(lent, device, lanes, self._transfer)
+        self._rigid = RigidBodies(lent) if model.rigids else None
         self._sorts = device.type != "cuda" and model.particle_count >= SORT_FROM and not model.rigids
         self._ordering: Ordering | None = None
         self._material = self.tensors["material"].clone()
@@ -87,11 +89,12 @@ class MPMSolver(Buffers):
 
     def _kernels(self, real: type) -> None:
         model, batched = self.model, self.device.type == "cuda"
-        kinds, secured = (model.has_solids, model.has_liquids), model.acts_at(AT_PARTICLES)
-        self._transfer = transfer_kernels(real, batched, *kinds, model.is_periodic, secured, model.has_yielding)
-        self._adjoint = adjoint_kernels(real, batched, *kinds, secured, model.has_yielding, bool(model.rigids))
+        kinds, secured, sparse = (model.has_solids, model.has_liquids), model.acts_at(AT_PARTICLES), model.is_sparse
+        yields, placed = model.has_yielding, bool(model.rigids)
+        self._transfer = transfer_kernels(real, batched, *kinds, model.is_periodic, secured, yields, sparse)
+        self._adjoint = adjoint_kernels(real, batched, *kinds, secured, yields, placed, sparse)
         self._contact = contact_kernels(real) if model.acts_at(AT_WALL) else SimpleNamespace()
-        self._gridk = grid_kernels(real)
+        self._gridk = grid_kernels(real, sparse)
         self._structs = contact_functions(real)
 
     # ---------------------------------------------------------------- programs
@@ -103,28 +106,10 @@ class MPMSolver(Buffers):
             kernel, dim=dim, inputs=inputs, outputs=list(outputs), device=self.wp_device, record_cmd=True
         ).launch
 
-    def _span(self, lane: int, total: int) -> tuple[int, int]:
-        """(start, count) of a lane's share of `total` items."""
-        start = lane * total // self.lanes
-        return start, (lane + 1) * total // self.lanes - start
-
     def _particles(self, lane: int) -> tuple[int, int]:
-        start, count = self._span(lane, self.model.particle_count)
+        """First particle of a lane, and their number in all worlds."""
+        start, count = share(lane, self.lanes, self.model.particle_count)
         return start, count * self.worlds
-
-    def _rows(self, lane: int) -> tuple[int, int]:
-        """First row of a lane, and the number of threads for its rows."""
-        nx, ny, nz = self.model.shape
-        start, count = self._span(lane, self.worlds * nx * ny)
-        return start, count * -(-nz // self._chunk)
-
-    def _clear(self, bounds: wp.array, lane: int, values: wp.array) -> Callable[[], None]:
-        nx, ny, nz = self.model.shape
-        dim = self.worlds * nx * ny * -(-nz // self._chunk)
-        return self._launch(self._transfer.clear, dim, [self._grid, bounds, lane, self._chunk], [values])
-
-    def _bounds(self, k: int) -> wp.array:
-        return self._arrays["bounds"][k * self.lanes * 6 : (k + 1) * self.lanes * 6]
 
     def _periodic(self, kernel, values: wp.array) -> list[Callable[[], None]]:
         if not self.model.is_periodic:
@@ -132,8 +117,8 @@ class MPMSolver(Buffers):
         return [self._launch(kernel, self.worlds * self.model.cells, [self._grid, values])]
 
     def _update(self, k: int, lane: int, source: wp.array, summed: int, target: wp.array, force: str, torque: str):
-        a, (first, dim) = self._arrays, self._rows(lane)
-        head = [self._grid, self._colliders, a["gravity"], self._bounds(k), self.lanes, summed, self._chunk, first, k]
+        a, store, (first, dim) = self._arrays, self._store, self._store.rows(lane)
+        head = [self._grid, self._colliders, a["gravity"], store.bounds(k), self.lanes, summed, store.chunk, first, k]
         return self._launch(
             self._gridk.grid_update, dim, [*head, source], [target, a["grid_velocity"], a[force], a[torque]]
         )
@@ -163,13 +148,7 @@ class MPMSolver(Buffers):
         gather: Phase = []
         for lane in range(self.lanes):
             start, dim = self._particles(lane)
-            commands = []
-            if self._track_bounds:
-                commands.append(self._launch(
-                    self._transfer.bounds, -(-dim // _BLOCK),
-                    [self._grid, a["active"], before["x"], start, dim, _BLOCK, lane], [self._bounds(k)],
-                ))  # fmt: skip
-            commands.append(self._clear(self._bounds(k), lane, source))
+            commands = [*self._store.find(k, lane, before["x"]), self._store.clear(k, lane, source)]
             force, torque = f"force{lane}", f"torque{lane}"
             push, entering = self._push(k, lane, before, force, torque)
             commands += push
@@ -197,8 +176,9 @@ class MPMSolver(Buffers):
         gather: Phase = []
         for lane in range(self.lanes):
             start, dim = self._particles(lane)
-            first, rows = self._rows(lane)
-            commands = [self._update(k, lane, momentum, 1, momentum, "unused_force", "unused_torque")]
+            first, rows = self._store.rows(lane)
+            commands = self._store.find_again(k, lane, state["x"])
+            commands += [self._update(k, lane, momentum, 1, momentum, "unused_force", "unused_torque")]
             if self._rigid:
                 commands += [*self._rigid.project(k, state, momentum), *self._rigid.move_adjoint(k)]
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
@@ -207,11 +187,12 @@ class MPMSolver(Buffers):
             inputs = [state["x"], self._state(k + 1)["v"], a["grid_velocity"]]
             inputs += [a["adj_x"], a["adj_v"], a["adj_C"], self._adjoints[lane]]
             outputs = [a["adj_x"], a["adj_grid"], a["adj_parameters"]]
-            commands = [self._clear(self._bounds(k), lane, a["adj_grid"])]
+            commands = [self._store.clear(k, lane, a["adj_grid"])]
             commands.append(self._launch(self._adjoint.g2p_adjoint, dim, [*head, *inputs], outputs))
             commands += self._rigid.project_adjoint(k, momentum) if self._rigid else []
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, a["adj_grid"]))
-            head = [self._grid, self._colliders, a["gravity"], self._bounds(k), self.lanes, self._chunk, first, k]
+            head = [self._grid, self._colliders, a["gravity"], self._store.bounds(k), self.lanes]
+            head += [self._store.chunk, first, k]
             commands = [self._launch(
                 self._gridk.grid_update_adjoint, rows, [*head, momentum, a["adj_grid"], self._adjoints[lane]],
                 [a["adj_grid"], a[f"adj_gravity{lane}"]],
@@ -257,7 +238,7 @@ class MPMSolver(Buffers):
     def _graph(self, name: str):
         if name not in self._graphs:
             rigid = self._rigid.kernels(name == "backward") if self._rigid else ()
-            for kernels in (self._transfer, self._gridk, self._contact, *rigid) + (
+            for kernels in (self._transfer, self._gridk, self._contact, self._store.kernels, *rigid) + (
                 (self._adjoint,) if name == "backward" else ()
             ):
                 for kernel in vars(kernels).values():
@@ -345,8 +326,8 @@ class MPMSolver(Buffers):
     def forward(self, keep: bool, pool: Executor | None = None) -> None:
         """Run K substeps. `keep` the states and grids for `backward`. `pool` runs the lanes side by side."""
         self.tensors["status"].zero_()
+        self._store.begin()
         self.tensors["touch"].zero_()
-        self.tensors["bounds"].copy_(self._no_bounds.expand_as(self.tensors["bounds"]))
         for lane in range(self.lanes):
             self.tensors[f"force{lane}"].zero_()
             self.tensors[f"torque{lane}"].zero_()

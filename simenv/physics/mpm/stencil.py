@@ -55,7 +55,7 @@ _SCATTER = """
                 for (int c = 0; c < 3; ++c)
                     value[c] = w * (q[c] + A.data[c][0] * dx + A.data[c][1] * dy + A.data[c][2] * dz);
                 value[3] = w * q[3];
-                wp::atomic_add(grid.data + index + i * stride_x + j * stride_y + k, value);
+                wp::atomic_add(grid.data + {node}, value);
             }}
 #else
     {{{prologue}{affine}
@@ -94,7 +94,7 @@ _GATHER = """
                 {real} dx = {real}(i) - f[0], dy = {real}(j) - f[1], dz = {real}(k) - f[2];
                 {real} w = {weight}(i, f[0]) * {weight}(j, f[1]) * {weight}(k, f[2]);
                 for (int c = 0; c < 4; ++c) {{
-                    {real} value = w * grid.data[index + i * stride_x + j * stride_y + k][c];
+                    {real} value = w * grid.data[{node}][c];
                     out[c] += value;
                     out[4 + c] += value * dx;
                     out[8 + c] += value * dy;
@@ -145,7 +145,7 @@ _SWEEP = """
         for (int j = 0; j < 3; ++j)
             for (int k = 0; k < 3; ++k) {{
                 {real} dx = {real}(i) - f[0], dy = {real}(j) - f[1], dz = {real}(k) - f[2];
-                wp::vec_t<4, {real}> node = grid.data[index + i * stride_x + j * stride_y + k];
+                wp::vec_t<4, {real}> node = grid.data[{node}];
                 {real} value = node[3] * q[3];
                 for (int c = 0; c < 3; ++c)
                     value += node[c] * (q[c] + A.data[c][0] * dx + A.data[c][1] * dy + A.data[c][2] * dz);
@@ -216,6 +216,21 @@ _SLOPE = """[](int n, {real} f) {{
 }}"""
 
 
+def snippets(real, node: str = "index + i * stride_x + j * stride_y + k") -> dict[str, str]:
+    """The native code of ``scatter``, ``gather`` and ``sweep`` for a scalar type.
+
+    Args:
+        real: ``wp.float32`` or ``wp.float64``.
+        node: on CUDA, the place of node (i, j, k) in the array ``grid``; on the CPU it is always the default.
+    """
+    names = {"real": _C_NAMES[real], "scalar": "float" if real is wp.float32 else "double", "node": node}
+    names |= {"prologue": _CPU_PROLOGUE.format(**names), "affine": _CPU_AFFINE.format(**names)}
+    names |= {"weight": _WEIGHT.format(**names), "slope": _SLOPE.format(**names)}
+    return {
+        name: text.format(**names) for name, text in (("scatter", _SCATTER), ("gather", _GATHER), ("sweep", _SWEEP))
+    }
+
+
 @cache
 def stencil_functions(real) -> SimpleNamespace:
     """Warp functions of the stencil for one scalar type.
@@ -236,17 +251,15 @@ def stencil_functions(real) -> SimpleNamespace:
     """
     vec3, vec4, vec8, vec16 = (wp.types.vector(length, real) for length in (3, 4, 8, 16))
     mat33 = wp.types.matrix((3, 3), real)
-    names = {"real": _C_NAMES[real], "scalar": "float" if real is wp.float32 else "double"}
-    names |= {"prologue": _CPU_PROLOGUE.format(**names), "affine": _CPU_AFFINE.format(**names)}
-    names |= {"weight": _WEIGHT.format(**names), "slope": _SLOPE.format(**names)}
+    text = snippets(real)
 
-    @wp.func_native(_SCATTER.format(**names))
+    @wp.func_native(text["scatter"])
     def scatter(grid: wp.array(dtype=vec4), index: int, stride_x: int, stride_y: int, f: vec3, q: vec4, A: mat33): ...
 
-    @wp.func_native(_GATHER.format(**names))
+    @wp.func_native(text["gather"])
     def gather(grid: wp.array(dtype=vec4), index: int, stride_x: int, stride_y: int, f: vec3) -> vec16: ...
 
-    @wp.func_native(_SWEEP.format(**names))
+    @wp.func_native(text["sweep"])
     def sweep(
         grid: wp.array(dtype=vec4), index: int, stride_x: int, stride_y: int, f: vec3, q: vec4, A: mat33, sum: vec4
     ) -> vec3: ...

@@ -176,3 +176,8 @@ class Contact:
     def saturated(self, depth: torch.Tensor) -> torch.Tensor:
         """Status bits (N,) of depths (N, P) that the search cut."""
         return (depth >= self.max_depth).any(-1).to(torch.int32) * SATURATED
+
+    @property
+    def operations(self) -> tuple[Operation, Operation, Operation]:
+        """The kernels behind `columns`, `springs` and `wrench`, for those who schedule launches themselves."""
+        return self._columns, self._springs, self._wrench

@@ -21,7 +21,7 @@ from simenv.sensors.tactile.kernels_convolve import convolve_kernels
 
 __all__ = ["Convolution", "Response"]
 
-DIRECT = 256  # largest number of taxels that is summed directly
+DIRECT = 576  # largest number of taxels that is summed directly
 
 
 def _fast_length(least: int) -> int:

@@ -20,7 +20,7 @@ from simenv.sensors.tactile.convolution import Convolution, Response
 from simenv.sensors.tactile.solve import Accuracy, solve_pressure, solve_traction
 from simenv.sensors.tactile.winkler import check_parameters
 
-__all__ = ["ElasticGel", "Responses"]
+__all__ = ["ElasticLayerGel", "Responses"]
 
 # A half space is quadratic in nu. A layer is smooth: its nearest pole is nu = 3/4, so that the error of interpolating
 # at n Chebyshev nodes falls like (2 + sqrt 3)^-n, to 2e-7 at 12.
@@ -61,7 +61,7 @@ def interpolation_weights(nodes: np.ndarray, at: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class ElasticGel:
+class ElasticLayerGel:
     """An elastic gel whose response does not depend on the grid: Hertz on a half space, stiffer on a thin layer.
 
     Attributes:
@@ -100,7 +100,7 @@ class ElasticGel:
         """
         grid = contact.grid
         if not grid.is_flat:
-            raise ValueError("ElasticGel needs a flat grid (flat_grid); use WinklerGel on a curved one")
+            raise ValueError("ElasticLayerGel needs a flat grid (flat_grid); use WinklerGel on a curved one")
         count = NODES["half space" if self.thickness is None else "layer"]
         nodes = 0.5 * LARGEST_POISSON * (1.0 - np.cos((np.arange(count) + 0.5) * np.pi / count))
         t = influence_tables(grid.rows, grid.columns, grid.spacing, nodes, self.thickness)

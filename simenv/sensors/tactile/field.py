@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tactile force sensor: taxels on a gel that an object touches, for N worlds at once.
 
-The gel model is interchangeable: `TacSLGel` (comparison), `WinklerGel` (springs), `ElasticGel` (a layer). A reading is
+The gel model is interchangeable: `TacSLGel` (comparison), `WinklerGel` (springs), `ElasticLayerGel`. A reading is
 differentiable with respect to poses, twists, the gel's parameters and the state; the state is what gives shear its
 memory. Without a twist no velocity enters.
 
@@ -28,8 +28,13 @@ __all__ = ["Gel", "TactileField"]
 class Gel(Protocol):
     """What `TactileField` needs of a gel model: numbers named in `parameters`, and a response."""
 
-    parameters: tuple[str, ...]
-    structural: tuple[str, ...]  # numbers on which `prepare` depends: `respond` gets those that a reading replaces
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of its numbers."""
+
+    @property
+    def structural(self) -> tuple[str, ...]:
+        """Names of numbers on which `prepare` depends; `respond` gets those that a reading replaces."""
 
     def prepare(self, contact: Contact) -> Any:
         """Whatever can be computed once, such as compliance; handed to `respond`."""

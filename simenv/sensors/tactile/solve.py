@@ -10,8 +10,8 @@ Derivatives come from the implicit function theorem: taxels keep their regime fo
 system with the same matrix, restricted to the contact, gives them. At a change of regime they are those of one side.
 
 Every world stops at its own accuracy and is then left alone, so that it does not depend on the others. On the CPU
-worlds are shared among threads and a loop ends when all have stopped; on CUDA it runs to its last iteration, for it may
-not ask the device.
+worlds are shared among threads and a loop ends when all have stopped (small grids: in a kernel, each when it has); on
+CUDA it runs to its last iteration, for it may not ask the device.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+import warp as wp
 
 from simenv import _threads
+from simenv.sensors.tactile.bridge import as_array, warp_real
 from simenv.sensors.tactile.convolution import Response
+from simenv.sensors.tactile.kernels_solve import solve_kernels
 
 __all__ = ["Accuracy", "solve_pressure", "solve_traction"]
 
@@ -112,6 +115,47 @@ def _restricted_solve(response: Response, project, diagonal: torch.Tensor, right
         if _all(done):
             break
     return x
+
+
+def _fused(response: Response) -> bool:
+    """Whether a kernel solves each world on its own: on the CPU, for grids summed directly."""
+    return response.convolution.direct and response.table.device.type == "cpu"
+
+
+def _launch(name: str, accuracy: Accuracy, responses: tuple[Response, ...], inputs: list[torch.Tensor],
+            results: list[torch.Tensor], iterations: int) -> None:  # fmt: skip
+    """Run a kernel of `kernels_solve`; tensors with an axis more than (N, P) hold vectors."""
+    real = warp_real(inputs[0].dtype)
+    kernels = solve_kernels(real)
+
+    def array(t: torch.Tensor) -> wp.array:
+        return as_array(t, wp.int32 if t.dtype == torch.int32 else real if t.dim() < 3 else kernels.vec2)
+
+    tables = [as_array(r.table.flatten(1, 2), real) for r in responses]
+    wp.launch(
+        getattr(kernels, name),
+        dim=inputs[0].shape[0],
+        inputs=[responses[0].convolution.columns, accuracy.tolerance, iterations, *tables, *map(array, inputs)],
+        outputs=[array(t) for t in results],
+        device="cpu",
+    )
+
+
+def _pressure_fused(response: Response, depth: torch.Tensor, accuracy: Accuracy) -> tuple[torch.Tensor, torch.Tensor]:
+    touched, done = torch.zeros_like(depth, dtype=torch.int32), depth.new_zeros(len(depth), dtype=torch.int32)
+    gap, way, p = (torch.zeros_like(depth, memory_format=torch.contiguous_format) for _ in range(3))
+    _launch("pressure", accuracy, (response,), [depth], [touched, gap, way, p, done], accuracy.pressure_iterations)
+    return p, done.bool()
+
+
+def _traction_fused(
+    response: Response, bound: Response, target: torch.Tensor, limit: torch.Tensor, accuracy: Accuracy
+) -> tuple[torch.Tensor, torch.Tensor]:
+    touched, done = torch.zeros_like(limit, dtype=torch.int32), limit.new_zeros(len(limit), dtype=torch.int32)
+    new, ahead, q = (torch.zeros_like(target, memory_format=torch.contiguous_format) for _ in range(3))
+    results = [touched, new, ahead, q, done]
+    _launch("traction", accuracy, (response, bound), [target, limit], results, accuracy.traction_iterations)
+    return q, done.bool()
 
 
 def _pressure(response: Response, depth: torch.Tensor, accuracy: Accuracy) -> tuple[torch.Tensor, torch.Tensor]:
@@ -279,7 +323,8 @@ def solve_pressure(response: Response, depth: torch.Tensor, accuracy: Accuracy) 
     Returns:
         Pressure (N, P) [Pa], and whether it is accurate (N,) bool.
     """
-    pressure, done = _in_parts(lambda r, d: _pressure(r, d, accuracy), (response,), depth)
+    method = _pressure_fused if _fused(response) else _pressure
+    pressure, done = _in_parts(lambda r, d: method(r, d, accuracy), (response,), depth)
     # at fixed pressures, a stiffer response counts as a smaller depth
     felt = depth - response(pressure[..., None])[..., 0] if response.varies else depth
     return _Pressure.apply(response, accuracy, pressure, felt), done
@@ -300,7 +345,8 @@ def solve_traction(
     Returns:
         Traction on the surface (N, P, 2) [Pa], and whether it is accurate (N,) bool.
     """
-    traction, done = _in_parts(lambda r, b, t, m: _traction(r, b, t, m, accuracy), (response, bound), target, limit)
+    method = _traction_fused if _fused(response) else _traction
+    traction, done = _in_parts(lambda r, b, t, m: method(r, b, t, m, accuracy), (response, bound), target, limit)
     felt = target - response(traction) if response.varies else target
     slip = target.detach() - response.apply(traction)
     return _Traction.apply(response, accuracy, traction, slip, felt, limit), done

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a solver keeps its grids, and which nodes a substep touches: dense, or in blocks.
+
+Both answer the same questions: how many nodes a grid holds, how to find what the particles touch in a substep, how to
+clear that, and which rows of nodes are a lane's share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import torch
+import warp as wp
+
+from simenv.physics.mpm.blocks import BLOCK, BLOCK_NODES, SPARE, BlockLayout
+from simenv.physics.mpm.kernels_blocks import block_kernels
+from simenv.physics.mpm.model import MPMModel
+from simenv.physics.mpm.rigid import Workspace
+
+Launches = list[Callable[[], None]]
+_PARTICLES = 256  # of one thread of the bounds kernel
+_MOST_NODES = 2**31 - 1  # that the kernels' indices can count
+
+
+def share(lane: int, lanes: int, total: int) -> tuple[int, int]:
+    """(start, count) of a lane's share of `total` items."""
+    start = lane * total // lanes
+    return start, (lane + 1) * total // lanes - start
+
+
+def check_size(model: MPMModel, worlds: int, lanes: int) -> None:
+    """Raise ValueError if the grids of all worlds hold more nodes than an index can count."""
+    nodes = max(worlds, lanes) * model.cells
+    if nodes <= _MOST_NODES:
+        return
+    remedy = "use a coarser dx, a smaller box, fewer worlds, or grid='sparse'"
+    if model.is_sparse:
+        remedy = f"use at most {_MOST_NODES // (worlds * BLOCK_NODES) - SPARE} blocks, or fewer worlds"
+    raise ValueError(f"the grids of {worlds} worlds have {nodes} nodes, the limit is {_MOST_NODES}; {remedy}")
+
+
+def _integers(device: torch.device, *shape: int) -> tuple[torch.Tensor, wp.array]:
+    tensor = torch.zeros(shape, dtype=torch.int32, device=device)
+    return tensor, wp.from_torch(tensor.view(-1), dtype=wp.int32)
+
+
+class DenseStorage:
+    """Every node of the box has a place; on the CPU a box around the particles of a lane says what they touch.
+
+    Args:
+        solver: what the solver lends; device: of its tensors; lanes: their number; transfer: the transfer kernels.
+
+    Attributes:
+        chunk: nodes of a thread of the grid kernels; kernels: those to load before a graph is captured.
+    """
+
+    def __init__(self, solver: Workspace, device: torch.device, lanes: int, transfer: SimpleNamespace):
+        self._solver, self._lanes, self._transfer = solver, lanes, transfer
+        self.kernels = SimpleNamespace()
+        model: MPMModel = solver.model
+        on_cpu = device.type != "cuda"
+        self.chunk = model.shape[2] if on_cpu else 1
+        self._tracks = on_cpu and not model.is_periodic
+        self._tensor, self._array = _integers(device, model.substeps, lanes, 6)
+        solver.tensors["bounds"] = self._tensor
+        empty, full = [*model.shape, 0, 0, 0], [0, 0, 0, *(n - 1 for n in model.shape)]
+        self._start = torch.tensor(empty if self._tracks else full, dtype=torch.int32, device=device)
+
+    def begin(self) -> None:
+        """Forget the substeps of the last control step."""
+        self._tensor.copy_(self._start.expand_as(self._tensor))
+
+    def bounds(self, k: int) -> wp.array:
+        """What the lanes touch in substep k: first and last node, (lanes, 6)."""
+        return self._array[k * self._lanes * 6 : (k + 1) * self._lanes * 6]
+
+    def find(self, k: int, lane: int, x: wp.array) -> Launches:
+        """Find what a lane's particles at `x` touch in substep k."""
+        if not self._tracks:
+            return []
+        start, count = share(lane, self._lanes, self._solver.model.particle_count)
+        inputs = [self._solver.grid, self._solver.arrays["active"], x, start, count, _PARTICLES, lane]
+        return [self._solver.launch(self._transfer.bounds, -(-count // _PARTICLES), inputs, [self.bounds(k)])]
+
+    def find_again(self, k: int, lane: int, x: wp.array) -> Launches:
+        """The same in the reverse sweep, where the forward sweep's finding is still known."""
+        return []
+
+    def clear(self, k: int, lane: int, values: wp.array) -> Callable[[], None]:
+        """Set to zero what a lane touches in substep k."""
+        nx, ny, nz = self._solver.model.shape
+        dim = self._solver.worlds * nx * ny * -(-nz // self.chunk)
+        return self._solver.launch(
+            self._transfer.clear, dim, [self._solver.grid, self.bounds(k), lane, self.chunk], [values]
+        )
+
+    def rows(self, lane: int) -> tuple[int, int]:
+        """First row of a lane, and the number of threads for its rows."""
+        nx, ny, nz = self._solver.model.shape
+        start, count = share(lane, self._lanes, self._solver.worlds * nx * ny)
+        return start, count * -(-nz // self.chunk)
+
+
+class BlockStorage:
+    """Only touched blocks have a place (`blocks.py`); they are found anew in each substep, in both sweeps.
+
+    The interface is that of `DenseStorage`; there is one lane. This completes ``solver.grid``.
+    """
+
+    def __init__(self, solver: Workspace, device: torch.device):
+        model, S = solver.model, solver.worlds
+        self._solver = solver
+        self.kernels = block_kernels(solver.real, device.type == "cuda")
+        self.chunk = BLOCK if device.type != "cuda" else 1
+        self._layout = layout = BlockLayout.of(model.shape)
+        sizes = {
+            "marks": S * layout.words, "before": S * layout.words, "block": S * model.blocks, "count": S,
+            "marked": S * layout.groups, "sums": S * layout.groups, "supers": S * layout.supers,
+        }  # fmt: skip
+        self._arrays = {}
+        for name, size in sizes.items():
+            solver.tensors[f"blocks_{name}"], self._arrays[name] = _integers(device, size)
+        table = solver.grid.table
+        table.capacity, table.columns_y, table.row_words = model.blocks, layout.columns[1], layout.row_words
+        table.words, table.groups, table.supers = layout.words, layout.groups, layout.supers
+        for name in ("marks", "before", "block", "count"):
+            setattr(table, name, self._arrays[name])
+        self._table = table
+        self._unused = _integers(device, 6)[1]
+
+    def begin(self) -> None:
+        """Nothing to do: each substep forgets the one before it."""
+
+    def bounds(self, k: int) -> wp.array:
+        """An array that the kernels of a sparse grid do not read."""
+        return self._unused
+
+    def find(self, k: int, lane: int, x: wp.array) -> Launches:
+        """Mark and number the blocks that particles at `x` touch."""
+        b, solver, launch = self._arrays, self._solver, self._solver.launch
+        P, S, every = solver.model.particle_count, solver.worlds, solver.worlds * self._layout.groups
+        marking = [solver.grid, solver.arrays["active"], P, x]
+        counts = [b["sums"], b["supers"]]
+        return [
+            launch(self.kernels.forget, every, [self._table], [b["marks"], b["marked"], b["supers"], b["count"]]),
+            launch(self.kernels.mark, S * P, marking, [b["marks"], b["marked"]]),
+            launch(self.kernels.count, every, [self._table, b["marked"]], [*counts, b["count"]]),
+            launch(
+                self.kernels.number, every, [self._table, b["marked"], *counts],
+                [b["before"], b["block"], solver.arrays["status"]],
+            ),
+        ]  # fmt: skip
+
+    def find_again(self, k: int, lane: int, x: wp.array) -> Launches:
+        """The same in the reverse sweep: slots follow from the positions, so that each block is where it was."""
+        return self.find(k, lane, x)
+
+    def clear(self, k: int, lane: int, values: wp.array) -> Callable[[], None]:
+        """Set to zero the blocks found last."""
+        return self._solver.launch(self.kernels.clear, self.rows(0)[1], [self._solver.grid, self.chunk], [values])
+
+    def rows(self, lane: int) -> tuple[int, int]:
+        """Zero, and the number of threads for all slots."""
+        return 0, self._solver.worlds * self._solver.model.blocks * (BLOCK_NODES // self.chunk)

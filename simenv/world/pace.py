@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many substeps a control step needs: the limits of explicit integration, and a choice for each world."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from simenv.world.parameters import Parameters
+from simenv.world.scene import COURANT, DIFFUSION, Scene
+from simenv.world.status import TOO_STIFF
+
+_ROUNDING = 1.0 + 1e-5  # a substep that meets a limit exactly is short enough
+
+
+class Pace:
+    """Chooses for each world one of the substep counts ``substeps``, ``2 substeps``, ..., ``max_substeps``.
+
+    It is the least n for which, over the control step T, with the P-wave speed c and the kinematic viscosity nu of
+    every material that has particles (Courant, Friedrichs and Lewy 1928; for diffusion Hirt 1968),
+
+        (c + u) T / n <= 0.5 dx        and        nu T / n <= dx^2 / 6
+
+    u bounds the speed during the step: the fastest particle now plus |g| T, or the fastest point of a collider. The
+    moduli are those of the undeformed material. The choice is a constant to the gradient.
+
+    Args:
+        scene: with ``max_substeps``; device, dtype: of the state.
+
+    Attributes:
+        counts: the substep counts that can be chosen, ascending; times: the start of every substep, (choices,
+            max_substeps) [s], zero where there is none.
+    """
+
+    def __init__(self, scene: Scene, device: torch.device, dtype: torch.dtype):
+        self._scene, self._dtype = scene, dtype
+        self.counts = scene.substep_counts()
+        times = np.zeros((len(self.counts), self.counts[-1]))
+        for row, count in enumerate(self.counts):
+            times[row, :count] = np.arange(count) * (scene.substep_dt * (scene.substeps / count))
+        self.times = torch.as_tensor(times, dtype=dtype, device=device)
+        self._counts = torch.tensor(self.counts, dtype=torch.int32, device=device)
+        self._used = sorted({group.material for group in scene.particles.values()})
+        names = list(scene.bodies)
+        self._moving = [(names.index(c.body), name) for name, c in scene.colliders.items() if c.body is not None]
+        diagonal = float(np.linalg.norm(scene.size))
+        self._arms = {}
+        for _body, name in self._moving:
+            collider = scene.colliders[name]
+            corner = np.abs(np.stack(collider.spec.shape.bounds())).max(0)
+            self._arms[name] = (float(np.linalg.norm(collider.position)), float(np.linalg.norm(corner)), diagonal)
+
+    def _collider_speed(self, twist: torch.Tensor, parameters: Parameters) -> torch.Tensor:
+        """Bound on the speed of the colliders' points in the domain [m/s], (N,)."""
+        speed = twist.new_zeros(len(twist))
+        for body, name in self._moving:
+            offset, radius, diagonal = self._arms[name]
+            arm = (offset + parameters[f"{name}.scale"] * radius).clamp(max=diagonal)
+            speed = torch.maximum(speed, twist[:, body, :3].norm(dim=-1) + twist[:, body, 3:].norm(dim=-1) * arm)
+        return speed
+
+    @torch.no_grad()
+    def choose(
+        self, parameters: Parameters, v: torch.Tensor, active: torch.Tensor, twist: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The choice for the next control step.
+
+        Args:
+            parameters: of the worlds.
+            v: velocities of the particles [m/s], (N, P, 3).
+            active: which of them count, (N, P) bool.
+            twist: of the bodies [m/s, rad/s], (N, B, 6).
+
+        Returns:
+            Index into `counts`, (N,) int64; the count, (N,) int32; and a status, (N,) int32, `TOO_STIFF` where even
+            ``max_substeps`` is too few for sound or viscosity. Speed alone does not stop a world here: it has a status
+            of its own.
+        """
+        dx, T = self._scene.dx, self._scene.control_dt
+        sound = diffusion = v.new_zeros(len(v))
+        for name in self._used:
+            material = self._scene.materials[name]
+            values = {field: parameters[f"{name}.{field}"] for field in material.parameter_names()}
+            sound = torch.maximum(sound, (material.pressure_modulus(values) / values["density"]).sqrt())
+            diffusion = torch.maximum(diffusion, material.kinematic_viscosity(values))
+        fastest = (v.square().sum(-1).sqrt() * active).amax(-1) + parameters["gravity"].norm(dim=-1) * T
+        fastest = torch.maximum(fastest, self._collider_speed(twist, parameters))
+        stiff = torch.maximum(sound * (T / (COURANT * dx)), diffusion * (T / (DIFFUSION * dx**2)))
+        need = torch.maximum(stiff, (sound + fastest) * (T / (COURANT * dx)))
+        enough = need[:, None] <= self._counts[:-1] * _ROUNDING  # false where the speed is not a number
+        choice = (~enough).sum(-1)
+        status = torch.where(stiff > self.counts[-1] * _ROUNDING, TOO_STIFF, 0).to(torch.int32)
+        return choice, self._counts[choice], status

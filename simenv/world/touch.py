@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: Apache-2.0
+"""N copies of a scene of rigid bodies in touch: state, control, parameters and the differentiable control step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+
+from simenv._threads import get_num_threads
+from simenv.physics.rigid.model import DRIVEN, FREE
+from simenv.world import status as bits
+from simenv.world.parameters import NamedTensors
+from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
+from simenv.world.state import Batched
+from simenv.world.touch_scene import TouchScene
+from simenv.world.touch_solver import GEL_PARAMETERS, TouchSolver
+
+GAINS = ("stiffness", "turning_stiffness", "damping", "turning_damping")
+CONTACT = ("stiffness", "damping", "shear_stiffness", "friction")
+FASTEST = 100.0  # [m/s]; nothing that touches moves faster and is still simulated
+
+
+@dataclass(frozen=True)
+class TouchState(Batched):
+    """Everything that changes while a world is stepped. B bodies, G gels with P taxels in all, C stiff contact pairs.
+
+    Attributes:
+        body_q: poses of the bodies' centres of mass [m, quaternion xyzw], (N, B, 7).
+        body_twist: their velocities [m/s] and angular velocities [rad/s], world axes, (N, B, 6).
+        grip: half of the gripper's opening [m] and its rate [m/s], (N, 2).
+        stick: tangential displacement of the gels that friction holds [m], (N, P, 2).
+        gel_rotation, gel_offset: pose of the touched shape in each gel's frame at the last reading, (N, G, 3, 3) and
+            (N, G, 3) [m].
+        held: displacement along the surface that friction holds at each stiff contact [m], world axes, (N, C, 3).
+        field: force on each taxel at the end of the last control step [N]: shear along x and y, normal, (N, P, 3).
+        depth: depth of the object below each taxel [m], negative where they do not meet, (N, P).
+        wrench: force [N] on each gel and its moment about the gel's origin [N m], in the gel's frame, (N, G, 6).
+        push: force [N] and torque [N m] of stiff contact on each body, world axes, mean over the step, (N, B, 6).
+        time: simulated time [s], (N,).
+        status: bits of `simenv.world.status`, (N,) int32.
+        memory: numbers that the task keeps through an episode, (N, M), or None (`Task.remember`).
+    """
+
+    body_q: torch.Tensor
+    body_twist: torch.Tensor
+    grip: torch.Tensor
+    stick: torch.Tensor
+    gel_rotation: torch.Tensor
+    gel_offset: torch.Tensor
+    held: torch.Tensor
+    field: torch.Tensor
+    depth: torch.Tensor
+    wrench: torch.Tensor
+    push: torch.Tensor
+    time: torch.Tensor
+    status: torch.Tensor
+    memory: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TouchControl:
+    """Inputs of one control step, held constant over it.
+
+    Attributes:
+        goal: pose that each hand's impedance pulls to [m, quaternion xyzw], in the order of the hands, (N, H, 7).
+        effort: force that opens each finger (N,) [N], negative to close; None is zero.
+    """
+
+    goal: torch.Tensor
+    effort: torch.Tensor | None = None
+
+
+class TouchParameters(NamedTensors):
+    """Physical parameters of a `TouchWorld`, (N,) each and ``"gravity"`` (N, 3)."""
+
+    def __init__(self, scene: TouchScene, worlds: int, device: torch.device, dtype: torch.dtype):
+        super().__init__(worlds, device, dtype)
+        self._scene = scene
+        for name, body in scene.bodies.items():
+            if body.kind in (FREE, DRIVEN):
+                self._values[f"{name}.mass"] = self._full(body.mass)
+            if body.kind == DRIVEN:
+                self._values |= {f"{name}.{key}": self._full(v) for key, v in zip(GAINS, body.gains, strict=True)}
+        for name, gel in scene.gels.items():
+            self._values |= {f"{name}.{key}": self._full(getattr(gel.gel, key)) for key in GEL_PARAMETERS[:3]}
+        self._values |= {f"contact.{key}": self._full(getattr(scene, key)) for key in CONTACT}
+        self._values["gravity"] = self._vector(scene.gravity)
+
+    def kernel_inputs(self) -> dict[str, torch.Tensor]:
+        """The solver's inputs."""
+        one, nothing = self._full(1.0), self._full(0.0)
+        get = self._values.get
+        masses = [get(f"{name}.mass", one) for name in self._scene.bodies]
+        gains = [torch.stack([get(f"{name}.{key}", nothing) for key in GAINS], -1) for name in self._scene.bodies]
+        inputs = {"mass": torch.stack(masses, -1), "gains": torch.stack(gains, 1), "gravity": self["gravity"]}
+        inputs["contact"] = torch.stack([self._values[f"contact.{key}"] for key in CONTACT], -1)
+        for g, name in enumerate(self._scene.gels):
+            inputs |= {f"{key}{g}": self._values[f"{name}.{key}"] for key in GEL_PARAMETERS[:3]}
+        return inputs
+
+
+class _Step(torch.autograd.Function):
+    """One control step; saves what enters, and simulates again in the reverse sweep. A world with numbers that are not
+    finite passes no gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, world: TouchWorld, names: tuple[str, ...], *values: torch.Tensor):
+        out = world._forward(dict(zip(names, values, strict=True)))
+        ctx.world, ctx.names, ctx.keys = world, names, tuple(out)
+        ctx.save_for_backward(*values)
+        ctx.set_materialize_grads(False)
+        return tuple(out.values())
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: torch.Tensor | None):
+        inputs = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
+        adjoints = {key: grad for key, grad in zip(ctx.keys, grads, strict=True) if grad is not None}
+        out = ctx.world._backward(inputs, adjoints)
+        return None, None, *(out[name] for name in ctx.names)
+
+
+class TouchWorld:
+    """A batch of worlds of rigid bodies in touch, with the same face as `World`.
+
+    Args:
+        scene: what each world looks like at the start.
+        num_worlds: N.
+        device: torch device; dtype: ``torch.float32``, or ``torch.float64`` for verification.
+
+    Attributes:
+        parameters: named physical parameters, tensors (N, ...).
+        dt: duration of a control step [s].
+        body_names, hand_names, gel_names: in the order of the state's axes.
+        taxels: slice of the taxel axis of every gel.
+        sensors: the gels as `TactileField`, for readings beside the dynamics.
+    """
+
+    def __init__(
+        self, scene: TouchScene, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ):
+        self.scene, self.num_worlds = scene, num_worlds
+        self.device, self.dtype = torch.device(device), dtype
+        self.model = scene.rigid_model()
+        self.parameters = TouchParameters(scene, num_worlds, self.device, dtype)
+        self.dt, self.substeps = scene.control_dt, scene.substeps
+        self.body_names, self.gel_names = tuple(scene.bodies), tuple(scene.gels)
+        self.hand_names = tuple(name for name, body in scene.bodies.items() if body.kind == DRIVEN)
+        self._hands = [self.body_names.index(name) for name in self.hand_names]
+        self.collider_names, self.rigid_names, self.particle_count = tuple(scene.colliders), (), 0
+        self.sensors = scene.sensors(dtype, self.device)
+        self.taxels: dict[str, slice] = {}
+        for name, sensor in self.sensors.items():
+            start = self.taxel_count
+            self.taxels[name] = slice(start, start + sensor.grid.count)
+        self._solvers: list[tuple[slice, TouchSolver]] = []
+        self._pool: ThreadPoolExecutor | None = None
+        self._initial = self._build_state()
+
+    @property
+    def taxel_count(self) -> int:
+        """Number of taxels of one world."""
+        return max((span.stop for span in self.taxels.values()), default=0)
+
+    def close(self) -> None:
+        """Release threads and buffers."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        self._pool = None
+        self._solvers.clear()
+
+    def _build_state(self) -> TouchState:
+        new = {"dtype": self.dtype, "device": self.device}
+        bodies, gels, taxels = len(self.body_names), len(self.gel_names), self.taxel_count
+        poses = torch.tensor([(*b.position, *b.quaternion) for b in self.scene.bodies.values()], **new)
+        n = self.num_worlds
+        state = TouchState(
+            body_q=poses.expand(n, -1, -1).clone(), body_twist=torch.zeros((n, bodies, 6), **new),
+            grip=torch.zeros((n, 2), **new), stick=torch.zeros((n, taxels, 2), **new),
+            gel_rotation=torch.eye(3, **new).expand(n, gels, 3, 3).clone(), gel_offset=torch.zeros((n, gels, 3), **new),
+            held=torch.zeros((n, len(self.model.pairs), 3), **new), field=torch.zeros((n, taxels, 3), **new),
+            depth=torch.zeros((n, taxels), **new), wrench=torch.zeros((n, gels, 6), **new),
+            push=torch.zeros((n, bodies, 6), **new), time=torch.zeros(n, **new),
+            status=torch.zeros(n, dtype=torch.int32, device=self.device),
+        )  # fmt: skip
+        return self.touch_anew(state)
+
+    def initial_state(self) -> TouchState:
+        """The scene as built, in every world."""
+        return self._initial.clone()
+
+    def touch_anew(self, state: TouchState) -> TouchState:
+        """The state with gels that remember nothing but where their objects are, and with their present readings.
+
+        Call it after placing bodies or gripper by hand.
+        """
+        rotations, offsets, fields, depths, wrenches = [], [], [], [], []
+        for name, mount in zip(self.gel_names, self.model.mounts, strict=True):
+            values = {key: self.parameters[f"{name}.{key}"] for key in GEL_PARAMETERS[:3]}
+            shape = self.mounted(state, mount.item, mount.local, mount.local_turn)
+            reading, memory = self.sensors[name].measure(shape, self.gel_pose(state, name), parameters=values)
+            rotations.append(memory.rotation)
+            offsets.append(memory.position)
+            fields.append(reading.field())
+            depths.append(reading.depth)
+            wrenches.append(reading.wrench)
+        if not rotations:
+            return state
+        return state.replace(
+            stick=torch.zeros_like(state.stick), held=torch.zeros_like(state.held),
+            gel_rotation=torch.stack(rotations, 1), gel_offset=torch.stack(offsets, 1), field=torch.cat(fields, 1),
+            depth=torch.cat(depths, 1), wrench=torch.stack(wrenches, 1),
+        )  # fmt: skip
+
+    def mounted(self, state: TouchState, body: int, position: Any, quaternion: Any) -> torch.Tensor:
+        """World pose (N, 7) of a frame on a body."""
+        q = state.body_q[:, body]
+        local = torch.as_tensor(position, dtype=self.dtype, device=self.device).expand(self.num_worlds, 3)
+        turn = torch.as_tensor(quaternion, dtype=self.dtype, device=self.device).expand(self.num_worlds, 4)
+        return torch.cat([q[:, :3] + rotate(q[:, 3:], local), quaternion_multiply(q[:, 3:], turn)], -1)
+
+    def gel_pose(self, state: TouchState, name: str) -> torch.Tensor:
+        """World pose (N, 7) of a gel."""
+        mount = self.model.mounts[self.gel_names.index(name)]
+        slide = torch.as_tensor(mount.slide, dtype=self.dtype, device=self.device)
+        place = torch.as_tensor(mount.position, dtype=self.dtype, device=self.device) + state.grip[:, :1] * slide
+        return self.mounted(state, mount.sensor, place, mount.quaternion)
+
+    def near(self, state: TouchState, hand: str, move: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+        """A goal beside a hand's present pose: moved (N, 3) [m] and turned by a rotation vector (N, 3) [rad], world
+        axes; (N, 7).
+        """
+        pose = state.body_q[:, self.body_names.index(hand)]
+        turned = quaternion_multiply(quaternion_from_rotation_vector(turn), pose[:, 3:])
+        return torch.cat([pose[:, :3] + move, turned], -1)
+
+    def zero_control(self, state: TouchState) -> TouchControl:
+        """Hands stay where they are."""
+        return TouchControl(state.body_q[:, self._hands])
+
+    def step(self, state: TouchState, control: TouchControl) -> TouchState:
+        """Advance all worlds by one control step; differentiable in the state, the control and the parameters.
+
+        A world whose numbers are no longer finite keeps the state it entered with, and its ``status`` says so.
+        """
+        goal = state.body_q.clone()
+        goal[:, self._hands] = control.goal
+        effort = torch.zeros_like(state.time) if control.effort is None else control.effort
+        inputs = {
+            **self.parameters.kernel_inputs(), "goal": goal[..., :3], "goal_turn": goal[..., 3:], "effort": effort,
+            "position": state.body_q[..., :3], "quaternion": state.body_q[..., 3:],
+            "velocity": state.body_twist[..., :3], "omega": state.body_twist[..., 3:],
+            "grip": state.grip, "held": state.held,
+        }  # fmt: skip
+        for g, span in enumerate(self.taxels.values()):
+            inputs |= {f"stick{g}": state.stick[:, span], f"rotation{g}": state.gel_rotation[:, g]}
+            inputs[f"offset{g}"] = state.gel_offset[:, g]
+        if torch.is_grad_enabled() and any(value.requires_grad for value in inputs.values()):
+            names = tuple(inputs)
+            results = _Step.apply(self, names, *inputs.values())
+            out = dict(zip(self._result_names(), results, strict=True))
+        else:
+            out = self._forward(inputs)
+        return self._leave(state, out)
+
+    def _leave(self, state: TouchState, out: dict[str, torch.Tensor]) -> TouchState:
+        """The state after a step, from the solver's results."""
+        gels = range(len(self.gel_names))
+
+        def joined(name: str, like: torch.Tensor, dim: int = 1) -> torch.Tensor:
+            parts = [out[f"{name}{g}"] for g in gels]
+            if not parts:
+                return like
+            return torch.cat(parts, 1) if dim == 1 else torch.stack(parts, 1)
+
+        wrench = joined("total", state.wrench.unflatten(-1, (2, 3)), 2).flatten(-2)
+        after = state.replace(
+            body_q=torch.cat([out["position"], out["quaternion"]], -1),
+            body_twist=torch.cat([out["velocity"], out["omega"]], -1), grip=out["grip"], held=out["held"],
+            stick=joined("stick", state.stick), gel_rotation=joined("rotation", state.gel_rotation, 2),
+            gel_offset=joined("offset", state.gel_offset, 2), field=joined("field", state.field),
+            depth=joined("depth", state.depth), wrench=wrench,
+            push=torch.cat([out["push"], out["twist"]], -1), time=state.time + self.dt,
+        )  # fmt: skip
+        speed = after.body_twist.detach().abs().amax((1, 2))
+        finite = torch.isfinite(speed) & torch.isfinite(after.body_q.detach()).all(-1).all(-1)
+        status = torch.where(finite, 0, bits.NONFINITE) | torch.where(speed < FASTEST, 0, bits.TOO_FAST)
+        status = state.status | torch.where(finite, status, bits.NONFINITE).to(torch.int32)
+        return after.where(status == 0, state.detach()).replace(status=status)
+
+    # ------------------------------------------------------------------------------------------------ the solvers
+
+    def _result_names(self) -> tuple[str, ...]:
+        return (*self._shards()[0][1].results(), "push", "twist")
+
+    def _shards(self) -> list[tuple[slice, TouchSolver]]:
+        """Rows of worlds and their solver, one for each thread."""
+        count = min(get_num_threads(), self.num_worlds) if self.device.type == "cpu" else 1
+        if len(self._solvers) != count:
+            self.close()
+            contacts = [sensor.contact for sensor in self.sensors.values()]
+            edges = np.linspace(0, self.num_worlds, count + 1).astype(int)
+            self._solvers = [
+                (slice(int(a), int(b)), TouchSolver(self.model, contacts, int(b - a), self.dtype, self.device))
+                for a, b in pairwise(edges)
+            ]
+            self._pool = ThreadPoolExecutor(count, thread_name_prefix="simenv") if count > 1 else None
+        return self._solvers
+
+    def _each(self, gradient: bool, work: Callable[[slice, TouchSolver], dict[str, torch.Tensor]]):
+        shards = self._shards()
+        if self._pool is None:
+            return work(*shards[0])
+        for _, solver in shards:
+            solver.record(gradient)  # compile and record on this thread
+        parts = list(self._pool.map(lambda shard: work(*shard), shards))
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        @torch.no_grad()  # a setting of each thread
+        def work(rows: slice, solver: TouchSolver) -> dict[str, torch.Tensor]:
+            out = solver.forward({name: value[rows] for name, value in inputs.items()})
+            return {name: value.clone() for name, value in out.items()}
+
+        return self._each(False, work)
+
+    def _backward(self, inputs: dict[str, torch.Tensor], adjoints: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        @torch.no_grad()
+        def work(rows: slice, solver: TouchSolver) -> dict[str, torch.Tensor]:
+            solver.forward({name: value[rows] for name, value in inputs.items()})
+            out = solver.backward({name: value[rows] for name, value in adjoints.items()})
+            return {name: out[name].clone() for name in inputs}
+
+        return self._each(True, work)
+
+    # ----------------------------------------------------------------------------------------------- for pictures
+
+    def collider_poses(self, state: TouchState) -> torch.Tensor:
+        """World poses of all drawn shapes [m, quaternion xyzw], (N, shapes, 7)."""
+        poses = []
+        for name, look in self.scene.colliders.items():
+            slide = torch.as_tensor(self.scene.slides[name], dtype=self.dtype, device=self.device)
+            place = torch.as_tensor(look.position, dtype=self.dtype, device=self.device) + state.grip[:, :1] * slide
+            if look.body is None:
+                turn = torch.as_tensor(look.quaternion, dtype=self.dtype, device=self.device).expand(len(place), 4)
+                poses.append(torch.cat([place, turn], -1))
+            else:
+                poses.append(self.mounted(state, self.body_names.index(look.body), place, look.quaternion))
+        return torch.stack(poses, 1)
+
+    def domain(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper corner of a box about the drawn shapes as built [m], planes apart."""
+        poses = self.collider_poses(self._initial)[0].double().cpu()
+        corners = [poses[:, :3].numpy()]
+        for pose, look in zip(poses, self.scene.colliders.values(), strict=True):
+            bounds = np.stack(look.spec.shape.bounds())
+            if np.isfinite(bounds).all():
+                box = np.stack(np.meshgrid(*bounds.T, indexing="ij"), -1).reshape(-1, 3)
+                corners.append((pose[:3] + rotate(pose[3:], torch.as_tensor(box))).numpy())
+        points = np.concatenate(corners)
+        return points.min(0), points.max(0)

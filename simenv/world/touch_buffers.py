@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays with adjoints, and programs of launches that run forward and in reverse as one captured graph each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import warp as wp
+
+__all__ = ["Launch", "Memory", "Slot"]
+
+
+class Slot:
+    """An array (N, *shape) of a Warp dtype and, once asked for, its adjoint; each is a torch tensor as well."""
+
+    def __init__(self, tensor: torch.Tensor, kind: type):
+        self.tensor, self.kind = tensor, kind
+        self.array = wp.from_torch(tensor, dtype=kind, requires_grad=False)
+        self._adjoint: torch.Tensor | None = None
+        self._adjoint_array: wp.array | None = None
+
+    @property
+    def adjoint(self) -> torch.Tensor:
+        """The adjoint's tensor."""
+        if self._adjoint is None:
+            self._adjoint = torch.zeros_like(self.tensor)
+            self._adjoint_array = wp.from_torch(self._adjoint, dtype=self.kind, requires_grad=False)
+        return self._adjoint
+
+    @property
+    def adjoint_array(self) -> wp.array:
+        """The adjoint's Warp array."""
+        _ = self.adjoint
+        return self._adjoint_array
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel over `dim`, with constants first, then inputs, then outputs; `reverse` is false if it has no adjoint."""
+
+    kernel: wp.Kernel
+    dim: tuple[int, ...]
+    constants: Sequence[Any]
+    inputs: Sequence[Slot]
+    outputs: Sequence[Slot]
+
+    def forward(self, device: wp.Device) -> None:
+        """Launch it."""
+        inputs = [*self.constants, *(slot.array for slot in self.inputs)]
+        wp.launch(self.kernel, self.dim, inputs, [slot.array for slot in self.outputs], device=device)
+
+    def backward(self, device: wp.Device) -> None:
+        """Launch its adjoint, which adds to the adjoints of the inputs."""
+        none = [None if isinstance(value, wp.array) else value for value in self.constants]
+        wp.launch(
+            self.kernel, self.dim,
+            [*self.constants, *(slot.array for slot in self.inputs)], [slot.array for slot in self.outputs],
+            adj_inputs=[*none, *(slot.adjoint_array for slot in self.inputs)],
+            adj_outputs=[slot.adjoint_array for slot in self.outputs],
+            adjoint=True, device=device,
+        )  # fmt: skip
+
+
+class Memory:
+    """Makes slots for `worlds` worlds, and clears them."""
+
+    def __init__(self, worlds: int, dtype: torch.dtype, device: torch.device):
+        self.worlds, self.dtype, self.device = worlds, dtype, device
+        self._slots: list[Slot] = []
+        self._sums: list[Slot] = []
+
+    def slot(self, kind: type, *shape: int, sums: bool = False) -> Slot:
+        """A new slot (N, *shape) of a Warp dtype; `sums` says that kernels add to it, so that it starts at zero."""
+        inner = tuple(getattr(kind, "_shape_", ()))
+        size = (self.worlds, *shape, *inner)
+        made = Slot(torch.zeros(math.prod(size), dtype=self.dtype, device=self.device).view(size), kind)
+        self._slots.append(made)
+        if sums:
+            self._sums.append(made)
+        return made
+
+    def clear_sums(self) -> None:
+        """Zero what kernels add to."""
+        for slot in self._sums:
+            slot.tensor.zero_()
+
+    def clear_adjoints(self) -> None:
+        """Zero all adjoints."""
+        for slot in self._slots:
+            slot.adjoint.zero_()

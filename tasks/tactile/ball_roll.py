@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Roll a ball on a table to a goal, by the shear of a tactile pad that presses on it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from simenv.envs import Task, register_task
+from simenv.envs.constants import constant
+from simenv.envs.modes import observe_blocks, with_extras
+from simenv.geometry.shapes import Box, Plane, Sphere
+from simenv.sensors.tactile import WinklerGel, flat_grid
+from simenv.world import TouchControl, TouchScene
+
+RADIUS = 0.015  # of the ball [m]
+DENSITY = 2500.0  # of glass [kg/m^3]
+GEL = WinklerGel.from_layer(modulus=1.5e5, poisson=0.48, thickness=3e-3, mu=0.8)
+PAD, TAXELS = 0.048, 24  # side of the pad [m], taxels along it
+PRESS = 4e-4  # depth of the ball in the gel at the start [m]
+GOAL = (0.006, 0.014)  # distance of the goal from the ball at the start [m]
+MOVE = 0.010  # of the goal from the pad at an action of 1 [m]
+NEAR, SLOW = 0.001, 0.01  # success: distance [m] and speed [m/s] at the end
+DOWN = (1.0, 0.0, 0.0, 0.0)
+
+
+@register_task("SimEnv/BallRoll-v0", max_episode_steps=60)
+class BallRoll(Task):
+    """## Description
+
+    A glass ball, 30 mm wide, lies on a table under a flat tactile pad that presses on it. Move the pad so that the ball
+    rolls to the goal and stays there. Without slip the ball goes half as far as the pad. An impedance drives the pad
+    (600 N/m, 50 N s/m; 1 kg); the gel is a bed of springs with friction that remembers (150 kPa, 3 mm, mu 0.8), whose
+    force field is both what the pad reads and what moves the ball. The table is stiff (20 kN/m) and has friction
+    (mu 0.5).
+
+    Everything is differentiable: actions, state, masses, gel, friction and gains. The kinks are taxels that begin to
+    touch or to slip, and the ball leaving pad or table.
+
+    ## Action Space
+
+    | Num | Action | Min | Max | Unit at 1 |
+    |---|---|---|---|---|
+    | 0 | goal of the pad along x, from where it is | -1 | 1 | 10 mm |
+    | 1 | goal along y | -1 | 1 | 10 mm |
+    | 2 | goal along z, up | -1 | 1 | 10 mm, which pulls with 6 N |
+
+    ## Observation Space
+
+    A dict; lengths in metres, from the ball's place at the start on the table. Block `privileged`: `ball` (13),
+    position, quaternion, velocity, angular velocity; `pad` (6), position and velocity; `goal` (2). Block `reduced`:
+    `pad`, `goal`, and `wrench` (6) on the gel in its frame [N, N m]. Block `force_field`: `field` (24, 24, 3), shear
+    along x and y and normal force of each taxel [N]. Modes: each of the two states with or without the field, and the
+    field alone; the default is `reduced`.
+
+    ## Rewards
+
+    `nearer`: 2 for the whole way to the goal, in proportion. `stay`: -0.2 (d / 5 mm)^2 / (1 + (d / 5 mm)^2) per step,
+    d the ball's distance to the goal. `calm`: -0.1 (v / 0.1 m/s)^2 in the last 5 steps, v the ball's speed. `effort`:
+    -0.001 |action|^2.
+
+    ## Starting State
+
+    All at rest, the ball pressed into the gel by 0.4 mm. The goal is 6 to 14 mm from the ball in any direction. The pad
+    is off the ball's middle by up to 3 mm along x and y. With `randomize`, the ball's mass and the gel's stiffness are
+    drawn within +-30 %, and both frictions from 0.4 to 1.
+
+    ## Episode End
+
+    Truncation after 60 steps (0.96 s). Success: the ball is within 1 mm of the goal, slower than 1 cm/s, and touches
+    the pad.
+
+    ## Arguments
+
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | `randomize` | False | draw mass, stiffness and friction per episode |
+
+    ## Version History
+
+    * v0: first version.
+    """
+
+    action_limits = ((-1.0,) * 3, (1.0,) * 3)
+    action_names = (("goal x", "10 mm"), ("goal y", "10 mm"), ("goal z", "10 mm"))
+    observation_modes = with_extras(("reduced", "privileged"), ("force_field",))
+
+    def __init__(self, randomize: bool = False):
+        self.randomize = randomize
+
+    def build(self) -> TouchScene:
+        scene = TouchScene(1e-3, 16, lead=1e-3, stiffness=2e4, damping=4.0, shear_stiffness=1e4, friction=0.5)
+        scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
+        scene.add_hand("pad", (0.0, 0.0, 2 * RADIUS - PRESS), DOWN)
+        scene.add_body("ball", Sphere(RADIUS), DENSITY, (0.0, 0.0, RADIUS), color=(0.80, 0.34, 0.22, 1.0))
+        scene.add_points("ball", "table", np.zeros((1, 3)), radius=RADIUS)
+        scene.add_gel("gel", "pad", "ball", flat_grid(TAXELS, TAXELS, PAD, PAD), GEL)
+        scene.add_look(
+            "plate", Box((PAD / 2, PAD / 2, 0.003)), "pad", (0.0, 0.0, -0.003), color=(0.86, 0.95, 0.97, 0.3)
+        )
+        return scene
+
+    def sample(self, random):
+        distance, angle = random.uniform("distance", *GOAL), random.uniform("angle", 0.0, 2 * math.pi)
+        goal = distance[:, None] * torch.stack([angle.cos(), angle.sin()], -1)
+        episode = {"goal": goal, "offset": random.uniform("offset", -0.003, 0.003, (2,))}
+        if self.randomize:
+            mass = DENSITY * 4 / 3 * math.pi * RADIUS**3
+            episode["ball.mass"] = mass * random.uniform("mass", 0.7, 1.3)
+            episode["gel.k_n"] = GEL.k_n * random.uniform("stiffness", 0.7, 1.3)
+            episode["gel.mu"] = random.uniform("friction", 0.4, 1.0)
+            episode["contact.friction"] = random.uniform("table", 0.4, 1.0)
+        return episode
+
+    def initial_state(self, world, episode):
+        state = world.initial_state()
+        pose = state.body_q.clone()
+        pose[:, 1, :2] = episode["offset"]
+        return world.touch_anew(state.replace(body_q=pose))
+
+    def control(self, world, state, action, episode):
+        return TouchControl(world.near(state, "pad", MOVE * action, torch.zeros_like(action))[:, None])
+
+    def nominal_actions(self, steps: int) -> np.ndarray:
+        return np.tile([0.0, 0.0, -0.2], (steps, 1))
+
+    def observe(self, world, state, episode):
+        above = constant((0.0, 0.0, 2 * RADIUS), state.body_q.dtype, state.body_q.device)
+        seen = {
+            "pad": torch.cat([state.body_q[:, 1, :3] - above, state.body_twist[:, 1, :3]], -1),
+            "goal": episode["goal"],
+        }
+        return observe_blocks(self.observation_mode, {
+            "privileged": lambda: {**seen, "ball": torch.cat([state.body_q[:, 2], state.body_twist[:, 2]], -1)},
+            "reduced": lambda: {**seen, "wrench": state.wrench[:, 0]},
+            "force_field": lambda: {"field": state.field.unflatten(1, (TAXELS, TAXELS))},
+        })  # fmt: skip
+
+    def _distance(self, state, episode):
+        """Distance of the ball to the goal on the table (N,) [m]; 10 um round the root at 0."""
+        return (((state.body_q[:, 2, :2] - episode["goal"]) ** 2).sum(-1) + 1e-10).sqrt()
+
+    def reward(self, world, before, action, after, episode):
+        old, new = self._distance(before, episode), self._distance(after, episode)
+        square = (new / 0.005) ** 2
+        speed = (after.body_twist[:, 2, :3] ** 2).sum(-1)
+        last = after.time > world.dt * (self.max_episode_steps - 4.5)
+        return {
+            "nearer": 2.0 * (old - new) / episode["goal"].norm(dim=-1),
+            "stay": -0.2 * square / (1.0 + square),
+            "calm": torch.where(last, -0.1 * speed / 0.1**2, 0.0),
+            "effort": -0.001 * (action**2).sum(-1),
+        }
+
+    def evaluate(self, world, state, episode):
+        distance, speed = self._distance(state, episode), state.body_twist[:, 2, :3].norm(dim=-1)
+        force = state.field[..., 2].sum(1)
+        success = (distance < NEAR) & (speed < SLOW) & (force > 0.0)
+        return {"success": success, "distance": distance, "speed": speed, "force": force}

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put a bolt, held by two tactile fingers, into a nut, and turn it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simenv.assets import path
+from simenv.envs import register_task
+from simenv.geometry.shapes import Cup, Cylinder, MeshShape
+from simenv.physics.rigid.model import body_properties
+from simenv.tasks.tactile.peg import PegTask, rings
+
+SHANK, HEAD = 0.030, 0.016  # lengths of shank and head [m]
+NUT, BASE, WALL = 0.013, 0.003, 0.004  # height of the nut, thickness of what it lies on, wall of the nut [m]
+UPRIGHT = np.cos(np.radians(15.0))  # success: least cosine of the lean
+ASIDE = 0.6  # success: distance from the middle in diameters of the bolt
+TURN, WAIT, LIFT, STEPS = 36, 8, 24, 256  # steps of turning, opening and rising after the policy's
+
+
+@register_task("SimEnv/BoltOnNut-v0", max_episode_steps=324)
+class BoltOnNut(PegTask):
+    """## Description
+
+    A gripper with two tactile gels holds an M16 cap screw by its head. Put it upright into a nut, whose place is
+    observed with an error; then, by themselves, the hand turns by about 1 rad, the fingers open and the hand rises, and
+    the bolt must stay upright in the nut. Task, randomisation, observations, actions, rewards and success follow
+    Akinola et al. 2025 (TacSL), who give no results for it.
+
+    There is no thread: bolt and nut are smooth, with a clearance, and the bolt goes in by sliding. What else is
+    modelled, and what is differentiable, is as in `PegInsertion-v0`; contact points are 60 on the lower 14 mm of the
+    shank, against the nut, and its tip, against the table.
+
+    ## Action Space
+
+    | Num | Action | Min | Max | Unit at 1 |
+    |---|---|---|---|---|
+    | 0-2 | goal of the hand along x, y, z, from where it is | -1 | 1 | 10 mm |
+    | 3-5 | turn of the goal about x, y, z, world axes | -1 | 1 | 0.05 rad |
+
+    After 256 steps the actions have no effect.
+
+    ## Observation Space
+
+    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose of
+    the hand (7), place of the nut's foot with its error (3), its quaternion (4). `privileged`: `state` (41), the same
+    and velocity of the hand (6) [m/s, rad/s], pose of the bolt's centre of mass (7), true place of the nut (3), force
+    on the bolt from nut and table, left gel, right gel (3 each) [N]. `force_field`: `left_field`, `right_field` (14,
+    10, 3), shear along x and y and normal force of each taxel [N]. Modes: `privileged` (default), `reduced`,
+    `privileged+force_field`, `reduced+force_field`, `force_field`.
+
+    ## Rewards
+
+    As `PegInsertion-v0`, with the goal upright on the floor of the nut.
+
+    ## Starting State
+
+    As `PegInsertion-v0`, with the nut for the socket, but for the grasp: the fingers hold the middle of the head, +-3
+    mm along the axis, and the bolt leans by up to +-0.3 rad.
+
+    ## Episode End
+
+    Truncation after 324 steps (5.4 s): 256 of the policy, 36 of turning, 8 in which the fingers open, 24 in which the
+    hand rises. Success: after that the bolt leans at most 15 degrees, its axis is at most 9.6 mm (0.6 diameters) beside
+    the nut's, and its tip is in the nut.
+
+    ## Arguments
+
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | `randomize` | False | draw gel stiffness and gains per episode |
+    | `contact_penalty` | 0.0 | weight of the contact force [1/N] |
+    | `clearance` | 0.001 | of the nut over the bolt's diameter [m] |
+
+    ## Version History
+
+    * v0: first version.
+    """
+
+    held_radius = 0.012
+    held_length = HEAD
+    tilt = 0.3
+
+    def __init__(self, randomize: bool = False, contact_penalty: float = 0.0, clearance: float = 0.001):
+        super().__init__(randomize, contact_penalty)
+        if not 0.0 < clearance < 0.02:
+            raise ValueError(f"clearance = {clearance} m must lie between 0 and 0.02 m")
+        self.clearance, self.bolt = clearance, MeshShape(str(path("bolt.stl")))
+        self.centre = float(body_properties("bolt", self.bolt)[1][2])  # of mass, above the tip [m]
+        head = SHANK + HEAD / 2 - self.centre
+        self.grasp = (head - 0.003, head + 0.003)  # type: ignore[misc]
+
+    def peg(self):
+        shank = rings(0.008, 0.001 + np.linspace(0.0, NUT, 4) - self.centre)
+        points = np.concatenate([rings(0.007, np.array([-self.centre])), shank])
+        head = {
+            "shape": Cylinder(self.held_radius, HEAD / 2),
+            "shape_position": (0.0, 0.0, SHANK + HEAD / 2 - self.centre),
+        }
+        return self.bolt, points, head
+
+    def socket(self):
+        return Cup(0.008 + self.clearance / 2, BASE + NUT, WALL, BASE)
+
+    def seat(self):
+        return BASE + self.centre
+
+    def mouth(self):
+        return BASE + NUT, self.centre
+
+    def after_policy(self, time):
+        turned, opened = time > TURN / 60.0, time > (TURN + WAIT) / 60.0
+        return (~turned).to(time) * 0.05, opened.to(time) * 0.010, turned
+
+    def evaluate(self, world, state, episode):
+        lean, offset = self.axis(state)[:, 2], self.offset(state, episode)
+        aside = offset[:, :2].norm(dim=-1)
+        seated = (lean > UPRIGHT) & (aside < ASIDE * 0.016) & (offset[:, 2].abs() < NUT)
+        over = state.time > (STEPS + TURN + WAIT + LIFT - 0.5) * world.dt
+        return {"success": seated & over, "upright": lean, "aside": aside}

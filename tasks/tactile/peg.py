@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What PegInsertion, PegPlacement and BoltOnNut share: a gripper with two tactile gels holds a thing above another.
+
+After Akinola et al. 2025 (TacSL), section VI-B and appendix C: randomisation, observations, actions, rewards. The arm
+is modelled by what its task-space impedance makes of the hand: 600 N/m, 50 N s/m, 50 N m/rad, 1.41 N m s on 1 kg and
+0.01 kg m^2. Joints, their limits and the arm's own collisions are not modelled; gels touch the held thing only.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from simenv.envs import Task
+from simenv.envs.constants import constant
+from simenv.envs.modes import observe_blocks, with_extras
+from simenv.geometry.shapes import Box, Plane, Shape
+from simenv.sensors.tactile import WinklerGel, flat_grid
+from simenv.world import TouchControl, TouchScene
+from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
+from simenv.world.touch_scene import line_contact_depth
+
+GEL = WinklerGel.from_layer(modulus=1e5, poisson=0.45, thickness=4e-3, mu=1.0)
+ROWS, COLUMNS, WIDTH, HEIGHT = 14, 10, 0.024, 0.032  # of a gel: taxels, and size [m], about that of a GelSight R1.5
+GRIP = 10.0  # force of each finger [N]
+MOVE, TURN = 0.010, 0.05  # of the goal from the hand at an action of 1 [m], [rad]
+POLICY_STEPS = 256  # control steps of a sixtieth of a second that the agent acts in
+NOISE = 0.005  # of the observed place of the socket [m]
+KEYPOINTS = (-0.25, -0.25 / 3, 0.25 / 3, 0.25)  # along the axis of the held thing [m]
+DOWN = (1.0, 0.0, 0.0, 0.0)
+LOW = 0.018  # the hand's goal stays this far above the table [m]
+
+
+def rings(radius: float, heights: np.ndarray, count: int = 12) -> np.ndarray:
+    """Contact points (n, 3) on circles about the axis at some heights [m]."""
+    angle = 2 * np.pi * np.arange(count) / count
+    circle = np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1)
+    return np.concatenate([np.concatenate([circle, np.full((count, 1), z)], 1) for z in heights])
+
+
+class PegTask(Task):
+    """A held thing ("peg") and a standing one ("socket"). Subclasses give shapes, goal and success."""
+
+    action_limits = ((-1.0,) * 6, (1.0,) * 6)
+    action_names = (
+        *((f"goal {axis}", "10 mm") for axis in "xyz"),
+        *((f"turn about {axis}", "0.05 rad") for axis in "xyz"),
+    )
+    observation_modes = with_extras(("privileged", "reduced"), ("force_field",))
+    # what a subclass gives: density of the peg [kg/m^3]; radius and length of what the fingers hold [m]; its middle and
+    # range in the hand along the peg's axis, from the peg's centre of mass [m]; range of the tilt in the hand [rad]
+    density: ClassVar[float] = 7850.0
+    held_radius: ClassVar[float]
+    held_length: ClassVar[float] = HEIGHT
+    grasp: ClassVar[tuple[float, float]]
+    tilt: ClassVar[float] = 0.628
+
+    def __init__(self, randomize: bool = False, contact_penalty: float = 0.0):
+        self.randomize, self.contact_penalty = randomize, contact_penalty
+
+    # ------------------------------------------------------------------------------------------- for subclasses
+
+    def peg(self) -> tuple[Shape, np.ndarray, dict]:
+        """The held thing's shape, its contact points from the centre of mass (n, 3), and arguments for its gels."""
+        raise NotImplementedError
+
+    def socket(self) -> Shape:
+        """The standing thing's shape, its foot at z = 0."""
+        raise NotImplementedError
+
+    def seat(self) -> float:
+        """Height of the peg's centre above the socket's foot when it is where it should be [m]."""
+        raise NotImplementedError
+
+    def mouth(self) -> tuple[float, float]:
+        """Height of the socket's top above its foot, and the peg's centre above the peg's lower end [m]."""
+        raise NotImplementedError
+
+    def after_policy(self, time: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+        """Scripted motion after the policy's steps: turn about z (N,) [rad], lift (N,) [m], whether the fingers open
+        (N,) bool; None if there is none.
+        """
+        return None
+
+    # ------------------------------------------------------------------------------------------------- the scene
+
+    def build(self) -> TouchScene:
+        scene = TouchScene(1.0 / 960.0, 16, lead=1.5e-3, stiffness=1e4, damping=3.0, shear_stiffness=5e3, friction=0.3)
+        scene.view = ((0.38, -0.1, 0.0), (0.62, 0.1, 0.22))
+        shape, points, gels = self.peg()
+        scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
+        scene.add_fixed("socket", self.socket(), (0.5, 0.0, 0.0), color=(0.50, 0.55, 0.62, 1.0))
+        scene.add_hand("hand", (0.5, 0.0, 0.15), DOWN)
+        scene.add_body("peg", shape, self.density, (0.5, 0.0, 0.12), color=(0.83, 0.62, 0.30, 1.0))
+        scene.add_points("peg", "socket", points, share=2.0)
+        foot = points[points[:, 2] < points[:, 2].min() + 1e-6]
+        scene.add_points("peg", "table", foot, share=2.0)
+        grid, half = flat_grid(ROWS, COLUMNS, WIDTH, HEIGHT), np.sqrt(0.5)
+        for name, side in (("left", 1.0), ("right", -1.0)):
+            slide = (0.0, side, 0.0)
+            scene.add_gel(name, "hand", "peg", grid, GEL, quaternion=(side * half, 0.0, 0.0, half), slide=slide, **gels)
+            finger = Box((WIDTH / 2, 0.006, HEIGHT / 2 + 0.02))
+            scene.add_look(f"{name} finger", finger, "hand", (0.0, side * 0.0062, -0.02), slide=slide)
+        scene.add_look("palm", Box((0.02, 0.09, 0.012)), "hand", (0.0, 0.0, -0.065), color=(0.90, 0.90, 0.92, 1.0))
+        return scene
+
+    def sample(self, random):
+        low, high = self.grasp
+        episode = {
+            "hand": random.uniform("hand", (0.4, -0.1, 0.1), (0.6, 0.1, 0.2), (3,)),
+            "turn": random.uniform("turn", (-0.1, -0.1, -1.0), (0.1, 0.1, 1.0), (3,)),
+            "socket": random.uniform("socket", (0.4, -0.1, 0.0), (0.6, 0.1, 0.02), (3,)),
+            "noise": random.uniform("noise", -NOISE, NOISE, (3,)),
+            "grasp": random.uniform("grasp", low, high), "tilt": random.uniform("tilt", -self.tilt, self.tilt),
+        }  # fmt: skip
+        if self.randomize:  # TacSL: stiffness 150 to 350 N/m about 250, and gains
+            for name in ("left", "right"):
+                episode[f"{name}.k_n"] = GEL.k_n * random.uniform("gel", 0.6, 1.4)
+            episode["hand.stiffness"] = random.uniform("stiffness", 400.0, 800.0)
+            episode["hand.turning_stiffness"] = random.uniform("turning", 30.0, 60.0)
+        return episode
+
+    def initial_state(self, world, episode):
+        state = world.initial_state()
+        pose, zero = state.body_q.clone(), torch.zeros_like(episode["tilt"])
+        down = constant(DOWN, pose.dtype, pose.device).expand(len(pose), 4)
+        hand = quaternion_multiply(quaternion_from_rotation_vector(episode["turn"]), down)
+        lean = quaternion_from_rotation_vector(torch.stack([zero, episode["tilt"], zero], -1))
+        peg = quaternion_multiply(
+            quaternion_multiply(hand, lean), down * constant((-1, -1, -1, 1), pose.dtype, pose.device)
+        )
+        up = rotate(peg, torch.stack([zero, zero, episode["grasp"]], -1))
+        pose[:, 1, :3] = episode["socket"]
+        pose[:, 2] = torch.cat([episode["hand"], hand], -1)
+        pose[:, 3] = torch.cat([episode["hand"] - up, peg], -1)
+        state, depth = state.replace(body_q=pose), line_contact_depth(GRIP, GEL.k_n, self.held_radius, self.held_length)
+        for _ in range(3):  # until the gels press with the fingers' force, which grows with depth^1.5
+            state = world.touch_anew(state.replace(grip=torch.stack([zero + self.held_radius - depth, zero], -1)))
+            depth = depth * (2.0 * GRIP / (state.field[..., 2].sum(1) + 1e-3)) ** (2.0 / 3.0)
+        return state.replace(memory=torch.zeros_like(pose[:, 0, :6]))  # the last action
+
+    def control(self, world, state, action, episode):
+        move, turn = MOVE * action[:, :3], TURN * action[:, 3:]
+        effort = torch.full_like(state.time, -GRIP)
+        script = self.after_policy(state.time - (POLICY_STEPS - 0.5) * world.dt)
+        if script is not None:
+            spin, lift, opens = script
+            zero, over = torch.zeros_like(spin), (state.time > (POLICY_STEPS - 0.5) * world.dt)[:, None]
+            move = torch.where(over, torch.stack([zero, zero, lift], -1), move)
+            turn = torch.where(over, torch.stack([zero, zero, spin], -1), turn)
+            effort = torch.where(opens, 0.5 * GRIP, effort)
+        goal = world.near(state, "hand", move, turn)
+        height = goal[:, 2:3].clamp(min=LOW)
+        return TouchControl(torch.cat([goal[:, :2], height, goal[:, 3:]], -1)[:, None], effort)
+
+    def remember(self, world, before, action, after, episode):
+        return after.replace(memory=action)
+
+    def observe(self, world, state, episode):
+        def reduced():
+            upright = torch.zeros_like(state.body_q[:, 1, 3:])
+            fingers, seen = state.grip[:, :1].expand(-1, 2), episode["socket"] + episode["noise"]
+            return {"state": torch.cat([fingers, state.body_q[:, 2], seen, upright + state.body_q[:, 1, 3:]], -1)}
+
+        def privileged():
+            gels = [self._on_peg(world, state, name) for name in ("left", "right")]
+            extra = [state.body_twist[:, 2], state.body_q[:, 3], episode["socket"], state.push[:, 3, :3], *gels]
+            return {"state": torch.cat([reduced()["state"], *extra], -1)}
+
+        def field():
+            parts = {name: state.field[:, span].unflatten(1, (ROWS, COLUMNS)) for name, span in world.taxels.items()}
+            return {f"{name}_field": part for name, part in parts.items()}
+
+        blocks = {"reduced": reduced, "privileged": privileged, "force_field": field}
+        return observe_blocks(self.observation_mode, blocks)
+
+    def _on_peg(self, world, state, name):
+        """Force of a gel on the peg, world axes (N, 3) [N]."""
+        wrench = state.wrench[:, world.gel_names.index(name), :3]
+        return -rotate(world.gel_pose(state, name)[:, 3:], wrench)
+
+    # -------------------------------------------------------------------------------------------------- judgement
+
+    def axis(self, state):
+        """The peg's axis, up where it should be (N, 3)."""
+        up = torch.zeros_like(state.body_q[:, 3, :3])
+        up[:, 2] = 1.0
+        return rotate(state.body_q[:, 3, 3:], up)
+
+    def offset(self, state, episode):
+        """The peg's centre from where it should be (N, 3) [m]."""
+        seat = constant((0.0, 0.0, self.seat()), state.body_q.dtype, state.body_q.device)
+        return state.body_q[:, 3, :3] - episode["socket"] - seat
+
+    def keypoint_distance(self, state, episode):
+        """Mean distance of the keypoints on the peg's axis to theirs on the goal's (N,) [m]."""
+        along = constant(KEYPOINTS, state.body_q.dtype, state.body_q.device)[:, None]
+        tip = self.axis(state) - constant((0.0, 0.0, 1.0), state.body_q.dtype, state.body_q.device)
+        away = self.offset(state, episode)[:, None] + along * tip[:, None]
+        return ((away**2).sum(-1) + 1e-10).sqrt().mean(1)
+
+    def reward(self, world, before, action, after, episode):
+        distance = self.keypoint_distance(after, episode)
+        top, half = self.mouth()
+        side = ((self.offset(after, episode)[:, :2] ** 2).sum(-1) + 1e-10).sqrt()
+        low = after.body_q[:, 3, 2] - half * self.axis(after)[:, 2] < episode["socket"][:, 2] + top
+        beside = low & (side > self.held_radius)
+        swell = torch.exp(50.0 * distance.clamp(max=1.0))
+        push = ((after.push[:, 3, :3] ** 2).sum(-1) + 1e-10).sqrt()
+        weight = torch.where(side < self.held_radius, 0.01 * self.contact_penalty, self.contact_penalty)
+        return {
+            "keypoints": -0.1 * distance * torch.where(beside, 10.0, 1.0),
+            "close": 0.1 / (swell + 1e-4 + 1.0 / swell),
+            "smooth": -0.001 * ((action - before.memory) ** 2 + 1e-8).sum(-1).sqrt(),
+            "contact": -weight * push,
+        }

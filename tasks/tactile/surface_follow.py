@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Follow an unknown curved surface with a tactile finger at a set normal force."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from simenv.assets import path
+from simenv.envs import Task, register_task
+from simenv.envs.constants import constant
+from simenv.envs.modes import observe_blocks, with_extras
+from simenv.geometry.shapes import Capsule, MeshShape
+from simenv.sensors.tactile import WinklerGel, curved_grid
+from simenv.world import TouchControl, TouchScene
+
+TIP = 0.012  # radius of the finger's gel [m]
+GEL = WinklerGel.from_layer(modulus=1.5e5, poisson=0.48, thickness=3e-3, mu=0.4)
+LENGTH = 0.06  # of the path along x, from the middle of the surface [m]
+MOVE, TURN = 0.010, 0.05  # of the goal from the finger at an action of 1 [m], [rad]
+TARGET = (0.8, 1.6)  # range of the set force [N]
+SETTLE = 0.16  # the force counts after this time [s]
+DOWN = (1.0, 0.0, 0.0, 0.0)  # the finger's z axis points down
+
+
+@register_task("SimEnv/SurfaceFollow-v0", max_episode_steps=100)
+class SurfaceFollow(Task):
+    """## Description
+
+    A finger with a dome of gel, 12 mm in radius, stands on a bumpy surface that it does not know. Move it 60 mm along
+    x while it presses with a set force. An impedance drives the finger (600 N/m, 50 N s/m, 50 N m/rad, 1.41 N m s;
+    1 kg, 0.01 kg m^2); the gel is a bed of springs with friction (150 kPa, 3 mm), whose force field is both what the
+    finger reads and what it feels.
+
+    Everything is differentiable: actions, state, gel, friction and gains. The kinks are taxels that begin to touch or
+    to slip.
+
+    ## Action Space
+
+    | Num | Action | Min | Max | Unit at 1 |
+    |---|---|---|---|---|
+    | 0 | goal of the finger along x, from where it is | -1 | 1 | 10 mm |
+    | 1 | goal along z, up | -1 | 1 | 10 mm, which pulls with 6 N |
+    | 2 | turn of the goal about x | -1 | 1 | 0.05 rad |
+    | 3 | turn about y | -1 | 1 | 0.05 rad |
+
+    ## Observation Space
+
+    A dict. Block `reduced`: `pose` (7), the finger from the start [m] and its quaternion; `twist` (6) [m/s, rad/s];
+    `target` (1), the set force [N]; `wrench` (6) on the gel in its frame [N, N m]. Block `force_field`: `field`
+    (12, 12, 3), shear along x and y and normal force of each taxel [N]. Modes: `reduced` (default),
+    `reduced+force_field`, `force_field`.
+
+    ## Rewards
+
+    `progress`: 2 for the whole path, in proportion. `force`: -0.1 e^2 / (1 + e^2 / 4) per step, e = (F - F_set) / F_set
+    and F the normal force. `centre`: -0.02 (c / 4 mm)^2 per step, c the distance of the field's centre from that of the
+    gel. `sideways`: -0.02 (y / 5 mm)^2 per step. `effort`: -0.001 |action|^2.
+
+    ## Starting State
+
+    The surface is turned about z by any angle and shifted by up to 15 mm along x and y. The finger stands upright on
+    it, pressed in by 0.4 mm. The set force is drawn from 0.8 to 1.6 N. With `randomize`, the gel's stiffness is drawn
+    within +-30 % and its friction from 0.2 to 0.6.
+
+    ## Episode End
+
+    Truncation after 100 steps (1.6 s). Success: at least 95 % of the path is done, and from 0.16 s on the root mean
+    square of e is at most 0.25 and the finger touched (F > 0.1 F_set) in at least 98 % of the steps.
+
+    ## Arguments
+
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | `randomize` | False | draw gel stiffness and friction per episode |
+
+    ## Version History
+
+    * v0: first version.
+    """
+
+    action_limits = ((-1.0,) * 4, (1.0,) * 4)
+    action_names = (
+        ("goal x", "10 mm"),
+        ("goal z", "10 mm"),
+        ("turn about x", "0.05 rad"),
+        ("turn about y", "0.05 rad"),
+    )
+    observation_modes = with_extras(("reduced",), ("force_field",))
+
+    def __init__(self, randomize: bool = False):
+        self.randomize = randomize
+
+    def build(self) -> TouchScene:
+        scene = TouchScene(substep_dt=2e-3, substeps=8, lead=2e-3)
+        scene.add_fixed("surface", MeshShape(str(path("bumps.stl"))), (0.0, 0.0, 0.0), color=(0.62, 0.66, 0.58, 1.0))
+        scene.add_hand("finger", (-LENGTH / 2, 0.0, 0.008), DOWN)
+        grid = curved_grid(12, 12, 0.015, 0.015, radius_x=TIP, radius_y=TIP)
+        scene.add_gel("tip", "finger", "surface", grid, GEL, max_depth=3e-3, reach=0.015)
+        scene.add_look("dome", Capsule(TIP, 0.02), "finger", (0.0, 0.0, -0.02 - TIP), color=(0.85, 0.42, 0.28, 1.0))
+        return scene
+
+    def sample(self, random):
+        episode = {
+            "angle": random.uniform("angle", 0.0, 2 * math.pi),
+            "shift": random.uniform("shift", -0.015, 0.015, (2,)),
+            "target": random.uniform("target", *TARGET),
+        }
+        if self.randomize:
+            episode["tip.k_n"] = GEL.k_n * random.uniform("stiffness", 0.7, 1.3)
+            episode["tip.mu"] = random.uniform("friction", 0.2, 0.6)
+        return episode
+
+    def initial_state(self, world, episode):
+        state = world.initial_state()
+        pose, half = state.body_q.clone(), 0.5 * episode["angle"]
+        pose[:, 0, :2] = episode["shift"]
+        pose[:, 0, 5], pose[:, 0, 6] = half.sin(), half.cos()
+        for sink in (0.0, 4e-4):  # twice, as the depth of a slanted taxel is not along z
+            state = world.touch_anew(state.replace(body_q=pose))
+            pose = pose.clone()
+            pose[:, 1, 2] += state.depth.amax(1) - sink
+        state = world.touch_anew(state.replace(body_q=pose))
+        return state.replace(memory=torch.zeros_like(pose[:, 0, :3]))  # sums: e^2, touch, steps
+
+    def control(self, world, state, action, episode):
+        nothing = torch.zeros_like(action[:, :1])
+        move = MOVE * torch.cat([action[:, :1], nothing, action[:, 1:2]], -1)
+        turn = TURN * torch.cat([action[:, 2:], nothing], -1)
+        return TouchControl(world.near(state, "finger", move, turn)[:, None])
+
+    def nominal_actions(self, steps: int) -> np.ndarray:
+        return np.tile([0.4, -0.2, 0.0, 0.0], (steps, 1))
+
+    def remember(self, world, before, action, after, episode):
+        error, counts = self._error(after, episode), after.time > SETTLE
+        seen = torch.stack([error**2, (error > -0.9).to(error), torch.ones_like(error)], -1)
+        return after.replace(memory=after.memory + torch.where(counts[:, None], seen, 0.0).detach())
+
+    def observe(self, world, state, episode):
+        return observe_blocks(self.observation_mode, {
+            "reduced": lambda: {
+                "pose": torch.cat([self._from_start(world, state), state.body_q[:, 1, 3:]], -1),
+                "twist": state.body_twist[:, 1], "target": episode["target"][:, None], "wrench": state.wrench[:, 0],
+            },
+            "force_field": lambda: {"field": state.field.unflatten(1, (12, 12))},
+        })  # fmt: skip
+
+    def _from_start(self, world, state):
+        """The finger from the start of the path (N, 3) [m]; heights are from the mean surface."""
+        return state.body_q[:, 1, :3] + constant((LENGTH / 2, 0.0, 0.0), state.body_q.dtype, state.body_q.device)
+
+    def _error(self, state, episode):
+        """Relative error of the normal force (N,)."""
+        return state.field[..., 2].sum(1) / episode["target"] - 1.0
+
+    def reward(self, world, before, action, after, episode):
+        old, new = self._from_start(world, before), self._from_start(world, after)
+        square = self._error(after, episode) ** 2
+        field, grid = after.field[..., 2], world.sensors["tip"].grid
+        points = constant(grid.points[:, :2], field.dtype, field.device)
+        centre = (field[..., None] * points).sum(1) / (field.sum(1, keepdim=True) + 0.05)
+        return {
+            "progress": 2.0 * (new[:, 0].clamp(max=LENGTH) - old[:, 0].clamp(max=LENGTH)) / LENGTH,
+            "force": -0.1 * square / (1.0 + 0.25 * square),  # bends over to 0.4
+            "centre": -0.02 * (centre**2).sum(-1) / 0.004**2,
+            "sideways": -0.02 * (new[:, 1] / 0.005) ** 2,
+            "effort": -0.001 * (action**2).sum(-1),
+        }
+
+    def evaluate(self, world, state, episode):
+        total, touched, steps = state.memory.unbind(-1)
+        steps = steps.clamp(min=1.0)
+        done, rms = self._from_start(world, state)[:, 0] / LENGTH, (total / steps).sqrt()
+        success = (done >= 0.95) & (rms <= 0.25) & (touched >= 0.98 * steps) & (state.memory[:, 2] > 0)
+        return {"success": success, "progress": done, "force_error": rms, "touched": touched / steps}
