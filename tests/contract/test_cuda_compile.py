@@ -107,6 +107,7 @@ TACTILE = (
     "kernels_image",
     "kernels_leds",
     "kernels_markers",
+    "kernels_solve",
 )  # in simenv/sensors/tactile
 BODIES = ("kernels_motion", "kernels_points")  # in simenv/physics/rigid
 

@@ -6,21 +6,24 @@ import math
 import numpy as np
 import pytest
 import torch
+import warp as wp
 
-from simenv.sensors.tactile.compliance import half_space, influence_tables, layer_transfer
+from simenv.sensors.tactile.compliance import half_space, influence_tables, layer_compliance, layer_indentation
 from simenv.sensors.tactile.convolution import Convolution
+from simenv.sensors.tactile.elastic import interpolation_weights
+from tests.sensors.contact_theory import layer_transfer
 
 
 @pytest.mark.parametrize("nu", [0.0, 0.3, 0.48, 0.5])
-def test_layer_transfer_is_the_closed_form(nu):
-    """Hannah 1951, as in Johnson 1985, section 5.8; its tangential counterpart; antiplane shear."""
+def test_layer_compliance_solves_the_equations(nu):
+    """Closed forms against a numerical solution of Navier's equations for each wave."""
     a = np.array([0.01, 0.3, 1.0, 3.0, 10.0, 40.0])
-    kappa = 3 - 4 * nu
-    bottom = 2 * kappa * np.cosh(2 * a) + 1 + kappa**2 + 4 * a * a
     t = layer_transfer(a, nu)
-    np.testing.assert_allclose(t["zz"], (1 - nu**2) * (2 * kappa * np.sinh(2 * a) - 4 * a) / bottom, rtol=1e-8)
-    np.testing.assert_allclose(t["ll"], (1 - nu**2) * (2 * kappa * np.sinh(2 * a) + 4 * a) / bottom, rtol=1e-8)
-    np.testing.assert_allclose(t["ss"], (1 + nu) * np.tanh(a), rtol=1e-12)
+    along, across, squeezed = layer_compliance(a, nu)
+    np.testing.assert_allclose((1 + nu) * layer_indentation(a, nu), t["zz"], rtol=1e-8)
+    np.testing.assert_allclose((1 + nu) * along, t["ll"], rtol=1e-8)
+    np.testing.assert_allclose((1 + nu) * across, t["ss"], rtol=1e-12)
+    np.testing.assert_allclose((1 + nu) * -squeezed, t["lz"], rtol=1e-8, atol=1e-11)
     # a half space from above, an incompressible thin layer squeezed outwards from below
     assert t["lz"][-1] == pytest.approx(0.5 * (1 - 2 * nu) * (1 + nu), abs=1e-12)
     if nu == 0.5:
@@ -55,7 +58,7 @@ def test_layer_tables_against_direct_quadrature_of_the_waves():
     """A wave of pressure along x on a large grid deflects the layer by its transfer function."""
     nu, h, n = 0.45, 1.0, 96
     spacing = 0.125
-    table = influence_tables(n, n, (spacing, spacing), nu, h)
+    table = {name: t[0] for name, t in influence_tables(n, n, (spacing, spacing), [nu], h).items()}
     x = (np.arange(n) - n / 2 + 0.5) * spacing
     k = 2 * math.pi / 2.0
     wave = np.cos(k * x)
@@ -72,7 +75,7 @@ def test_layer_tables_against_direct_quadrature_of_the_waves():
 
 
 def test_tables_are_symmetric_and_positive_definite():
-    t = influence_tables(8, 9, (1e-3, 1.2e-3), 0.5, 2e-3)
+    t = {name: t[0] for name, t in influence_tables(8, 9, (1e-3, 1.2e-3), [0.5], 2e-3).items()}
     index = np.arange(72)
     dr = index[:, None] // 9 - index // 9 + 7
     dc = index[:, None] % 9 - index % 9 + 8
@@ -85,17 +88,32 @@ def test_tables_are_symmetric_and_positive_definite():
 
 @pytest.mark.parametrize("direct", [True, False])
 def test_convolution_is_its_definition(direct):
+    wp.init()
     rng = np.random.default_rng(1)
-    rows, columns = 5, 7
-    table = rng.normal(size=(2, 3, 2 * rows - 1, 2 * columns - 1))
-    x = torch.as_tensor(rng.normal(size=(4, rows * columns, 3))).requires_grad_()
+    rows, columns, worlds = 5, 7, 4
+    tables = rng.normal(size=(3, 2, 3, 2 * rows - 1, 2 * columns - 1))
+    x = torch.as_tensor(rng.normal(size=(worlds, rows * columns, 3))).requires_grad_()
+    weights = torch.as_tensor(rng.normal(size=(worlds, 3))).requires_grad_()
     index = np.arange(rows * columns)
     dr = index[:, None] // columns - index // columns + rows - 1
     dc = index[:, None] % columns - index % columns + columns - 1
-    dense = torch.as_tensor(table[:, :, dr, dc])  # (A, B, P, P)
-    convolution = Convolution(table, torch.float64, direct=direct)
-    out = convolution(x)
-    torch.testing.assert_close(out, torch.einsum("abpq,nqb->npa", dense, x), rtol=1e-12, atol=1e-12)
+    dense = torch.einsum("nm,mabpq->nabpq", weights, torch.as_tensor(tables[..., dr, dc]))
+    expected = torch.einsum("nabpq,nqb->npa", dense, x)
+    out = Convolution(tables, torch.float64, direct=direct).at(weights)(x)
+    torch.testing.assert_close(out, expected, rtol=1e-12, atol=1e-12)
     weight = torch.as_tensor(rng.normal(size=out.shape))
-    (grad,) = torch.autograd.grad((out * weight).sum(), x)
-    torch.testing.assert_close(grad, torch.einsum("abpq,npa->nqb", dense, weight), rtol=1e-12, atol=1e-12)
+    got = torch.autograd.grad((out * weight).sum(), (x, weights))
+    for one, other in zip(got, torch.autograd.grad((expected * weight).sum(), (x, weights)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-11)
+
+
+def test_interpolation_in_poisson_ratio_is_exact_enough():
+    for thickness, count, tolerance in ((None, 3, 1e-12), (1.5e-3, 12, 1e-6)):
+        nodes = 0.25 * (1 - np.cos((np.arange(count) + 0.5) * np.pi / count))
+        tables = influence_tables(6, 6, (1e-3, 1e-3), nodes, thickness)
+        for nu in (0.0, 0.17, 0.49, 0.5):
+            exact = influence_tables(6, 6, (1e-3, 1e-3), [nu], thickness)
+            weights = interpolation_weights(nodes, torch.tensor([nu], dtype=torch.float64))[0].numpy()
+            for name, table in exact.items():
+                got = np.tensordot(weights, tables[name], 1)
+                np.testing.assert_allclose(got, table[0], rtol=0, atol=tolerance * np.abs(exact["zz"]).max())

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Surface compliance of an elastic half space and of a layer bonded to a rigid base.
+"""How the surface of an elastic half space, or of a layer bonded to a rigid base, moves under loads on rectangles.
 
-Displacements under uniform pressure and shear on rectangles, for E = 1 Pa: they scale with 1/E. The half space has
-closed forms (Love 1929; Cerruti's solution as in Johnson 1985, equations 3.7, integrated over the rectangle). A layer
-adds a smooth part, the difference of the two in wave numbers, which decays like exp(-2 k h) and is summed by
-quadrature.
+For E = 1 Pa: displacements scale with 1/E. The half space has closed forms (Love 1929; Cerruti's solution as in Johnson
+1985, equations 3.7, integrated over the rectangle). A layer of thickness h responds exactly to a load of wave number k
+(Navier's equations with u = 0 at the base); its response to a rectangle is that of the half space plus the difference
+of the two, which decays like exp(-2 k h), so that it is smooth on the scale of h, and comes from a Hankel transform.
+The half space alone would be wrong for a gel: at nu = 1/2 a press moves its surface nowhere along itself, whereas a
+bonded layer is squeezed out from under the load.
 
 Signs: z points out of the gel; a pressure p > 0 makes an indentation w = -u_z > 0; a traction q acts on the gel.
 """
@@ -12,58 +14,56 @@ Signs: z points out of the gel; a pressure p > 0 makes an indentation w = -u_z >
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["half_space", "influence_tables", "layer_transfer"]
+__all__ = ["half_space", "influence_tables", "layer_compliance", "layer_indentation", "surface_influence"]
 
-WAVES = 600  # quadrature points over wave numbers
-LARGEST = 24.0  # in 1/h: exp(-2 * 24) is far below rounding
-RADII = 6000  # of the radial table of the smooth part
+# Thicknesses beyond which a load is not felt: the response falls like exp(-0.739 r / h) or faster, to 2e-8.
+REACH = 24.0
+LARGEST_WAVE = 20.0  # k h at which layer and half space agree to rounding (the difference falls like exp(-2 k h))
+TABLE_STEP = 1.0 / 64.0  # of the table of smooth parts, in thicknesses: cubic interpolation is exact to 1e-8
 
 
-def layer_transfer(alpha: np.ndarray, poisson: float) -> dict[str, np.ndarray]:
-    """Response of a bonded layer to waves of pressure and traction, relative to a half space with nu = 0.
+def layer_compliance(wave: np.ndarray, poisson: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Surface displacement of a bonded layer under a traction that varies as exp(i k s), times mu k over the traction.
 
-    Plane strain waves exp(i k x) solve Navier's equations with u_x = i f(z), u_z = g(z), f and g linear in z times
-    exp(+-k z); the four numbers follow from u = 0 at the base and the load at the surface. Antiplane ones give tanh.
+    From Navier's equations with u = 0 at the base, solved for the two motions that don't mix: in the plane of s and
+    the normal, and across it.
 
     Args:
-        alpha: k h, (n,) positive; thickness h.
-        poisson: nu in (-1, 0.5].
+        wave: k h.
+        poisson: nu.
 
     Returns:
-        Arrays (n,): `zz` with w = zz 2 p / (E k), `ll` with u = ll 2 q / (E k) for traction along the wave, `ss` the
-        same across it, and `lz` with u = i lz 2 p / (E k) along the wave.
+        Along s under shear along s; across s under shear across s; and along s under pressure, where u = -i times
+        this times the pressure. With mu the shear modulus.
     """
-    a = np.asarray(alpha, dtype=np.float64)
-    kappa = 3.0 - 4.0 * poisson
-    decay = np.exp(-a)  # of exp(k z) at the base, and of exp(-k (z + h)) at the surface
-    # unknowns (a1, a2, a3, a4) in units of 1/k: f = (a1 + a2 z) e^{kz} + (a3 + a4 z) e^{-k(z+h)}, z in units of 1/k,
-    # g = (a1 - kappa a2 + a2 z) e^{kz} + (-a3 - kappa a4 - a4 z) e^{-k(z+h)}
-    one = np.ones_like(a)
-    base_f = np.stack([decay, -a * decay, one, -a], -1)
-    base_g = np.stack([decay, (-kappa - a) * decay, -one, -kappa + a], -1)
-    # f' + k g, and g' + nu / (1 - 2 nu) (g' - k f), at z = 0, divided by k
-    shear = np.stack([2 * one, (1 - kappa) * one, -2 * decay, (1 - kappa) * decay], -1)
-    press = np.stack(
-        [one, (1 - kappa - 2 * poisson) * one, decay, (kappa - 1 + 2 * poisson) * decay],
-        -1,
-    )
-    system = np.stack([base_f, base_g, shear, press], -2)
-    modulus = 1.0 / (2.0 * (1.0 + poisson))  # G for E = 1
-    loads = np.zeros((len(a), 4, 2))
-    loads[:, 3, 0] = -1.0 / (2.0 * modulus)  # unit pressure: sigma_zz = 2 G press = -1
-    loads[:, 2, 1] = 1.0 / modulus  # unit traction: G shear = 1
-    x = np.linalg.solve(system, loads)
-    f = x[:, 0] + x[:, 2] * decay[:, None]
-    g = x[:, 0] - kappa * x[:, 1] - (x[:, 2] + kappa * x[:, 3]) * decay[:, None]
-    return {
-        "zz": -0.5 * g[:, 0],
-        "ll": 0.5 * f[:, 1],
-        "ss": 0.5 * np.tanh(a) / modulus,
-        "lz": 0.5 * f[:, 0],
-    }
+    x, kappa = np.asarray(wave, dtype=np.float64), 3.0 - 4.0 * poisson
+    s = np.exp(-2.0 * x)  # hyperbolic functions are multiplied by this, lest they overflow
+    sinh, cosh, square = 0.5 * (1.0 - s * s), 0.5 * (1.0 + s * s), 0.25 * (1.0 - s) ** 2
+    below = kappa * cosh + (2.0 * x * x + 5.0 - 12.0 * poisson + 8.0 * poisson**2) * s
+    along = (1.0 - poisson) * (kappa * sinh + 2.0 * x * s) / below
+    across = (1.0 - s) / (1.0 + s)
+    squeezed = (x * x * s - kappa * (1.0 - 2.0 * poisson) * square) / below
+    return along, across, squeezed
+
+
+def layer_indentation(wave: np.ndarray, poisson: float) -> np.ndarray:
+    """Indentation of a bonded layer by a pressure that varies as exp(i k s), times mu k over the pressure.
+
+    Hannah 1951, as in Johnson 1985, section 5.8.
+
+    Args:
+        wave: k h.
+        poisson: nu.
+    """
+    x, kappa = np.asarray(wave, dtype=np.float64), 3.0 - 4.0 * poisson
+    s = np.exp(-2.0 * x)  # hyperbolic functions are multiplied by this, lest they overflow
+    above = kappa * (1.0 - s * s) - 4.0 * x * s
+    below = kappa * (1.0 + s * s) + (1.0 + kappa**2 + 4.0 * x * x) * s
+    return (1.0 - poisson) * above / below
 
 
 def _corners(function, x: np.ndarray, y: np.ndarray, a: float, b: float) -> np.ndarray:
@@ -97,14 +97,9 @@ def half_space(x: np.ndarray, y: np.ndarray, sides: tuple[float, float], poisson
     xy = _corners(lambda p, q: -np.hypot(p, q), x, y, a, b)
     inverse = xx + yy  # of 1 / rho
 
-    def radial(p: np.ndarray, q: np.ndarray) -> np.ndarray:  # of X / rho^2
+    def outward(p: np.ndarray, q: np.ndarray) -> np.ndarray:  # of X / rho^2
         square = np.where(p * p + q * q > 0, p * p + q * q, 1.0)
-        return 0.5 * q * np.log(square) + p * np.arctan2(q, np.where(p == 0, 1e-300, p) * 1.0)
-
-    def principal(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-        # arctan(q / p), not arctan2: the branch must be odd in p
-        ratio = np.where(p == 0, 0.0, np.arctan(q / np.where(p == 0, 1.0, p)))
-        return radial(p, q) - p * np.arctan2(q, np.where(p == 0, 1e-300, p)) + p * ratio
+        return 0.5 * q * np.log(square) + p * np.arctan(q / np.where(p == 0, 1e-300, p))
 
     inwards = -(1.0 - 2.0 * poisson) / (4.0 * math.pi * shear)
     return {
@@ -112,38 +107,88 @@ def half_space(x: np.ndarray, y: np.ndarray, sides: tuple[float, float], poisson
         "xx": ((1.0 - poisson) * inverse + poisson * xx) / (2.0 * math.pi * shear),
         "yy": ((1.0 - poisson) * inverse + poisson * yy) / (2.0 * math.pi * shear),
         "xy": poisson * xy / (2.0 * math.pi * shear),
-        "xz": inwards * _corners(principal, x, y, a, b),
-        "yz": inwards * _corners(lambda p, q: principal(q, p), x, y, a, b),
+        "xz": inwards * _corners(outward, x, y, a, b),
+        "yz": inwards * _corners(lambda p, q: outward(q, p), x, y, a, b),
     }
 
 
-def _smooth_part(radii: np.ndarray, thickness: float, poisson: float) -> dict[str, np.ndarray]:
-    """Layer minus half space by point loads, for E = 1: isotropic parts over radius [1/m per Pa m^2]."""
+def _smooth_table(poisson: Sequence[float], largest: float) -> np.ndarray:
+    """Difference of layer and half space under point loads at multiples of `TABLE_STEP` up to `largest` thicknesses.
+
+    Returns:
+        (4, M, K), to be divided by h: indentation by pressure, the even and the turning part of sideways motion by
+        traction, and motion away from a pressure.
+    """
     import torch
 
-    nodes, weights = np.polynomial.legendre.leggauss(WAVES)
-    k = 0.5 * LARGEST / thickness * (nodes + 1.0)
-    dk = 0.5 * LARGEST / thickness * weights
-    layer = layer_transfer(k * thickness, poisson)
-    flat = {"zz": 1 - poisson**2, "ll": 1 - poisson**2, "ss": 1 + poisson}
-    flat["lz"] = 0.5 * (1 - 2 * poisson) * (1 + poisson)
-    # the measure k dk / (2 pi) cancels the 1/k of the responses 2 / k
-    parts = {name: (layer[name] - flat[name]) * dk / math.pi for name in flat}
-    argument = torch.as_tensor(radii[:, None] * k[None])
-    j0 = torch.special.bessel_j0(argument).numpy()
-    j1 = torch.special.bessel_j1(argument).numpy()
-    small = argument.numpy() < 1e-8
-    j2 = np.where(small, 0.0, 2.0 * j1 / np.where(small, 1.0, argument.numpy()) - j0)
-    return {
-        "zz": j0 @ parts["zz"],
-        "even": j0 @ (0.5 * (parts["ll"] + parts["ss"])),
-        "turning": -(j2 @ (0.5 * (parts["ll"] - parts["ss"]))),
-        "outwards": -(j1 @ parts["lz"]),
-    }
+    at = np.arange(-1, math.ceil(largest / TABLE_STEP) + 4) * TABLE_STEP
+    nodes, weights = np.polynomial.legendre.leggauss(200 + math.ceil(LARGEST_WAVE * largest))
+    x, weights = 0.5 * LARGEST_WAVE * (nodes + 1.0), 0.5 * LARGEST_WAVE * weights
+    z = torch.as_tensor(at[:, None] * x)  # torch's Bessel functions are good to 4e-7, their integrals here to 3e-9
+    j0, j1 = torch.special.bessel_j0(z).numpy(), torch.special.bessel_j1(z).numpy()
+    safe = np.where(z == 0.0, 1.0, z.numpy())
+    j2 = np.where(z == 0.0, 0.0, 2.0 * j1 / safe - j0)
+    table = []
+    for nu in poisson:
+        along, across, squeezed = layer_compliance(x, nu)
+        along, across, squeezed = along - (1.0 - nu), across - 1.0, squeezed + 0.5 * (1.0 - 2.0 * nu)
+        pressed = layer_indentation(x, nu) - (1.0 - nu)
+        w = weights * (1.0 + nu) / math.pi  # 1 / (2 pi mu) with mu = E / (2 (1 + nu))
+        table.append([j0 @ (w * pressed), j0 @ (0.5 * w * (along + across)), -j2 @ (0.5 * w * (along - across)),
+                      j1 @ (w * squeezed)])  # fmt: skip
+    return np.asarray(table).transpose(1, 0, 2)
+
+
+def _interpolate(table: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """Columns of a table (..., K) at `ratio` thicknesses, by cubics through four neighbours."""
+    place = ratio / TABLE_STEP
+    first = np.floor(place).astype(np.int64)
+    t = place - first  # the table starts one step before zero
+    weights = (
+        -t * (t - 1.0) * (t - 2.0) / 6.0,
+        (t + 1.0) * (t - 1.0) * (t - 2.0) / 2.0,
+        -(t + 1.0) * t * (t - 2.0) / 2.0,
+        (t + 1.0) * t * (t - 1.0) / 6.0,
+    )
+    result = weights[0] * table[..., first]
+    for i in range(1, 4):
+        result += weights[i] * table[..., first + i]
+    return result
+
+
+def _patch_response(
+    x: np.ndarray, y: np.ndarray, sides: tuple[float, float], poisson: Sequence[float], thickness: float | None
+) -> dict[str, np.ndarray]:
+    """What `half_space` gives, for M values of nu and perhaps a layer: arrays (M, ...)."""
+    each = [half_space(x, y, sides, nu) for nu in poisson]
+    result = {name: np.stack([one[name] for one in each]) for name in each[0]}
+    if thickness is None:
+        return result
+    diagonal, distance = 0.5 * math.hypot(*sides), np.hypot(x, y)
+    near = distance <= REACH * thickness + diagonal
+    table = _smooth_table(poisson, (float(distance[near].max()) + diagonal) / thickness if near.any() else 1.0)
+    (gx, wx), (gy, wy) = (np.polynomial.legendre.leggauss(max(3, math.ceil(3.0 * s / thickness))) for s in sides)
+    u, v, sums = x[near], y[near], dict.fromkeys(result, 0.0)
+    for px, weight_x in zip(0.5 * sides[0] * gx, wx, strict=True):
+        for py, weight_y in zip(0.5 * sides[1] * gy, wy, strict=True):
+            dx, dy = u - px, v - py
+            r = np.hypot(dx, dy)
+            share = 0.25 * weight_x * weight_y * sides[0] * sides[1] / thickness
+            pressed, even, turning, away = share * _interpolate(table, r / thickness)
+            safe = np.where(r == 0.0, 1.0, r)
+            c, s = dx / safe, dy / safe
+            double = turning * (c * c - s * s)
+            parts = {"zz": pressed, "xx": even + double, "yy": even - double, "xy": 2.0 * turning * c * s,
+                     "xz": away * c, "yz": away * s}  # fmt: skip
+            sums = {name: sums[name] + part for name, part in parts.items()}
+    for name, values in result.items():
+        values[:, ~near] = 0.0
+        values[:, near] += sums[name]
+    return result
 
 
 def influence_tables(
-    rows: int, columns: int, spacing: tuple[float, float], poisson: float, thickness: float | None
+    rows: int, columns: int, spacing: tuple[float, float], poisson: Sequence[float], thickness: float | None
 ) -> dict[str, np.ndarray]:
     """Displacements of taxels by unit loads on taxels, over their difference of indices, for E = 1 [m/Pa].
 
@@ -151,33 +196,32 @@ def influence_tables(
         rows: of the grid.
         columns: of the grid.
         spacing: along x and y [m].
-        poisson: nu in (-1, 0.5].
+        poisson: M values of nu in (-1, 0.5].
         thickness: of a bonded layer [m], or `None` for a half space.
 
     Returns:
-        Arrays (2 rows - 1, 2 columns - 1) under the names of `half_space`; the middle is a taxel on itself.
+        Arrays (M, 2 rows - 1, 2 columns - 1) under the names of `half_space`; the middle is a taxel on itself.
     """
     x, y = np.meshgrid(np.arange(1 - columns, columns) * spacing[0], np.arange(1 - rows, rows) * spacing[1])
-    tables = half_space(x, y, spacing, poisson)
-    if thickness is None:
-        return tables
-    longest = math.hypot(columns * spacing[0], rows * spacing[1])
-    radii = np.linspace(0.0, longest, RADII)
-    smooth = _smooth_part(radii, thickness, poisson)
-    nodes, weights = np.polynomial.legendre.leggauss(3)
-    for p, wp in zip(nodes, weights, strict=True):
-        for q, wq in zip(nodes, weights, strict=True):
-            u, v = x + 0.5 * p * spacing[0], y + 0.5 * q * spacing[1]
-            r = np.hypot(u, v)
-            share = 0.25 * wp * wq * spacing[0] * spacing[1]
-            part = {name: share * np.interp(r, radii, values) for name, values in smooth.items()}
-            unit = np.where(r > 0, r, 1.0)
-            cosine, sine = u / unit, v / unit
-            double = cosine**2 - sine**2
-            tables["zz"] = tables["zz"] + part["zz"]
-            tables["xx"] = tables["xx"] + part["even"] + part["turning"] * double
-            tables["yy"] = tables["yy"] + part["even"] - part["turning"] * double
-            tables["xy"] = tables["xy"] + part["turning"] * 2.0 * cosine * sine
-            tables["xz"] = tables["xz"] + part["outwards"] * cosine
-            tables["yz"] = tables["yz"] + part["outwards"] * sine
-    return tables
+    return _patch_response(x, y, spacing, poisson, thickness)
+
+
+def surface_influence(
+    points: np.ndarray, patches: np.ndarray, size: tuple[float, float], poisson: float, thickness: float
+) -> np.ndarray:
+    """Displacement along the surface at `points` per force spread over rectangles, for Young's modulus 1 Pa.
+
+    Args:
+        points: (M, 2) [m].
+        patches: (P, 2) middles of equal rectangles [m].
+        size: sides of a rectangle along x and y [m].
+        poisson: nu, in (-1, 0.5].
+        thickness: h of the layer [m].
+
+    Returns:
+        (M, P, 2, 3) float64 [1/m, times Pa]: along x and y, under a force along x, along y, and pressing inwards.
+    """
+    apart = points[:, None] - patches
+    r = {name: t[0] for name, t in _patch_response(apart[..., 0], apart[..., 1], size, [poisson], thickness).items()}
+    rows = [np.stack([r["xx"], r["xy"], r["xz"]], -1), np.stack([r["xy"], r["yy"], r["yz"]], -1)]
+    return np.stack(rows, -2) / (size[0] * size[1])

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tactile force sensor: taxels on a gel that an object touches, for N worlds at once.
 
-The gel model is interchangeable: `TacSLGel` (comparison), `WinklerGel` (springs). A reading is differentiable with
-respect to poses, twists, the gel's parameters and the state; the state is what gives shear its memory. Without a twist
-no velocity enters.
+The gel model is interchangeable: `TacSLGel` (comparison), `WinklerGel` (springs), `ElasticLayerGel`. A reading is
+differentiable with respect to poses, twists, the gel's parameters and the state; the state is what gives shear its
+memory. Without a twist no velocity enters.
 
     sensor = TactileField(flat_grid(20, 25, 0.025, 0.02), WinklerGel(5e7, 2e7, mu=0.8), Sphere(0.004))
     state = sensor.initial_state(worlds=64)
@@ -31,6 +31,10 @@ class Gel(Protocol):
     @property
     def parameters(self) -> tuple[str, ...]:
         """Names of its numbers."""
+
+    @property
+    def structural(self) -> tuple[str, ...]:
+        """Names of numbers on which `prepare` depends; `respond` gets those that a reading replaces."""
 
     def prepare(self, contact: Contact) -> Any:
         """Whatever can be computed once, such as compliance; handed to `respond`."""
@@ -143,12 +147,13 @@ class TactileField:
 
     def _values(self, worlds: int, parameters: Mapping[str, torch.Tensor] | None) -> dict[str, torch.Tensor]:
         given = dict(parameters or {})
-        unknown = set(given) - set(self._defaults)
+        known = [*self._defaults, *self.gel.structural]
+        unknown = set(given) - set(known)
         if unknown:
-            raise ValueError(f"no parameter {sorted(unknown)} in {type(self.gel).__name__}; it has {[*self._defaults]}")
+            raise ValueError(f"no parameter {sorted(unknown)} in {type(self.gel).__name__}; it has {known}")
         for name, value in given.items():
             if value.shape != (worlds,) or value.dtype != self.dtype:
                 raise ValueError(
                     f"parameter {name} must be {self.dtype} ({worlds},), not {value.dtype} {tuple(value.shape)}"
                 )
-        return {name: given.get(name, default.expand(worlds)) for name, default in self._defaults.items()}
+        return {name: default.expand(worlds) for name, default in self._defaults.items()} | given

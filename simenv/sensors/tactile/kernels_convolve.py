@@ -18,21 +18,24 @@ def convolve_kernels(real) -> SimpleNamespace:
     def convolve(
         rows: int,
         columns: int,
-        table: wp.array4d(dtype=real),
+        tables: wp.array4d(dtype=real),
         values_in: wp.array3d(dtype=real),
         sums_out: wp.array3d(dtype=real),
     ):
-        # sums[w, i, a] = sum over j, b of table[a, b, row_i - row_j, column_i - column_j] values[w, j, b]
+        # sums[w, i, a] = sum over j, b of table[a, b, row_i - row_j, column_i - column_j] values[w, j, b], with the
+        # table of the world, or of all of them, and its first two axes flattened
         w, i, a = wp.tid()
+        table = wp.min(w, tables.shape[0] - 1)
+        inputs = values_in.shape[2]
         row = i // columns
         column = i - row * columns
         total = real(0.0)
-        for b in range(values_in.shape[2]):
+        for b in range(inputs):
             for r in range(rows):
                 for c in range(columns):
-                    total += (
-                        table[a, b, row - r + rows - 1, column - c + columns - 1] * values_in[w, r * columns + c, b]
-                    )
+                    value = values_in[w, r * columns + c, b]
+                    if value != real(0.0):  # most taxels touch nothing
+                        total += tables[table, a * inputs + b, row - r + rows - 1, column - c + columns - 1] * value
         sums_out[w, i, a] = total
 
     return SimpleNamespace(convolve=convolve)

@@ -5,7 +5,7 @@
     moved = markers.positions(reading)  # (N, M, 2) [m]
     mask = draw_markers(markers.pixels(moved, 6.5e-5, (240, 320)), (240, 320), radius=6.0)
 
-The motion is linear in the forces (an elastic layer, `simenv.sensors.tactile.layer`) and has no memory of its own:
+The motion is linear in the forces (an elastic layer, `simenv.sensors.tactile.compliance`) and has no memory of its own:
 friction's memory is in the forces. So press, shear and twist share one modulus, one Poisson ratio and one thickness.
 """
 
@@ -19,10 +19,10 @@ import torch
 import warp as wp
 
 from simenv.sensors.tactile.bridge import stream_scope, warp_real
+from simenv.sensors.tactile.compliance import surface_influence
 from simenv.sensors.tactile.contact import TactileReading
 from simenv.sensors.tactile.grid import TaxelGrid
 from simenv.sensors.tactile.kernels_markers import markers_kernels
-from simenv.sensors.tactile.layer import surface_influence
 
 __all__ = ["MarkerField", "draw_markers", "marker_grid"]
 

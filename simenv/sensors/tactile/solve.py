@@ -9,18 +9,26 @@ projected gradients (Beck and Teboulle 2009; restarts after O'Donoghue and Cande
 Derivatives come from the implicit function theorem: taxels keep their regime for a small change, so that a linear
 system with the same matrix, restricted to the contact, gives them. At a change of regime they are those of one side.
 
-Every world stops at its own accuracy and is then left alone, so that it does not depend on the others. On the CPU the
-loop ends when all have stopped; on CUDA it runs to its last iteration, for it may not ask the device.
+Every world stops at its own accuracy and is then left alone, so that it does not depend on the others. On the CPU
+worlds are shared among threads and a loop ends when all have stopped (small grids: in a kernel, each when it has); on
+CUDA it runs to its last iteration, for it may not ask the device.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
+import warp as wp
 
-from simenv.sensors.tactile.convolution import Convolution
+from simenv import _threads
+from simenv.sensors.tactile.bridge import as_array, warp_real
+from simenv.sensors.tactile.convolution import Response
+from simenv.sensors.tactile.kernels_solve import solve_kernels
 
 __all__ = ["Accuracy", "solve_pressure", "solve_traction"]
 
@@ -62,12 +70,31 @@ def _all(done: torch.Tensor) -> bool:
     return done.device.type == "cpu" and bool(done.all())
 
 
-def _by_world(convolution: Convolution, worlds: int, device: torch.device) -> bool:
-    """Whether worlds are solved one after the other: where they are transformed one at a time anyway."""
-    return worlds > 1 and device.type == "cpu" and not convolution.direct
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="simenv-tactile")
 
 
-def _restricted_solve(convolution: Convolution, project, diagonal: torch.Tensor, right: torch.Tensor, tolerance: float,
+def _in_parts(
+    solve: Callable[..., tuple[torch.Tensor, ...]], responses: tuple[Response, ...], *tensors: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """`solve(*responses, *tensors)` on the CPU's threads: each Fourier-transformed world alone, others in shards."""
+    tensors = tuple(t.detach() for t in tensors)
+    worlds, threads = tensors[0].shape[0], _threads.get_num_threads()
+    size = 1 if not responses[0].convolution.direct else -(-worlds // threads)
+    if tensors[0].device.type != "cpu" or size >= worlds:
+        return solve(*responses, *tensors)
+
+    def part(first: int) -> tuple[torch.Tensor, ...]:
+        rows = slice(first, first + size)
+        with torch.no_grad():
+            return solve(*(r.of_worlds(rows) for r in responses), *(t[rows] for t in tensors))
+
+    parts = list(_pool(threads).map(part, range(0, worlds, size)))
+    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+
+def _restricted_solve(response: Response, project, diagonal: torch.Tensor, right: torch.Tensor, tolerance: float,
                       iterations: int) -> torch.Tensor:  # fmt: skip
     """Conjugate gradients for (P K P + D) x = P right on the range of the projection P."""
     x = torch.zeros_like(right)
@@ -77,7 +104,7 @@ def _restricted_solve(convolution: Convolution, project, diagonal: torch.Tensor,
     goal = size * tolerance**2
     done = size <= goal
     for _ in range(iterations):
-        image = project(convolution.apply(way)) + diagonal * way
+        image = project(response.apply(way)) + diagonal * way
         step = torch.where(done, 0.0, _ratio(size, _sum(way * image)))
         x = x + _wide(step, x) * way
         residual = residual - _wide(step, x) * image
@@ -90,16 +117,57 @@ def _restricted_solve(convolution: Convolution, project, diagonal: torch.Tensor,
     return x
 
 
-def _pressure(convolution: Convolution, depth: torch.Tensor, accuracy: Accuracy) -> tuple[torch.Tensor, torch.Tensor]:
+def _fused(response: Response) -> bool:
+    """Whether a kernel solves each world on its own: on the CPU, for grids summed directly."""
+    return response.convolution.direct and response.table.device.type == "cpu"
+
+
+def _launch(name: str, accuracy: Accuracy, responses: tuple[Response, ...], inputs: list[torch.Tensor],
+            results: list[torch.Tensor], iterations: int) -> None:  # fmt: skip
+    """Run a kernel of `kernels_solve`; tensors with an axis more than (N, P) hold vectors."""
+    real = warp_real(inputs[0].dtype)
+    kernels = solve_kernels(real)
+
+    def array(t: torch.Tensor) -> wp.array:
+        return as_array(t, wp.int32 if t.dtype == torch.int32 else real if t.dim() < 3 else kernels.vec2)
+
+    tables = [as_array(r.table.flatten(1, 2), real) for r in responses]
+    wp.launch(
+        getattr(kernels, name),
+        dim=inputs[0].shape[0],
+        inputs=[responses[0].convolution.columns, accuracy.tolerance, iterations, *tables, *map(array, inputs)],
+        outputs=[array(t) for t in results],
+        device="cpu",
+    )
+
+
+def _pressure_fused(response: Response, depth: torch.Tensor, accuracy: Accuracy) -> tuple[torch.Tensor, torch.Tensor]:
+    touched, done = torch.zeros_like(depth, dtype=torch.int32), depth.new_zeros(len(depth), dtype=torch.int32)
+    gap, way, p = (torch.zeros_like(depth, memory_format=torch.contiguous_format) for _ in range(3))
+    _launch("pressure", accuracy, (response,), [depth], [touched, gap, way, p, done], accuracy.pressure_iterations)
+    return p, done.bool()
+
+
+def _traction_fused(
+    response: Response, bound: Response, target: torch.Tensor, limit: torch.Tensor, accuracy: Accuracy
+) -> tuple[torch.Tensor, torch.Tensor]:
+    touched, done = torch.zeros_like(limit, dtype=torch.int32), limit.new_zeros(len(limit), dtype=torch.int32)
+    new, ahead, q = (torch.zeros_like(target, memory_format=torch.contiguous_format) for _ in range(3))
+    results = [touched, new, ahead, q, done]
+    _launch("traction", accuracy, (response, bound), [target, limit], results, accuracy.traction_iterations)
+    return q, done.bool()
+
+
+def _pressure(response: Response, depth: torch.Tensor, accuracy: Accuracy) -> tuple[torch.Tensor, torch.Tensor]:
     scale = _peak(depth.clamp(min=0.0))
-    reach = convolution.apply((depth > 0).to(depth.dtype)[..., None])[..., 0]
+    reach = response.apply((depth > 0).to(depth.dtype)[..., None])[..., 0]
     p = depth.clamp(min=0.0) / _wide(_peak(reach).clamp(min=torch.finfo(depth.dtype).tiny), depth)
     way = torch.zeros_like(p)
     before = torch.ones_like(scale)
     keep = torch.zeros_like(scale)
     done = scale <= 0
     for _ in range(accuracy.pressure_iterations):
-        gap = convolution.apply(p[..., None])[..., 0] - depth
+        gap = response.apply(p[..., None])[..., 0] - depth
         contact = p > 0
         inside = torch.where(contact, gap, 0.0)
         error = torch.maximum(_peak(inside.abs()), _peak(torch.where(contact, 0.0, -gap)))
@@ -108,7 +176,7 @@ def _pressure(convolution: Convolution, depth: torch.Tensor, accuracy: Accuracy)
             break
         size = _sum(inside * inside)
         way = torch.where(contact, inside + _wide(keep * _ratio(size, before), p) * way, 0.0)
-        image = torch.where(contact, convolution.apply(way[..., None])[..., 0], 0.0)
+        image = torch.where(contact, response.apply(way[..., None])[..., 0], 0.0)
         step = _wide(_ratio(_sum(inside * way), _sum(image * way)), p)
         new = torch.where(contact, (p - step * way).clamp(min=0.0), 0.0)
         joining = (new <= 0) & (gap < 0)
@@ -120,39 +188,32 @@ def _pressure(convolution: Convolution, depth: torch.Tensor, accuracy: Accuracy)
 
 
 class _Pressure(torch.autograd.Function):
+    """The solution for depths, given; its derivative."""
+
     @staticmethod
-    def forward(ctx: Any, convolution: Convolution, accuracy: Accuracy, depth: torch.Tensor):
-        if _by_world(convolution, depth.shape[0], depth.device):
-            solved = [_pressure(convolution, row[None], accuracy) for row in depth]
-            p, done = (torch.cat(parts) for parts in zip(*solved, strict=True))
-        else:
-            p, done = _pressure(convolution, depth, accuracy)
-        ctx.convolution, ctx.accuracy = convolution, accuracy
-        ctx.save_for_backward(p)
-        ctx.mark_non_differentiable(done)
-        return p, done
+    def forward(ctx: Any, response: Response, accuracy: Accuracy, pressure: torch.Tensor, depth: torch.Tensor):
+        ctx.response, ctx.accuracy = response, accuracy
+        ctx.save_for_backward(pressure)
+        return pressure.clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor, _: Any):
-        (pressure,) = ctx.saved_tensors
-        convolution, accuracy = ctx.convolution, ctx.accuracy
+    def backward(ctx: Any, grad: torch.Tensor):
+        accuracy = ctx.accuracy
 
-        def solve(p: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        def solve(response: Response, p: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor]:
             contact = (p > 0)[..., None]
-            zero = torch.zeros_like(g[..., None])
-            return _restricted_solve(
-                convolution,
+            x = _restricted_solve(
+                response,
                 lambda x: torch.where(contact, x, 0.0),
-                zero,
+                torch.zeros_like(g[..., None]),
                 g[..., None],
                 accuracy.tolerance,
                 accuracy.pressure_iterations,
-            )[..., 0]
+            )
+            return (x[..., 0],)
 
-        if _by_world(convolution, grad.shape[0], grad.device):
-            return None, None, torch.cat([solve(p[None], g[None]) for p, g in zip(pressure, grad, strict=True)])
-        return None, None, solve(pressure, grad)
+        return None, None, None, *_in_parts(solve, (ctx.response,), *ctx.saved_tensors, grad)
 
 
 def _clip(q: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
@@ -163,7 +224,7 @@ def _clip(q: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
 
 
 def _traction(
-    convolution: Convolution, bound: Convolution, target: torch.Tensor, limit: torch.Tensor, accuracy: Accuracy
+    response: Response, bound: Response, target: torch.Tensor, limit: torch.Tensor, accuracy: Accuracy
 ) -> tuple[torch.Tensor, torch.Tensor]:
     contact = limit > 0
     mask = contact.to(target.dtype)[..., None].expand_as(target)
@@ -175,7 +236,7 @@ def _traction(
     momentum = torch.ones_like(scale)
     done = scale <= 0
     for _ in range(accuracy.traction_iterations):
-        new = _clip(y + (target - convolution.apply(y)) / _wide(stiffest, y), limit)
+        new = _clip(y + (target - response.apply(y)) / _wide(stiffest, y), limit)
         moved = new - y
         error = _peak(moved.abs()) * stiffest
         restart = _sum(moved * (new - q)) < 0
@@ -192,55 +253,45 @@ def _traction(
 
 
 class _Traction(torch.autograd.Function):
+    """The solution for targets and limits, given; its derivative."""
+
     @staticmethod
     def forward(
         ctx: Any,
-        convolution: Convolution,
-        bound: Convolution,
+        response: Response,
         accuracy: Accuracy,
+        traction: torch.Tensor,
+        slip: torch.Tensor,
         target: torch.Tensor,
         limit: torch.Tensor,
     ):
-        if _by_world(convolution, target.shape[0], target.device):
-            rows = zip(target, limit, strict=True)
-            solved = [_traction(convolution, bound, t[None], m[None], accuracy) for t, m in rows]
-            q, done = (torch.cat(parts) for parts in zip(*solved, strict=True))
-        else:
-            q, done = _traction(convolution, bound, target, limit, accuracy)
-        ctx.convolution, ctx.accuracy = convolution, accuracy
-        ctx.save_for_backward(q, target, limit)
-        ctx.mark_non_differentiable(done)
-        return q, done
+        ctx.response, ctx.accuracy = response, accuracy
+        ctx.save_for_backward(traction, slip, limit)
+        return traction.clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor, _: Any):
-        (q, target, limit), convolution, accuracy = ctx.saved_tensors, ctx.convolution, ctx.accuracy
-        if _by_world(convolution, grad.shape[0], grad.device):
-            rows = [
-                _traction_adjoint(
-                    convolution, accuracy, q[i : i + 1], target[i : i + 1], limit[i : i + 1], grad[i : i + 1]
-                )
-                for i in range(len(grad))
-            ]
-            by_target, by_limit = (torch.cat(parts) for parts in zip(*rows, strict=True))
-        else:
-            by_target, by_limit = _traction_adjoint(convolution, accuracy, q, target, limit, grad)
-        return None, None, None, by_target, by_limit
+    def backward(ctx: Any, grad: torch.Tensor):
+        accuracy = ctx.accuracy
+
+        def solve(response: Response, *rest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return _traction_adjoint(response, accuracy, *rest)
+
+        return None, None, None, None, *_in_parts(solve, (ctx.response,), *ctx.saved_tensors, grad)
 
 
 def _traction_adjoint(
-    convolution: Convolution,
+    response: Response,
     accuracy: Accuracy,
     q: torch.Tensor,
-    target: torch.Tensor,
+    slip: torch.Tensor,
     limit: torch.Tensor,
     grad: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Adjoints of target and limit.
 
-    A slipping taxel has q = limit e. Its e turns with the slip b - K q = s e, so that the component of dq across e
-    obeys (K dq - db) + (s / limit) dq = 0 there, while dq along e is d(limit).
+    A slipping taxel has q = limit e. Its e turns with the slip b - K q = s e, so that the part of dq across e obeys
+    (K dq - db) + (s / limit) dq = 0 there, while dq along e is d(limit).
     """
     slack = 1e-4 if q.dtype == torch.float32 else 1e-9
     square = q[..., 0] * q[..., 0] + q[..., 1] * q[..., 1]
@@ -249,7 +300,6 @@ def _traction_adjoint(
     size = torch.where(slipping[..., 0], square, 1.0).sqrt()[..., None]
     along = torch.where(slipping, q / size, 0.0)
     across = torch.stack([-along[..., 1], along[..., 0]], -1)
-    slip = target - convolution.apply(q)
     amount = (slip[..., 0] * along[..., 0] + slip[..., 1] * along[..., 1]).clamp(min=0.0)[..., None]
     diagonal = torch.where(slipping, amount / size, 0.0)
 
@@ -257,36 +307,37 @@ def _traction_adjoint(
         part = (x[..., 0] * across[..., 0] + x[..., 1] * across[..., 1])[..., None]
         return torch.where(sticking, x, part * across)
 
-    iterations = accuracy.traction_iterations
-    y = _restricted_solve(convolution, project, diagonal, grad, accuracy.tolerance, iterations)
-    rest = (grad - convolution.apply(y)) * along
+    y = _restricted_solve(response, project, diagonal, grad, accuracy.tolerance, accuracy.traction_iterations)
+    rest = (grad - response.apply(y)) * along
     return y, rest[..., 0] + rest[..., 1]
 
 
-def solve_pressure(
-    convolution: Convolution, depth: torch.Tensor, accuracy: Accuracy
-) -> tuple[torch.Tensor, torch.Tensor]:
+def solve_pressure(response: Response, depth: torch.Tensor, accuracy: Accuracy) -> tuple[torch.Tensor, torch.Tensor]:
     """Pressures that push a surface back to a rigid object.
 
     Args:
-        convolution: indentation by pressure, symmetric and positive definite [m/Pa].
+        response: indentation by pressure, symmetric and positive definite [m/Pa].
         depth: (N, P) of the object below the undeformed surface [m], negative where it is above.
         accuracy: when to stop.
 
     Returns:
         Pressure (N, P) [Pa], and whether it is accurate (N,) bool.
     """
-    return _Pressure.apply(convolution, accuracy, depth)
+    method = _pressure_fused if _fused(response) else _pressure
+    pressure, done = _in_parts(lambda r, d: method(r, d, accuracy), (response,), depth)
+    # at fixed pressures, a stiffer response counts as a smaller depth
+    felt = depth - response(pressure[..., None])[..., 0] if response.varies else depth
+    return _Pressure.apply(response, accuracy, pressure, felt), done
 
 
 def solve_traction(
-    convolution: Convolution, bound: Convolution, target: torch.Tensor, limit: torch.Tensor, accuracy: Accuracy
+    response: Response, bound: Response, target: torch.Tensor, limit: torch.Tensor, accuracy: Accuracy
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Tractions under Coulomb's law for one increment.
 
     Args:
-        convolution: tangential displacement by traction, symmetric and positive definite [m/Pa].
-        bound: the same with the absolute values of its table.
+        response: tangential displacement by traction, symmetric and positive definite [m/Pa].
+        bound: the same with absolute values, or larger.
         target: (N, P, 2) displacement at which the surface would stick everywhere [m].
         limit: (N, P) mu p [Pa].
         accuracy: when to stop.
@@ -294,4 +345,8 @@ def solve_traction(
     Returns:
         Traction on the surface (N, P, 2) [Pa], and whether it is accurate (N,) bool.
     """
-    return _Traction.apply(convolution, bound, accuracy, target, limit)
+    method = _traction_fused if _fused(response) else _traction
+    traction, done = _in_parts(lambda r, b, t, m: method(r, b, t, m, accuracy), (response, bound), target, limit)
+    felt = target - response(traction) if response.varies else target
+    slip = target.detach() - response.apply(traction)
+    return _Traction.apply(response, accuracy, traction, slip, felt, limit), done

@@ -46,6 +46,7 @@ class TacSLGel:
     mu: float = 2.0
     damping: float = 0.0
     parameters = ("k_n", "k_t", "mu", "damping")
+    structural = ()
 
     def __post_init__(self) -> None:
         check_parameters(self, self.parameters)
@@ -80,6 +81,7 @@ class WinklerGel:
     mu: float = 1.0
     damping: float = 0.0
     parameters = ("k_n", "k_t", "mu", "damping")
+    structural = ()
 
     def __post_init__(self) -> None:
         check_parameters(self, self.parameters, ("k_n", "k_t"))
