@@ -103,7 +103,7 @@ class ElasticLayerGel:
             raise ValueError("ElasticLayerGel needs a flat grid (flat_grid); use WinklerGel on a curved one")
         count = NODES["half space" if self.thickness is None else "layer"]
         nodes = 0.5 * LARGEST_POISSON * (1.0 - np.cos((np.arange(count) + 0.5) * np.pi / count))
-        t = influence_tables(grid.rows, grid.columns, grid.spacing, nodes, self.thickness)
+        t = influence_tables(grid.rows, grid.columns, grid.spacing, nodes.tolist(), self.thickness)
         sideways = np.stack([np.stack([t["xx"], t["xy"]], 1), np.stack([t["xy"], t["yy"]], 1)], 1)
         new = {"dtype": contact.dtype, "device": contact.device}
         every = (

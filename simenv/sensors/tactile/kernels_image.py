@@ -61,8 +61,8 @@ def image_kernels(real) -> SimpleNamespace:
         real: `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with the kernels `box`, `wide_box`, `colours`, `colours_adjoint`, `gather` and `taxim`, over worlds N
-        and H W pixels (boxes: N and lines); `real`, `wide`, `vec2`, `vec3` and `mat36` are the types of their arrays.
+        A namespace with the kernels `box`, `wide_box`, `colours`, `colours_adjoint`, `gather` and `taxim`, over worlds
+        N and H W pixels (boxes: N and lines); `real`, `wide`, `vec2`, `vec3` and `mat36` are the types of their arrays.
     """
     vec2 = wp.types.vector(length=2, dtype=real)
     vec3 = wp.types.vector(length=3, dtype=real)
