@@ -28,7 +28,7 @@ def sticking(reading, mu=MU):
 def test_contact_conditions_hold_everywhere():
     """p >= 0, gap >= 0, p gap = 0; |q| <= mu p; sticking taxels follow the object; slip points along the traction."""
     field = make(24, Box((0.001, 0.0008, 0.003)), accuracy=None)
-    tilt, move = turned((1, 2, 0), 0.03), 6e-5
+    tilt, move = turned((1, 2, 0), 0.03), 1.2e-4  # some taxels slip, others stick
     _, state = press(field, DEPTH, quaternion=tilt, bottom=0.003)
     before = state.stick
     reading, state = press(field, DEPTH, x=move, state=state, quaternion=tilt, bottom=0.003)
@@ -37,7 +37,7 @@ def test_contact_conditions_hold_everywhere():
     assert p.min() >= 0 and gap.min() > -1e-10 * DEPTH and (gap * (p > 0)).abs().max() < 1e-10 * DEPTH
     size = q.norm(dim=-1)
     assert (size <= MU * p * (1 + 1e-12)).all()
-    slip = before + torch.tensor([move, 0.0]) - state.stick
+    slip = before + torch.tensor([move, 0.0], dtype=DOUBLE) - state.stick
     stuck = (p > 0) & (size < MU * p * (1 - 1e-6))
     slipping = (p > 0) & ~stuck
     assert stuck.sum() > 10 and slipping.sum() > 10
@@ -100,20 +100,21 @@ def test_object_pulled_by_a_force_is_held_at_rest(thickness):
 
 
 def test_hysteresis_of_a_tangential_cycle():
+    """The loop of the second cycle: Mindlin's neglects tractions across the motion, which need one to settle."""
     field = make(24, nu=0.5)
     _, state = press(field, DEPTH)
     top = 0.7 * FULL
-    way = top * np.concatenate([[1.0], np.cos(np.linspace(0, 2 * np.pi, 17))])
+    way = top * np.concatenate([[1.0], np.cos(np.linspace(0, 4 * np.pi, 33))])
     force = []
     for x in way:
         reading, state = press(field, DEPTH, x, state)
         force.append(float(reading.wrench[0, 0]))
-    lost = np.trapezoid(force[1:], way[1:])
+    lost = np.trapezoid(force[17:], way[17:])
     print(f"\nmeasured work lost {lost:.4e} J, Mindlin and Deresiewicz {mindlin_loss(top, FULL, MU * LOAD):.4e} J")
-    assert lost > 0
     # trapezoids of sixteen chords, force and limit of this grid
     assert lost == pytest.approx(mindlin_loss(top, FULL, MU * LOAD), rel=0.06)
-    assert force[-1] == pytest.approx(force[1], rel=1e-3)  # the loop is closed
+    assert force[17] == pytest.approx(force[1], rel=5e-3)  # nearly closed by the first cycle
+    assert force[33] == pytest.approx(force[17], rel=1e-3)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

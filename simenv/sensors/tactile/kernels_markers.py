@@ -18,11 +18,13 @@ def markers_kernels(real) -> SimpleNamespace:
     options = {"module": f"simenv_tactile_markers_{real.__name__}", "enable_backward": False}
 
     @wp.kernel(**options)
-    def product(matrix: wp.array2d(dtype=real), vector: wp.array2d(dtype=real), result: wp.array2d(dtype=real)):
+    def product(
+        matrix_in: wp.array2d(dtype=real), vector_in: wp.array2d(dtype=real), result_out: wp.array2d(dtype=real)
+    ):
         w, i = wp.tid()
         total = real(0.0)
-        for j in range(matrix.shape[1]):
-            total += matrix[i, j] * vector[w, j]
-        result[w, i] = total
+        for j in range(matrix_in.shape[1]):
+            total += matrix_in[i, j] * vector_in[w, j]
+        result_out[w, i] = total
 
     return SimpleNamespace(product=product, real=real)
