@@ -81,8 +81,14 @@ class BoltOnNut(PegTask):
     held_length = HEAD
     tilt = 0.3
 
-    def __init__(self, randomize: bool = False, contact_penalty: float = 0.0, clearance: float = 0.001):
-        super().__init__(randomize, contact_penalty)
+    def __init__(
+        self,
+        randomize: bool = False,
+        contact_penalty: float = 0.0,
+        clearance: float = 0.001,
+        robot: str | None = None,
+    ):
+        super().__init__(randomize, contact_penalty, robot)
         if not 0.0 < clearance < 0.02:
             raise ValueError(f"clearance = {clearance} m must lie between 0 and 0.02 m")
         self.clearance, self.bolt = clearance, MeshShape(str(path("bolt.stl")))

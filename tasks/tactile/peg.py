@@ -3,7 +3,8 @@
 
 After Akinola et al. 2025 (TacSL), section VI-B and appendix C: randomisation, observations, actions, rewards. The arm
 is modelled by what its task-space impedance makes of the hand: 600 N/m, 50 N s/m, 50 N m/rad, 1.41 N m s on 1 kg and
-0.01 kg m^2. Joints, their limits and the arm's own collisions are not modelled; gels touch the held thing only.
+0.01 kg m^2; or, with `robot`, joint by joint under the same impedance (docs/robots.md). The arm's own collisions are
+not modelled; gels touch the held thing only.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from simenv.envs import Task
 from simenv.envs.constants import constant
 from simenv.envs.modes import observe_blocks, with_extras
 from simenv.geometry.shapes import Box, Plane, Shape
+from simenv.robots import load
 from simenv.sensors.tactile import WinklerGel, flat_grid
 from simenv.world import TouchControl, TouchScene
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
@@ -57,8 +59,8 @@ class PegTask(Task):
     grasp: ClassVar[tuple[float, float]]
     tilt: ClassVar[float] = 0.628
 
-    def __init__(self, randomize: bool = False, contact_penalty: float = 0.0):
-        self.randomize, self.contact_penalty = randomize, contact_penalty
+    def __init__(self, randomize: bool = False, contact_penalty: float = 0.0, robot: str | None = None):
+        self.randomize, self.contact_penalty, self.robot = randomize, contact_penalty, robot
 
     # ------------------------------------------------------------------------------------------- for subclasses
 
@@ -92,7 +94,12 @@ class PegTask(Task):
         shape, points, gels = self.peg()
         scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
         scene.add_fixed("socket", self.socket(), (0.5, 0.0, 0.0), color=(0.50, 0.55, 0.62, 1.0))
-        scene.add_hand("hand", (0.5, 0.0, 0.15), DOWN)
+        if self.robot is None:
+            scene.add_hand("hand", (0.5, 0.0, 0.15), DOWN)
+            scene.add_look("palm", Box((0.02, 0.09, 0.012)), "hand", (0.0, 0.0, -0.065), color=(0.90, 0.90, 0.92, 1.0))
+        else:
+            scene.add_arm("hand", load(self.robot), (0.5, 0.0, 0.15), DOWN)
+            scene.view = ((-0.12, -0.35, 0.0), (0.65, 0.35, 0.85))
         scene.add_body("peg", shape, self.density, (0.5, 0.0, 0.12), color=(0.83, 0.62, 0.30, 1.0))
         scene.add_points("peg", "socket", points, share=2.0)
         foot = points[points[:, 2] < points[:, 2].min() + 1e-6]
@@ -103,7 +110,6 @@ class PegTask(Task):
             scene.add_gel(name, "hand", "peg", grid, GEL, quaternion=(side * half, 0.0, 0.0, half), slide=slide, **gels)
             finger = Box((WIDTH / 2, 0.006, HEIGHT / 2 + 0.02))
             scene.add_look(f"{name} finger", finger, "hand", (0.0, side * 0.0062, -0.02), slide=slide)
-        scene.add_look("palm", Box((0.02, 0.09, 0.012)), "hand", (0.0, 0.0, -0.065), color=(0.90, 0.90, 0.92, 1.0))
         return scene
 
     def sample(self, random):
@@ -123,18 +129,19 @@ class PegTask(Task):
         return episode
 
     def initial_state(self, world, episode):
-        state = world.initial_state()
-        pose, zero = state.body_q.clone(), torch.zeros_like(episode["tilt"])
-        down = constant(DOWN, pose.dtype, pose.device).expand(len(pose), 4)
+        zero, down = torch.zeros_like(episode["tilt"]), constant(DOWN, world.dtype, world.device)
+        down = down.expand(world.num_worlds, 4)
         hand = quaternion_multiply(quaternion_from_rotation_vector(episode["turn"]), down)
+        state = world.place_hand(world.initial_state(), "hand", torch.cat([episode["hand"], hand], -1))
+        pose = state.body_q.clone()
+        place, hand = pose[:, 2, :3], pose[:, 2, 3:]
         lean = quaternion_from_rotation_vector(torch.stack([zero, episode["tilt"], zero], -1))
         peg = quaternion_multiply(
             quaternion_multiply(hand, lean), down * constant((-1, -1, -1, 1), pose.dtype, pose.device)
         )
         up = rotate(peg, torch.stack([zero, zero, episode["grasp"]], -1))
         pose[:, 1, :3] = episode["socket"]
-        pose[:, 2] = torch.cat([episode["hand"], hand], -1)
-        pose[:, 3] = torch.cat([episode["hand"] - up, peg], -1)
+        pose[:, 3] = torch.cat([place - up, peg], -1)
         state, depth = state.replace(body_q=pose), line_contact_depth(GRIP, GEL.k_n, self.held_radius, self.held_length)
         for _ in range(3):  # until the gels press with the fingers' force, which grows with depth^1.5
             state = world.touch_anew(state.replace(grip=torch.stack([zero + self.held_radius - depth, zero], -1)))
@@ -162,7 +169,10 @@ class PegTask(Task):
         def reduced():
             upright = torch.zeros_like(state.body_q[:, 1, 3:])
             fingers, seen = state.grip[:, :1].expand(-1, 2), episode["socket"] + episode["noise"]
-            return {"state": torch.cat([fingers, state.body_q[:, 2], seen, upright + state.body_q[:, 1, 3:]], -1)}
+            joints = [] if state.joint_q is None else [state.joint_q]
+            return {
+                "state": torch.cat([*joints, fingers, state.body_q[:, 2], seen, upright + state.body_q[:, 1, 3:]], -1)
+            }
 
         def privileged():
             gels = [self._on_peg(world, state, name) for name in ("left", "right")]

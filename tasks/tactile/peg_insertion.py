@@ -80,8 +80,14 @@ class PegInsertion(PegTask):
     held_radius = 0.008
     grasp = (0.0, 0.025)
 
-    def __init__(self, randomize: bool = False, contact_penalty: float = 0.0, clearance: float = 0.0005):
-        super().__init__(randomize, contact_penalty)
+    def __init__(
+        self,
+        randomize: bool = False,
+        contact_penalty: float = 0.0,
+        clearance: float = 0.0005,
+        robot: str | None = None,
+    ):
+        super().__init__(randomize, contact_penalty, robot)
         if not 0.0 < clearance < 0.02:
             raise ValueError(f"clearance = {clearance} m must lie between 0 and 0.02 m")
         self.clearance = clearance

@@ -6,8 +6,8 @@ import torch
 HOVER = 0.003  # of the lower end above the mouth while it is levelled [m]
 
 
-def scripted_action(env):
-    """Actions (N, 6) of a `PegTask` environment's present state."""
+def scripted_action(env, damping=0.0):
+    """Actions (N, 6) of a `PegTask` environment's present state; `damping` [s] brakes, which an arm's inertia needs."""
     task, state, episode = env.task, env.state, env.episode
     axis, offset = task.axis(state), task.offset(state, episode)
     upward = torch.zeros_like(axis)
@@ -18,4 +18,5 @@ def scripted_action(env):
     ready = (gap < -0.001) | (aside < 2e-4) & (axis[:, 2] > 0.9999)
     down = torch.where(ready, torch.full_like(gap, -0.2), 1.5 * (HOVER - gap) / 0.010)
     lateral, turn = -0.7 * offset[:, :2] / 0.010, 0.12 * torch.linalg.cross(axis, upward) / 0.05
-    return torch.cat([lateral, down[:, None], turn], -1).clamp(-1.0, 1.0)
+    move = torch.cat([lateral, down[:, None]], -1) - damping * state.body_twist[:, 2, :3] / 0.010
+    return torch.cat([move, turn], -1).clamp(-1.0, 1.0)
