@@ -62,7 +62,7 @@ def _parse(file: Path) -> newton.ModelBuilder:
     if file.suffix.lower() not in readers:
         raise AssetError(f"robot {file.name!r} ends in {file.suffix!r}; it must be a .urdf, or an .xml of MJCF")
     try:
-        readers[file.suffix.lower()](str(file), floating=False, enable_self_collisions=False)
+        readers[file.suffix.lower()](str(file), enable_self_collisions=False)
     except Exception as error:  # whatever a parser finds wrong
         raise AssetError(f"robot {file.name!r} cannot be read: {error}") from error
     return builder
@@ -70,16 +70,24 @@ def _parse(file: Path) -> newton.ModelBuilder:
 
 def _transform(values: Any) -> wp.transformd:
     numbers = np.array(values, dtype=np.float64)
-    return wp.transformd(wp.vec3d(*numbers[:3]), wp.normalize(wp.quatd(*numbers[3:])))
+    numbers[3:] /= np.linalg.norm(numbers[3:])
+    return wp.transformd(*numbers)
 
 
-def _rotation(pose: wp.transformd) -> np.ndarray:
-    return np.array(wp.quat_to_matrix(pose.q)).reshape(3, 3)
+def _parts(pose: wp.transformd) -> tuple[np.ndarray, np.ndarray]:
+    """Place (3,) and quaternion (4,); the transform's own p and q are in single precision."""
+    numbers = np.array(pose, dtype=np.float64)
+    return numbers[:3], numbers[3:]
+
+
+def _name(label: str) -> str:
+    """What the file calls it: Newton puts the names of what it is in before it."""
+    return label.rsplit("/", 1)[-1]
 
 
 def _way(builder: newton.ModelBuilder, name: str, tool: str) -> list[int]:
     """Indices of the joints from the base to the tool's link."""
-    labels = [str(label).rsplit("/", 1)[-1] for label in builder.body_label]
+    labels = [_name(label) for label in builder.body_label]
     if labels.count(tool) != 1:
         raise AssetError(
             f"robot {name!r} has {labels.count(tool)} links {tool!r}; name one of {', '.join(labels)} as tool, such as "
@@ -101,7 +109,7 @@ def _chain(builder: newton.ModelBuilder, name: str, tool: str) -> Chain:
     for joint in moving:
         if builder.joint_type[joint] not in (JointType.REVOLUTE, JointType.PRISMATIC):
             kind = JointType(builder.joint_type[joint]).name.lower()
-            raise AssetError(f"robot {name!r}: {builder.joint_label[joint]} is {kind}; a joint must turn or slide")
+            raise AssetError(f"robot {name!r}: {_name(builder.joint_label[joint])} is {kind}; it must turn or slide")
     if not moving:
         raise AssetError(f"robot {name!r}: no joint moves {tool!r}; name a link beyond the arm's last joint")
     frames = _frames(builder, moving)
@@ -118,13 +126,13 @@ def _chain(builder: newton.ModelBuilder, name: str, tool: str) -> Chain:
     mass, centres, inertia = _masses(builder, frames, name, moving)
     places = [_before(builder, frames, joint) for joint in moving]
     return Chain(
-        tuple(str(builder.joint_label[joint]).rsplit("/", 1)[-1] for joint in moving),
-        np.array([p.p for p in places]), np.array([p.q for p in places]),
+        tuple(_name(builder.joint_label[joint]) for joint in moving),
+        np.array([_parts(p)[0] for p in places]), np.array([_parts(p)[1] for p in places]),
         axes / np.linalg.norm(axes, axis=1, keepdims=True),
         np.array([builder.joint_type[joint] == JointType.PRISMATIC for joint in moving]), lower, upper,
         np.where(effort > 0.0, effort, np.inf), np.array([float(builder.joint_damping[i]) for i in first]),
         np.array([float(builder.joint_armature[i]) for i in first]), mass, centres, inertia,
-        np.array(tool_pose.p), np.array(tool_pose.q), posture, tuple(_looks(builder, frames, moving)),
+        *_parts(tool_pose), posture, tuple(_looks(builder, frames, moving)),
     )  # fmt: skip
 
 
@@ -136,7 +144,7 @@ def _before(builder: newton.ModelBuilder, frames: dict, joint: int) -> wp.transf
 
 def _frames(builder: newton.ModelBuilder, moving: list[int]) -> dict[int, tuple[int, wp.transformd]]:
     """Of each body: the link of the chain that it is part of (-1: the base), and its pose in that link's frame."""
-    frames = {-1: (-1, wp.transformd(wp.vec3d(), wp.quatd(0.0, 0.0, 0.0, 1.0)))}
+    frames = {-1: (-1, _transform((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)))}
     left = list(range(len(builder.joint_child)))
     while left:
         for joint in [j for j in left if builder.joint_parent[j] in frames]:
@@ -155,15 +163,16 @@ def _masses(builder: newton.ModelBuilder, frames: dict, name: str, moving: list[
     for body, (link, pose) in frames.items():
         if link < 0 or body < 0:
             continue
-        m, turn = float(builder.body_mass[body]), _rotation(pose)
-        centre = np.array(pose.p) + turn @ np.array(builder.body_com[body], dtype=np.float64)
+        m, (place, quaternion) = float(builder.body_mass[body]), _parts(pose)
+        turn = np.array(wp.quat_to_matrix(wp.quatd(*quaternion)), dtype=np.float64).reshape(3, 3)
+        centre = place + turn @ np.array(builder.body_com[body], dtype=np.float64)
         own = np.array(builder.body_inertia[body], dtype=np.float64).reshape(3, 3)
         mass[link] += m
         first[link] += m * centre
         second[link] += turn @ own @ turn.T + m * (centre @ centre * np.eye(3) - np.outer(centre, centre))
     for link, m in enumerate(mass):
         if not m > 0.0:
-            label = builder.joint_label[moving[link]]
+            label = _name(builder.joint_label[moving[link]])
             raise AssetError(f"robot {name!r}: what {label} moves has no mass; give its links an inertial")
     centres = first / mass[:, None]
     shift = np.einsum("ni,ni->n", centres, centres)[:, None, None] * np.eye(3) - centres[:, :, None] * centres[:, None]
@@ -185,9 +194,9 @@ def _looks(builder: newton.ModelBuilder, frames: dict, moving: list[int]):
         shape = _shape(builder.shape_type[i], [float(v) for v in builder.shape_scale[i]])
         if shape is not None and body not in others and builder.shape_flags[i] & ShapeFlags.VISIBLE:
             link, frame = frames[body]
-            pose = frame * _transform(builder.shape_transform[i])
+            place, quaternion = _parts(frame * _transform(builder.shape_transform[i]))
             red, green, blue = (float(c) for c in builder.shape_color[i])
-            yield LinkLook(link, shape, tuple(pose.p), tuple(pose.q), (red, green, blue, 1.0))
+            yield LinkLook(link, shape, tuple(place), tuple(quaternion), (red, green, blue, 1.0))
 
 
 def _shape(kind: int, scale: list[float]) -> Shape | None:

@@ -42,12 +42,12 @@ class BoltOnNut(PegTask):
 
     ## Observation Space
 
-    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose of
-    the hand (7), place of the nut's foot with its error (3), its quaternion (4). `privileged`: `state` (41), the same
-    and velocity of the hand (6) [m/s, rad/s], pose of the bolt's centre of mass (7), true place of the nut (3), force
-    on the bolt from nut and table, left gel, right gel (3 each) [N]. `force_field`: `left_field`, `right_field` (14,
-    10, 3), shear along x and y and normal force of each taxel [N]. Modes: `privileged` (default), `reduced`,
-    `privileged+force_field`, `reduced+force_field`, `force_field`.
+    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16, and the joints of a robot), half openings of
+    the fingers (2), pose of the hand (7), place of the nut's foot with its error (3), its quaternion (4). `privileged`:
+    `state` (41), the same and velocity of the hand (6) [m/s, rad/s], pose of the bolt's centre of mass (7), true place
+    of the nut (3), force on the bolt from nut and table, left gel, right gel (3 each) [N]. `force_field`: `left_field`,
+    `right_field` (14, 10, 3), shear along x and y and normal force of each taxel [N]. Modes: `privileged` (default),
+    `reduced`, `privileged+force_field`, `reduced+force_field`, `force_field`.
 
     ## Rewards
 
@@ -71,6 +71,7 @@ class BoltOnNut(PegTask):
     | `randomize` | False | draw gel stiffness and gains per episode |
     | `contact_penalty` | 0.0 | weight of the contact force [1/N] |
     | `clearance` | 0.001 | of the nut over the bolt's diameter [m] |
+    | `robot` | None | `"panda"`, or a URDF or MJCF file `"FILE#TOOL"`: the arm of the hand; without gradients |
 
     ## Version History
 

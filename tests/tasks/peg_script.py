@@ -16,7 +16,9 @@ def scripted_action(env, damping=0.0):
     gap = state.body_q[:, 3, 2] - half * axis[:, 2] - episode["socket"][:, 2] - top
     aside = offset[:, :2].norm(dim=-1)
     ready = (gap < -0.001) | (aside < 2e-4) & (axis[:, 2] > 0.9999)
-    down = torch.where(ready, torch.full_like(gap, -0.2), 1.5 * (HOVER - gap) / 0.010)
-    lateral, turn = -0.7 * offset[:, :2] / 0.010, 0.12 * torch.linalg.cross(axis, upward) / 0.05
-    move = torch.cat([lateral, down[:, None]], -1) - damping * state.body_twist[:, 2, :3] / 0.010
-    return torch.cat([move, turn], -1).clamp(-1.0, 1.0)
+    stiffer = 1.0 + 12.0 * damping  # the same speeds as without
+    down = stiffer * torch.where(ready, torch.full_like(gap, -0.2), 1.5 * (HOVER - gap) / 0.010)
+    lateral = -0.7 * stiffer * offset[:, :2] / 0.010
+    turn = (0.12 + 4.0 * damping) * torch.linalg.cross(axis, upward) / 0.05
+    brake = damping * state.body_twist[:, 2] / torch.tensor([0.010] * 3 + [0.05] * 3).to(gap)
+    return (torch.cat([lateral, down[:, None], turn], -1) - brake).clamp(-1.0, 1.0)

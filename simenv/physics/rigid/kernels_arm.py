@@ -218,7 +218,6 @@ def arm_kernels(real) -> SimpleNamespace:
         w = wp.tid()
         n = posture.shape[0]
         factor(w, n, matrix_in, factor_out)
-        trace = real(0.0)
         for a in range(6):
             for i in range(n):
                 easing_out[w, a, i] = jacobian_in[w, a, i]
@@ -228,11 +227,9 @@ def arm_kernels(real) -> SimpleNamespace:
                 for i in range(n):
                     total = total + jacobian_in[w, b, i] * easing_out[w, a, i]
                 task_out[w, a, b] = total
-                if a == b:
-                    trace = trace + total
-        # where the arm cannot move its tool in all directions, and in rounding, this keeps the inverse finite
+        # where the arm cannot move its tool in all directions, and in rounding, a millionth keeps the inverse finite
         for a in range(6):
-            task_out[w, a, a] = task_out[w, a, a] + real(1.0e-6) * trace
+            task_out[w, a, a] = real(1.000001) * task_out[w, a, a]
             wrench_out[w, 0, a] = real(0.0)
             for i in range(n):
                 wanted = rate * rate * (posture[i] - q_in[w, i]) - real(2.0) * rate * qd_in[w, i]
