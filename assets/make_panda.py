@@ -67,7 +67,7 @@ INERTIA = {
     ),
 }  # fmt: skip
 # capsules: from, to, radius [m], colour
-CAPSULES = {
+CAPSULES: dict[str, list[tuple]] = {
     "base": [((-0.09, 0, 0.06), (0, 0, 0.06), 0.07, WHITE), ((0, 0, 0.05), (0, 0, 0.13), 0.07, WHITE)],
     "link1": [((0, 0, -0.17), (0, 0, -0.05), 0.062, WHITE), ((0, -0.055, 0), (0, 0.03, 0), 0.062, WHITE)],
     "link2": [((0, 0, 0), (0, 0, 0.06), 0.062, WHITE), ((0, -0.13, 0), (0, 0, 0), 0.062, WHITE)],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw docs/images/panda.png: `python docs/_gen/panda_picture.py`, from the top of the repository.
+"""Draw docs/images/panda.png: `PYTHONPATH=. python docs/_gen/panda_picture.py`, from the top of the repository.
 
 The Panda inserts a peg by the controller of tests/tasks/peg_script.py: the arm at the start, the arm at the end, and
 the two sensors at the socket.
@@ -35,7 +35,7 @@ def main() -> None:
     near = Camera((socket[0] + 0.26, socket[1] - 0.30, 0.16), (socket[0], socket[1], 0.06))
     frames = [Renderer(env.world, *SIZE, camera=whole).render(env.state)[0]]
     for _ in range(env.task.max_episode_steps):
-        *_, info = env.step(scripted_action(env, damping=0.1))
+        *_, info = env.step(scripted_action(env, stiffer=1.7))
     if not bool(info["success"][0]):
         raise RuntimeError("the peg is not in the socket; the picture would show a failure")
     frames += [Renderer(env.world, *SIZE, camera=camera).render(env.state)[0] for camera in (whole, near)]

@@ -203,7 +203,7 @@ def _shape(kind: int, scale: list[float]) -> Shape | None:
     from newton import GeoType
 
     if kind == GeoType.BOX:
-        return Box(tuple(scale))
+        return Box((scale[0], scale[1], scale[2]))
     if kind == GeoType.SPHERE:
         return Sphere(scale[0])
     if kind in (GeoType.CAPSULE, GeoType.CYLINDER):

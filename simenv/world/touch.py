@@ -318,7 +318,7 @@ class TouchWorld:
                 poses.append(torch.cat([place, turn], -1))
             elif look.body in self.body_names:
                 poses.append(self.mounted(state, self.body_names.index(look.body), place, look.quaternion))
-            else:  # "hand/3"
+            elif links is not None:  # "hand/3"
                 link = links[:, int(look.body.rpartition("/")[2])]
                 poses.append(self._on(link, place, look.quaternion))
         return torch.stack(poses, 1)

@@ -3,7 +3,7 @@
 
 After Akinola et al. 2025 (TacSL), section VI-B and appendix C: randomisation, observations, actions, rewards. The arm
 is modelled by what its task-space impedance makes of the hand: 600 N/m, 50 N s/m, 50 N m/rad, 1.41 N m s on 1 kg and
-0.01 kg m^2; or, with `robot`, joint by joint under the same impedance (docs/robots.md). The arm's own collisions are
+0.01 kg m^2; or, with `robot`, joint by joint under the same stiffness (docs/robots.md). The arm's own collisions are
 not modelled; gels touch the held thing only.
 """
 
@@ -27,6 +27,9 @@ from simenv.world.touch_scene import line_contact_depth
 GEL = WinklerGel.from_layer(modulus=1e5, poisson=0.45, thickness=4e-3, mu=1.0)
 ROWS, COLUMNS, WIDTH, HEIGHT = 14, 10, 0.024, 0.032  # of a gel: taxels, and size [m], about that of a GelSight R1.5
 GRIP = 10.0  # force of each finger [N]
+# of an arm: TacSL's stiffness [N/m], [N m/rad]; damping [N s/m], [N m s] for half of the critical on the Panda's inertia,
+# of which TacSL's 50 and 1.41 are a quarter
+ARM_GAINS = (600.0, 50.0, 100.0, 5.0)
 MOVE, TURN = 0.010, 0.05  # of the goal from the hand at an action of 1 [m], [rad]
 POLICY_STEPS = 256  # control steps of a sixtieth of a second that the agent acts in
 NOISE = 0.005  # of the observed place of the socket [m]
@@ -98,7 +101,7 @@ class PegTask(Task):
             scene.add_hand("hand", (0.5, 0.0, 0.15), DOWN)
             scene.add_look("palm", Box((0.02, 0.09, 0.012)), "hand", (0.0, 0.0, -0.065), color=(0.90, 0.90, 0.92, 1.0))
         else:
-            scene.add_arm("hand", load(self.robot), (0.5, 0.0, 0.15), DOWN)
+            scene.add_arm("hand", load(self.robot), (0.5, 0.0, 0.15), DOWN, ARM_GAINS)
             scene.view = ((-0.12, -0.35, 0.0), (0.65, 0.35, 0.85))
         scene.add_body("peg", shape, self.density, (0.5, 0.0, 0.12), color=(0.83, 0.62, 0.30, 1.0))
         scene.add_points("peg", "socket", points, share=2.0)
