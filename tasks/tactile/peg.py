@@ -27,8 +27,8 @@ from simenv.world.touch_scene import line_contact_depth
 GEL = WinklerGel.from_layer(modulus=1e5, poisson=0.45, thickness=4e-3, mu=1.0)
 ROWS, COLUMNS, WIDTH, HEIGHT = 14, 10, 0.024, 0.032  # of a gel: taxels, and size [m], about that of a GelSight R1.5
 GRIP = 10.0  # force of each finger [N]
-# of an arm: TacSL's stiffness [N/m], [N m/rad]; damping [N s/m], [N m s] for half of the critical on the Panda's inertia,
-# of which TacSL's 50 and 1.41 are a quarter
+# of an arm: TacSL's stiffness [N/m], [N m/rad], and damping [N s/m], [N m s] that is half of critical with the Panda's
+# inertia, where TacSL's 50 and 1.41 are a quarter
 ARM_GAINS = (600.0, 50.0, 100.0, 5.0)
 MOVE, TURN = 0.010, 0.05  # of the goal from the hand at an action of 1 [m], [rad]
 POLICY_STEPS = 256  # control steps of a sixtieth of a second that the agent acts in
