@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from simenv.envs import Task, register_task
 from simenv.envs.constants import constant
+from simenv.envs.images import gel_images
 from simenv.envs.modes import observe_blocks, with_extras
 from simenv.geometry.shapes import Box, Plane, Sphere
 from simenv.sensors.tactile import WinklerGel, flat_grid
@@ -85,7 +87,10 @@ class BallRoll(Task):
 
     action_limits = ((-1.0,) * 3, (1.0,) * 3)
     action_names = (("goal x", "10 mm"), ("goal y", "10 mm"), ("goal z", "10 mm"))
-    observation_modes = with_extras(("reduced", "privileged"), ("force_field",))
+    observation_modes = with_extras(("reduced", "privileged"), ("tactile_image", "force_field"))
+    observation_options = ("image_size", "tactile_sensor")
+    tactile_sensor = "gelsight_mini"
+    image_size: Sequence[int] = (64, 64)  # rows and columns
 
     def __init__(self, randomize: bool = False):
         self.randomize = randomize
@@ -136,6 +141,7 @@ class BallRoll(Task):
             "privileged": lambda: {**seen, "ball": torch.cat([state.body_q[:, 2], state.body_twist[:, 2]], -1)},
             "reduced": lambda: {**seen, "wrench": state.wrench[:, 0]},
             "force_field": lambda: {"field": state.field.unflatten(1, (TAXELS, TAXELS))},
+            "tactile_image": lambda: gel_images(world, state, self.image_size, self.tactile_sensor),
         })  # fmt: skip
 
     def _distance(self, state, episode):
