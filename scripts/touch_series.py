@@ -26,6 +26,7 @@ from simenv.sensors.tactile.sensors import SENSORS
 
 if TYPE_CHECKING:
     from simenv.geometry.shapes import Shape
+    from simenv.render.frames import Renderer
     from simenv.rollouts.episode import Episode
 
 LONG_SIDE = 320  # of an image that is made to be looked at [px]
@@ -169,7 +170,7 @@ def _motion(steps: int, height: float, depth: float, slide: float, turn: float) 
 
 def watch(
     env: Any, actions: Callable[[Any, int], Any], steps: int, gel: str | None, sensor: str | None, layer: Layer,
-    scene: bool, observation: Any,
+    renderer: Renderer | None, observation: Any,
 ) -> TouchSeries:  # fmt: skip
     """One gel of the first world of a task of touch while it runs.
 
@@ -180,7 +181,7 @@ def watch(
         gel: name of the gel; None takes the first.
         sensor: name of `SENSORS`; None takes the task's.
         layer: of the markers.
-        scene: whether to draw the scene, too.
+        renderer: of the scene, if it is to be drawn, too.
         observation: of the first state.
 
     Raises:
@@ -193,7 +194,6 @@ def watch(
     index, span, contact = world.gel_names.index(name), world.taxels[name], world.sensors[name].contact
     calibration = SENSORS[sensor or getattr(core.task, "tactile_sensor", "gelsight_mini")]()
     camera = GelCamera(contact, calibration, *image_size(contact.grid))
-    render = _renderer(world) if scene else None
     fields, wrenches, images, scenes, wrist = [], [], [], [], []
 
     def note(seen: Any) -> None:
@@ -201,8 +201,8 @@ def watch(
         fields.append(state.field[0, span].double().cpu())
         wrenches.append(state.wrench[0, index].double().cpu())
         images.append(camera(world.object_pose(state, name), world.gel_pose(state, name))[0].cpu().numpy())
-        if render is not None:
-            scenes.append(render.render(state, worlds=[0])[0])
+        if renderer is not None:
+            scenes.append(renderer.render(state, worlds=[0])[0])
         if isinstance(seen, Mapping) and "wrist_camera" in seen:
             wrist.append(np.asarray(seen["wrist_camera"])[0].copy())
 
@@ -218,12 +218,6 @@ def watch(
     markers = layer.markers(contact.grid, world.scene.gels[name].gel.k_t)
     time = world.dt * np.arange(len(fields))
     return compose(contact.grid, reading, time, markers, np.stack(images), True, pictures)
-
-
-def _renderer(world: Any) -> Any:
-    from simenv.render.frames import Renderer
-
-    return Renderer(world, 420, 360)
 
 
 def _reading(field: torch.Tensor, grid: TaxelGrid, wrench: torch.Tensor) -> TactileReading:

@@ -189,10 +189,15 @@ class ViewTactile:
             steps = self.steps or env.unwrapped.task.max_episode_steps
             return watch(
                 env, lambda seen, step: policy(seen, np.array([step])), steps, self.gel, self._sensor, layer,
-                self.scene, observation,
+                self._renderer(env), observation,
             )  # fmt: skip
         finally:
             env.close()
+
+    def _renderer(self, env):
+        from simenv.render.frames import Renderer
+
+        return Renderer(env.unwrapped.world, 420, 360) if self.scene else None
 
     def _again(self, episode: Episode, layer) -> TouchSeries:
         """The touch of an episode that is simulated again."""
@@ -205,8 +210,8 @@ class ViewTactile:
             restore(env, episode)
             steps = min(self.steps or len(episode), len(episode))
             return watch(
-                env, lambda seen, step: episode.actions[step][None], steps, self.gel, self._sensor, layer, self.scene,
-                env.unwrapped.observe(),
+                env, lambda seen, step: episode.actions[step][None], steps, self.gel, self._sensor, layer,
+                self._renderer(env), env.unwrapped.observe(),
             )  # fmt: skip
         finally:
             env.close()
