@@ -53,9 +53,10 @@ class BallRoll(Task):
 
     A dict; lengths in metres, from the ball's place at the start on the table. Block `privileged`: `ball` (13),
     position, quaternion, velocity, angular velocity; `pad` (6), position and velocity; `goal` (2). Block `reduced`:
-    `pad`, `goal`, and `wrench` (6) on the gel in its frame [N, N m]. Block `force_field`: `field` (24, 24, 3), shear
-    along x and y and normal force of each taxel [N]. Modes: each of the two states with or without the field, and the
-    field alone; the default is `reduced`.
+    `pad`, `goal`, and `wrench` (6) on the gel in its frame [N, N m]. Block `force_field`: `field` (24, 24, 3),
+    shear along x and y and normal force of each taxel [N]. Block `tactile_image`: `image` (64, 64, 3) uint8, what
+    the camera of a gel of this size with a GelSight Mini's colours would see. Modes join blocks by `+`, at most one
+    of `reduced` (the default) and `privileged`: `reduced+tactile_image+force_field`.
 
     ## Rewards
 
@@ -79,6 +80,8 @@ class BallRoll(Task):
     | Argument | Default | Meaning |
     |---|---|---|
     | `randomize` | False | draw mass, stiffness and friction per episode |
+    | `image_size` | (64, 64) | rows and columns of the tactile image |
+    | `tactile_sensor` | "gelsight_mini" | whose colours; or "gelsight_r15", "digit" |
 
     ## Version History
 

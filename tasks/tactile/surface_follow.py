@@ -52,8 +52,9 @@ class SurfaceFollow(Task):
 
     A dict. Block `reduced`: `pose` (7), the finger from the start [m] and its quaternion; `twist` (6) [m/s, rad/s];
     `target` (1), the set force [N]; `wrench` (6) on the gel in its frame [N, N m]. Block `force_field`: `field`
-    (12, 12, 3), shear along x and y and normal force of each taxel [N]. Modes: `reduced` (default),
-    `reduced+force_field`, `force_field`.
+    (12, 12, 3), shear along x and y and normal force of each taxel [N]. Block `tactile_image`: `image` (64, 64, 3)
+    uint8, what the camera of a gel of this size with a GelSight Mini's colours would see, unrolled. Modes join
+    blocks by `+`; the default is `reduced`: `reduced+tactile_image+force_field`.
 
     ## Rewards
 
@@ -77,6 +78,8 @@ class SurfaceFollow(Task):
     | Argument | Default | Meaning |
     |---|---|---|
     | `randomize` | False | draw gel stiffness and friction per episode |
+    | `image_size` | (64, 64) | rows and columns of the tactile image |
+    | `tactile_sensor` | "gelsight_mini" | whose colours; or "gelsight_r15", "digit" |
 
     ## Version History
 
