@@ -7,13 +7,13 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from simenv.scripts import bench_report
 from simenv.scripts.bench_report import Row
 
-Part = Literal["forward", "gradient", "environment", "worlds", "memory", "bound", "tactile-images"]
-PARTS: tuple[Part, ...] = ("forward", "gradient", "environment", "worlds", "memory", "bound", "tactile-images")
+Part = Literal["forward", "gradient", "environment", "worlds", "memory", "bound", "tactile-fields", "tactile-images"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +67,7 @@ def measure(name: Part, quick: bool) -> Row:
     from simenv.scripts.bench_environment import environment_rows
     from simenv.scripts.bench_memory import memory_rows
     from simenv.scripts.bench_solver import solver_rows
+    from simenv.scripts.bench_tactile_fields import tactile_field_rows
     from simenv.scripts.bench_tactile_images import tactile_image_rows
     from simenv.scripts.bench_worlds import world_rows
 
@@ -82,6 +83,8 @@ def measure(name: Part, quick: bool) -> Row:
             world_rows(part, quick)
         elif name == "memory":
             memory_rows(part, scratch, quick)
+        elif name == "tactile-fields":
+            tactile_field_rows(part, quick)
         elif name == "tactile-images":
             tactile_image_rows(part, quick)
         else:

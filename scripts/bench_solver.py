@@ -10,8 +10,9 @@ from simenv.scripts.bench_report import Row, missing_row, paired, target_row, va
 
 # largest difference from simenv: of mean_x in metres, of the others relative to the largest value of the group
 TOLERANCE = {"mean_x": 1e-6, "mean_v": 1e-4, "J": 1e-4, "gradient_v0": 1e-3}
-# Genesis' liquid has the Kirchhoff stress K J (J - 1), not K (J - 1): see benchmarks/peers/genesis_mpm.py
-WIDER = {"genesis": {"J": 1e-3, "gradient_v0": 1e-2}}
+# Genesis' liquid has the Kirchhoff stress K J (J - 1), not K (J - 1), so that J differs by up to (J - 1)^2, where J
+# reaches 1.18 on the free surface: see benchmarks/peers/genesis_mpm.py
+WIDER = {"genesis": {"J": 3e-2, "gradient_v0": 1e-2}}
 
 TARGETS = {
     ("forward", "taichi", "unsorted"): 6.0,

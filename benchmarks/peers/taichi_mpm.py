@@ -91,7 +91,7 @@ class TaichiMPM:
     def grid_update(self, g: ti.i32):
         for i, j, k in ti.ndrange(self.n, self.n, self.n):
             m = self.node_mass[g, i, j, k]
-            if m > 0.0:
+            if m > 1e-15:  # kg; the derivative divides by the square, which must not underflow
                 v = self.momentum[g, i, j, k] / m
                 v[2] -= self.dt * self.gravity
                 if i <= self.walls and v[0] < 0.0:

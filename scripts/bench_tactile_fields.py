@@ -13,7 +13,7 @@ GRIDS = ("10x10", "100x100")
 WORLDS = ("1", "16", "256", "1024", "4096")
 
 
-def tactile_rows(part: Row, quick: bool) -> None:
+def tactile_field_rows(part: Row, quick: bool) -> None:
     """Rows of every gel and grid; a row says where it ended and why."""
     import torch
 
