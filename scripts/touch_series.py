@@ -56,7 +56,8 @@ class Layer:
         pitch = min(width, height) / PER_SIDE if self.pitch is None else self.pitch
         if pitch == 0.0:
             return None
-        points = marker_grid(*(max(1, int(0.9 * side / pitch)) for side in (height, width)), pitch)
+        rows, columns = (max(1, int(0.9 * side / pitch)) for side in (height, width))
+        points = marker_grid(rows, columns, pitch)
         modulus = self.modulus or 2.0 * (1.0 + self.poisson) * self.thickness * shear_stiffness
         return MarkerField(grid, points, modulus, self.poisson, self.thickness, torch.float64)
 
@@ -192,7 +193,8 @@ def watch(
     if name not in world.gel_names:
         raise ValueError(f"--gel {name} is not one of the task's gels: {', '.join(world.gel_names)}")
     index, span, contact = world.gel_names.index(name), world.taxels[name], world.sensors[name].contact
-    calibration = SENSORS[sensor or getattr(core.task, "tactile_sensor", "gelsight_mini")]()
+    colours: str = sensor or getattr(core.task, "tactile_sensor", "gelsight_mini")
+    calibration = SENSORS[colours]()
     camera = GelCamera(contact, calibration, *image_size(contact.grid))
     fields, wrenches, images, scenes, wrist = [], [], [], [], []
 
@@ -251,7 +253,8 @@ def recorded(
     force = _observed(episode, "field", field, finger)
     assert force is not None  # only an image may be absent
     calibration = SENSORS[sensor]()
-    grid = flat_grid(*force.shape[1:3], calibration.columns * calibration.pixel, calibration.rows * calibration.pixel)
+    view = calibration.columns * calibration.pixel, calibration.rows * calibration.pixel
+    grid = flat_grid(force.shape[1], force.shape[2], *view)
     force = force.reshape(len(force), -1, 3).astype(np.float64)
     reading = _reading(torch.as_tensor(force), grid, torch.as_tensor(_wrench(grid.points, force)))
     time = np.arange(len(force)) * episode.environment.get("control_dt", 0.05)

@@ -79,7 +79,7 @@ def camera_image(world: TouchWorld, state: TouchState, body: str, view: Camera, 
     def make() -> Any:
         from simenv.render.body_camera import BodyCamera  # only those who look pay for it
 
-        return BodyCamera(world, body, view, rows, columns)
+        return BodyCamera(world, body, view, rows, columns)  # type: ignore[arg-type]  # same face
 
     return _once(world, (body, view, rows, columns), make)(world, state)
 
