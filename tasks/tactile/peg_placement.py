@@ -69,6 +69,7 @@ class PegPlacement(PegTask):
     |---|---|---|
     | `randomize` | False | draw gel stiffness and gains per episode |
     | `contact_penalty` | 0.0 | weight of the contact force [1/N] |
+    | `stage` | "full" | "near": a shorter way for a curriculum, as in `PegInsertion-v0` |
 
     ## Version History
 
@@ -76,6 +77,7 @@ class PegPlacement(PegTask):
     """
 
     held_radius = 0.008
+    play = 0.005
     grasp = (0.0, 0.025)
 
     def peg(self):
