@@ -8,7 +8,9 @@ trained on the privileged state before. Stopped, it goes on where it was.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import itertools
 import json
 import math
 import sys
@@ -72,7 +74,7 @@ class Preset:
 TOUCH = ("reduced", "reduced+force_field")
 PRESETS = {
     "cpu": Preset(
-        64, 300_000, 49_152, 256, 1, "controller", TOUCH, ("dagger", "bc"),
+        64, 300_000, 49_152, 256, 3, "controller", TOUCH, ("dagger",),
         {"stage": "near", "clearance": 0.005, "max_episode_steps": 96},
         {"rollout_steps": 48, "batch_size": 1024, "learning_rate": 1e-3, "gradient_steps": 200},
     ),
@@ -99,17 +101,23 @@ def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, flo
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One training and its evaluation; without a method, the controller's evaluation."""
+    """One training and its evaluation."""
 
     mode: str
+    """Observation mode."""
     method: str | None
+    """Algorithm; None for the task's controller, which is only evaluated."""
+    name: str
+    """As the table calls it."""
     seed: int
     place: Path
+    """Folder."""
     expert: Path | None
+    """Folder of whom it imitates; None for the controller."""
 
 
 class Stopped(Exception):
-    """A training did not end; the argument says why."""
+    """A training did not end; the argument is its result code."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,12 +130,16 @@ class BenchmarkTouch:
     """Sizes: a short way into a wide hole for a few cores, or the full task for a GPU."""
     out: Path = Path("runs/touch")
     """Folder of the trainings."""
-    table: Path = Path("runs/touch/table")
-    """The table, without its endings .md and .json."""
+    table: Path | None = None
+    """The table, without its endings .md and .json; OUT/table by default."""
+    picture: Path | None = None
+    """Also draw the successes during training into this file."""
     modes: tuple[str, ...] | None = None
     """Observation modes of the policies; the preset's by default."""
     methods: tuple[Literal["bc", "dagger", "ppo", "aacd"], ...] | None = None
     """Cloning, DAgger, PPO with a privileged critic, asymmetric actor-critic distillation; the preset's by default."""
+    seeds: int | None = None
+    """Independent trainings; the preset's by default."""
     expert: Literal["controller", "ppo"] | None = None
     """Whom bc and dagger imitate; aacd needs ppo. The preset's by default."""
     env_args: str = ""
@@ -145,22 +157,28 @@ class BenchmarkTouch:
         Args:
             sizes: Other sizes than the preset's.
         """
+        from simenv.agents.result import Code
+
         sizes = self._sizes(sizes or PRESETS[self.preset])
         started, rows = time.perf_counter(), []
         for job in self._jobs(sizes):
             try:
                 rows.append((job, self._one(sizes, job, started)))
             except Stopped as stop:
-                print(f"\n{job.place}: {stop}", file=sys.stderr)
-                return 1 if "DIVERGED" in str(stop) else 130
+                diverged = stop.args[0] is Code.DIVERGED
+                remedy = "lower the learning rate, or see metrics.csv" if diverged else "the same command goes on"
+                print(f"\n{job.place}: {stop.args[0].name}; {remedy}", file=sys.stderr)
+                return 1 if diverged else 130
         self._write(sizes, rows)
+        if self.picture:
+            draw([job for job, _ in rows], self.picture)
         return 0
 
     def _sizes(self, sizes: Preset) -> Preset:
         """The preset with what the command line changes."""
         from simenv.scripts.common import parse_task_arguments
 
-        given = {"modes": self.modes, "methods": self.methods, "expert": self.expert}
+        given: dict[str, Any] = {name: getattr(self, name) for name in ("modes", "methods", "seeds", "expert")}
         given["options"] = parse_task_arguments(self.env_args) or None
         sizes = dataclasses.replace(sizes, **{name: value for name, value in given.items() if value is not None})
         if "aacd" in sizes.methods and sizes.expert != "ppo":
@@ -173,25 +191,31 @@ class BenchmarkTouch:
         for seed in range(sizes.seeds):
             folder = self.out / self.id.split("/")[-1] / f"seed-{seed}"
             expert = folder / "expert" if sizes.expert == "ppo" else None
-            jobs.append(Job(PRIVILEGED, "ppo" if expert else None, seed, folder / "expert", None))
-            jobs += [Job(m, a, seed, folder / f"{m}-{a}", expert) for m in sizes.modes for a in sizes.methods]
+            if expert:
+                jobs.append(Job(PRIVILEGED, "ppo", "PPO (expert)", seed, expert, None))
+            elif seed == 0:  # it does not learn
+                jobs.append(Job(PRIVILEGED, None, "controller", seed, folder / "expert", None))
+            pairs = itertools.product(sizes.modes, sizes.methods)
+            jobs += [Job(mode, a, METHODS[a], seed, folder / f"{mode}-{a}", expert) for mode, a in pairs]
         return jobs
 
     def _one(self, sizes: Preset, job: Job, started: float) -> dict[str, Any]:
         """One training and its evaluation; if both are on the disk, that."""
+        from simenv.agents.augment import AugmentConfig
         from simenv.agents.checkpoint import write_atomically
         from simenv.scripts.learn import Plan
 
-        wanted = {"id": self.id, "sizes": _plain(dataclasses.asdict(sizes)), "augment": self.augment}
-        for name in ("modes", "methods"):  # which others are trained does not matter
-            wanted["sizes"].pop(name)
+        # what decides this one's result; which others are trained does not
+        names = ("num_envs", "reward_steps", "imitation_steps", "starts", "expert", "options", "values")
+        wanted = json.loads(
+            json.dumps({"id": self.id, "augment": self.augment} | {n: getattr(sizes, n) for n in names})
+        )
         done = job.place / "evaluation.json"
         if done.exists():
             result = json.loads(done.read_text())
             if result.pop("wanted") != wanted:
                 raise ValueError(f"{done} is of other settings; use another --out, or remove {job.place}")
             return result
-        leader = job.place.name == "expert"
         plan = Plan(
             self.id,
             job.method or "dagger",
@@ -199,11 +223,11 @@ class BenchmarkTouch:
             actor_mode=job.mode,
             critic_mode=PRIVILEGED,
             expert=job.expert,
-            augment=self._augmentation(job) if not leader else None,
+            augment=AugmentConfig() if self.augment and job.name in ("AAC", "AACD") else None,
             options={"device": self.device} | sizes.options,
         )
         trained = self._train(sizes, job, plan, started) if job.method else None
-        returns, success = plan.evaluate(trained.model.act if trained else None, sizes.starts)
+        returns, success = plan.evaluate(trained.model.act if trained else None, sizes.starts, 10_000 * (1 + job.seed))
         print(f"\r{job.place}: success {float(success.float().mean()):.3f} of {len(success)}", file=sys.stderr)
         result = {"successes": int(success.sum()), "trials": len(success), "mean_return": float(returns.mean())}
         if trained:
@@ -212,11 +236,6 @@ class BenchmarkTouch:
         with write_atomically(done) as file:
             file.write(json.dumps(result | {"wanted": wanted}).encode())
         return result
-
-    def _augmentation(self, job: Job) -> Any:
-        from simenv.agents.augment import AugmentConfig
-
-        return AugmentConfig() if self.augment and job.method in ("ppo", "aacd") else None
 
     def _train(self, sizes: Preset, job: Job, plan: Plan, started: float) -> Any:
         """One training, from its last checkpoint to its end."""
@@ -239,8 +258,8 @@ class BenchmarkTouch:
             trained = plan.train(values, report)
         finally:
             log.close()
-        if trained.code is not Code.MAX_SIMULATED_STEPS and trained.timesteps < steps:
-            raise Stopped(f"{trained.code.name}; the same command goes on")
+        if trained.code is Code.DIVERGED or trained.timesteps < steps:
+            raise Stopped(trained.code)
         return trained
 
     def _write(self, sizes: Preset, rows: list[tuple[Job, dict[str, Any]]]) -> None:
@@ -250,30 +269,48 @@ class BenchmarkTouch:
         published = TACSL.get(self.id.split("/")[-1].split("-v")[0], {})
         lines = ["| observation | method | success | 95 % interval | by seed | TacSL |", "|---|---|---|---|---|---|"]
         table = []
-        groups: dict[tuple[str, str | None, bool], list[dict[str, Any]]] = {}
+        groups: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
         for job, result in rows:
-            groups.setdefault((job.mode, job.method, job.place.name == "expert"), []).append(result)
-        for (mode, method, leader), runs in groups.items():
+            groups.setdefault((job.mode, job.name, job.method), []).append(result)
+        for (mode, name, method), runs in groups.items():
             wins, trials = (sum(run[key] for run in runs) for key in ("successes", "trials"))
             low, high = wilson(wins, trials)
             theirs = published.get(mode, {}).get(method or "")
-            name = ("PPO (expert)" if method else "controller") if leader else METHODS[method or ""]
             entry = {"mode": mode, "method": name, "success": wins / trials, "low": low, "high": high}
             table.append(entry | {"trials": trials, "tacsl": theirs, "runs": runs})
             seeds = " ".join(f"{run['successes'] / run['trials']:.3f}" for run in runs)
             shown = "" if theirs is None else f"{theirs:.3f}"
             lines.append(f"| {mode} | {name} | {wins / trials:.3f} | {low:.3f} to {high:.3f} | {seeds} | {shown} |")
         document = {"id": self.id, "preset": self.preset, "sizes": dataclasses.asdict(sizes), "rows": table}
-        self.table.parent.mkdir(parents=True, exist_ok=True)
+        table_file = self.table or self.out / "table"
+        table_file.parent.mkdir(parents=True, exist_ok=True)
         for ending, text in ((".md", "\n".join(lines) + "\n"), (".json", json.dumps(document, indent=1) + "\n")):
-            with write_atomically(self.table.with_name(self.table.name + ending)) as file:
+            with write_atomically(table_file.with_name(table_file.name + ending)) as file:
                 file.write(text.encode())
         print("\n".join(lines))
 
 
-def _plain(value: Any) -> Any:
-    """As JSON gives it back."""
-    return json.loads(json.dumps(value))
+def draw(jobs: list[Job], path: Path) -> None:
+    """Curves of the successes of the last 100 episodes over the control steps of the trainings in which the policy acts
+    (all but bc); the band is the standard deviation over seeds.
+    """
+    import numpy as np
+
+    from simenv.render.plots import learning_curve
+
+    curves: dict[str, list[Any]] = {}
+    for job in jobs:
+        if job.method in (None, "bc"):
+            continue
+        with open(job.place / "metrics.csv", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("rollout/success_rate")]
+        column = [[float(row[name]) for row in rows] for name in ("timesteps", "rollout/success_rate")]
+        curves.setdefault(f"{job.mode}, {job.name}", []).append(np.array(column))
+    bands = {}
+    for name, seeds in curves.items():
+        steps, rates = seeds[0][0], np.stack([rate for _, rate in seeds])
+        bands[name] = (steps, rates.mean(0), rates.std(0))
+    learning_curve(path, bands, "control steps", "success of the last 100 episodes")
 
 
 if __name__ == "__main__":

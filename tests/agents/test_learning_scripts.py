@@ -4,6 +4,7 @@
 import csv
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from simenv.scripts.record import Record
 from simenv.scripts.train import Train
 from tests.agents import goal_task  # noqa: F401  (registers TestEnv/Goal-v0)
 
+ROOT = Path(__file__).resolve().parents[2]
 ID = "TestEnv/Goal-v0"
 OPTIONS = {"num_envs": 4, "rollout_steps": 8, "batch_size": 16, "net_arch": (8,), "device": "cpu"}
 
@@ -59,10 +61,11 @@ VALUES = {"rollout_steps": 8, "batch_size": 16, "hidden": (8,), "gradient_steps"
 
 def test_benchmark_stops_goes_on_and_writes_its_table(tmp_path, capsys):
     sizes = benchmark_touch.Preset(4, 64, 32, 8, 2, "ppo", ("blind", "touch"), ("bc", "aacd"), {}, VALUES)
-    bench = benchmark_touch.BenchmarkTouch(ID, out=tmp_path, table=tmp_path / "table", device="cpu")
+    bench = benchmark_touch.BenchmarkTouch(ID, out=tmp_path, device="cpu")
     assert dataclasses.replace(bench, limit=0.0).run(sizes) == 130
     assert not (tmp_path / "table.json").exists()
-    assert bench.run(sizes) == 0
+    assert dataclasses.replace(bench, picture=tmp_path / "curves.png").run(sizes) == 0
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
     document = json.loads((tmp_path / "table.json").read_text())
     assert [(row["mode"], row["method"]) for row in document["rows"]] == [
         ("privileged", "PPO (expert)"),
@@ -81,7 +84,7 @@ def test_benchmark_imitates_the_controller(tmp_path):
     """A clone of `goal_task`'s controller, which always succeeds, and a blind one; evaluations are kept."""
     values = VALUES | {"batch_size": 128, "gradient_steps": 150, "hidden": (64, 32), "learning_rate": 1e-3}
     sizes = benchmark_touch.Preset(16, 0, 16 * 8 * 4, 64, 1, "controller", ("touch", "blind"), ("dagger",), {}, values)
-    bench = benchmark_touch.BenchmarkTouch(ID, out=tmp_path, table=tmp_path / "table", device="cpu")
+    bench = benchmark_touch.BenchmarkTouch(ID, out=tmp_path, device="cpu")
     assert bench.run(sizes) == 0
     rows = json.loads((tmp_path / "table.json").read_text())["rows"]
     rates = {(row["mode"], row["method"]): row["success"] for row in rows}
@@ -92,6 +95,14 @@ def test_benchmark_imitates_the_controller(tmp_path):
         bench.run(dataclasses.replace(sizes, starts=128))
     with pytest.raises(ValueError, match="aacd starts from a critic"):
         dataclasses.replace(bench, methods=("aacd",)).run(sizes)
+
+
+def test_the_docs_show_the_committed_results():
+    table = ROOT / "benchmarks" / "results" / "touch_cpu"
+    assert table.with_suffix(".md").read_text() in (ROOT / "docs" / "learning.md").read_text()
+    rows = {row["mode"]: row for row in json.loads(table.with_suffix(".json").read_text())["rows"]}
+    assert rows["reduced+force_field"]["success"] >= 0.9
+    assert rows["reduced+force_field"]["low"] > rows["reduced"]["high"]
 
 
 def test_record_plays_a_policy_on_its_own_observations(tmp_path):
