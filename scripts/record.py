@@ -26,7 +26,8 @@ class Record:
     episodes: int = 1
     """Episodes to record."""
     policy: str = "random"
-    """random, zero, a .npy file of actions (T, A) or (T, N, A), or the folder of an `optimize` or `train` run."""
+    """random, zero, nominal (the task's plain motion towards its goal), a .npy file of actions (T, A) or (T, N, A), or
+    the folder of an `optimize` or `train` run."""
     num_envs: int = 1
     """Worlds simulated together."""
     steps: int | None = None
@@ -126,12 +127,18 @@ def make_policy(name: str, env: Any, seed: int) -> Policy:
         return lambda observation, ages: generator.uniform(space.low, space.high, (worlds, *space.shape)).astype(
             space.dtype
         )
+    if name == "nominal":
+        task = env.unwrapped.task
+        motion = task.nominal_actions(task.max_episode_steps)
+        if motion is None:
+            return make_policy("zero", env, seed)
+        return _table_policy(motion[:, None].astype(space.dtype), worlds)
     path = Path(name)
     if path.suffix == ".npy":
         return _table_policy(_load_table(path, space, worlds), worlds)
     if path.is_dir():
         return _trained_policy(path, env)
-    raise ValueError(f"--policy {name!r}: use random, zero, a .npy file of actions, or the folder of a run")
+    raise ValueError(f"--policy {name!r}: use random, zero, nominal, a .npy file of actions, or the folder of a run")
 
 
 def _load_table(path: Path, space: Any, worlds: int) -> np.ndarray:

@@ -91,7 +91,7 @@ class TaichiMPM:
     def grid_update(self, g: ti.i32):
         for i, j, k in ti.ndrange(self.n, self.n, self.n):
             m = self.node_mass[g, i, j, k]
-            if m > 0.0:
+            if m > 1e-15:  # kg; the derivative divides by the square, which must not underflow
                 v = self.momentum[g, i, j, k] / m
                 v[2] -= self.dt * self.gravity
                 if i <= self.walls and v[0] < 0.0:
@@ -172,7 +172,8 @@ class Server:
         self.programs: dict[tuple[str, str], TaichiMPM] = {}
         cache = os.path.join(sys.prefix, "taichi-cache")
         options = {"offline_cache": True, "offline_cache_file_path": cache, "log_level": ti.ERROR}
-        ti.init(arch=ti.cpu, cpu_max_num_threads=request["threads"], default_fp=ti.f32, **options)
+        arch = {"cpu": ti.cpu, "cuda": ti.cuda}[request.get("device", "cpu")]
+        ti.init(arch=arch, cpu_max_num_threads=request["threads"], default_fp=ti.f32, **options)
         return {"taichi": ".".join(map(str, ti.__version__)), "numpy": np.__version__, "python": sys.version.split()[0]}
 
     def build(self, request: dict) -> dict:

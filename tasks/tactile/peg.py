@@ -9,6 +9,7 @@ is modelled by what its task-space impedance makes of the hand: 600 N/m, 50 N s/
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -16,9 +17,11 @@ import torch
 
 from simenv.envs import Task
 from simenv.envs.constants import constant
+from simenv.envs.images import camera_image, gel_images
 from simenv.envs.modes import observe_blocks, with_extras
 from simenv.envs.options import choose
 from simenv.geometry.shapes import Box, Plane, Shape
+from simenv.render.items import Camera
 from simenv.sensors.tactile import WinklerGel, flat_grid
 from simenv.tasks.tactile.peg_expert import lower_into_place
 from simenv.world import TouchControl, TouchScene
@@ -32,6 +35,8 @@ MOVE, TURN = 0.010, 0.05  # of the goal from the hand at an action of 1 [m], [ra
 POLICY_STEPS = 256  # control steps of a sixtieth of a second that the agent acts in
 KEYPOINTS = (-0.25, -0.25 / 3, 0.25 / 3, 0.25)  # along the axis of the held thing [m]
 DOWN = (1.0, 0.0, 0.0, 0.0)
+# the wrist camera in the hand's frame, whose z points along the fingers: beside the palm, looking between the fingers
+WRIST = Camera((0.10, 0.0, -0.05), (0.0, 0.0, 0.045), fov_y=0.9, up=(0.0, 0.0, -1.0))
 LOW = 0.018  # the hand's goal stays this far above the table [m]
 
 
@@ -74,7 +79,11 @@ class PegTask(Task):
         *((f"goal {axis}", "10 mm") for axis in "xyz"),
         *((f"turn about {axis}", "0.05 rad") for axis in "xyz"),
     )
-    observation_modes = with_extras(("privileged", "reduced"), ("force_field",))
+    observation_modes = with_extras(("privileged", "reduced"), ("tactile_image", "force_field", "wrist_camera"))
+    observation_options = ("image_size", "tactile_sensor", "camera_size")
+    tactile_sensor = "gelsight_r15"
+    image_size: Sequence[int] = (80, 60)  # rows and columns, as TacSL's policies see
+    camera_size: Sequence[int] = (64, 64)
     # what a subclass gives: density of the peg [kg/m^3]; radius and length of what the fingers hold [m]; its middle and
     # range in the hand along the peg's axis, from the peg's centre of mass [m]; range of the tilt in the hand [rad]
     density: ClassVar[float] = 7850.0
@@ -208,8 +217,11 @@ class PegTask(Task):
             parts = {name: state.field[:, span].unflatten(1, (ROWS, COLUMNS)) for name, span in world.taxels.items()}
             return {f"{name}_field": part for name, part in parts.items()}
 
-        blocks = {"reduced": reduced, "privileged": privileged, "force_field": field}
-        return observe_blocks(self.observation_mode, blocks)
+        return observe_blocks(self.observation_mode, {
+            "reduced": reduced, "privileged": privileged, "force_field": field,
+            "tactile_image": lambda: gel_images(world, state, self.image_size, self.tactile_sensor),
+            "wrist_camera": lambda: {"wrist_camera": camera_image(world, state, "hand", WRIST, self.camera_size)},
+        })  # fmt: skip
 
     def _on_peg(self, world, state, name):
         """Force of a gel on the peg, world axes (N, 3) [N]."""

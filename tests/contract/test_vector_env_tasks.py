@@ -27,7 +27,7 @@ from simenv.tasks.template import PushBlock
 from tests.envs.splash_task import Splash
 
 # tests/agents may have registered more in this process
-TASKS = [task for task in simenv.list_tasks() if task.startswith("SimEnv/") or task == Splash.task_id]
+TASKS = [task for task in simenv.list_tasks() if not task.startswith("TestEnv/") or task == Splash.task_id]
 assert {Splash.task_id, PushBlock.task_id} <= set(TASKS)  # importing their files was enough
 
 HEADINGS = (
