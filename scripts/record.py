@@ -58,7 +58,7 @@ class Record:
         }
         options |= {"device": self.device} if self.device else {}
         options |= {"max_episode_steps": self.steps} if self.steps else {}
-        env = make_vec(self.id, **options, **parse_task_arguments(self.env_args))
+        env = make_vec(self.id, **options | _wanted_mode(self.policy) | parse_task_arguments(self.env_args))
         try:
             return self._record(env)
         finally:
@@ -168,14 +168,42 @@ def _trained_policy(path: Path, env: Any) -> Policy:
         return _table_policy(
             _load_table(path / "best_actions.npy", env.single_action_space, env.num_envs), env.num_envs
         )
-    from simenv.agents.policy import load_policy
+    from simenv.agents.policy import TorchPolicy, load_policy
 
     policy = load_policy(path)
+    if isinstance(policy, TorchPolicy):
+        _check_observations(policy, env, path)
+        return lambda observation, ages: policy(observation)
     for name in ("observation", "action"):
         wanted, given = getattr(policy.network, f"{name}_space"), getattr(env, f"single_{name}_space")
         if wanted.shape != given.shape:
             raise ValueError(f"--policy {path}: trained for {name}s {wanted.shape}, this environment has {given.shape}")
     return lambda observation, ages: policy(observation)
+
+
+def _check_observations(policy: Any, env: Any, path: Path) -> None:
+    """Raise ValueError when an environment lacks what a policy of the torch agents reads."""
+    from gymnasium.spaces import Dict
+
+    from simenv.envs.views import BARE
+
+    space = env.single_observation_space
+    given = {name: part.shape for name, part in space.items()} if isinstance(space, Dict) else {BARE: space.shape}
+    if any(given.get(name) != shape for name, shape in policy.actor.trunk.shapes.items()):
+        raise ValueError(
+            f"--policy {path}: trained for observations {policy.actor.trunk.shapes}, this environment has {given}"
+        )
+
+
+def _wanted_mode(name: str) -> dict[str, Any]:
+    """The observation mode that a policy of the torch agents was trained on, as an option of the environment."""
+    path = Path(name)
+    if not path.is_dir() or (path / "best_actions.npy").exists():
+        return {}
+    from simenv.agents.policy import load_policy
+
+    mode = getattr(load_policy(path), "mode", None)
+    return {"observation_mode": mode} if mode else {}
 
 
 def _summary(rows: list[dict], directory: Path) -> None:

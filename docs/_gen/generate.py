@@ -160,13 +160,14 @@ def write_status() -> None:
 
 
 def write_performance() -> None:
-    """The newest measurements in benchmarks/results, in the place that the page has for them."""
+    """The newest measurements of speed in benchmarks/results, in the place that the page has for them."""
     page = OUT / "performance.md"
     text = page.read_text(encoding="utf-8")
     if text.count(RESULTS_MARK) != 1:
         raise ValueError(f"docs/performance.md has {text.count(RESULTS_MARK)} lines {RESULTS_MARK}; it needs one.")
     results = []
-    for table in sorted((ROOT / "benchmarks" / "results").glob("*.md")):
+    tables = (ROOT / "benchmarks" / "results").glob("*.md")
+    for table in sorted(table for table in tables if not table.name.startswith("touch_")):  # those are in learning.md
         chart = table.with_suffix(".png")
         if chart.is_file():
             shutil.copy(chart, OUT / "images" / chart.name)

@@ -99,6 +99,16 @@ class Task:
         """A plain motion (T, A) in the direction of the goal, from which the optimisers start; None for no motion."""
         return None
 
+    def expert(self, world: World, state: State, episode: dict[str, torch.Tensor]) -> torch.Tensor | None:
+        """Actions (N, A) of a controller that may know the true state, for policies to imitate; None if there is none.
+
+        Args:
+            world: The worlds.
+            state: The state before the step.
+            episode: What `sample` drew.
+        """
+        return None
+
     def observe(
         self, world: World, state: State, episode: dict[str, torch.Tensor]
     ) -> torch.Tensor | dict[str, torch.Tensor]:

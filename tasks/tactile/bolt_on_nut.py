@@ -76,6 +76,7 @@ class BoltOnNut(PegTask):
     | `tactile_sensor` | "gelsight_r15" | whose colours; or "gelsight_mini", "digit" |
     | `camera_size` | (64, 64) | rows and columns of the wrist camera |
     | `clearance` | 0.001 | of the nut over the bolt's diameter [m] |
+    | `stage` | "full" | "near": a shorter way for a curriculum, see the starting state |
 
     ## Version History
 
@@ -86,11 +87,14 @@ class BoltOnNut(PegTask):
     held_length = HEAD
     tilt = 0.3
 
-    def __init__(self, randomize: bool = False, contact_penalty: float = 0.0, clearance: float = 0.001):
-        super().__init__(randomize, contact_penalty)
+    def __init__(
+        self, randomize: bool = False, contact_penalty: float = 0.0, clearance: float = 0.001, stage: str = "full"
+    ):
+        super().__init__(randomize, contact_penalty, stage)
         if not 0.0 < clearance < 0.02:
             raise ValueError(f"clearance = {clearance} m must lie between 0 and 0.02 m")
-        self.clearance, self.bolt = clearance, MeshShape(str(path("bolt.stl")))
+        self.clearance, self.play = clearance, clearance / 2
+        self.bolt = MeshShape(str(path("bolt.stl")))
         self.centre = float(body_properties("bolt", self.bolt)[1][2])  # of mass, above the tip [m]
         head = SHANK + HEAD / 2 - self.centre
         self.grasp = (head - 0.003, head + 0.003)  # type: ignore[misc]

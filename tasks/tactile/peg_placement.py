@@ -71,6 +71,7 @@ class PegPlacement(PegTask):
     |---|---|---|
     | `randomize` | False | draw gel stiffness and gains per episode |
     | `contact_penalty` | 0.0 | weight of the contact force [1/N] |
+    | `stage` | "full" | "near": a shorter way for a curriculum, as in `PegInsertion-v0` |
     | `image_size` | (80, 60) | rows and columns of the tactile images |
     | `tactile_sensor` | "gelsight_r15" | whose colours; or "gelsight_mini", "digit" |
     | `camera_size` | (64, 64) | rows and columns of the wrist camera |
@@ -81,6 +82,7 @@ class PegPlacement(PegTask):
     """
 
     held_radius = 0.008
+    play = 0.005
     grasp = (0.0, 0.025)
 
     def peg(self):
