@@ -29,11 +29,15 @@ class Server:
     """One solver for each order of the particles."""
 
     def setup(self, request: dict) -> dict:
-        """Take the scene and the number of threads; answer with versions."""
+        """Take the scene, the device and the number of threads; answer with versions."""
         self.config, self.threads = request["config"], request["threads"]
+        self.device = torch.device(request.get("device", "cpu"))
+        on_cuda = self.device.type == "cuda"
+        self.wait = torch.cuda.synchronize if on_cuda else lambda: None
+        self.lanes = 1 if on_cuda else self.threads
         torch.set_num_threads(self.threads)
         wp.config.log_level = wp.LOG_ERROR
-        self.pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        self.pool = ThreadPoolExecutor(self.lanes) if self.lanes > 1 else None
         self.solvers: dict[str, tuple[MPMSolver, dict]] = {}
         return {
             "simenv": simenv.__version__,
@@ -48,7 +52,8 @@ class Server:
         c, order = self.config, request["order"]
         if order not in self.solvers:
             data = np.load(request["particles"])
-            x, v = (torch.from_numpy(data[f"{name}_{order}"])[None] for name in ("x", "v"))
+            worlds, new = c["worlds"], {"device": self.device}
+            x, v = (torch.from_numpy(data[f"{name}_{order}"]).repeat(worlds, 1, 1).to(self.device) for name in "xv")
             count, dx = x.shape[1], 1.0 / c["grid"]
             # the solver adds PAD nodes on each side to its domain: together they are the cube of grid^3 nodes at i dx
             size, origin = (1.0 - (2 * PAD + 1) * dx,) * 3, (PAD * dx,) * 3
@@ -56,14 +61,16 @@ class Server:
             model = MPMModel(size, dx, c["dt"], c["substeps"], material, (LIQUID,), origin=origin)
             if model.shape != (c["grid"],) * 3:
                 raise ValueError(f"grid {model.shape}; it should have {c['grid']} nodes along each axis")
-            parameters = torch.zeros(1, 1, 8)
+            parameters = torch.zeros(worlds, 1, 8, **new)
             parameters[..., DENSITY], parameters[..., LAME_LAMBDA] = c["density"], c["bulk_modulus"]
-            volume = torch.full((1, count), c["volume"])
-            inputs = {"volume": volume, "parameters": parameters, "gravity": torch.tensor([[0.0, 0.0, -c["gravity"]]])}
-            solver = MPMSolver(model, 1, torch.device("cpu"), torch.float32, lanes=self.threads)
-            state = {"x": x, "v": v, "C": torch.zeros(1, count, 3, 3), "J": torch.ones(1, count)}
-            solver.load(state, torch.ones(1, count), inputs)
-            self.solvers[order] = solver, {"state": state, "active": torch.ones(1, count), "inputs": inputs}
+            volume = torch.full((worlds, count), c["volume"], **new)
+            gravity = torch.tensor([[0.0, 0.0, -c["gravity"]]], **new).repeat(worlds, 1)
+            inputs = {"volume": volume, "parameters": parameters, "gravity": gravity}
+            solver = MPMSolver(model, worlds, self.device, torch.float32, lanes=self.lanes)
+            one = torch.ones(worlds, count, **new)
+            state = {"x": x, "v": v, "C": torch.zeros(worlds, count, 3, 3, **new), "J": one}
+            solver.load(state, one, inputs)
+            self.solvers[order] = solver, {"state": state, "active": one, "inputs": inputs}
         start = time.perf_counter()
         self.solvers[order][0].prepare(request["program"] == "gradient")
         self._run(request)
@@ -79,10 +86,11 @@ class Server:
         if gradient:
             solver.backward({"v": v / v.shape[1]}, self.pool)
             solver.gradients()
+        self.wait()
 
     def run(self, request: dict) -> dict:
         """Times of ``repeats`` rollouts."""
-        return timed(lambda: self._run(request), lambda: None, request["repeats"], self.config["substeps"])
+        return timed(lambda: self._run(request), self.wait, request["repeats"], self.config["substeps"])
 
     def check(self, request: dict) -> dict:
         """Moments of the state after the last rollout, and of the gradient."""

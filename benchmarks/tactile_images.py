@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tactile images per second, in a process of its own: `simenv N...` or `taxim N...`; prints JSON.
+"""Tactile images per second, in a process of its own; prints JSON.
+
+python tactile_images.py simenv|taxim DEVICE THREADS N...
 
 simenv renders depth maps of 240 x 320 pixels (a ball at a random place in each) by the GelSight Mini's calibration:
 membrane and table. The package taxim (torch, without shadow) renders the same maps at 480 x 640, its calibration's
@@ -34,29 +36,36 @@ def depths(worlds: int, rows: int, columns: int, pixel: float) -> torch.Tensor:
     return torch.from_numpy(maps)
 
 
-def rate(work, count: int) -> list[float]:
-    """Images per second of each round; a round is repeated until it lasts a while."""
+def rate(work, count: int, device: str) -> list[float]:
+    """Images per second of each round; a round lasts a while, and the device has finished at its end."""
+
+    def wait() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
+
     work()
+    wait()
     rates = []
     for _ in range(ROUNDS):
         done, started = 0, time.perf_counter()
         while done == 0 or time.perf_counter() - started < 0.5:
             work()
+            wait()
             done += count
         rates.append(done / (time.perf_counter() - started))
     return rates
 
 
-def ours(worlds: int, threads: int) -> list[float]:
+def ours(worlds: int, threads: int, device: str) -> list[float]:
     """simenv, forward."""
     from simenv.sensors.tactile.image import TactileImage
     from simenv.sensors.tactile.sensors import gelsight_mini
 
     simenv.set_num_threads(threads)
-    sensor = TactileImage(gelsight_mini())
-    depth = depths(worlds, sensor.rows, sensor.columns, sensor.pixel)
+    sensor = TactileImage(gelsight_mini(), device=device)
+    depth = depths(worlds, sensor.rows, sensor.columns, sensor.pixel).to(device)
     with torch.no_grad():
-        return rate(lambda: sensor.render(depth), worlds)
+        return rate(lambda: sensor.render(depth), worlds, device)
 
 
 def stand_in() -> None:
@@ -82,24 +91,24 @@ def stand_in() -> None:
             sys.modules[module.__name__] = module
 
 
-def theirs(worlds: int, threads: int) -> list[float]:
+def theirs(worlds: int, threads: int, device: str) -> list[float]:
     """The package taxim."""
     stand_in()
     from taxim.calibration import CALIB_GELSIGHT_MINI
     from taxim.taxim_torch import TaximTorch
 
     torch.set_num_threads(threads)
-    taxim = TaximTorch(CALIB_GELSIGHT_MINI)
-    height = -1e3 * depths(worlds, taxim.height, taxim.width, 0.0325e-3)  # [mm], negative in contact
-    return rate(lambda: taxim.render(height, with_shadow=False), worlds)
+    taxim = TaximTorch(CALIB_GELSIGHT_MINI, device=device)
+    height = -1e3 * depths(worlds, taxim.height, taxim.width, 0.0325e-3).to(device)  # [mm], negative in contact
+    return rate(lambda: taxim.render(height, with_shadow=False), worlds, device)
 
 
 if __name__ == "__main__":
     import warp as wp
 
     wp.config.log_level = wp.LOG_ERROR
-    program, threads = sys.argv[1], int(sys.argv[2])
+    program, device, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
     measured = {}
-    for text in sys.argv[3:]:
-        measured[text] = (ours if program == "simenv" else theirs)(int(text), threads)
+    for text in sys.argv[4:]:
+        measured[text] = (ours if program == "simenv" else theirs)(int(text), threads, device)
     print(json.dumps({"rates": measured}))

@@ -69,7 +69,8 @@ class Server:
     """One batch of worlds for each number of them."""
 
     def setup(self, request: dict) -> dict:
-        """Answer with versions."""
+        """Take the device; answer with versions."""
+        self.device = torch.device(request.get("device", "cpu"))
         wp.config.log_level = wp.LOG_ERROR
         torch.set_num_threads(1)  # torch only moves states
         self.batches: dict[int, World] = {}
@@ -80,13 +81,15 @@ class Server:
         count, steps = request["worlds"], request["steps"]
         simenv.set_num_threads(request["threads"])
         if count not in self.batches:
-            self.batches[count] = World(small_scene(), count)
+            self.batches[count] = World(small_scene(), count, device=self.device)
         generator = torch.Generator().manual_seed(0)
-        twists = torch.zeros(steps, count, 1, 6)
-        twists[..., :3] = 0.2 * (2 * torch.rand(steps, count, 1, 3, generator=generator) - 1)
+        twists = torch.zeros(steps, count, 1, 6, device=self.device)
+        twists[..., :3] = (0.4 * torch.rand(steps, count, 1, 3, generator=generator) - 0.2).to(self.device)
         twists.requires_grad_(request["gradient"])
         start = time.perf_counter()
         rollout(self.batches[count], twists)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
         return {"rate": count * steps / (time.perf_counter() - start)}
 
 

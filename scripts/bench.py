@@ -14,6 +14,7 @@ from simenv.scripts.bench_report import Row
 
 Part = Literal["forward", "gradient", "environment", "worlds", "memory", "bound", "tactile-fields", "tactile-images"]
 PARTS: tuple[Part, ...] = get_args(Part)
+ON_CUDA: tuple[Part, ...] = ("forward", "gradient", "worlds", "tactile-fields", "tactile-images")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +27,11 @@ class Bench:
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
-    """Device; nothing has been measured on CUDA."""
+    """Device; on cuda the parts forward, gradient, worlds, tactile-fields and tactile-images."""
     quick: bool = False
     """A small scene, one round and no peers: whether the harness works, not how fast anything is."""
     only: tuple[Part, ...] = ()
-    """Parts to measure; the others stay in the report as they were measured before. All by default."""
+    """Parts to measure; the others stay in the report as they were measured before. All of the device by default."""
     out: Path = Path("benchmarks/results")
     """Folder for the report: a JSON file, Markdown tables and a chart."""
 
@@ -43,25 +44,37 @@ class Bench:
         folder = bench_report.BENCHMARKS
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is missing: `simenv bench` runs from a checkout of the repository")
-        if self.device == "cuda":
-            raise ValueError("--device cuda: nothing has been measured on CUDA yet; use --device cpu")
-        self.out.mkdir(parents=True, exist_ok=True)
-        slug = bench_report.describe_machine()["slug"]
-        path = self.out / f"{slug}-{self.device}{'-quick' if self.quick else ''}.json"
-        report = bench_report.read(path, self.quick)
+        parts = self.only or (PARTS if self.device == "cpu" else ON_CUDA)
+        path, gpu = self._report()
+        report = {**bench_report.read(path, self.quick), "gpu": gpu}
         started = time.perf_counter()
-        for name in self.only or PARTS:
-            report["parts"][name] = measure(name, self.quick)
+        for name in parts:
+            report["parts"][name] = measure(name, self.quick, self.device)
             report["parts"] = {part: report["parts"][part] for part in PARTS if part in report["parts"]}
             write(report, path)
         print(bench_report.markdown(report))
         print(f"wrote {path} and its tables and chart in {time.perf_counter() - started:.0f} s")
-        measured = [row for name in self.only or PARTS for row in report["parts"][name]["rows"]]
+        measured = [row for name in parts for row in report["parts"][name]["rows"]]
         bad = ("invalid",) if self.quick else ("miss", "invalid")
         return 1 if any(row["verdict"] in bad for row in measured) else 0
 
+    def _report(self) -> tuple[Path, str | None]:
+        """Where the report lies, and which GPU it is about."""
+        from simenv.envs.options import resolve_device
 
-def measure(name: Part, quick: bool) -> Row:
+        gpu = None
+        if self.device == "cuda":
+            import torch
+
+            gpu = torch.cuda.get_device_name(resolve_device("cuda"))
+            if set(self.only) - set(ON_CUDA):
+                raise ValueError(f"--only {' '.join(self.only)}: on cuda there are {', '.join(ON_CUDA)}")
+        self.out.mkdir(parents=True, exist_ok=True)
+        name = bench_report.slug_of(gpu) if gpu else f"{bench_report.describe_machine()['slug']}-cpu"
+        return self.out / f"{name}{'-quick' if self.quick else ''}.json", gpu
+
+
+def measure(name: Part, quick: bool, device: str) -> Row:
     """One part of the report."""
     from simenv.scripts.bench_bound import bound_rows
     from simenv.scripts.bench_environment import environment_rows
@@ -76,17 +89,17 @@ def measure(name: Part, quick: bool) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         if name in ("forward", "gradient"):
-            solver_rows(part, name, scratch, quick)
+            solver_rows(part, name, scratch, quick, device)
         elif name == "environment":
             environment_rows(part, scratch, quick)
         elif name == "worlds":
-            world_rows(part, quick)
+            world_rows(part, quick, device)
         elif name == "memory":
             memory_rows(part, scratch, quick)
         elif name == "tactile-fields":
-            tactile_field_rows(part, quick)
+            tactile_field_rows(part, quick, device)
         elif name == "tactile-images":
-            tactile_image_rows(part, quick)
+            tactile_image_rows(part, quick, device)
         else:
             bound_rows(part, scratch, quick)
     return {**part, "wall_s": round(time.perf_counter() - started, 1), "load_after": os.getloadavg()[0]}

@@ -56,16 +56,20 @@ def paired(above: list[float], below: list[float]) -> list[float]:
     return [a / b for a, b in zip(above, below, strict=True)]
 
 
+def slug_of(name: str) -> str:
+    """A name as part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
 def describe_machine() -> Row:
-    """Model, cores and system."""
+    """Processor, cores and system."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         match = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text(encoding="utf-8"))
         model = match[1].strip() if match else model
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{model} {cores} cores".lower()).strip("-")
-    return {"slug": slug, "model": model, "cores": cores, "system": platform.platform()}
+    return {"slug": slug_of(f"{model} {cores} cores"), "model": model, "cores": cores, "system": platform.platform()}
 
 
 def describe_moment() -> Row:
@@ -127,8 +131,10 @@ def part_lines(name: str, part: Row) -> list[str]:
 def markdown(report: Row) -> str:
     """The report as tables, one for each part."""
     machine = report["machine"]
-    lines = [f"{machine['model']}, {machine['cores']} cores, {machine['system']}", ""]
+    gpu = f"{report['gpu']}, " if report.get("gpu") else ""
+    lines = [f"{gpu}{machine['model']}, {machine['cores']} cores, {machine['system']}", ""]
     for name, part in report["parts"].items():
         lines += part_lines(name, part)
-    lines.append("Everything on CUDA: not measured.")
+    if not gpu:
+        lines.append("Everything on CUDA: not measured.")
     return "\n".join(lines) + "\n"

@@ -15,13 +15,18 @@ TOLERANCE = {"mean_x": 1e-6, "mean_v": 1e-4, "J": 1e-4, "gradient_v0": 1e-3}
 WIDER = {"genesis": {"J": 3e-2, "gradient_v0": 1e-2}}
 
 TARGETS = {
-    ("forward", "taichi", "unsorted"): 6.0,
-    ("forward", "taichi", "sorted"): 4.0,
-    ("forward", "genesis", "unsorted"): 7.0,
-    ("gradient", "taichi", "unsorted"): 5.0,
-    ("gradient", "genesis", "unsorted"): 15.0,
+    ("cpu", "forward", "taichi", "unsorted"): 6.0,
+    ("cpu", "forward", "taichi", "sorted"): 4.0,
+    ("cpu", "forward", "genesis", "unsorted"): 7.0,
+    ("cpu", "gradient", "taichi", "unsorted"): 5.0,
+    ("cpu", "gradient", "genesis", "unsorted"): 15.0,
+    ("cuda", "forward", "taichi", "unsorted"): 2.0,
+    ("cuda", "forward", "genesis", "unsorted"): 3.0,
+    ("cuda", "gradient", "taichi", "unsorted"): 3.0,
+    ("cuda", "gradient", "genesis", "unsorted"): 3.0,
 }
-BACKWARD_LIMIT = 2.0  # times the forward pass
+BACKWARD_LIMIT = {"cpu": 2.0, "cuda": 3.0}  # times the forward pass
+MANY = {"cuda": (16, 1e9)}  # worlds of 1e5 particles, and particle-substeps/s asked of them
 
 ONE = "simenv, 1 thread"
 TAPE = "Warp tape"
@@ -36,6 +41,7 @@ def scene(quick: bool) -> dict[str, Any]:
     count = 2_000 if quick else 100_000
     return {
         "count": count,
+        "worlds": 1,
         "grid": 32 if quick else 64,
         "dt": 2e-4,
         "volume": 0.4**3 / count,
@@ -67,18 +73,40 @@ def cases(job: str, programs: list[str]) -> list[Case]:
     return out
 
 
-def solver_rows(part: Row, job: str, scratch: Path, quick: bool) -> None:
+def threads_of(name: str, device: str) -> int | None:
+    """Threads of a program on the CPU."""
+    return THREADS.get(name, 2) if device == "cpu" else None
+
+
+def many_rows(part: Row, job: str, config: dict[str, Any], particles: Path, device: str, rounds: int) -> None:
+    """Particle-substeps per second of many worlds together, where a device is made for them."""
+    worlds, target = MANY[device]
+    with running({"simenv": "simenv_mpm.py"}) as (programs, _):
+        ask = programs["simenv"].ask
+        ask("setup", config={**config, "worlds": worlds}, threads=1, device=device)
+        request = {"program": job, "order": "unsorted", "particles": str(particles)}
+        ask("build", **request)
+        times = [statistics.median(ask("run", **request, repeats=3)["ms"]) for _ in range(rounds)]
+    rates = [1e3 * worlds * config["count"] / ms for ms in times]
+    name = f"{job}: simenv, {worlds} worlds of {config['count']} particles"
+    goal = target if job == "forward" else None
+    part["rows"].append(target_row(name, "particle-substeps/s", rates, goal, True))
+
+
+def solver_rows(part: Row, job: str, scratch: Path, quick: bool, device: str) -> None:
     """Rows of ``job``, "forward" or "gradient", of all programs, which take turns round by round."""
     config = scene(quick)
     rounds, repeats = (1, 1) if quick else (7, 3)
     particles = scratch / "particles.npz"
     write_particles(particles, config)
-    with running(SCRIPTS, () if quick else ("taichi", "genesis")) as (programs, missing):
+    scripts = {name: script for name, script in SCRIPTS.items() if device == "cpu" or name != ONE}
+    with running(scripts, () if quick else ("taichi", "genesis")) as (programs, missing):
         if quick:
             missing = dict.fromkeys(("taichi", "genesis"), "--quick leaves the peers out")
         for name in list(programs):
             alone = {name: programs[name]}
-            set_up(alone, missing, part["versions"], config=config, threads=THREADS.get(name, 2))
+            threads = threads_of(name, device) or 1
+            set_up(alone, missing, part["versions"], config=config, threads=threads, device=device)
             if not alone:
                 del programs[name]
         measured = cases(job, list(programs))
@@ -104,8 +132,8 @@ def solver_rows(part: Row, job: str, scratch: Path, quick: bool) -> None:
     for case in measured:
         apart = difference(checks[case], checks[own])
         row = value_row(
-            title(case), "ms/substep", raw[case], THREADS.get(case[0], 2), cpu_per_wall=statistics.median(cpu[case]),
-            first_s=first[case], difference=apart,
+            title(case), "ms/substep", raw[case], threads_of(case[0], device),
+            cpu_per_wall=statistics.median(cpu[case]), first_s=first[case], difference=apart,
             check={key: value for key, value in checks[case].items() if key in TOLERANCE},
         )  # fmt: skip
         row["verdict"] = "-" if agrees(apart, case[0]) else "invalid"
@@ -113,12 +141,17 @@ def solver_rows(part: Row, job: str, scratch: Path, quick: bool) -> None:
     for case in measured:
         if case[0] in ("simenv", ONE):
             continue
-        for base in ("simenv", ONE) if case[0] == TAPE else ("simenv",):
+        for base in ("simenv", ONE) if case[0] == TAPE and device == "cpu" else ("simenv",):
             valid = agrees(difference(checks[case], checks[own]), case[0])
-            part["rows"].append(ratio_row(job, case, base, raw[base, job, "unsorted"], raw[case], valid))
+            part["rows"].append(ratio_row(device, case, base, raw[base, job, "unsorted"], raw[case], valid))
     if job == "gradient":
-        part["rows"].append(backward_row(raw[own], raw["simenv", "forward", "unsorted"]))
-    part["rows"] += [missing_row(title((name, job, "unsorted")), reason, 2) for name, reason in missing.items()]
+        part["rows"].append(backward_row(device, raw[own], raw["simenv", "forward", "unsorted"]))
+    absent = [
+        missing_row(title((name, job, "unsorted")), why, threads_of(name, device)) for name, why in missing.items()
+    ]
+    part["rows"] += absent
+    if device in MANY and not quick:
+        many_rows(part, job, config, particles, device, rounds)
 
 
 def title(case: Case) -> str:
@@ -127,17 +160,19 @@ def title(case: Case) -> str:
     return f"{job}: {name}{'' if order == 'unsorted' else ', sorted particles'}"
 
 
-def ratio_row(job: str, case: Case, base: str, ours: list[float], theirs: list[float], valid: bool) -> Row:
+def ratio_row(device: str, case: Case, base: str, ours: list[float], theirs: list[float], valid: bool) -> Row:
     """How many times longer a peer takes, paired by round; simenv always gets the particles unsorted."""
-    name = f"{job}: {case[0]}{' (sorted)' if case[2] == 'sorted' else ''} / {base}"
-    target = TARGETS.get((job, case[0], case[2]))
-    return target_row(name, "x", paired(theirs, ours), target, True, THREADS.get(base, 2), valid)
+    program, job, order = case
+    name = f"{job}: {program}{' (sorted)' if order == 'sorted' else ''} / {base}"
+    target = TARGETS.get((device, job, program, order))
+    return target_row(name, "x", paired(theirs, ours), target, True, threads_of(base, device), valid)
 
 
-def backward_row(both: list[float], forward: list[float]) -> Row:
+def backward_row(device: str, both: list[float], forward: list[float]) -> Row:
     """Time of the backward pass over that of a forward pass that keeps nothing, paired by round."""
     ratios = [(a - b) / b for a, b in zip(both, forward, strict=True)]
-    return target_row("simenv: backward / forward", "x", ratios, BACKWARD_LIMIT, False, 2)
+    limit = BACKWARD_LIMIT[device]
+    return target_row("simenv: backward / forward", "x", ratios, limit, False, threads_of("simenv", device))
 
 
 def difference(a: dict[str, Any], b: dict[str, Any]) -> dict[str, float]:

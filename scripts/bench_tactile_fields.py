@@ -1,38 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Force fields per second of the tactile sensor, by gel, grid and number of worlds, on the CPU and on CUDA at hand."""
+"""Force fields per second of the tactile sensor, by gel, grid and number of worlds."""
 
 import json
 import os
 import subprocess
 import sys
 
-from simenv.scripts.bench_report import BENCHMARKS, Row, missing_row, value_row
+from simenv.scripts.bench_report import BENCHMARKS, Row, missing_row, target_row
 
 GELS = ("tacsl", "winkler", "elastic")
 GRIDS = ("10x10", "100x100")
-WORLDS = ("1", "16", "256", "1024", "4096")
+WORLDS = {"cpu": ("1", "16", "256", "1024", "4096"), "cuda": ("1", "16", "256", "1024", "4096", "32768")}
+TARGETS = {("cuda", "tacsl", "10x10", "32768"): 1.54e6, ("cuda", "tacsl", "100x100", "4096"): 103e3}  # TacSL's
 
 
-def tactile_field_rows(part: Row, quick: bool) -> None:
+def tactile_field_rows(part: Row, quick: bool, device: str) -> None:
     """Rows of every gel and grid; a row says where it ended and why."""
-    import torch
-
-    devices = [("cpu", threads) for threads in (1, 2)]
-    if torch.cuda.is_available():
-        devices.append(("cuda", 1))
-    for device, threads in devices if not quick else devices[:1]:
+    worlds = WORLDS[device][: 2 if quick else None]
+    for threads in (1, 2) if device == "cpu" and not quick else (1,):
         for gel in GELS:
             for grid in GRIDS[:1] if quick else GRIDS:
-                answer = measure(device, gel, grid, str(threads), "0.01" if quick else "0.5",
-                                 *(WORLDS[:2] if quick else WORLDS))  # fmt: skip
-                title = f"force fields, {gel}, {grid}{'' if device == 'cpu' else ', CUDA'}"
-                for worlds, rates in answer["rates"].items():
-                    name = f"{title}, N = {worlds}"
-                    part["rows"].append(value_row(name, "fields/s", rates, threads if device == "cpu" else None))
+                answer = measure(device, gel, grid, str(threads), "0.01" if quick else "0.5", *worlds)
+                title = f"force fields, {gel}, {grid}"
+                for count, rates in answer["rates"].items():
+                    name = f"{title}, N = {count}"
+                    target = TARGETS.get((device, gel, grid, count))
+                    shown = threads if device == "cpu" else None
+                    part["rows"].append(target_row(name, "fields/s", rates, target, True, shown))
                 if answer["ended"]:
                     part["rows"].append(missing_row(f"{title}, more", answer["ended"], threads))
-    if len(devices) == 2:
-        part["rows"].append(missing_row("force fields on CUDA", "no device at hand"))
 
 
 def measure(*arguments: str) -> dict:

@@ -10,24 +10,31 @@ import sys
 from simenv.scripts.bench_report import BENCHMARKS, Row, missing_row, paired, target_row, value_row
 
 TARGET = 10.0  # times taxim, per image
+TACSL = 1631.0  # images/s at 320 x 240 on one GPU (Akinola et al. 2025)
 SIZES = {"simenv": "240 x 320", "taxim": "480 x 640"}
+WORLDS = {"cpu": ("1", "16", "64", "256"), "cuda": ("1", "16", "256", "1024", "4096")}
+PEERS = {"cpu": ("1", "16"), "cuda": ("1", "16", "256")}
 
 
-def tactile_image_rows(part: Row, quick: bool) -> None:
+def tactile_image_rows(part: Row, quick: bool, device: str) -> None:
     """Images per second of both, and their ratio per image and per pixel."""
     rows = part["rows"]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    worlds = ("1", "2") if quick else ("1", "16", "64", "256")
-    ours = {n: measure("simenv", n, cores) for n in worlds}
+    cores: int | None = None
+    if device == "cpu":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    worlds = WORLDS[device][: 2 if quick else None]
+    ours = {n: measure("simenv", device, n, cores or 1) for n in worlds}
     for n in worlds:
-        rows.append(value_row(f"tactile images {SIZES['simenv']}, N = {n}", "images/s", ours[n], cores))
-    rows.append(value_row("tactile images 240 x 320, N = 1", "images/s", measure("simenv", "1", 1), 1))
-    peers = ("1",) if quick else ("1", "16")
+        goal = 50 * TACSL if (device, n) == ("cuda", "1024") else None
+        rows.append(target_row(f"tactile images {SIZES['simenv']}, N = {n}", "images/s", ours[n], goal, True, cores))
+    if device == "cpu":
+        alone = measure("simenv", device, "1", 1)
+        rows.append(value_row(f"tactile images {SIZES['simenv']}, N = 1", "images/s", alone, 1))
     if importlib.util.find_spec("taxim") is None:
         rows.append(missing_row("taxim (torch)", "pip install --no-deps taxim", cores))
     else:
-        for n in peers:
-            theirs = measure("taxim", n, cores)
+        for n in PEERS[device][: 1 if quick else None]:
+            theirs = measure("taxim", device, n, cores or 1)
             rows.append(value_row(f"taxim (torch) {SIZES['taxim']}, N = {n}", "images/s", theirs, cores))
             ratio = paired(ours[n], theirs)
             rows.append(target_row(f"over taxim per image, N = {n}", "x", ratio, TARGET, True, cores))
@@ -35,9 +42,9 @@ def tactile_image_rows(part: Row, quick: bool) -> None:
     rows.append(missing_row("taxim (JAX)", "JAX is not installed", cores))
 
 
-def measure(program: str, worlds: str, threads: int) -> list[float]:
+def measure(program: str, device: str, worlds: str, threads: int) -> list[float]:
     """Run benchmarks/tactile_images.py."""
-    command = [sys.executable, str(BENCHMARKS / "tactile_images.py"), program, str(threads), worlds]
+    command = [sys.executable, str(BENCHMARKS / "tactile_images.py"), program, device, str(threads), worlds]
     inherited = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     done = subprocess.run(command, env=inherited, capture_output=True, text=True)
     if done.returncode != 0:

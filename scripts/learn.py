@@ -30,7 +30,7 @@ class Plan:
     critic_mode: str | None = None
     """Observation mode of the critic (ppo, aacd); the actor's by default."""
     expert: Path | None = None
-    """Run folder of a policy to imitate (bc, dagger) or of stage 1 (aacd)."""
+    """Run folder of a policy to imitate (bc, dagger; the task's own controller by default) or of stage 1 (aacd)."""
     freeze_critic: bool = False
     """Keep the critic of stage 1 as it is (aacd)."""
     augment: AugmentConfig | None = None
@@ -48,7 +48,7 @@ class Plan:
         views = {"actor": self.actor_mode or task_class(self.id).observation_modes[0]}
         if self.critic_mode and self.algorithm in ("ppo", "aacd"):
             views["critic"] = self.critic_mode
-        if self.algorithm in ("bc", "dagger"):
+        if self.algorithm in ("bc", "dagger") and self.expert is not None:
             views["expert"] = getattr(load_policy(self._expert()), "mode", None) or views["actor"]
         options = {"output": "torch", "autoreset_mode": "same_step", "on_bad_action": "clip", "stagger": True}
         return make_vec(self.id, num_envs=self.num_envs, observation_mode=views, **options | self.options)
@@ -68,7 +68,6 @@ class Plan:
         from simenv.agents.aacd import AACD, AACDConfig
         from simenv.agents.bc import BC, BCConfig
         from simenv.agents.dagger import DAgger, DAggerConfig
-        from simenv.agents.policy import load_policy
         from simenv.agents.ppo import PPO, PPOConfig
 
         def make(kind: type[LearnConfig], **more: Any) -> Any:
@@ -80,14 +79,22 @@ class Plan:
         if self.algorithm == "aacd":
             extra = {"critic": str(self._expert()), "freeze_critic": self.freeze_critic, "augment": self.augment}
             return AACD(env, make(AACDConfig, **extra))
-        policy = load_policy(self._expert(), env.unwrapped.world.device)
+        expert = self._imitated(env)
+        return BC(env, make(BCConfig), expert) if self.algorithm == "bc" else DAgger(env, make(DAggerConfig), expert)
+
+    def _imitated(self, env: Any) -> Callable[[Any], Any]:
+        """The expert of bc and dagger, from observations to actions."""
+        from simenv.agents.policy import load_policy
+        from simenv.envs.task import Task
+
+        base = env.unwrapped
+        if self.expert is None and type(base.task).expert is not Task.expert:
+            return lambda observation: base.task.expert(base.world, base.state, base.episode)
+        policy = load_policy(self._expert(), base.world.device)
         if not hasattr(policy, "act"):
             raise ValueError(f"{self.expert} was trained by Stable-Baselines3; train the expert with --algorithm ppo")
 
-        def expert(observation: Any) -> Any:
-            return policy.act(observation, "expert")
-
-        return BC(env, make(BCConfig), expert) if self.algorithm == "bc" else DAgger(env, make(DAggerConfig), expert)
+        return lambda observation: policy.act(observation, "expert")
 
     def train(self, values: dict[str, Any], callback: Callback | None = None) -> TrainResult:
         """Trains; the environment is closed at the end."""
@@ -99,13 +106,19 @@ class Plan:
         finally:
             env.close()
 
-    def evaluate(self, act: Callable[[Any], Any], episodes: int, seed: int = 10_000) -> tuple[Any, Any]:
-        """Returns and successes of whole episodes of the deterministic policy in fresh worlds, at least `episodes`."""
+    def evaluate(self, act: Callable[[Any], Any] | None, episodes: int, seed: int = 10_000) -> tuple[Any, Any]:
+        """Returns and successes of whole episodes of the deterministic policy in fresh worlds, at least `episodes`.
+
+        Args:
+            act: Observation -> actions (N, A); None for whom bc and dagger imitate.
+            episodes: Episodes, rounded up to the same number in each world.
+            seed: World i starts with seed + i.
+        """
         from simenv.agents.training import evaluate
 
         options = self.options | {"stagger": False}
         env = dataclasses.replace(self, options=options).make_env()
         try:
-            return evaluate(env, act, -(-episodes // self.num_envs), seed)
+            return evaluate(env, act or self._imitated(env), -(-episodes // self.num_envs), seed)
         finally:
             env.close()

@@ -26,7 +26,8 @@ class Record:
     episodes: int = 1
     """Episodes to record."""
     policy: str = "random"
-    """random, zero, a .npy file of actions (T, A) or (T, N, A), or the folder of an `optimize` or `train` run."""
+    """random, zero, nominal (the task's plain motion towards its goal), a .npy file of actions (T, A) or (T, N, A), or
+    the folder of an `optimize` or `train` run."""
     num_envs: int = 1
     """Worlds simulated together."""
     steps: int | None = None
@@ -57,7 +58,7 @@ class Record:
         }
         options |= {"device": self.device} if self.device else {}
         options |= {"max_episode_steps": self.steps} if self.steps else {}
-        env = make_vec(self.id, **options, **parse_task_arguments(self.env_args))
+        env = make_vec(self.id, **options | _wanted_mode(self.policy) | parse_task_arguments(self.env_args))
         try:
             return self._record(env)
         finally:
@@ -126,12 +127,18 @@ def make_policy(name: str, env: Any, seed: int) -> Policy:
         return lambda observation, ages: generator.uniform(space.low, space.high, (worlds, *space.shape)).astype(
             space.dtype
         )
+    if name == "nominal":
+        task = env.unwrapped.task
+        motion = task.nominal_actions(task.max_episode_steps)
+        if motion is None:
+            return make_policy("zero", env, seed)
+        return _table_policy(motion[:, None].astype(space.dtype), worlds)
     path = Path(name)
     if path.suffix == ".npy":
         return _table_policy(_load_table(path, space, worlds), worlds)
     if path.is_dir():
         return _trained_policy(path, env)
-    raise ValueError(f"--policy {name!r}: use random, zero, a .npy file of actions, or the folder of a run")
+    raise ValueError(f"--policy {name!r}: use random, zero, nominal, a .npy file of actions, or the folder of a run")
 
 
 def _load_table(path: Path, space: Any, worlds: int) -> np.ndarray:
@@ -161,14 +168,42 @@ def _trained_policy(path: Path, env: Any) -> Policy:
         return _table_policy(
             _load_table(path / "best_actions.npy", env.single_action_space, env.num_envs), env.num_envs
         )
-    from simenv.agents.policy import load_policy
+    from simenv.agents.policy import TorchPolicy, load_policy
 
     policy = load_policy(path)
+    if isinstance(policy, TorchPolicy):
+        _check_observations(policy, env, path)
+        return lambda observation, ages: policy(observation)
     for name in ("observation", "action"):
         wanted, given = getattr(policy.network, f"{name}_space"), getattr(env, f"single_{name}_space")
         if wanted.shape != given.shape:
             raise ValueError(f"--policy {path}: trained for {name}s {wanted.shape}, this environment has {given.shape}")
     return lambda observation, ages: policy(observation)
+
+
+def _check_observations(policy: Any, env: Any, path: Path) -> None:
+    """Raise ValueError when an environment lacks what a policy of the torch agents reads."""
+    from gymnasium.spaces import Dict
+
+    from simenv.envs.views import BARE
+
+    space = env.single_observation_space
+    given = {name: part.shape for name, part in space.items()} if isinstance(space, Dict) else {BARE: space.shape}
+    if any(given.get(name) != shape for name, shape in policy.actor.trunk.shapes.items()):
+        raise ValueError(
+            f"--policy {path}: trained for observations {policy.actor.trunk.shapes}, this environment has {given}"
+        )
+
+
+def _wanted_mode(name: str) -> dict[str, Any]:
+    """The observation mode that a policy of the torch agents was trained on, as an option of the environment."""
+    path = Path(name)
+    if not path.is_dir() or (path / "best_actions.npy").exists():
+        return {}
+    from simenv.agents.policy import load_policy
+
+    mode = getattr(load_policy(path), "mode", None)
+    return {"observation_mode": mode} if mode else {}
 
 
 def _summary(rows: list[dict], directory: Path) -> None:

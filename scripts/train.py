@@ -39,7 +39,7 @@ class Train:
     critic_mode: str | None = None
     """Observation mode of the critic (ppo, aacd); the actor's by default."""
     expert: Path | None = None
-    """Run folder of the expert (bc, dagger), or of stage 1 (aacd)."""
+    """Run folder of the expert (bc, dagger; the task's own controller by default), or of stage 1 (aacd)."""
     freeze_critic: bool = False
     """Keep the critic of stage 1 as it is (aacd)."""
     augment: bool = False

@@ -61,7 +61,7 @@ class Liquid:
         self.scene.build()
         if self.entity.n_particles != count:
             raise RuntimeError(f"Genesis sampled {self.entity.n_particles} particles, not {count}")
-        self.x, self.v = torch.from_numpy(x), torch.from_numpy(v)
+        self.x, self.v = (torch.from_numpy(a).to(gs.device) for a in (x, v))
         if not gradient:
             self.entity.set_particles_pos(self.x)
             self.entity.set_particles_vel(self.v)
@@ -86,6 +86,8 @@ class Liquid:
             loss.backward()
         else:
             self.entity.get_particles_vel()  # waits
+        if self.x.is_cuda:
+            torch.cuda.synchronize()
 
     def moments(self) -> dict:
         """Moments of the state after the last rollout, and of the gradient."""
@@ -107,10 +109,11 @@ class Server:
         """Take the scene and the number of threads; answer with versions."""
         self.config = request["config"]
         self.scenes: dict[tuple[str, str], Liquid] = {}
-        if os.environ.get("QD_NUM_THREADS") != str(request["threads"]):
+        backend = {"cpu": gs.cpu, "cuda": gs.gpu}[request.get("device", "cpu")]
+        if request.get("device", "cpu") == "cpu" and os.environ.get("QD_NUM_THREADS") != str(request["threads"]):
             raise ValueError("QD_NUM_THREADS must hold the number of threads before Genesis starts; its default is 1")
         torch.set_num_threads(request["threads"])
-        gs.init(backend=gs.cpu, precision="32", logging_level="error")
+        gs.init(backend=backend, precision="32", logging_level="error")
         return {"genesis": gs.__version__, "numpy": np.__version__, "python": sys.version.split()[0]}
 
     def build(self, request: dict) -> dict:

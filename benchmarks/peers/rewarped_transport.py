@@ -32,7 +32,8 @@ class Server:
     """One environment for each number of worlds, with and without gradients."""
 
     def setup(self, request: dict) -> dict:
-        """Answer with versions."""
+        """Take the device; answer with versions."""
+        self.device = request.get("device", "cpu")
         torch.set_num_threads(1)
         self.environments: dict[tuple[int, bool], Transport] = {}
         return {"rewarped": version("rewarped"), "rewarped's warp": wp.config.version}
@@ -41,18 +42,18 @@ class Server:
         """Env-steps per second of ``worlds`` worlds for ``steps`` steps."""
         count, steps, gradient = request["worlds"], request["steps"], request["gradient"]
         if (count, gradient) not in self.environments:
-            env = Transport(num_envs=count, device="cpu", no_grad=not gradient, randomize=False)
+            env = Transport(num_envs=count, device=self.device, no_grad=not gradient, randomize=False)
             env.reset()
             self.environments[count, gradient] = env
         env = self.environments[count, gradient]
         generator = torch.Generator().manual_seed(0)
-        actions = 2 * torch.rand(steps, count, env.num_actions, generator=generator) - 1
+        actions = (2 * torch.rand(steps, count, env.num_actions, generator=generator) - 1).to(self.device)
         actions.requires_grad_(gradient)
         if gradient:
             env.clear_grad()
             env.initialize_trajectory()
         start = time.perf_counter()
-        total = torch.zeros(())
+        total = torch.zeros((), device=self.device)
         for action in actions:
             _, reward, _, _ = env.step(action)
             total = total + reward.sum()
@@ -60,6 +61,8 @@ class Server:
             total.backward()
             if actions.grad is None:
                 raise RuntimeError("the gradient is missing")
+        if self.device == "cuda":
+            torch.cuda.synchronize()
         return {"rate": count * steps / (time.perf_counter() - start)}
 
 

@@ -172,7 +172,8 @@ class Server:
         self.programs: dict[tuple[str, str], TaichiMPM] = {}
         cache = os.path.join(sys.prefix, "taichi-cache")
         options = {"offline_cache": True, "offline_cache_file_path": cache, "log_level": ti.ERROR}
-        ti.init(arch=ti.cpu, cpu_max_num_threads=request["threads"], default_fp=ti.f32, **options)
+        arch = {"cpu": ti.cpu, "cuda": ti.cuda}[request.get("device", "cpu")]
+        ti.init(arch=arch, cpu_max_num_threads=request["threads"], default_fp=ti.f32, **options)
         return {"taichi": ".".join(map(str, ti.__version__)), "numpy": np.__version__, "python": sys.version.split()[0]}
 
     def build(self, request: dict) -> dict:

@@ -157,6 +157,7 @@ class Rollout:
         if not self.gradient:
             for k in range(self.config["substeps"]):
                 self.substep(k)
+            wp.synchronize()
             return
         self.loss.zero_()
         tape = wp.Tape()
@@ -168,6 +169,7 @@ class Rollout:
         for array in (*self.states[0].values(), *(grid[name] for grid in self.grids for name in ("momentum", "mass"))):
             array.grad.zero_()
         tape.backward(self.loss)
+        wp.synchronize()
 
 
 class Server:
@@ -179,7 +181,7 @@ class Server:
         self.rollouts: dict[tuple[str, str], Rollout] = {}
         wp.config.log_level = wp.LOG_ERROR
         wp.init()
-        wp.set_device("cpu")
+        wp.set_device(request.get("device", "cpu"))
         return {"warp": wp.__version__, "numpy": np.__version__, "python": sys.version.split()[0]}
 
     def build(self, request: dict) -> dict:

@@ -104,7 +104,9 @@ def task_page(task_id: str) -> str:
     lines = [f"# {cls.__name__}", "", *picture(cls.__name__), "```python", f'env = gym.make("{task_id}")', "```", ""]
     lines += ["| | |", "|---|---|", f"| id | `{task_id}` |", f"| class | `{entry.entry_point}` |"]
     lines += [f"| control steps per episode | {entry.max_episode_steps} |"]
-    lines += [f"| observation modes | {', '.join(f'`{m}`' for m in cls.observation_modes)} |", ""]
+    blocks = [mode for mode in cls.observation_modes if "+" not in mode]
+    joined = " and many of these joined by `+`" if len(blocks) < len(cls.observation_modes) else ""
+    lines += [f"| observation modes | {', '.join(f'`{mode}`' for mode in blocks)}{joined} |", ""]
     lines += ["| action | minimum | maximum | unit |", "|---|---|---|---|"]
     for (name, unit), low, high in zip(cls.action_names, *cls.action_limits, strict=True):
         lines.append(f"| {name} | {low:g} | {high:g} | {unit} |")
@@ -158,13 +160,14 @@ def write_status() -> None:
 
 
 def write_performance() -> None:
-    """The newest measurements in benchmarks/results, in the place that the page has for them."""
+    """The newest measurements of speed in benchmarks/results, in the place that the page has for them."""
     page = OUT / "performance.md"
     text = page.read_text(encoding="utf-8")
     if text.count(RESULTS_MARK) != 1:
         raise ValueError(f"docs/performance.md has {text.count(RESULTS_MARK)} lines {RESULTS_MARK}; it needs one.")
     results = []
-    for table in sorted((ROOT / "benchmarks" / "results").glob("*.md")):
+    tables = (ROOT / "benchmarks" / "results").glob("*.md")
+    for table in sorted(table for table in tables if not table.name.startswith("touch_")):  # those are in learning.md
         chart = table.with_suffix(".png")
         if chart.is_file():
             shutil.copy(chart, OUT / "images" / chart.name)

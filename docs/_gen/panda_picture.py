@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw docs/images/panda.png: `PYTHONPATH=. python docs/_gen/panda_picture.py`, from the top of the repository.
 
-The Panda inserts a peg by the controller of tests/tasks/peg_script.py: the arm at the start, the arm at the end, and
+The Panda inserts a peg by the controller of tests/tasks/arm_script.py: the arm at the start, the arm at the end, and
 the two sensors at the socket.
 """
 
@@ -14,7 +14,7 @@ from PIL import Image
 import simenv  # noqa: F401  registers the tasks
 from simenv.render.frames import Renderer
 from simenv.render.items import Camera
-from tests.tasks.peg_script import scripted_action
+from tests.tasks.arm_script import scripted_action
 
 SIZE = (400, 400)
 
@@ -35,7 +35,7 @@ def main() -> None:
     near = Camera((socket[0] + 0.26, socket[1] - 0.30, 0.16), (socket[0], socket[1], 0.06))
     frames = [Renderer(env.world, *SIZE, camera=whole).render(env.state)[0]]
     for _ in range(env.task.max_episode_steps):
-        *_, info = env.step(scripted_action(env, stiffer=1.7))
+        *_, info = env.step(scripted_action(env))
     if not bool(info["success"][0]):
         raise RuntimeError("the peg is not in the socket; the picture would show a failure")
     frames += [Renderer(env.world, *SIZE, camera=camera).render(env.state)[0] for camera in (whole, near)]

@@ -2,7 +2,7 @@
 """Draw the pictures of the touch tasks into docs/images: `python docs/_gen/touch_pictures.py [task ...]`.
 
 Tasks with gradients are optimised first, by the settings of tests/agents/test_touch_search.py; the peg tasks are played
-by the controller of tests/tasks/peg_script.py. Run it from the top of the repository.
+by the tasks' own controller. Run it from the top of the repository.
 """
 
 import re
@@ -16,7 +16,6 @@ from PIL import Image
 
 import simenv  # noqa: F401  registers the tasks
 from tests.agents.test_touch_search import CASES, by_gradient
-from tests.tasks.peg_script import scripted_action
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 PEGS = ("PegInsertion", "PegPlacement", "BoltOnNut")
@@ -40,7 +39,10 @@ def moments(task: str) -> list[np.ndarray]:
     taken = {0, steps // 8, steps // 4, steps - 1} if task in PEGS else {0, steps // 3, 2 * steps // 3, steps - 1}
     frames = []
     for step in range(steps):
-        action = scripted_action(env) if actions is None else torch.as_tensor(actions[step : step + 1]).float()
+        if actions is None:
+            action = env.task.expert(env.world, env.state, env.episode)
+        else:
+            action = torch.as_tensor(actions[step : step + 1]).float()
         *_, info = env.step(action)
         if step in taken:
             frames.append(env.render()[0])

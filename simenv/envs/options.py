@@ -130,7 +130,8 @@ def make_task(
     Args:
         cls: The task class.
         arguments: Its keyword arguments.
-        observation_mode: One of ``cls.observation_modes``, or a dict of several by name (`simenv.envs.views`).
+        observation_mode: One of ``cls.observation_modes``, its blocks in any order, or a dict of several by name
+            (`simenv.envs.views`).
         environment_options: Names that are options of the environment, for suggestions.
 
     Returns:
@@ -141,6 +142,7 @@ def make_task(
     """
     parameters = inspect.signature(cls).parameters
     known = [name for name, kind in parameters.items() if kind.kind not in (kind.VAR_KEYWORD, kind.VAR_POSITIONAL)]
+    known += cls.observation_options
     takes_any = any(kind.kind is kind.VAR_KEYWORD for kind in parameters.values())
     for name, value in arguments.items():
         if name not in known and not takes_any:
@@ -156,10 +158,14 @@ def make_task(
                 f"Argument {name!r} of {cls.task_id or cls.__name__} is not JSON-serialisable ({error}); recordings "
                 "could not rebuild the environment. Pass numbers, strings, lists or dicts."
             ) from error
-    task = cls(**arguments)
+    task = cls(**{name: value for name, value in arguments.items() if name not in cls.observation_options})
+    for name in set(cls.observation_options) & set(arguments):
+        setattr(task, name, arguments[name])
+    from simenv.envs.modes import choose_mode  # which, like the views, builds on this file
+
     if isinstance(observation_mode, Mapping):
-        from simenv.envs.views import add_views  # which builds on this file
+        from simenv.envs.views import add_views
 
         return add_views(task, observation_mode)
-    task.observation_mode = choose("observation_mode", observation_mode, cls.observation_modes)
+    task.observation_mode = choose_mode("observation_mode", observation_mode, cls.observation_modes)
     return task

@@ -33,6 +33,8 @@ class Task:
         observation_modes: What `observe` can return; the chosen one is ``self.observation_mode``.
         observation_limits: ``(low, high)``, or for observations in a dict ``{name: (low, high)}``; None leaves them
             unbounded. Bounds are promises: an observation outside them is a bug.
+        observation_options: Names of attributes that a caller may set by keyword, such as the size of an image; the
+            class gives their defaults.
         task_id: Set by `register_task`.
         max_episode_steps: Set by `register_task`.
     """
@@ -41,6 +43,7 @@ class Task:
     action_names: ClassVar[tuple[tuple[str, str], ...]]
     observation_modes: ClassVar[tuple[str, ...]] = ("state",)
     observation_limits: ClassVar[Limits | Mapping[str, Limits] | None] = None
+    observation_options: ClassVar[tuple[str, ...]] = ()
     task_id: ClassVar[str | None] = None
     max_episode_steps: ClassVar[int | None] = None
 
@@ -94,6 +97,16 @@ class Task:
 
     def nominal_actions(self, steps: int) -> np.ndarray | None:
         """A plain motion (T, A) in the direction of the goal, from which the optimisers start; None for no motion."""
+        return None
+
+    def expert(self, world: World, state: State, episode: dict[str, torch.Tensor]) -> torch.Tensor | None:
+        """Actions (N, A) of a controller that may know the true state, for policies to imitate; None if there is none.
+
+        Args:
+            world: The worlds.
+            state: The state before the step.
+            episode: What `sample` drew.
+        """
         return None
 
     def observe(

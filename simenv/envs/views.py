@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from simenv.envs.options import choose
+from simenv.envs.modes import choose_mode
 from simenv.envs.task import Task
 
 BARE = "observation"
@@ -32,26 +32,27 @@ def add_views(task: Task, modes: Mapping[str, str]) -> Task:
     Raises:
         ValueError: If there is no view, a name is empty or holds a slash, or a mode is unknown.
     """
+    named: dict[str, str] = {}
     for view, mode in modes.items():
         if not isinstance(view, str) or not view or "/" in view:
             raise ValueError(f"observation_mode has a view named {view!r}; a name is a word without a slash.")
-        choose(f"observation_mode[{view!r}]", mode, type(task).observation_modes)
+        named[view] = choose_mode(f"observation_mode[{view!r}]", mode, type(task).observation_modes)
     if not modes:
         raise ValueError("observation_mode is an empty dict; give at least one view, or the name of a mode.")
     observe_one = task.observe
 
     def observe(world: Any, state: Any, episode: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         seen: dict[str, torch.Tensor] = {}
-        for view, mode in modes.items():
+        for view, mode in named.items():
             task.observation_mode = mode
             part = observe_one(world, state, episode)
-            named = part if isinstance(part, Mapping) else {BARE: part}
-            seen |= {f"{view}/{name}": value for name, value in named.items()}
+            parts = part if isinstance(part, Mapping) else {BARE: part}
+            seen |= {f"{view}/{name}": value for name, value in parts.items()}
         return seen
 
     task.observe = observe  # type: ignore[method-assign]
     task.observation_limits = None  # type: ignore[misc]
-    task.view_modes = dict(modes)  # type: ignore[attr-defined]
+    task.view_modes = named  # type: ignore[attr-defined]
     return task
 
 

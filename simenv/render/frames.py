@@ -15,7 +15,7 @@ from simenv.render.items import RGBA, Camera, MeshItem, ParticleItem, Studio, rg
 from simenv.render.picture import LIQUID_STYLES, Picture
 
 if TYPE_CHECKING:
-    from simenv.world import State, World
+    from simenv.world import Scene, State, TouchScene, World
 
 _LIQUIDS: tuple[RGBA, ...] = ((0.42, 0.74, 0.93, 0.04), (0.96, 0.93, 0.86, 0.97), (0.80, 0.42, 0.12, 0.10))
 _SOLIDS: tuple[RGBA, ...] = ((0.86, 0.50, 0.38, 1.0), (0.45, 0.62, 0.52, 1.0), (0.62, 0.55, 0.78, 1.0))
@@ -64,7 +64,7 @@ class Renderer:
             raise ValueError(f"colors names {', '.join(unknown)}; the scene has: {', '.join(sorted(known))}")
         self._colors = {name: rgba(tuple(color)) for name, color in (colors or {}).items()}
         self._pictures: dict[tuple[float, ...], Picture] = {}
-        self._drawn, ground = self._visible_colliders()
+        self._drawn, ground = visible_colliders(scene)
         meshes = {name: scene.colliders[name].spec.shape.to_mesh() for name in self._drawn}
         self._meshes = {name: (np.asarray(mesh.vertices), np.asarray(mesh.faces)) for name, mesh in meshes.items()}
         self._rigid_meshes = {}
@@ -105,18 +105,6 @@ class Renderer:
                 world_poses = np.concatenate([world_poses, state.rigid_q[w].detach().cpu().numpy()])
             frames.append(picture.draw(world_poses, self._particles(state, w)))
         return frames
-
-    def _visible_colliders(self) -> tuple[list[str], float | None]:
-        """Names of the colliders to draw, and the height of a fixed upward plane, which becomes the table."""
-        drawn, ground = [], None
-        for name, collider in self.world.scene.colliders.items():
-            shape = collider.spec.shape
-            level = isinstance(shape, Plane) and collider.body is None and not np.any(collider.quaternion[:3])
-            if level and np.allclose(np.asarray(shape.normal) / np.linalg.norm(shape.normal), (0, 0, 1)):  # type: ignore[attr-defined]
-                ground = float(collider.position[2]) if ground is None else max(ground, float(collider.position[2]))
-            else:
-                drawn.append(name)
-        return drawn, ground
 
     def _extent(self) -> tuple[np.ndarray, np.ndarray]:
         """Box to look at [m]: the scene's ``view``, or what is around everything in the scene as built."""
@@ -192,6 +180,19 @@ class Renderer:
             spacing = group.volume ** (1.0 / 3.0)
             items.append(ParticleItem(x[group.span][active[group.span]], color, spacing, liquid, name))
         return items
+
+
+def visible_colliders(scene: Scene | TouchScene) -> tuple[list[str], float | None]:
+    """Names of the colliders to draw, and the height of a fixed upward plane, which becomes the table."""
+    drawn, ground = [], None
+    for name, collider in scene.colliders.items():
+        shape = collider.spec.shape
+        level = isinstance(shape, Plane) and collider.body is None and not np.any(collider.quaternion[:3])
+        if level and np.allclose(np.asarray(shape.normal) / np.linalg.norm(shape.normal), (0, 0, 1)):  # type: ignore[attr-defined]
+            ground = float(collider.position[2]) if ground is None else max(ground, float(collider.position[2]))
+        else:
+            drawn.append(name)
+    return drawn, ground
 
 
 def _rotate(quaternion: np.ndarray, points: np.ndarray) -> np.ndarray:

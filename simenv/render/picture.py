@@ -20,9 +20,9 @@ from simenv.render.opaque import OpaqueCaster, camera_transform
 from simenv.render.surface import extract_surface, srgb_to_linear
 
 LIQUID_STYLES = ("surface", "spheres")
-_SUN_COLOR = np.array([0.92, 0.88, 0.82])
-_SKY = np.array([0.42, 0.44, 0.47])
-_BOUNCE = np.array([0.24, 0.235, 0.23])
+SUN_COLOR = np.array([0.92, 0.88, 0.82])
+SKY = np.array([0.42, 0.44, 0.47])
+BOUNCE = np.array([0.24, 0.235, 0.23])
 _MAP_CELLS = 64  # of the light map on the table, per axis
 _PHOTONS = 128  # per axis
 
@@ -88,7 +88,7 @@ class Picture:
         shape = (height * supersample, width * supersample)
         self._caster = OpaqueCaster(newton_meshes, spheres, self.studio, camera, shape[1], shape[0])
         self._light = self._studio_light()
-        self._caster.set_light(np.array(self._light.sun), _SUN_COLOR, _SKY, _BOUNCE)
+        self._caster.set_light(np.array(self._light.sun), SUN_COLOR, SKY, BOUNCE)
         self._first = wp.zeros((height, width), dtype=wp.vec3, device="cpu")
         self._image = wp.zeros((height, width, 3), dtype=wp.uint8, device="cpu")
 
@@ -176,7 +176,7 @@ class Picture:
         light, studio = Light(), self.studio
         sun = np.asarray(studio.sun, dtype=np.float64)
         light.sun = wp.vec3(*(sun / np.linalg.norm(sun)).tolist())
-        light.sun_color, light.sky, light.bounce = wp.vec3(*_SUN_COLOR), wp.vec3(*_SKY), wp.vec3(*_BOUNCE)
+        light.sun_color, light.sky, light.bounce = wp.vec3(*SUN_COLOR), wp.vec3(*SKY), wp.vec3(*BOUNCE)
         light.has_ground = int(studio.ground is not None)
         light.ground = float(studio.ground or 0.0)
         light.tile = studio.tile

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +28,7 @@ class TouchSeries:
         moved: (T, M, 2) where they went [m], or none.
         image: (T, H, W, 3) uint8, or none, which leaves the panel out.
         image_title: above that panel.
+        views: other pictures by title, (T, H, W, 3) uint8 each, their first row above.
     """
 
     time: np.ndarray
@@ -36,6 +39,7 @@ class TouchSeries:
     moved: np.ndarray | None = None
     image: np.ndarray | None = None
     image_title: str = "image"
+    views: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count, taxels = len(self.time), len(self.places)
@@ -46,8 +50,10 @@ class TouchSeries:
             value = getattr(self, name)
             if value is None or value.shape != shape:
                 raise ValueError(f"{name} is {None if value is None else value.shape}, {count} times need {shape}")
-        if self.image is not None and (self.image.dtype != np.uint8 or self.image.shape[0] != count):
-            raise ValueError(f"image is {self.image.shape} {self.image.dtype}, not ({count}, H, W, 3) uint8")
+        pictures = {**self.views, **({} if self.image is None else {"image": self.image})}
+        for name, value in pictures.items():
+            if value.dtype != np.uint8 or value.shape[0] != count or value.ndim != 4:
+                raise ValueError(f"{name} is {value.shape} {value.dtype}, not ({count}, H, W, 3) uint8")
 
 
 class TouchFigure:
@@ -57,30 +63,34 @@ class TouchFigure:
         series: what to draw.
         title: above everything.
         magnify: factor of the markers' motion; `None` lets the largest be as long as the gap between markers.
+        wrench: whether to plot it, with a line at the time.
     """
 
-    def __init__(self, series: TouchSeries, title: str = "", magnify: float | None = None):
+    def __init__(self, series: TouchSeries, title: str = "", magnify: float | None = None, wrench: bool = True):
         # The object interface draws with Agg and leaves pyplot's global state, and the user's backend, alone.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         self.series = series
-        panels = 2 if series.image is None else 3
+        panels = 1 + wrench + (series.image is not None) + len(series.views)
         figure = Figure(figsize=(4.4 * panels, 4.2), dpi=100, layout="constrained")
         self.canvas = FigureCanvasAgg(figure)
         axes = list(figure.subplots(1, panels))
         figure.suptitle(title, fontsize=11)
-        self._picture = None if series.image is None else self._draw_image(axes.pop(0))
+        self._pictures = [(self._draw_image(axes.pop(0), *view, "upper"), view[1]) for view in series.views.items()]
+        if series.image is not None:  # row 0 is the smallest y, so that the picture agrees with the field beside it
+            panel = self._draw_image(axes.pop(0), series.image_title, series.image, "lower")
+            self._pictures.append((panel, series.image))
         self._draw_field(axes[0], _magnification(series) if magnify is None else magnify)
-        self._draw_wrench(axes[1])
+        self._now = self._draw_wrench(axes[1]) if wrench else None
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, lest the panels move between frames
 
     def draw(self, index: int) -> np.ndarray:
         """The picture of one time, (H, W, 3) uint8."""
         s = self.series
-        if s.image is not None:
-            self._picture.set_data(s.image[index])
+        for panel, frames in self._pictures:
+            panel.set_data(frames[index])
         self._pressure.set_array(s.field[index, :, 2])
         shear = np.where(
             s.field[index, :, :2].any(-1, keepdims=True), s.field[index, :, :2], np.nan
@@ -88,15 +98,15 @@ class TouchFigure:
         self._arrows.set_UVC(*shear.T)
         if s.markers is not None and s.moved is not None:
             self._dots.set_offsets(1e3 * (s.markers + self._magnify * (s.moved[index] - s.markers)))
-        self._now.set_xdata([s.time[index]] * 2)
+        if self._now is not None:
+            self._now.set_xdata([s.time[index]] * 2)
         self.canvas.draw()
         return np.asarray(self.canvas.buffer_rgba())[..., :3].copy()
 
-    def _draw_image(self, axes):
-        axes.set_title(self.series.image_title, fontsize=10)
+    def _draw_image(self, axes, title: str, frames: np.ndarray, origin: str):
+        axes.set_title(title, fontsize=10)
         axes.set_axis_off()
-        # row 0 is the smallest y, so that the picture agrees with the field beside it
-        return axes.imshow(self.series.image[0], origin="lower", vmin=0, vmax=255)
+        return axes.imshow(frames[0], origin=origin, vmin=0, vmax=255)
 
     def _draw_field(self, axes, magnify: float) -> None:
         s, self._magnify = self.series, magnify
@@ -126,7 +136,7 @@ class TouchFigure:
         axes.set(aspect="equal", xlabel="x [mm]", ylabel="y [mm]")
         axes.set(xlim=(low[0] - pitch, high[0] + pitch), ylim=(low[1] - 2.0 * pitch, high[1] + pitch))
 
-    def _draw_wrench(self, axes) -> None:
+    def _draw_wrench(self, axes):
         s = self.series
         moments = axes.twinx()
         for i, (name, color) in enumerate(_AXES.items()):
@@ -134,7 +144,7 @@ class TouchFigure:
             moments.plot(
                 s.time, 1e3 * s.wrench[:, 3 + i], color=color, linestyle="--", linewidth=1, label=f"$M_{name}$"
             )
-        self._now = axes.axvline(s.time[0], color="0.4", linewidth=1)
+        now = axes.axvline(s.time[0], color="0.4", linewidth=1)
         axes.set_title("wrench on the gel", fontsize=10)
         axes.set(xlabel="time [s]", ylabel="force [N]")
         moments.set_ylabel("moment [N mm] (dashed)")
@@ -143,6 +153,7 @@ class TouchFigure:
             handles, [h.get_label() for h in handles], fontsize=8, ncols=6, columnspacing=0.8, handlelength=1.2,
             loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False,
         )  # fmt: skip
+        return now
 
 
 def _magnification(series: TouchSeries) -> float:

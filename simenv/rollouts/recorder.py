@@ -15,7 +15,9 @@ from simenv.rollouts.lock import DirectoryLock
 from simenv.rollouts.manifest import NAME, Manifest, finite
 
 # What a recording keeps of the state besides the initial one: enough to draw it, and to compare with a real robot.
-STATE_FIELDS = ("x", "active", "body_q", "rigid_q", "rigid_twist", "wrench", "touch", "time")  # those that a scene has
+STATE_FIELDS = (
+    "x", "active", "body_q", "rigid_q", "rigid_twist", "grip", "wrench", "touch", "field", "time",
+)  # fmt: skip  # those that a scene has
 
 
 class Recorder:
@@ -214,7 +216,8 @@ class Recorder:
 
     def _append_states(self, worlds: list[int]) -> None:
         state = self._access.core.state
-        fields = {name: host(getattr(state, name)) for name in STATE_FIELDS if getattr(state, name) is not None}
+        present = state.as_dict()
+        fields = {name: host(present[name]) for name in STATE_FIELDS if name in present}
         for world in worlds:
             self._tracks[world].keep({name: value[world].copy() for name, value in fields.items()})
 

@@ -18,7 +18,7 @@ from simenv.rollouts.manifest import versions
 # Units of the recorded state fields.
 UNITS = {
     "x": "m", "body_q": "m, 1", "rigid_q": "m, 1", "rigid_twist": "m/s, rad/s", "wrench": "N, N m",
-    "touch": "N", "time": "s", "active": "1", "rewards": "1", "actions": "1",
+    "grip": "m, m/s", "touch": "N", "field": "N", "time": "s", "active": "1", "rewards": "1", "actions": "1",
 }  # fmt: skip
 
 

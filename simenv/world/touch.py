@@ -74,7 +74,10 @@ class TouchWorld:
         self.body_names, self.gel_names = tuple(scene.bodies), tuple(scene.gels)
         self.hand_names = tuple(name for name, body in scene.bodies.items() if body.kind in (DRIVEN, CARRIED))
         self._hands = [self.body_names.index(name) for name in self.hand_names]
-        self.collider_names, self.rigid_names, self.particle_count = tuple(scene.colliders), (), 0
+        # a world of touch has no particles, which those who describe worlds ask for
+        self.collider_names, self.rigid_names = tuple(scene.colliders), ()
+        self.particle_count, self.particle_groups = 0, {}
+        self._constants: dict[tuple[float, ...], torch.Tensor] = {}
         self.sensors = scene.sensors(dtype, self.device)
         self.taxels: dict[str, slice] = {}
         for name, sensor in self.sensors.items():
@@ -143,10 +146,10 @@ class TouchWorld:
         Call it after placing bodies or gripper by hand.
         """
         rotations, offsets, fields, depths, wrenches = [], [], [], [], []
-        for name, mount in zip(self.gel_names, self.model.mounts, strict=True):
+        for name in self.gel_names:
             values = {key: self.parameters[f"{name}.{key}"] for key in GEL_PARAMETERS[:3]}
-            shape = self.mounted(state, mount.item, mount.local, mount.local_turn)
-            reading, memory = self.sensors[name].measure(shape, self.gel_pose(state, name), parameters=values)
+            poses = self.object_pose(state, name), self.gel_pose(state, name)
+            reading, memory = self.sensors[name].measure(*poses, parameters=values)
             rotations.append(memory.rotation)
             offsets.append(memory.position)
             fields.append(reading.field())
@@ -178,16 +181,29 @@ class TouchWorld:
         return self._on(state.body_q[:, body], position, quaternion)
 
     def _on(self, q: torch.Tensor, position: Any, quaternion: Any) -> torch.Tensor:
-        local = torch.as_tensor(position, dtype=self.dtype, device=self.device).expand(self.num_worlds, 3)
-        turn = torch.as_tensor(quaternion, dtype=self.dtype, device=self.device).expand(self.num_worlds, 4)
+        local = self._constant(position).expand(self.num_worlds, 3)
+        turn = self._constant(quaternion).expand(self.num_worlds, 4)
         return torch.cat([q[:, :3] + rotate(q[:, 3:], local), quaternion_multiply(q[:, 3:], turn)], -1)
+
+    def _constant(self, values: Any) -> torch.Tensor:
+        """Numbers as a tensor, made once: a copy to the device in every step would make the host wait."""
+        if isinstance(values, torch.Tensor):
+            return values
+        key = tuple(float(value) for value in values)
+        if key not in self._constants:
+            self._constants[key] = torch.tensor(key, dtype=self.dtype, device=self.device)
+        return self._constants[key]
 
     def gel_pose(self, state: TouchState, name: str) -> torch.Tensor:
         """World pose (N, 7) of a gel."""
         mount = self.model.mounts[self.gel_names.index(name)]
-        slide = torch.as_tensor(mount.slide, dtype=self.dtype, device=self.device)
-        place = torch.as_tensor(mount.position, dtype=self.dtype, device=self.device) + state.grip[:, :1] * slide
+        place = self._constant(mount.position) + state.grip[:, :1] * self._constant(mount.slide)
         return self.mounted(state, mount.sensor, place, mount.quaternion)
+
+    def object_pose(self, state: TouchState, name: str) -> torch.Tensor:
+        """World pose (N, 7) of the shape that a gel touches."""
+        mount = self.model.mounts[self.gel_names.index(name)]
+        return self.mounted(state, mount.item, mount.local, mount.local_turn)
 
     def near(self, state: TouchState, hand: str, move: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
         """A goal beside a hand's present pose: moved (N, 3) [m] and turned by a rotation vector (N, 3) [rad], world
@@ -311,10 +327,9 @@ class TouchWorld:
         poses = []
         links = None if self.arm is None else self.arm.link_poses(state.joint_q)
         for name, look in self.scene.colliders.items():
-            slide = torch.as_tensor(self.scene.slides[name], dtype=self.dtype, device=self.device)
-            place = torch.as_tensor(look.position, dtype=self.dtype, device=self.device) + state.grip[:, :1] * slide
+            place = self._constant(look.position) + state.grip[:, :1] * self._constant(self.scene.slides[name])
             if look.body is None:
-                turn = torch.as_tensor(look.quaternion, dtype=self.dtype, device=self.device).expand(len(place), 4)
+                turn = self._constant(look.quaternion).expand(len(place), 4)
                 poses.append(torch.cat([place, turn], -1))
             elif look.body in self.body_names:
                 poses.append(self.mounted(state, self.body_names.index(look.body), place, look.quaternion))

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from simenv.envs import Task, register_task
 from simenv.envs.constants import constant
+from simenv.envs.images import gel_images
 from simenv.envs.modes import observe_blocks, with_extras
 from simenv.geometry.shapes import Box, Plane, Sphere
 from simenv.sensors.tactile import WinklerGel, flat_grid
@@ -51,9 +53,10 @@ class BallRoll(Task):
 
     A dict; lengths in metres, from the ball's place at the start on the table. Block `privileged`: `ball` (13),
     position, quaternion, velocity, angular velocity; `pad` (6), position and velocity; `goal` (2). Block `reduced`:
-    `pad`, `goal`, and `wrench` (6) on the gel in its frame [N, N m]. Block `force_field`: `field` (24, 24, 3), shear
-    along x and y and normal force of each taxel [N]. Modes: each of the two states with or without the field, and the
-    field alone; the default is `reduced`.
+    `pad`, `goal`, and `wrench` (6) on the gel in its frame [N, N m]. Block `force_field`: `field` (24, 24, 3),
+    shear along x and y and normal force of each taxel [N]. Block `tactile_image`: `image` (64, 64, 3) uint8, what
+    the camera of a gel of this size with a GelSight Mini's colours would see. Modes join blocks by `+`, at most one
+    of `reduced` (the default) and `privileged`: `reduced+tactile_image+force_field`.
 
     ## Rewards
 
@@ -77,6 +80,8 @@ class BallRoll(Task):
     | Argument | Default | Meaning |
     |---|---|---|
     | `randomize` | False | draw mass, stiffness and friction per episode |
+    | `image_size` | (64, 64) | rows and columns of the tactile image |
+    | `tactile_sensor` | "gelsight_mini" | whose colours; or "gelsight_r15", "digit" |
 
     ## Version History
 
@@ -85,7 +90,10 @@ class BallRoll(Task):
 
     action_limits = ((-1.0,) * 3, (1.0,) * 3)
     action_names = (("goal x", "10 mm"), ("goal y", "10 mm"), ("goal z", "10 mm"))
-    observation_modes = with_extras(("reduced", "privileged"), ("force_field",))
+    observation_modes = with_extras(("reduced", "privileged"), ("tactile_image", "force_field"))
+    observation_options = ("image_size", "tactile_sensor")
+    tactile_sensor = "gelsight_mini"
+    image_size: Sequence[int] = (64, 64)  # rows and columns
 
     def __init__(self, randomize: bool = False):
         self.randomize = randomize
@@ -136,6 +144,7 @@ class BallRoll(Task):
             "privileged": lambda: {**seen, "ball": torch.cat([state.body_q[:, 2], state.body_twist[:, 2]], -1)},
             "reduced": lambda: {**seen, "wrench": state.wrench[:, 0]},
             "force_field": lambda: {"field": state.field.unflatten(1, (TAXELS, TAXELS))},
+            "tactile_image": lambda: gel_images(world, state, self.image_size, self.tactile_sensor),
         })  # fmt: skip
 
     def _distance(self, state, episode):

@@ -9,6 +9,8 @@ not modelled; gels touch the held thing only.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -16,10 +18,14 @@ import torch
 
 from simenv.envs import Task
 from simenv.envs.constants import constant
+from simenv.envs.images import camera_image, gel_images
 from simenv.envs.modes import observe_blocks, with_extras
+from simenv.envs.options import choose
 from simenv.geometry.shapes import Box, Plane, Shape
+from simenv.render.items import Camera
 from simenv.robots import load
 from simenv.sensors.tactile import WinklerGel, flat_grid
+from simenv.tasks.tactile.peg_expert import lower_into_place
 from simenv.world import TouchControl, TouchScene
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.world.touch_scene import line_contact_depth
@@ -32,10 +38,35 @@ GRIP = 10.0  # force of each finger [N]
 ARM_GAINS = (600.0, 50.0, 100.0, 5.0)
 MOVE, TURN = 0.010, 0.05  # of the goal from the hand at an action of 1 [m], [rad]
 POLICY_STEPS = 256  # control steps of a sixtieth of a second that the agent acts in
-NOISE = 0.005  # of the observed place of the socket [m]
 KEYPOINTS = (-0.25, -0.25 / 3, 0.25 / 3, 0.25)  # along the axis of the held thing [m]
 DOWN = (1.0, 0.0, 0.0, 0.0)
+# the wrist camera in the hand's frame, whose z points along the fingers: beside the palm, looking between the fingers
+WRIST = Camera((0.10, 0.0, -0.05), (0.0, 0.0, 0.045), fov_y=0.9, up=(0.0, 0.0, -1.0))
 LOW = 0.018  # the hand's goal stays this far above the table [m]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Where episodes start. Nothing of it depends on how the peg lies in the hand, so that it gives nothing away."""
+
+    hand: tuple[tuple[float, ...], tuple[float, ...]]
+    """Lowest and highest place of the hand [m]."""
+    above: bool
+    """Whether it is counted from where a straight peg, held as high as can be, would touch the middle of the mouth."""
+    turn: float
+    """Largest turn of the hand about the vertical [rad]."""
+    socket: tuple[tuple[float, ...], tuple[float, ...]]
+    """Lowest and highest place of the socket's foot [m]."""
+    noise: float
+    """Largest error of its observed place, on each axis [m]."""
+
+
+STAGES = {
+    "full": Stage(((0.4, -0.1, 0.1), (0.6, 0.1, 0.2)), False, 1.0, ((0.4, -0.1, 0.0), (0.6, 0.1, 0.02)), 0.005),
+    "near": Stage(
+        ((-0.01, -0.01, 0.006), (0.01, 0.01, 0.016)), True, 0.1, ((0.48, -0.02, 0.0), (0.52, 0.02, 0.0)), 0.001
+    ),
+}
 
 
 def rings(radius: float, heights: np.ndarray, count: int = 12) -> np.ndarray:
@@ -53,7 +84,11 @@ class PegTask(Task):
         *((f"goal {axis}", "10 mm") for axis in "xyz"),
         *((f"turn about {axis}", "0.05 rad") for axis in "xyz"),
     )
-    observation_modes = with_extras(("privileged", "reduced"), ("force_field",))
+    observation_modes = with_extras(("privileged", "reduced"), ("tactile_image", "force_field", "wrist_camera"))
+    observation_options = ("image_size", "tactile_sensor", "camera_size")
+    tactile_sensor = "gelsight_r15"
+    image_size: Sequence[int] = (80, 60)  # rows and columns, as TacSL's policies see
+    camera_size: Sequence[int] = (64, 64)
     # what a subclass gives: density of the peg [kg/m^3]; radius and length of what the fingers hold [m]; its middle and
     # range in the hand along the peg's axis, from the peg's centre of mass [m]; range of the tilt in the hand [rad]
     density: ClassVar[float] = 7850.0
@@ -61,9 +96,17 @@ class PegTask(Task):
     held_length: ClassVar[float] = HEIGHT
     grasp: ClassVar[tuple[float, float]]
     tilt: ClassVar[float] = 0.628
+    play: float  # distance by which the peg may be beside its place when it goes in [m]
 
-    def __init__(self, randomize: bool = False, contact_penalty: float = 0.0, robot: str | None = None):
+    def __init__(
+        self,
+        randomize: bool = False,
+        contact_penalty: float = 0.0,
+        stage: str = "full",
+        robot: str | None = None,
+    ):
         self.randomize, self.contact_penalty, self.robot = randomize, contact_penalty, robot
+        self.stage = STAGES[choose("stage", stage, STAGES)]
 
     # ------------------------------------------------------------------------------------------- for subclasses
 
@@ -116,14 +159,17 @@ class PegTask(Task):
         return scene
 
     def sample(self, random):
-        low, high = self.grasp
+        (low, high), stage = self.grasp, self.stage
         episode = {
-            "hand": random.uniform("hand", (0.4, -0.1, 0.1), (0.6, 0.1, 0.2), (3,)),
-            "turn": random.uniform("turn", (-0.1, -0.1, -1.0), (0.1, 0.1, 1.0), (3,)),
-            "socket": random.uniform("socket", (0.4, -0.1, 0.0), (0.6, 0.1, 0.02), (3,)),
-            "noise": random.uniform("noise", -NOISE, NOISE, (3,)),
+            "hand": random.uniform("hand", *stage.hand, (3,)),
+            "turn": random.uniform("turn", (-0.1, -0.1, -stage.turn), (0.1, 0.1, stage.turn), (3,)),
+            "socket": random.uniform("socket", *stage.socket, (3,)),
+            "noise": random.uniform("noise", -stage.noise, stage.noise, (3,)),
             "grasp": random.uniform("grasp", low, high), "tilt": random.uniform("tilt", -self.tilt, self.tilt),
         }  # fmt: skip
+        if stage.above:
+            mouth = constant((0.0, 0.0, sum(self.mouth()) + high), episode["hand"].dtype, episode["hand"].device)
+            episode["hand"] = episode["socket"] + mouth + episode["hand"]
         if self.randomize:  # TacSL: stiffness 150 to 350 N/m about 250, and gains
             for name in ("left", "right"):
                 episode[f"{name}.k_n"] = GEL.k_n * random.uniform("gel", 0.6, 1.4)
@@ -165,6 +211,10 @@ class PegTask(Task):
         height = goal[:, 2:3].clamp(min=LOW)
         return TouchControl(torch.cat([goal[:, :2], height, goal[:, 3:]], -1)[:, None], effort)
 
+    def expert(self, world, state, episode):
+        move, turn = lower_into_place(self, state, episode)
+        return torch.cat([move / MOVE, turn / TURN], -1).clamp(-1.0, 1.0)
+
     def remember(self, world, before, action, after, episode):
         return after.replace(memory=action)
 
@@ -186,8 +236,11 @@ class PegTask(Task):
             parts = {name: state.field[:, span].unflatten(1, (ROWS, COLUMNS)) for name, span in world.taxels.items()}
             return {f"{name}_field": part for name, part in parts.items()}
 
-        blocks = {"reduced": reduced, "privileged": privileged, "force_field": field}
-        return observe_blocks(self.observation_mode, blocks)
+        return observe_blocks(self.observation_mode, {
+            "reduced": reduced, "privileged": privileged, "force_field": field,
+            "tactile_image": lambda: gel_images(world, state, self.image_size, self.tactile_sensor),
+            "wrist_camera": lambda: {"wrist_camera": camera_image(world, state, "hand", WRIST, self.camera_size)},
+        })  # fmt: skip
 
     def _on_peg(self, world, state, name):
         """Force of a gel on the peg, world axes (N, 3) [N]."""

@@ -44,8 +44,10 @@ class PegInsertion(PegTask):
     before them, which makes TacSL's 23 with the Panda (and `privileged` 48). `privileged`: `state` (41), the same and
     velocity of the hand (6) [m/s, rad/s], pose of the peg (7), true place of the socket (3), force on the peg from
     socket and table, left gel, right gel (3 each) [N]. `force_field`: `left_field`, `right_field` (14, 10, 3), shear
-    along x and y and normal force of each taxel [N]. Modes: `privileged` (default), `reduced`,
-    `privileged+force_field`, `reduced+force_field`, `force_field`.
+    along x and y and normal force of each taxel [N]. `tactile_image`: `left_image`, `right_image` (80, 60, 3) uint8,
+    what a GelSight R1.5 would see, as TacSL's policies do; rows go along the fingers. `wrist_camera`: `wrist_camera`
+    (64, 64, 3) uint8, from a camera beside the palm. Modes join blocks by `+`, at most one of `privileged` (the
+    default) and `reduced`: `reduced+tactile_image+force_field`.
 
     ## Rewards
 
@@ -61,6 +63,10 @@ class PegInsertion(PegTask):
     above its middle, tilted about their normal by +-0.628 rad. With `randomize`: gel stiffness +-40 %, gains 400 to 800
     N/m and 30 to 60 N m/rad.
 
+    With `stage="near"`: hand within 10 mm of the socket's axis, 56 to 66 mm above its mouth (6 to 16 mm more than a peg
+    reaches down); yaw +-0.1 rad; socket within 20 mm of the middle, z 0; error of its observed place +-1 mm. How the
+    peg lies in the hand is drawn as ever, and nothing else depends on it. 96 steps (`max_episode_steps`) are enough.
+
     ## Episode End
 
     Truncation after 256 steps (4.27 s). Success: D < 4.4958 mm, half the socket's depth.
@@ -71,7 +77,11 @@ class PegInsertion(PegTask):
     |---|---|---|
     | `randomize` | False | draw gel stiffness and gains per episode |
     | `contact_penalty` | 0.0 | weight of the contact force [1/N] |
+    | `image_size` | (80, 60) | rows and columns of the tactile images |
+    | `tactile_sensor` | "gelsight_r15" | whose colours; or "gelsight_mini", "digit" |
+    | `camera_size` | (64, 64) | rows and columns of the wrist camera |
     | `clearance` | 0.0005 | of the hole over the peg's diameter [m] |
+    | `stage` | "full" | "near": a shorter way for a curriculum, see the starting state |
     | `robot` | None | `"panda"`, or a URDF or MJCF file `"FILE#TOOL"`: the arm of the hand; without gradients |
 
     ## Version History
@@ -87,12 +97,13 @@ class PegInsertion(PegTask):
         randomize: bool = False,
         contact_penalty: float = 0.0,
         clearance: float = 0.0005,
+        stage: str = "full",
         robot: str | None = None,
     ):
-        super().__init__(randomize, contact_penalty, robot)
+        super().__init__(randomize, contact_penalty, stage, robot)
         if not 0.0 < clearance < 0.02:
             raise ValueError(f"clearance = {clearance} m must lie between 0 and 0.02 m")
-        self.clearance = clearance
+        self.clearance, self.play = clearance, clearance / 2
 
     def peg(self):
         heights = -LENGTH / 2 + np.linspace(0.0, DEPTH, 4)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ import torch
 from simenv.assets import path
 from simenv.envs import Task, register_task
 from simenv.envs.constants import constant
+from simenv.envs.images import gel_images
 from simenv.envs.modes import observe_blocks, with_extras
 from simenv.geometry.shapes import Capsule, MeshShape
 from simenv.sensors.tactile import WinklerGel, curved_grid
@@ -50,8 +52,9 @@ class SurfaceFollow(Task):
 
     A dict. Block `reduced`: `pose` (7), the finger from the start [m] and its quaternion; `twist` (6) [m/s, rad/s];
     `target` (1), the set force [N]; `wrench` (6) on the gel in its frame [N, N m]. Block `force_field`: `field`
-    (12, 12, 3), shear along x and y and normal force of each taxel [N]. Modes: `reduced` (default),
-    `reduced+force_field`, `force_field`.
+    (12, 12, 3), shear along x and y and normal force of each taxel [N]. Block `tactile_image`: `image` (64, 64, 3)
+    uint8, what the camera of a gel of this size with a GelSight Mini's colours would see, unrolled. Modes join
+    blocks by `+`; the default is `reduced`: `reduced+tactile_image+force_field`.
 
     ## Rewards
 
@@ -75,6 +78,8 @@ class SurfaceFollow(Task):
     | Argument | Default | Meaning |
     |---|---|---|
     | `randomize` | False | draw gel stiffness and friction per episode |
+    | `image_size` | (64, 64) | rows and columns of the tactile image |
+    | `tactile_sensor` | "gelsight_mini" | whose colours; or "gelsight_r15", "digit" |
 
     ## Version History
 
@@ -88,7 +93,10 @@ class SurfaceFollow(Task):
         ("turn about x", "0.05 rad"),
         ("turn about y", "0.05 rad"),
     )
-    observation_modes = with_extras(("reduced",), ("force_field",))
+    observation_modes = with_extras(("reduced",), ("tactile_image", "force_field"))
+    observation_options = ("image_size", "tactile_sensor")
+    tactile_sensor = "gelsight_mini"
+    image_size: Sequence[int] = (64, 64)  # rows and columns
 
     def __init__(self, randomize: bool = False):
         self.randomize = randomize
@@ -146,6 +154,7 @@ class SurfaceFollow(Task):
                 "twist": state.body_twist[:, 1], "target": episode["target"][:, None], "wrench": state.wrench[:, 0],
             },
             "force_field": lambda: {"field": state.field.unflatten(1, (12, 12))},
+            "tactile_image": lambda: gel_images(world, state, self.image_size, self.tactile_sensor),
         })  # fmt: skip
 
     def _from_start(self, world, state):

@@ -3,14 +3,22 @@
 
 import re
 
+import gymnasium as gym
 import imageio_ffmpeg
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import simenv  # noqa: F401  registers the tasks
+from simenv.geometry import Sphere
 from simenv.render.touch import TouchFigure, TouchSeries
-from simenv.rollouts import Episode, write_episode
+from simenv.rollouts import Episode, Recorder, write_episode
 from simenv.scripts import cli
+from simenv.scripts.touch_series import Layer, press
+from simenv.scripts.view_tactile import ViewTactile
+from simenv.sensors.tactile import MarkerField, WinklerGel
+from simenv.sensors.tactile.sensors import SENSORS
 
 
 def run(capsys, *arguments):
@@ -24,11 +32,18 @@ def largest_force(out):
     return float(re.search(r"largest force ([\d.e-]+) N", out)[1])
 
 
+def width(path):
+    with Image.open(path) as picture:
+        return picture.width
+
+
 def record(path, **observations):
     steps = len(next(iter(observations.values()))) - 1
     zero = np.zeros(steps)
     ends = zero.astype(bool)
-    episode = Episode({"control_dt": 0.05}, {"length": steps}, zero[:, None], zero, ends, ends, observations)
+    episode = Episode(
+        {"id": "Real/Robot", "control_dt": 0.05}, {"length": steps}, zero[:, None], zero, ends, ends, observations
+    )
     write_episode(path, episode)
 
 
@@ -51,11 +66,54 @@ def test_picture_of_a_recording(capsys, tmp_path):
     status, out, err = run(capsys, tmp_path / "a.h5", "--finger", 1, "--out", tmp_path / "a.png")
     assert status == 0, err
     assert largest_force(out) == pytest.approx(2.0, rel=1e-3) and "at 0.1 s" in out
-    with_image = Image.open(tmp_path / "a.png")
     record(tmp_path / "b.h5", force_field=field)
     status, _, err = run(capsys, tmp_path / "b.h5", "--pitch", 0, "--out", tmp_path / "b.png")
     assert status == 0, err
-    assert Image.open(tmp_path / "b.png").width < 0.8 * with_image.width  # a panel less
+    assert width(tmp_path / "b.png") < 0.8 * width(tmp_path / "a.png")  # a panel less
+
+
+def test_a_task_that_runs_and_its_recording(capsys, tmp_path):
+    task, steps = "SimEnv/BallRoll-v0", 3
+    arguments = ("--seed", 3, "--steps", steps)
+    status, out, err = run(capsys, task, *arguments, "--out", tmp_path / "live.png", "--pitch", 6e-3)
+    assert status == 0, err
+    # the first world of the same seed under the same actions; the recording keeps neither field nor image
+    env = gym.make_vec(task, num_envs=1, device="cpu", max_episode_steps=steps)
+    with Recorder(tmp_path / "run", env) as recorder:
+        recorder.reset(seed=3)
+        forces = [env.unwrapped.state.wrench[0, 0, :3].norm()]
+        for action in env.unwrapped.task.nominal_actions(steps):
+            recorder.step(action[None].astype(np.float32))
+            forces.append(env.unwrapped.state.wrench[0, 0, :3].norm())
+    env.close()
+    assert largest_force(out) == pytest.approx(float(max(forces)), rel=1e-3) and f"{steps + 1} readings" in out
+    live, _ = ViewTactile(task, seed=3, steps=steps, pitch=6e-3)._series()
+    repeated, _ = ViewTactile(str(tmp_path / "run"), pitch=6e-3)._series()
+    for name in ("time", "field", "wrench", "moved", "image"):
+        assert np.array_equal(getattr(live, name), getattr(repeated, name)), name
+    status, _, err = run(capsys, task, *arguments, "--out", tmp_path / "a.png", "--gel", "left")
+    assert status == 2 and "--gel left is not one of the task's gels: gel" in err
+    status, out, err = run(capsys, tmp_path / "run", "--sensor", "digit", "--scene", "--out", tmp_path / "wide.png")
+    assert status == 0, err
+    assert largest_force(out) == pytest.approx(float(max(forces)), rel=1e-3)
+    assert width(tmp_path / "wide.png") > 1.3 * width(tmp_path / "live.png")  # a panel more
+    status, _, err = run(capsys, "SimEnv/BallRol-v0", "--out", tmp_path / "a.png")
+    assert status == 2 and "did you mean SimEnv/BallRoll-v0" in err
+
+
+def test_images_have_their_sensor_s_background_and_its_markers():
+    gel, layer = WinklerGel(4e7, 2e7, 0.8), Layer(None, None, 0.48, 2e-3)
+    for name, sensor in SENSORS.items():
+        series = press(Sphere(8e-3), name, gel, layer, (10, 10), 8, 20.0, (5e-4, 0.0, 0.0))
+        calibration = sensor()
+        shape = (calibration.rows, calibration.columns)
+        assert series.image.shape == (8, *shape, 3)  # as the sensor is sold
+        assert np.ptp(series.places, axis=0) * 10 / 9 / calibration.pixel == pytest.approx(shape[::-1])
+        clear = (series.image[0] == calibration.background).all(-1)
+        dots = MarkerField.pixels(torch.as_tensor(series.markers), calibration.pixel, shape).round().int().numpy()
+        covered = ~clear[dots[:, 1], dots[:, 0]]
+        assert covered.all() and 0.02 < 1.0 - clear.mean() < 0.15
+        assert (series.image[0] != series.image[4]).any() and np.array_equal(series.image[0], series.image[-1])
 
 
 def test_panels_show_what_they_are_given():

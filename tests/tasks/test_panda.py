@@ -19,7 +19,7 @@ from simenv.geometry.shapes import Box, Plane
 from simenv.robots import load
 from simenv.world import TouchControl, TouchScene
 from tests.robots.panda import arm_turn, tool
-from tests.tasks.peg_script import scripted_action
+from tests.tasks.arm_script import scripted_action
 
 INSERTION = "SimEnv/PegInsertion-v0"
 
@@ -153,7 +153,7 @@ def test_a_controller_with_the_true_state_succeeds(task_id, successes):
     env = make(8, task_id)
     env.reset(seed=0)
     for _ in range(env.task.max_episode_steps):
-        *_, info = env.step(scripted_action(env, stiffer=1.7))
+        *_, info = env.step(scripted_action(env))
     assert int(info["success"].sum()) >= successes
     assert not info["sim_status"].any()
     env.close()

@@ -8,7 +8,12 @@ import torch
 
 import simenv  # noqa: F401  registers the tasks
 from simenv.envs.random import EpisodeRandom
-from tests.tasks.peg_script import scripted_action
+from simenv.world.rotation import rotate
+
+
+def scripted_action(env):
+    return env.task.expert(env.world, env.state, env.episode)
+
 
 IDS = ("SimEnv/PegInsertion-v0", "SimEnv/PegPlacement-v0", "SimEnv/BoltOnNut-v0")
 
@@ -60,6 +65,35 @@ def test_starts_are_tacsl_s():
         value = drawn[name].double().numpy()
         assert (value >= low - 1e-6).all() and (value <= high + 1e-6).all()
         assert (value.min(0) < low + 0.01 * (high - low)).all() and (value.max(0) > high - 0.01 * (high - low)).all()
+    env.close()
+
+
+@pytest.mark.parametrize("task_id", IDS)
+def test_a_near_start_touches_nothing_and_tells_nothing_of_the_grasp(task_id):
+    """The lower end is 6 mm or more above the mouth; where the hand is does not depend on how the peg lies in it."""
+    env = make(task_id, 64, stage="near")
+    env.reset(seed=0)
+    task, state, episode = env.task, env.state, env.episode
+    _, points, _ = task.peg()
+    points = torch.as_tensor(points, dtype=torch.float32)[None].expand(64, -1, -1)
+    lowest = (state.body_q[:, 3, None, :3] + rotate(state.body_q[:, 3, None, 3:], points))[..., 2].amin(1)
+    mouth = episode["socket"][:, 2] + task.mouth()[0]
+    assert float((lowest - mouth).min()) > 0.004 and not state.push.any()
+    place = (state.body_q[:, 2, :3] - episode["socket"]).double()
+    held = torch.stack([episode["tilt"], episode["grasp"]], -1).double()
+    correlation = torch.corrcoef(torch.cat([place, held], -1).T)[:3, 3:]
+    assert float(correlation.abs().max()) < 0.4  # 3.2 standard deviations of chance, 1 / sqrt(64)
+    env.close()
+
+
+def test_the_controller_inserts_from_near_in_96_steps():
+    env = make(IDS[0], 32, stage="near", clearance=0.005, max_episode_steps=96)
+    env.reset(seed=0)
+    for _ in range(96):
+        *_, info = env.step(scripted_action(env))
+    assert int(info["success"].sum()) >= 31
+    with pytest.raises(ValueError, match="stage='nera' is not one of 'full', 'near'"):
+        make(IDS[0], 1, stage="nera")
     env.close()
 
 

@@ -5,6 +5,7 @@ from simenv.sensors.tactile.calibration import TactileCalibration
 from simenv.sensors.tactile.contact import TactileReading, TactileState
 from simenv.sensors.tactile.elastic import ElasticLayerGel
 from simenv.sensors.tactile.field import TactileField
+from simenv.sensors.tactile.gel_camera import GelCamera
 from simenv.sensors.tactile.grid import curved_grid, flat_grid
 from simenv.sensors.tactile.image import ContactDepth, TactileImage
 from simenv.sensors.tactile.markers import MarkerField, draw_markers, marker_grid
@@ -14,6 +15,7 @@ from simenv.sensors.tactile.winkler import TacSLGel, WinklerGel
 __all__ = [
     "ContactDepth",
     "ElasticLayerGel",
+    "GelCamera",
     "MarkerField",
     "TacSLGel",
     "TactileCalibration",

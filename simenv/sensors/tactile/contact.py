@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import warp as wp
 
 from simenv.geometry.shapes import Shape
 from simenv.sensors.tactile.bridge import Operation, PackedShape, constant_array, warp_real
@@ -118,27 +119,35 @@ class Contact:
         self.kernels = contact_kernels(warp_real(dtype))
         self.packed = PackedShape(shape, dtype, self.device, spacing)
         k = self.kernels
-        self.points = self._constant(grid.points, k.vec3)
-        self.frames = self._constant(grid.frames, k.mat33)
+        self.points, self.frames = self._taxels(grid)
         self.areas = self._constant(grid.areas, k.real)
         self.area = torch.as_tensor(grid.areas, dtype=dtype).to(self.device)
-        self._columns, self._tacsl, self._springs, self._wrench = self._operations()
+        self._columns = self.at(grid)
+        self._tacsl, self._springs, self._wrench = self._operations()
 
     def _constant(self, values: np.ndarray, kind: type):
         return constant_array(np.ascontiguousarray(values), kind, self.dtype, self.device)
+
+    def _taxels(self, grid: TaxelGrid) -> tuple[wp.array, wp.array]:
+        return self._constant(grid.points, self.kernels.vec3), self._constant(grid.frames, self.kernels.mat33)
+
+    def at(self, grid: TaxelGrid) -> Operation:
+        """The kernel behind `columns` for other taxels, such as the pixels of a camera."""
+        k, count = self.kernels, grid.count
+        pose = [k.mat33, k.vec3]
+        return Operation(
+            k.columns,
+            [*self.packed.arguments, *self._taxels(grid), self.max_depth, self.reach],
+            [*pose, *pose, k.vec3, k.vec3],
+            [(k.real, (count,)), (k.vec2, (count,)), (k.real, (count,))],
+            count,
+        )
 
     def _operations(self) -> tuple[Operation, ...]:
         k, count = self.kernels, self.grid.count
         real, vec2, vec3, mat33 = k.real, k.vec2, k.vec3, k.mat33
         taxels = [self.points, self.frames]
         pose = [mat33, vec3]
-        columns = Operation(
-            k.columns,
-            [*self.packed.arguments, *taxels, self.max_depth, self.reach],
-            [*pose, *pose, vec3, vec3],
-            [(real, (count,)), (vec2, (count,)), (real, (count,))],
-            count,
-        )
         tacsl = Operation(
             k.tacsl,
             [*self.packed.arguments, *taxels],
@@ -154,7 +163,7 @@ class Contact:
             count,
         )
         wrench = Operation(k.wrench, taxels, [vec3, real], [(vec3, (2,))], count)
-        return columns, tacsl, springs, wrench
+        return tacsl, springs, wrench
 
     def columns(self, motion: Motion) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Depth (N, P) [m], slide since the state before (N, P, 2) [m], and sinking speed (N, P) [m/s]."""

@@ -29,6 +29,7 @@ class TaxelGrid:
         frames: (P, 3, 3) float64; the columns are the two tangents and the outward normal of each taxel.
         areas: (P,) float64 [m^2].
         is_flat: all normals are equal.
+        radii: of curvature in the x-z and the y-z plane [m], infinite where it is flat.
     """
 
     rows: int
@@ -38,6 +39,16 @@ class TaxelGrid:
     frames: np.ndarray
     areas: np.ndarray
     is_flat: bool
+    radii: tuple[float, float] = (math.inf, math.inf)
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the gel along its surface [m]."""
+        return self.columns * self.spacing[0], self.rows * self.spacing[1]
+
+    def resampled(self, rows: int, columns: int) -> TaxelGrid:
+        """The same gel with another number of taxels."""
+        return curved_grid(rows, columns, *self.size, *self.radii)
 
     @property
     def count(self) -> int:
@@ -130,4 +141,6 @@ def curved_grid(
     cosines = 1.0 / np.sqrt((1.0 + slopes[0] ** 2) * (1.0 + slopes[1] ** 2))
     areas = stretch * cosines * spacing[0] * spacing[1]
     flat = math.isinf(radius_x) and math.isinf(radius_y)
-    return TaxelGrid(rows, columns, spacing, points, np.stack([first, second, normals], -1), areas, flat)
+    return TaxelGrid(
+        rows, columns, spacing, points, np.stack([first, second, normals], -1), areas, flat, (radius_x, radius_y)
+    )

@@ -20,7 +20,7 @@ from simenv.sensors.tactile.leds import Elastomer, LedShader
 from simenv.sensors.tactile.membrane import Membrane
 from simenv.sensors.tactile.photometry import Camera
 
-__all__ = ["CAMERAS", "DIGIT", "digit", "digit_shader", "gelsight_mini", "gelsight_r15"]
+__all__ = ["CAMERAS", "DIGIT", "SENSORS", "digit", "digit_shader", "gelsight_mini", "gelsight_r15"]
 
 # Effective cameras of TacSL (Akinola et al. 2025, configuration files): distance to the gel, field of view across.
 CAMERAS = {
@@ -68,6 +68,9 @@ def digit() -> TactileCalibration:
     background, table = DIGIT.background(rows, columns, pixel), DIGIT.table(rows, columns, pixel)
     about = {"source": "simenv.sensors.tactile.sensors.DIGIT, a model of lamps", "calibrated": False}
     return TactileCalibration("digit", pixel, background, DIGIT_MEMBRANE, table, about)
+
+
+SENSORS = {"gelsight_r15": gelsight_r15, "gelsight_mini": gelsight_mini, "digit": digit}
 
 
 def digit_shader(dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> LedShader:

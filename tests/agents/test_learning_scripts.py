@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`simenv train` with the torch agents, and the touch benchmark, on `goal_task`."""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from simenv.agents.policy import load_policy
+from simenv.rollouts import Recording
+from simenv.scripts import benchmark_touch
+from simenv.scripts.record import Record
+from simenv.scripts.train import Train
+from tests.agents import goal_task  # noqa: F401  (registers TestEnv/Goal-v0)
+
+ROOT = Path(__file__).resolve().parents[2]
+ID = "TestEnv/Goal-v0"
+OPTIONS = {"num_envs": 4, "rollout_steps": 8, "batch_size": 16, "net_arch": (8,), "device": "cpu"}
+
+
+def weights(folder):
+    return torch.cat([p.flatten() for p in load_policy(folder).actor.parameters()])
+
+
+def test_train_all_algorithms_and_resume(tmp_path, capsys):
+    expert = Train(ID, out=tmp_path / "expert", timesteps=96, actor_mode="privileged", **OPTIONS)
+    assert expert.run() == 0
+    assert load_policy(tmp_path / "expert").mode == "privileged"
+    for algorithm in ("ppo", "bc", "dagger", "aacd"):
+        options = {"algorithm": algorithm, "actor_mode": "touch", "critic_mode": "privileged", **OPTIONS}
+        options |= {} if algorithm == "ppo" else {"expert": tmp_path / "expert"}
+        part = Train(ID, out=tmp_path / algorithm / "part", timesteps=64, **options)
+        assert part.run() == 0
+        if algorithm == "aacd":  # the others resume in test_learning.py
+            assert dataclasses.replace(part, timesteps=160, resume=True).run() == 0
+            assert Train(ID, out=tmp_path / algorithm / "whole", timesteps=160, **options).run() == 0
+            assert torch.equal(*(weights(tmp_path / algorithm / name) for name in ("part", "whole")))
+            with open(tmp_path / algorithm / "part" / "metrics.csv", newline="") as file:
+                assert [row["timesteps"] for row in csv.DictReader(file)] == ["32", "64", "96", "128", "160"]
+    assert "all timesteps were spent" in capsys.readouterr().out
+
+
+def test_an_expert_is_asked_for(tmp_path):
+    with pytest.raises(ValueError, match="dagger needs --expert"):
+        Train("TestEnv/Hold-v0", algorithm="dagger", out=tmp_path, actor_mode="privileged", **OPTIONS).run()
+
+
+def test_wilson_interval():
+    # By hand for 8 of 10, z = 1.96: centre (0.8 + 0.19208) / 1.38416, half width 1.96 sqrt(0.0256041) / 1.38416
+    assert benchmark_touch.wilson(8, 10) == pytest.approx((0.4901, 0.9433), abs=1e-4)
+    assert benchmark_touch.wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    with pytest.raises(ValueError, match="11 successes in 10 trials"):
+        benchmark_touch.wilson(11, 10)
+
+
+VALUES = {"rollout_steps": 8, "batch_size": 16, "hidden": (8,), "gradient_steps": 5}
+
+
+def test_benchmark_stops_goes_on_and_writes_its_table(tmp_path, capsys):
+    sizes = benchmark_touch.Preset(4, 64, 32, 8, 2, "ppo", ("blind", "touch"), ("bc", "aacd"), {}, VALUES)
+    bench = benchmark_touch.BenchmarkTouch(ID, out=tmp_path, device="cpu")
+    assert dataclasses.replace(bench, limit=0.0).run(sizes) == 130
+    assert not (tmp_path / "table.json").exists()
+    assert dataclasses.replace(bench, picture=tmp_path / "curves.png").run(sizes) == 0
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    document = json.loads((tmp_path / "table.json").read_text())
+    assert [(row["mode"], row["method"]) for row in document["rows"]] == [
+        ("privileged", "PPO (expert)"),
+        *((mode, method) for mode in ("blind", "touch") for method in ("BC", "AACD")),
+    ]
+    for row in document["rows"]:
+        assert row["trials"] == 16 and len(row["runs"]) == 2
+        wins = sum(run["successes"] for run in row["runs"])
+        assert (row["success"], row["low"], row["high"]) == (wins / 16, *benchmark_touch.wilson(wins, 16))
+        assert all(run["train_steps"] in (32, 64) for run in row["runs"])
+    text = (tmp_path / "table.md").read_text()
+    assert text in capsys.readouterr().out and len(text.splitlines()) == 7
+
+
+def test_benchmark_imitates_the_controller(tmp_path):
+    """A clone of `goal_task`'s controller, which always succeeds, and a blind one; evaluations are kept."""
+    values = VALUES | {"batch_size": 128, "gradient_steps": 150, "hidden": (64, 32), "learning_rate": 1e-3}
+    sizes = benchmark_touch.Preset(16, 0, 16 * 8 * 4, 64, 1, "controller", ("touch", "blind"), ("dagger",), {}, values)
+    bench = benchmark_touch.BenchmarkTouch(ID, out=tmp_path, device="cpu")
+    assert bench.run(sizes) == 0
+    rows = json.loads((tmp_path / "table.json").read_text())["rows"]
+    rates = {(row["mode"], row["method"]): row["success"] for row in rows}
+    assert rates["privileged", "controller"] == 1.0
+    # goals are uniform in +-0.2 m, success is within 0.03 m: who cannot know the goal meets at most 15 %, +- 9 % of 64
+    assert rates["touch", "DAgger"] > 0.9 and rates["blind", "DAgger"] < 0.35
+    with pytest.raises(ValueError, match=r"evaluation\.json is of other settings"):
+        bench.run(dataclasses.replace(sizes, starts=128))
+    with pytest.raises(ValueError, match="aacd starts from a critic"):
+        dataclasses.replace(bench, methods=("aacd",)).run(sizes)
+
+
+def test_the_docs_show_the_committed_results():
+    table = ROOT / "benchmarks" / "results" / "touch_cpu"
+    assert table.with_suffix(".md").read_text() in (ROOT / "docs" / "learning.md").read_text()
+    rows = {row["mode"]: row for row in json.loads(table.with_suffix(".json").read_text())["rows"]}
+    assert rows["reduced+force_field"]["success"] >= 0.9
+    assert rows["reduced+force_field"]["low"] > rows["reduced"]["high"]
+
+
+def test_record_plays_a_policy_on_its_own_observations(tmp_path):
+    folder, options = tmp_path / "run", {"episodes": 2, "num_envs": 2, "device": "cpu"}
+    Train(ID, out=folder, timesteps=32, actor_mode="touch", **OPTIONS).run()
+    assert Record(ID, out=tmp_path / "rec", policy=str(folder), **options).run() == 0
+    assert len(Recording(tmp_path / "rec")) == 2
+    blind = '{"observation_mode": "blind"}'
+    with pytest.raises(ValueError, match="trained for observations"):
+        Record(ID, out=tmp_path / "other", policy=str(folder), env_args=blind, **options).run()
