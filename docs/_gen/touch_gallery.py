@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw docs/images/touch_gallery.png: each task of touch beside its tactile image and its force field.
 
-`python docs/_gen/touch_gallery.py [FILE]`, from the top of the repository. The peg tasks are played by the controller
-of tests/tasks/peg_script.py, the others by a few plain actions.
+`python docs/_gen/touch_gallery.py [FILE]`, from the top of the repository. The peg tasks are played by their own
+controller, the others by a few plain actions.
 """
 
 import dataclasses
@@ -21,7 +21,6 @@ from simenv.render.touch import TouchFigure, TouchSeries
 from simenv.scripts.touch_series import Layer, watch
 from simenv.sensors.tactile import marker_grid
 from simenv.tasks.tactile.soft_grasp import SKIN, TAXELS
-from tests.tasks.peg_script import scripted_action
 
 OUT = Path(__file__).resolve().parents[1] / "images" / "touch_gallery.png"
 LAYER = Layer(None, None, 0.48, 3e-3)
@@ -43,7 +42,7 @@ def action(env, task: str, step: int) -> torch.Tensor:
         if task == "BallRoll":
             plain = plain + (0.6, 0.3, -0.2)
         return torch.as_tensor(plain, dtype=torch.float32)[None]
-    return scripted_action(env)
+    return env.task.expert(env.world, env.state, env.episode)
 
 
 def closer(env) -> Camera | None:
