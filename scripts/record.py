@@ -26,8 +26,8 @@ class Record:
     episodes: int = 1
     """Episodes to record."""
     policy: str = "random"
-    """random, zero, nominal (the task's plain motion towards its goal), a .npy file of actions (T, A) or (T, N, A), or
-    the folder of an `optimize` or `train` run."""
+    """random, zero, nominal (the task's plain motion towards its goal), expert (its controller with the true state), a
+    .npy file of actions (T, A) or (T, N, A), or the folder of an `optimize` or `train` run."""
     num_envs: int = 1
     """Worlds simulated together."""
     steps: int | None = None
@@ -133,12 +133,27 @@ def make_policy(name: str, env: Any, seed: int) -> Policy:
         if motion is None:
             return make_policy("zero", env, seed)
         return _table_policy(motion[:, None].astype(space.dtype), worlds)
+    if name == "expert":
+        return _expert(env)
     path = Path(name)
     if path.suffix == ".npy":
         return _table_policy(_load_table(path, space, worlds), worlds)
     if path.is_dir():
         return _trained_policy(path, env)
-    raise ValueError(f"--policy {name!r}: use random, zero, nominal, a .npy file of actions, or the folder of a run")
+    raise ValueError(
+        f"--policy {name!r}: use random, zero, nominal, expert, a .npy file of actions, or the folder of a run"
+    )
+
+
+def _expert(env: Any) -> Policy:
+    """The task's own controller, which knows the true state."""
+    from simenv.envs import Task
+    from simenv.rollouts.access import host
+
+    core = env.unwrapped
+    if type(core.task).expert is Task.expert:
+        raise ValueError(f"--policy expert: {type(core.task).__name__} has none; use nominal, or train one")
+    return lambda observation, ages: host(core.task.expert(core.world, core.state, core.episode))
 
 
 def _load_table(path: Path, space: Any, worlds: int) -> np.ndarray:

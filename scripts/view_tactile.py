@@ -45,8 +45,8 @@ class ViewTactile:
     scene: bool = False
     """Show the task's scene, too."""
     policy: str = "nominal"
-    """What a task does: nominal (a plain motion towards the goal), random, zero, a .npy file of actions (T, A), or the
-    folder of an `optimize` or `train` run."""
+    """What a task does: nominal (a plain motion towards the goal), expert (its controller with the true state), random,
+    zero, a .npy file of actions (T, A), or the folder of an `optimize` or `train` run."""
     seed: int = 0
     """Of the task's episode."""
     env_args: str = ""

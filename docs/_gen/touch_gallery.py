@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw docs/images/touch_gallery.png: each task of touch beside its tactile image and its force field.
 
-`python docs/_gen/touch_gallery.py [FILE]`, from the top of the repository. The peg tasks are played by their own
-controller, the others by a few plain actions.
+`python docs/_gen/touch_gallery.py [FILE]`. The peg tasks are played by their
+expert, the others by a few plain actions.
 """
 
 import dataclasses

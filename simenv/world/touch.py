@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""N copies of a scene of rigid bodies in touch: state, control, parameters and the differentiable control step."""
+"""N copies of a scene of rigid bodies in touch, and the differentiable control step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -13,96 +12,16 @@ import numpy as np
 import torch
 
 from simenv._threads import get_num_threads
-from simenv.physics.rigid.model import DRIVEN, FREE
+from simenv.errors import SimulationError
+from simenv.physics.rigid.model import CARRIED, DRIVEN
+from simenv.robots.arm import Arm
 from simenv.world import status as bits
-from simenv.world.parameters import NamedTensors
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
-from simenv.world.state import Batched
 from simenv.world.touch_scene import TouchScene
 from simenv.world.touch_solver import GEL_PARAMETERS, TouchSolver
+from simenv.world.touch_state import TouchControl, TouchParameters, TouchState
 
-GAINS = ("stiffness", "turning_stiffness", "damping", "turning_damping")
-CONTACT = ("stiffness", "damping", "shear_stiffness", "friction")
 FASTEST = 100.0  # [m/s]; nothing that touches moves faster and is still simulated
-
-
-@dataclass(frozen=True)
-class TouchState(Batched):
-    """Everything that changes while a world is stepped. B bodies, G gels with P taxels in all, C stiff contact pairs.
-
-    Attributes:
-        body_q: poses of the bodies' centres of mass [m, quaternion xyzw], (N, B, 7).
-        body_twist: their velocities [m/s] and angular velocities [rad/s], world axes, (N, B, 6).
-        grip: half of the gripper's opening [m] and its rate [m/s], (N, 2).
-        stick: tangential displacement of the gels that friction holds [m], (N, P, 2).
-        gel_rotation, gel_offset: pose of the touched shape in each gel's frame at the last reading, (N, G, 3, 3) and
-            (N, G, 3) [m].
-        held: displacement along the surface that friction holds at each stiff contact [m], world axes, (N, C, 3).
-        field: force on each taxel at the end of the last control step [N]: shear along x and y, normal, (N, P, 3).
-        depth: depth of the object below each taxel [m], negative where they do not meet, (N, P).
-        wrench: force [N] on each gel and its moment about the gel's origin [N m], in the gel's frame, (N, G, 6).
-        push: force [N] and torque [N m] of stiff contact on each body, world axes, mean over the step, (N, B, 6).
-        time: simulated time [s], (N,).
-        status: bits of `simenv.world.status`, (N,) int32.
-        memory: numbers that the task keeps through an episode, (N, M), or None (`Task.remember`).
-    """
-
-    body_q: torch.Tensor
-    body_twist: torch.Tensor
-    grip: torch.Tensor
-    stick: torch.Tensor
-    gel_rotation: torch.Tensor
-    gel_offset: torch.Tensor
-    held: torch.Tensor
-    field: torch.Tensor
-    depth: torch.Tensor
-    wrench: torch.Tensor
-    push: torch.Tensor
-    time: torch.Tensor
-    status: torch.Tensor
-    memory: torch.Tensor | None = None
-
-
-@dataclass(frozen=True)
-class TouchControl:
-    """Inputs of one control step, held constant over it.
-
-    Attributes:
-        goal: pose that each hand's impedance pulls to [m, quaternion xyzw], in the order of the hands, (N, H, 7).
-        effort: force that opens each finger (N,) [N], negative to close; None is zero.
-    """
-
-    goal: torch.Tensor
-    effort: torch.Tensor | None = None
-
-
-class TouchParameters(NamedTensors):
-    """Physical parameters of a `TouchWorld`, (N,) each and ``"gravity"`` (N, 3)."""
-
-    def __init__(self, scene: TouchScene, worlds: int, device: torch.device, dtype: torch.dtype):
-        super().__init__(worlds, device, dtype)
-        self._scene = scene
-        for name, body in scene.bodies.items():
-            if body.kind in (FREE, DRIVEN):
-                self._values[f"{name}.mass"] = self._full(body.mass)
-            if body.kind == DRIVEN:
-                self._values |= {f"{name}.{key}": self._full(v) for key, v in zip(GAINS, body.gains, strict=True)}
-        for name, gel in scene.gels.items():
-            self._values |= {f"{name}.{key}": self._full(getattr(gel.gel, key)) for key in GEL_PARAMETERS[:3]}
-        self._values |= {f"contact.{key}": self._full(getattr(scene, key)) for key in CONTACT}
-        self._values["gravity"] = self._vector(scene.gravity)
-
-    def kernel_inputs(self) -> dict[str, torch.Tensor]:
-        """The solver's inputs."""
-        one, nothing = self._full(1.0), self._full(0.0)
-        get = self._values.get
-        masses = [get(f"{name}.mass", one) for name in self._scene.bodies]
-        gains = [torch.stack([get(f"{name}.{key}", nothing) for key in GAINS], -1) for name in self._scene.bodies]
-        inputs = {"mass": torch.stack(masses, -1), "gains": torch.stack(gains, 1), "gravity": self["gravity"]}
-        inputs["contact"] = torch.stack([self._values[f"contact.{key}"] for key in CONTACT], -1)
-        for g, name in enumerate(self._scene.gels):
-            inputs |= {f"{key}{g}": self._values[f"{name}.{key}"] for key in GEL_PARAMETERS[:3]}
-        return inputs
 
 
 class _Step(torch.autograd.Function):
@@ -137,6 +56,7 @@ class TouchWorld:
 
     Attributes:
         parameters: named physical parameters, tensors (N, ...).
+        arm: the robot arm as an `Arm`, or None.
         dt: duration of a control step [s].
         body_names, hand_names, gel_names: in the order of the state's axes.
         taxels: slice of the taxel axis of every gel.
@@ -152,7 +72,7 @@ class TouchWorld:
         self.parameters = TouchParameters(scene, num_worlds, self.device, dtype)
         self.dt, self.substeps = scene.control_dt, scene.substeps
         self.body_names, self.gel_names = tuple(scene.bodies), tuple(scene.gels)
-        self.hand_names = tuple(name for name, body in scene.bodies.items() if body.kind == DRIVEN)
+        self.hand_names = tuple(name for name, body in scene.bodies.items() if body.kind in (DRIVEN, CARRIED))
         self._hands = [self.body_names.index(name) for name in self.hand_names]
         # a world of touch has no particles, which those who describe worlds ask for
         self.collider_names, self.rigid_names = tuple(scene.colliders), ()
@@ -163,6 +83,7 @@ class TouchWorld:
         for name, sensor in self.sensors.items():
             start = self.taxel_count
             self.taxels[name] = slice(start, start + sensor.grid.count)
+        self.arm = None if scene.arm is None else Arm(scene.arm.chain, num_worlds, device, dtype)
         self._solvers: list[tuple[slice, TouchSolver]] = []
         self._pool: ThreadPoolExecutor | None = None
         self._initial = self._build_state()
@@ -193,7 +114,27 @@ class TouchWorld:
             push=torch.zeros((n, bodies, 6), **new), time=torch.zeros(n, **new),
             status=torch.zeros(n, dtype=torch.int32, device=self.device),
         )  # fmt: skip
+        if self.arm is not None:
+            state = self._placed(state)
         return self.touch_anew(state)
+
+    def _placed(self, state: TouchState) -> TouchState:
+        """The state with the arm's hand where the scene has it.
+
+        Raises:
+            ValueError: the arm does not reach.
+        """
+        wanted = state.body_q[:, self.scene.arm.hand]
+        state = self.place_hand(state, self.body_names[self.scene.arm.hand], wanted)
+        pose = state.body_q[0, self.scene.arm.hand]
+        away, turn = float((pose - wanted[0])[:3].norm()), float((pose[3:] * wanted[0, 3:]).sum().abs())
+        if away > 1e-3 or turn < 0.999:
+            raise ValueError(
+                f"the arm's tool comes within {1e3 * away:.1f} mm and {2 * np.degrees(np.arccos(min(turn, 1.0))):.1f} "
+                f"degrees of where it should start, {wanted[0].tolist()}, not within 1 mm and 5 degrees; give its "
+                "chain another posture, or place it nearer"
+            )
+        return state
 
     def initial_state(self) -> TouchState:
         """The scene as built, in every world."""
@@ -222,9 +163,24 @@ class TouchWorld:
             depth=torch.cat(depths, 1), wrench=torch.stack(wrenches, 1),
         )  # fmt: skip
 
+    def place_hand(self, state: TouchState, hand: str, pose: torch.Tensor) -> TouchState:
+        """The state with a hand at rest at a pose (N, 7) [m, xyzw]; an arm goes where inverse kinematics finds, which
+        is within some micrometres if it can reach.
+        """
+        index, poses, twists = self.body_names.index(hand), state.body_q.clone(), state.body_twist.clone()
+        twists[:, index] = 0.0
+        if self.arm is None or index != self.scene.arm.hand:
+            poses[:, index] = pose
+            return state.replace(body_q=poses, body_twist=twists)
+        joints = self.arm.reach(pose)
+        poses[:, index] = self.arm.tool_pose(joints)
+        return state.replace(body_q=poses, body_twist=twists, joint_q=joints, joint_qd=torch.zeros_like(joints))
+
     def mounted(self, state: TouchState, body: int, position: Any, quaternion: Any) -> torch.Tensor:
         """World pose (N, 7) of a frame on a body."""
-        q = state.body_q[:, body]
+        return self._on(state.body_q[:, body], position, quaternion)
+
+    def _on(self, q: torch.Tensor, position: Any, quaternion: Any) -> torch.Tensor:
         local = self._constant(position).expand(self.num_worlds, 3)
         turn = self._constant(quaternion).expand(self.num_worlds, 4)
         return torch.cat([q[:, :3] + rotate(q[:, 3:], local), quaternion_multiply(q[:, 3:], turn)], -1)
@@ -275,10 +231,17 @@ class TouchWorld:
             "velocity": state.body_twist[..., :3], "omega": state.body_twist[..., 3:],
             "grip": state.grip, "held": state.held,
         }  # fmt: skip
+        if self.arm is not None:
+            inputs |= {"joint_q": state.joint_q, "joint_qd": state.joint_qd}
         for g, span in enumerate(self.taxels.values()):
             inputs |= {f"stick{g}": state.stick[:, span], f"rotation{g}": state.gel_rotation[:, g]}
             inputs[f"offset{g}"] = state.gel_offset[:, g]
         if torch.is_grad_enabled() and any(value.requires_grad for value in inputs.values()):
+            if self.arm is not None:
+                raise SimulationError(
+                    "a step with a robot arm has no gradient, but an action, state or parameter requires one; use "
+                    "the scene without the arm (robot=None), or torch.no_grad()"
+                )
             names = tuple(inputs)
             results = _Step.apply(self, names, *inputs.values())
             out = dict(zip(self._result_names(), results, strict=True))
@@ -304,6 +267,7 @@ class TouchWorld:
             gel_offset=joined("offset", state.gel_offset, 2), field=joined("field", state.field),
             depth=joined("depth", state.depth), wrench=wrench,
             push=torch.cat([out["push"], out["twist"]], -1), time=state.time + self.dt,
+            joint_q=out.get("joint_q"), joint_qd=out.get("joint_qd"),
         )  # fmt: skip
         speed = after.body_twist.detach().abs().amax((1, 2))
         finite = torch.isfinite(speed) & torch.isfinite(after.body_q.detach()).all(-1).all(-1)
@@ -361,13 +325,17 @@ class TouchWorld:
     def collider_poses(self, state: TouchState) -> torch.Tensor:
         """World poses of all drawn shapes [m, quaternion xyzw], (N, shapes, 7)."""
         poses = []
+        links = None if self.arm is None else self.arm.link_poses(state.joint_q)
         for name, look in self.scene.colliders.items():
             place = self._constant(look.position) + state.grip[:, :1] * self._constant(self.scene.slides[name])
             if look.body is None:
                 turn = self._constant(look.quaternion).expand(len(place), 4)
                 poses.append(torch.cat([place, turn], -1))
-            else:
+            elif look.body in self.body_names:
                 poses.append(self.mounted(state, self.body_names.index(look.body), place, look.quaternion))
+            elif links is not None:  # "hand/3"
+                link = links[:, int(look.body.rpartition("/")[2])]
+                poses.append(self._on(link, place, look.quaternion))
         return torch.stack(poses, 1)
 
     def domain(self) -> tuple[np.ndarray, np.ndarray]:

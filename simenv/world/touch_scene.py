@@ -13,7 +13,18 @@ import torch
 
 from simenv.geometry.shapes import Plane, Shape
 from simenv.physics.mpm.model import ColliderSpec
-from simenv.physics.rigid.model import DRIVEN, FIXED, FREE, GelMount, Gripper, RigidModel, body_properties
+from simenv.physics.rigid.chain import Chain, Drive
+from simenv.physics.rigid.model import (
+    CARRIED,
+    DRIVEN,
+    FIXED,
+    FREE,
+    ArmMount,
+    GelMount,
+    Gripper,
+    RigidModel,
+    body_properties,
+)
 from simenv.sensors.tactile import TactileField, WinklerGel
 from simenv.sensors.tactile.grid import TaxelGrid
 from simenv.world.parts import Collider
@@ -89,6 +100,7 @@ class TouchScene:
     bodies: dict[str, TouchBody] = field(default_factory=dict, init=False)
     gels: dict[str, TouchGel] = field(default_factory=dict, init=False)
     points: list[Points] = field(default_factory=list, init=False)
+    arm: ArmMount | None = field(default=None, init=False)
     shapes: dict[str, Shape] = field(default_factory=dict, init=False)
     centres: dict[str, np.ndarray] = field(default_factory=dict, init=False)
     colliders: dict[str, Collider] = field(default_factory=dict, init=False)
@@ -169,6 +181,33 @@ class TouchScene:
         """
         self._add(name, DRIVEN, mass, np.full(3, inertia / mass), position, quaternion, gains)
 
+    def add_arm(
+        self, name: str, chain: Chain, position: Vector, quaternion: Vector = UPRIGHT,
+        gains: tuple[float, float, float, float] = (600.0, 50.0, 50.0, 1.41), drive: Drive | None = None,
+    ) -> None:  # fmt: skip
+        """Add a body that is the tool of a robot arm, which the same impedance pulls as a hand of `add_hand`: the arm's
+        motors give its force and torque, so that mass and inertia are the arm's. Nothing is differentiable with it.
+
+        Args:
+            name: of the body; ``"<name>.stiffness"``, ``".turning_stiffness"``, ``".damping"`` and
+                ``".turning_damping"`` become world parameters.
+            chain: the arm, from `simenv.robots.load`.
+            position: of the tool at the start [m].
+            quaternion: xyzw.
+            gains: as of `add_hand`.
+            drive: how the arm moves beside its impedance.
+
+        Raises:
+            ValueError: there is an arm already.
+        """
+        if self.arm is not None:
+            raise ValueError("the scene has an arm already; a scene can have one")
+        self._add(name, CARRIED, 1.0, np.ones(3), position, quaternion, gains)
+        self.arm = ArmMount(chain, drive or Drive(), self._body(name))
+        for i, look in enumerate(chain.looks):
+            frame = None if look.link < 0 else f"{name}/{look.link}"
+            self.add_look(f"{name} look {i}", look.shape, frame, look.position, look.quaternion, look.color)
+
     def _add(self, name: str, kind: int, mass: float, inertia: np.ndarray, position, quaternion, gains=(0.0,) * 4):
         if name in self.bodies:
             raise ValueError(f"body {name!r} exists already; give each body its own name")
@@ -224,6 +263,8 @@ class TouchScene:
             share: by how many simultaneous contacts the body's mass is shared; raise it for many stiff points.
         """
         self._body(body)
+        if self.bodies[body].kind == CARRIED:
+            raise ValueError(f"{body!r} is the tool of an arm, which only gels can push; give it a gel")
         if self.bodies[against].kind != FIXED:
             raise ValueError(f"points can only touch a body that stands still; {against!r} moves")
         self.points.append(Points(body, against, np.reshape(offsets, (-1, 3)), radius, share))
@@ -232,7 +273,10 @@ class TouchScene:
         self, name: str, shape: Shape, body: str | None, position: Vector = (0.0, 0.0, 0.0),
         quaternion: Vector = UPRIGHT, color: Color = (0.35, 0.38, 0.42, 1.0), slide: Vector = (0.0, 0.0, 0.0),
     ) -> None:  # fmt: skip
-        """Add a shape that is only drawn, fixed to a body (None: the world), and sliding with the gripper."""
+        """Add a shape that is only drawn, fixed to a body, and sliding with the gripper.
+
+        A body of None is the world; ``"hand/3"`` is link 3 of the arm that carries the hand.
+        """
         unit = np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
         spec = ColliderSpec(shape, 0.0, False, None)
         self.colliders[name] = Collider(name, spec, body, tuple(position), tuple(unit.tolist()), 0.0, 1.0, color)  # type: ignore[arg-type]
@@ -257,6 +301,7 @@ class TouchScene:
             tuple(gel.mount for gel in self.gels.values()), tuple(self.shapes[name] for name in targets),
             np.array(rows, dtype=np.int32).reshape(-1, 3),
             np.concatenate([np.zeros((0, 3)), *(p.offsets for p in self.points)]), radii, shares, self.gripper,
+            self.arm,
         )  # fmt: skip
 
     def sensors(self, dtype: torch.dtype, device: torch.device) -> dict[str, TactileField]:

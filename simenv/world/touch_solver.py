@@ -16,11 +16,12 @@ import torch
 import warp as wp
 
 from simenv.geometry.distance import distance_functions, pack_shapes
+from simenv.physics.rigid.arm import ArmLaunches
+from simenv.physics.rigid.buffers import Launch, Memory, Slot
 from simenv.physics.rigid.kernels_motion import motion_kernels
 from simenv.physics.rigid.kernels_points import point_kernels
 from simenv.physics.rigid.model import RigidModel
 from simenv.sensors.tactile.contact import Contact
-from simenv.world.touch_buffers import Launch, Memory, Slot
 
 __all__ = ["BODY_FIELDS", "GEL_PARAMETERS", "TouchSolver"]
 
@@ -57,7 +58,10 @@ class TouchSolver:
         self._held = [self._memory.slot(self._motion.vec3, len(model.pairs))]
         self._readings: list[list[tuple[Slot, Slot, Slot]]] = [[] for _ in contacts]
         self._impulses: list[tuple[Slot, Slot]] = []
-        self._program = [launch for _ in range(model.substeps) for launch in self._substep()]
+        arm = model.arm
+        self._arm = None if arm is None else ArmLaunches(arm.chain, arm.drive, arm.hand, self._memory)
+        self._program = [] if self._arm is None else [self._arm.motion(self._bodies[0])]
+        self._program += [launch for _ in range(model.substeps) for launch in self._substep()]
         self._graphs: dict[bool, object] = {}
 
     # ------------------------------------------------------------------------------------------- what never changes
@@ -121,6 +125,8 @@ class TouchSolver:
             [inputs["mass"], now["position"], now["quaternion"], free, turning, push, twist],
             [after[name] for name in BODY_FIELDS],
         ))  # fmt: skip
+        if self._arm is not None:
+            launches += self._arm.step(model.dt, inputs, now, force, torque, after)
         gripper, moved = model.gripper, slot(k.vec2)
         constants = [model.dt, gripper.mass, gripper.damping, gripper.widest]
         launches.append(Launch(
@@ -197,9 +203,13 @@ class TouchSolver:
 
     # ---------------------------------------------------------------------------------------------------------- use
 
+    def _joints(self, step: int) -> dict[str, Slot]:
+        arm = self._arm
+        return {} if arm is None else {"joint_q": arm.positions[step], "joint_qd": arm.speeds[step]}
+
     def entries(self) -> dict[str, Slot]:
         """What a control step starts from, by name: bodies, gripper, memories, parameters and control."""
-        named = {**self._bodies[0], "grip": self._grip[0], "held": self._held[0]}
+        named = {**self._bodies[0], "grip": self._grip[0], "held": self._held[0], **self._joints(0)}
         for g in range(len(self.contacts)):
             rotation, offset = self._view[g][0]
             named |= {f"stick{g}": self._stick[g][0], f"rotation{g}": rotation, f"offset{g}": offset}
@@ -207,7 +217,7 @@ class TouchSolver:
 
     def results(self) -> dict[str, Slot]:
         """What it ends with; the readings are those of the last substep."""
-        named = {**self._bodies[-1], "grip": self._grip[-1], "held": self._held[-1]}
+        named = {**self._bodies[-1], "grip": self._grip[-1], "held": self._held[-1], **self._joints(-1)}
         for g in range(len(self.contacts)):
             rotation, offset = self._view[g][-1]
             field, depth, total = self._readings[g][-1]

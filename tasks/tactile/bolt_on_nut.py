@@ -42,14 +42,15 @@ class BoltOnNut(PegTask):
 
     ## Observation Space
 
-    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose
-    of the hand (7), place of the nut's foot with its error (3), its quaternion (4). `privileged`: `state` (41), the
-    same and velocity of the hand (6) [m/s, rad/s], pose of the bolt's centre of mass (7), true place of the nut
-    (3), force on the bolt from nut and table, left gel, right gel (3 each) [N]. `force_field`: `left_field`,
-    `right_field` (14, 10, 3), shear along x and y and normal force of each taxel [N]. `tactile_image`:
-    `left_image`, `right_image` (80, 60, 3) uint8, what a GelSight R1.5 would see, as TacSL's policies do; rows go
-    along the fingers. `wrist_camera`: `wrist_camera` (64, 64, 3) uint8, from a camera beside the palm. Modes join
-    blocks by `+`, at most one of `privileged` (the default) and `reduced`: `reduced+tactile_image+force_field`.
+    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16, and before them the joints of a robot),
+    half openings of the fingers (2), pose of the hand (7), place of the nut's foot with its error (3), its quaternion
+    (4). `privileged`: `state` (41), the same and velocity of the hand (6) [m/s, rad/s], pose of the bolt's centre of
+    mass (7), true place of the nut (3), force on the bolt from nut and table, left gel, right gel (3 each) [N].
+    `force_field`: `left_field`, `right_field` (14, 10, 3), shear along x and y and normal force of each taxel [N].
+    `tactile_image`: `left_image`, `right_image` (80, 60, 3) uint8, what a GelSight R1.5 would see, as TacSL's
+    policies do; rows go along the fingers. `wrist_camera`: `wrist_camera` (64, 64, 3) uint8, from a camera beside the
+    palm. Modes join blocks by `+`, at most one of `privileged` (the default) and `reduced`:
+    `reduced+tactile_image+force_field`.
 
     ## Rewards
 
@@ -77,6 +78,7 @@ class BoltOnNut(PegTask):
     | `camera_size` | (64, 64) | rows and columns of the wrist camera |
     | `clearance` | 0.001 | of the nut over the bolt's diameter [m] |
     | `stage` | "full" | "near": a shorter way for a curriculum, see the starting state |
+    | `robot` | None | `"panda"`, or a URDF or MJCF file `"FILE#TOOL"`: the arm of the hand; without gradients |
 
     ## Version History
 
@@ -88,9 +90,14 @@ class BoltOnNut(PegTask):
     tilt = 0.3
 
     def __init__(
-        self, randomize: bool = False, contact_penalty: float = 0.0, clearance: float = 0.001, stage: str = "full"
+        self,
+        randomize: bool = False,
+        contact_penalty: float = 0.0,
+        clearance: float = 0.001,
+        stage: str = "full",
+        robot: str | None = None,
     ):
-        super().__init__(randomize, contact_penalty, stage)
+        super().__init__(randomize, contact_penalty, stage, robot)
         if not 0.0 < clearance < 0.02:
             raise ValueError(f"clearance = {clearance} m must lie between 0 and 0.02 m")
         self.clearance, self.play = clearance, clearance / 2

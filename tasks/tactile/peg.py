@@ -3,7 +3,8 @@
 
 After Akinola et al. 2025 (TacSL), section VI-B and appendix C: randomisation, observations, actions, rewards. The arm
 is modelled by what its task-space impedance makes of the hand: 600 N/m, 50 N s/m, 50 N m/rad, 1.41 N m s on 1 kg and
-0.01 kg m^2. Joints, their limits and the arm's own collisions are not modelled; gels touch the held thing only.
+0.01 kg m^2; or, with `robot`, joint by joint under the same stiffness (docs/robots.md). The arm's own collisions are
+not modelled; gels touch the held thing only.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from simenv.envs.modes import observe_blocks, with_extras
 from simenv.envs.options import choose
 from simenv.geometry.shapes import Box, Plane, Shape
 from simenv.render.items import Camera
+from simenv.robots import load
 from simenv.sensors.tactile import WinklerGel, flat_grid
 from simenv.tasks.tactile.peg_expert import lower_into_place
 from simenv.world import TouchControl, TouchScene
@@ -31,6 +33,9 @@ from simenv.world.touch_scene import line_contact_depth
 GEL = WinklerGel.from_layer(modulus=1e5, poisson=0.45, thickness=4e-3, mu=1.0)
 ROWS, COLUMNS, WIDTH, HEIGHT = 14, 10, 0.024, 0.032  # of a gel: taxels, and size [m], about that of a GelSight R1.5
 GRIP = 10.0  # force of each finger [N]
+# of an arm: TacSL's stiffness [N/m], [N m/rad], and damping [N s/m], [N m s] that is half of critical with the Panda's
+# inertia, where TacSL's 50 and 1.41 are a quarter
+ARM_GAINS = (600.0, 50.0, 100.0, 5.0)
 MOVE, TURN = 0.010, 0.05  # of the goal from the hand at an action of 1 [m], [rad]
 POLICY_STEPS = 256  # control steps of a sixtieth of a second that the agent acts in
 KEYPOINTS = (-0.25, -0.25 / 3, 0.25 / 3, 0.25)  # along the axis of the held thing [m]
@@ -93,8 +98,14 @@ class PegTask(Task):
     tilt: ClassVar[float] = 0.628
     play: float  # distance by which the peg may be beside its place when it goes in [m]
 
-    def __init__(self, randomize: bool = False, contact_penalty: float = 0.0, stage: str = "full"):
-        self.randomize, self.contact_penalty = randomize, contact_penalty
+    def __init__(
+        self,
+        randomize: bool = False,
+        contact_penalty: float = 0.0,
+        stage: str = "full",
+        robot: str | None = None,
+    ):
+        self.randomize, self.contact_penalty, self.robot = randomize, contact_penalty, robot
         self.stage = STAGES[choose("stage", stage, STAGES)]
 
     # ------------------------------------------------------------------------------------------- for subclasses
@@ -129,7 +140,12 @@ class PegTask(Task):
         shape, points, gels = self.peg()
         scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
         scene.add_fixed("socket", self.socket(), (0.5, 0.0, 0.0), color=(0.50, 0.55, 0.62, 1.0))
-        scene.add_hand("hand", (0.5, 0.0, 0.15), DOWN)
+        if self.robot is None:
+            scene.add_hand("hand", (0.5, 0.0, 0.15), DOWN)
+            scene.add_look("palm", Box((0.02, 0.09, 0.012)), "hand", (0.0, 0.0, -0.065), color=(0.90, 0.90, 0.92, 1.0))
+        else:
+            scene.add_arm("hand", load(self.robot), (0.5, 0.0, 0.15), DOWN, ARM_GAINS)
+            scene.view = ((-0.12, -0.35, 0.0), (0.65, 0.35, 0.85))
         scene.add_body("peg", shape, self.density, (0.5, 0.0, 0.12), color=(0.83, 0.62, 0.30, 1.0))
         scene.add_points("peg", "socket", points, share=2.0)
         foot = points[points[:, 2] < points[:, 2].min() + 1e-6]
@@ -140,7 +156,6 @@ class PegTask(Task):
             scene.add_gel(name, "hand", "peg", grid, GEL, quaternion=(side * half, 0.0, 0.0, half), slide=slide, **gels)
             finger = Box((WIDTH / 2, 0.006, HEIGHT / 2 + 0.02))
             scene.add_look(f"{name} finger", finger, "hand", (0.0, side * 0.0062, -0.02), slide=slide)
-        scene.add_look("palm", Box((0.02, 0.09, 0.012)), "hand", (0.0, 0.0, -0.065), color=(0.90, 0.90, 0.92, 1.0))
         return scene
 
     def sample(self, random):
@@ -163,18 +178,19 @@ class PegTask(Task):
         return episode
 
     def initial_state(self, world, episode):
-        state = world.initial_state()
-        pose, zero = state.body_q.clone(), torch.zeros_like(episode["tilt"])
-        down = constant(DOWN, pose.dtype, pose.device).expand(len(pose), 4)
+        zero, down = torch.zeros_like(episode["tilt"]), constant(DOWN, world.dtype, world.device)
+        down = down.expand(world.num_worlds, 4)
         hand = quaternion_multiply(quaternion_from_rotation_vector(episode["turn"]), down)
+        state = world.place_hand(world.initial_state(), "hand", torch.cat([episode["hand"], hand], -1))
+        pose = state.body_q.clone()
+        place, hand = pose[:, 2, :3], pose[:, 2, 3:]
         lean = quaternion_from_rotation_vector(torch.stack([zero, episode["tilt"], zero], -1))
         peg = quaternion_multiply(
             quaternion_multiply(hand, lean), down * constant((-1, -1, -1, 1), pose.dtype, pose.device)
         )
         up = rotate(peg, torch.stack([zero, zero, episode["grasp"]], -1))
         pose[:, 1, :3] = episode["socket"]
-        pose[:, 2] = torch.cat([episode["hand"], hand], -1)
-        pose[:, 3] = torch.cat([episode["hand"] - up, peg], -1)
+        pose[:, 3] = torch.cat([place - up, peg], -1)
         state, depth = state.replace(body_q=pose), line_contact_depth(GRIP, GEL.k_n, self.held_radius, self.held_length)
         for _ in range(3):  # until the gels press with the fingers' force, which grows with depth^1.5
             state = world.touch_anew(state.replace(grip=torch.stack([zero + self.held_radius - depth, zero], -1)))
@@ -206,7 +222,10 @@ class PegTask(Task):
         def reduced():
             upright = torch.zeros_like(state.body_q[:, 1, 3:])
             fingers, seen = state.grip[:, :1].expand(-1, 2), episode["socket"] + episode["noise"]
-            return {"state": torch.cat([fingers, state.body_q[:, 2], seen, upright + state.body_q[:, 1, 3:]], -1)}
+            joints = [] if state.joint_q is None else [state.joint_q]
+            return {
+                "state": torch.cat([*joints, fingers, state.body_q[:, 2], seen, upright + state.body_q[:, 1, 3:]], -1)
+            }
 
         def privileged():
             gels = [self._on_peg(world, state, name) for name in ("left", "right")]

@@ -22,13 +22,13 @@ class PegInsertion(PegTask):
     success follow Akinola et al. 2025 (TacSL).
 
     What is modelled: the hand as a rigid body (1 kg, 0.01 kg m^2) under TacSL's task-space impedance (600 N/m, 50 N
-    m/rad, 50 N s/m, 1.41 N m s), without the arm's joints; fingers that close with 10 N; gels as beds of springs with
-    friction that remembers (100 kPa, 4 mm, mu 1), whose force fields are what holds the peg; the peg's foot and the
-    lower 9 mm of its side as 48 points against the socket (10 kN/m each, mu 0.3), its foot against the table. Fingers
-    touch nothing but the peg.
+    m/rad, 50 N s/m, 1.41 N m s), without the arm's joints unless `robot` names one; fingers that close with 10 N; gels
+    as beds of springs with friction that remembers (100 kPa, 4 mm, mu 1), whose force fields are what holds the peg;
+    the peg's foot and the lower 9 mm of its side as 48 points against the socket (10 kN/m each, mu 0.3), its foot
+    against the table. Fingers touch nothing but the peg.
 
-    Everything is differentiable: actions, state, gels, contact and gains. Kinks: touch and slip of taxels and points;
-    `keypoints` jumps where the peg passes the mouth's height beside it.
+    Without a robot everything is differentiable: actions, state, gels, contact and gains. Kinks: touch and slip of
+    taxels and points; `keypoints` jumps where the peg passes the mouth's height beside it.
 
     ## Action Space
 
@@ -39,15 +39,15 @@ class PegInsertion(PegTask):
 
     ## Observation Space
 
-    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose
-    of the hand (7), place of the socket with its error (3), its quaternion (4); TacSL's 23 numbers have the arm's 7
-    joints too. `privileged`: `state` (41), the same and velocity of the hand (6) [m/s, rad/s], pose of the peg (7),
-    true place of the socket (3), force on the peg from socket and table, left gel, right gel (3 each) [N].
-    `force_field`: `left_field`, `right_field` (14, 10, 3), shear along x and y and normal force of each taxel [N].
-    `tactile_image`: `left_image`, `right_image` (80, 60, 3) uint8, what a GelSight R1.5 would see, as TacSL's
-    policies do; rows go along the fingers. `wrist_camera`: `wrist_camera` (64, 64, 3) uint8, from a camera beside
-    the palm. Modes join blocks by `+`, at most one of `privileged` (the default) and `reduced`:
-    `reduced+tactile_image+force_field`.
+    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose of
+    the hand (7), place of the socket with its error (3), its quaternion (4); with `robot`, the arm's joints [rad]
+    before them, which makes TacSL's 23 with the Panda (and `privileged` 48). `privileged`: `state` (41), the same and
+    velocity of the hand (6) [m/s, rad/s], pose of the peg (7), true place of the socket (3), force on the peg from
+    socket and table, left gel, right gel (3 each) [N]. `force_field`: `left_field`, `right_field` (14, 10, 3), shear
+    along x and y and normal force of each taxel [N]. `tactile_image`: `left_image`, `right_image` (80, 60, 3) uint8,
+    what a GelSight R1.5 would see, as TacSL's policies do; rows go along the fingers. `wrist_camera`: `wrist_camera`
+    (64, 64, 3) uint8, from a camera beside the palm. Modes join blocks by `+`, at most one of `privileged` (the
+    default) and `reduced`: `reduced+tactile_image+force_field`.
 
     ## Rewards
 
@@ -82,6 +82,7 @@ class PegInsertion(PegTask):
     | `camera_size` | (64, 64) | rows and columns of the wrist camera |
     | `clearance` | 0.0005 | of the hole over the peg's diameter [m] |
     | `stage` | "full" | "near": a shorter way for a curriculum, see the starting state |
+    | `robot` | None | `"panda"`, or a URDF or MJCF file `"FILE#TOOL"`: the arm of the hand; without gradients |
 
     ## Version History
 
@@ -92,9 +93,14 @@ class PegInsertion(PegTask):
     grasp = (0.0, 0.025)
 
     def __init__(
-        self, randomize: bool = False, contact_penalty: float = 0.0, clearance: float = 0.0005, stage: str = "full"
+        self,
+        randomize: bool = False,
+        contact_penalty: float = 0.0,
+        clearance: float = 0.0005,
+        stage: str = "full",
+        robot: str | None = None,
     ):
-        super().__init__(randomize, contact_penalty, stage)
+        super().__init__(randomize, contact_penalty, stage, robot)
         if not 0.0 < clearance < 0.02:
             raise ValueError(f"clearance = {clearance} m must lie between 0 and 0.02 m")
         self.clearance, self.play = clearance, clearance / 2

@@ -42,14 +42,14 @@ class PegPlacement(PegTask):
 
     ## Observation Space
 
-    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16), half openings of the fingers (2), pose
-    of the hand (7), place of the pad's foot with its error (3), its quaternion (4). `privileged`: `state` (41), the
-    same and velocity of the hand (6) [m/s, rad/s], pose of the peg (7), true place of the pad (3), force on the peg
-    from pad and table, left gel, right gel (3 each) [N]. `force_field`: `left_field`, `right_field` (14, 10, 3),
-    shear along x and y and normal force of each taxel [N]. `tactile_image`: `left_image`, `right_image` (80, 60, 3)
-    uint8, what a GelSight R1.5 would see, as TacSL's policies do; rows go along the fingers. `wrist_camera`:
-    `wrist_camera` (64, 64, 3) uint8, from a camera beside the palm. Modes join blocks by `+`, at most one of
-    `privileged` (the default) and `reduced`: `reduced+tactile_image+force_field`.
+    A dict; world frame, metres, quaternions xyzw. `reduced`: `state` (16, and before them the joints of a robot),
+    half openings of the fingers (2), pose of the hand (7), place of the pad's foot with its error (3), its quaternion
+    (4). `privileged`: `state` (41), the same and velocity of the hand (6) [m/s, rad/s], pose of the peg (7), true
+    place of the pad (3), force on the peg from pad and table, left gel, right gel (3 each) [N]. `force_field`:
+    `left_field`, `right_field` (14, 10, 3), shear along x and y and normal force of each taxel [N]. `tactile_image`:
+    `left_image`, `right_image` (80, 60, 3) uint8, what a GelSight R1.5 would see, as TacSL's policies do; rows go
+    along the fingers. `wrist_camera`: `wrist_camera` (64, 64, 3) uint8, from a camera beside the palm. Modes join
+    blocks by `+`, at most one of `privileged` (the default) and `reduced`: `reduced+tactile_image+force_field`.
 
     ## Rewards
 
@@ -75,6 +75,7 @@ class PegPlacement(PegTask):
     | `image_size` | (80, 60) | rows and columns of the tactile images |
     | `tactile_sensor` | "gelsight_r15" | whose colours; or "gelsight_mini", "digit" |
     | `camera_size` | (64, 64) | rows and columns of the wrist camera |
+    | `robot` | None | `"panda"`, or a URDF or MJCF file `"FILE#TOOL"`: the arm of the hand; without gradients |
 
     ## Version History
 

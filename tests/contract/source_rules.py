@@ -16,13 +16,14 @@ OUTER_FOLDERS = ("tasks", "agents", "assets", "scripts")
 
 # What each layer may import, besides itself and LIGHT. The table of the architecture document, spelled out.
 _PHYSICS = {"geometry", "physics"}
-_WORLD = _PHYSICS | {"sensors", "world"}
+_WORLD = _PHYSICS | {"sensors", "robots", "world"}
 _ENVS = _WORLD | {"render", "envs"}
 ALLOWED: dict[str, set[str]] = {
     "geometry": set(),
     "physics": {"geometry"},
     "sensors": _PHYSICS | {"assets"},  # calibrations are data
-    "world": _PHYSICS | {"sensors"},
+    "robots": _PHYSICS | {"assets"},  # the robots that come with simenv
+    "world": _PHYSICS | {"sensors", "robots"},
     "render": _WORLD,
     "envs": _WORLD | {"render"},  # for render_mode; rendering itself knows nothing of environments
     "rollouts": _ENVS,

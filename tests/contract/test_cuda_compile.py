@@ -109,7 +109,7 @@ TACTILE = (
     "kernels_markers",
     "kernels_solve",
 )  # in simenv/sensors/tactile
-BODIES = ("kernels_motion", "kernels_points")  # in simenv/physics/rigid
+BODIES = ("kernels_arm", "kernels_motion", "kernels_points")  # in simenv/physics/rigid
 
 
 def cases():

@@ -125,3 +125,14 @@ def test_interrupted_recording_is_status_130_and_keeps_what_was_finished(tmp_pat
         process.wait()
     assert process.returncode == 130 and "Traceback" not in err
     assert len(Recording(tmp_path)) >= 3 and Recording(tmp_path).check() == {}
+
+
+def test_the_expert_of_a_task(capsys, tmp_path):
+    expert = ("--policy", "expert", "--steps", 3, "--device", "cpu")
+    status, _, err = run(capsys, "record", "SimEnv/PegInsertion-v0", "--out", tmp_path / "a", *expert)
+    assert status == 0, err
+    (episode,) = Recording(tmp_path / "a")
+    # it lowers the peg from where it starts, well above the socket
+    assert np.ptp(episode.actions) > 0.1 and (episode.actions[:, 2] < 0).all()
+    status, _, err = run(capsys, "record", ID, "--out", tmp_path / "b", *expert)
+    assert status == 2 and "--policy expert: Splash has none" in err

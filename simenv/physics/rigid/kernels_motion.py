@@ -135,11 +135,11 @@ def motion_kernels(real) -> SimpleNamespace:
         omega_out: wp.array2d(dtype=vec3),
     ):
         # velocities after gels, gravity and impedance, before the impulses of stiff contact; kinds: 0 fixed, 1 free,
-        # 2 driven (the drive carries the weight)
+        # 2 driven (the drive carries the weight), 3 carried by an arm, whose own kernels move it
         w, b = wp.tid()
         velocity = vec3(real(0.0), real(0.0), real(0.0))
         omega = vec3(real(0.0), real(0.0), real(0.0))
-        if kinds[b] > 0:
+        if kinds[b] == 1 or kinds[b] == 2:
             mass = mass_in[w, b]
             q = quaternion_in[w, b]
             force = force_in[w, b]
@@ -181,17 +181,18 @@ def motion_kernels(real) -> SimpleNamespace:
         q = quaternion_in[w, b]
         velocity = vec3(real(0.0), real(0.0), real(0.0))
         omega = vec3(real(0.0), real(0.0), real(0.0))
-        if kinds[b] > 0:
+        if kinds[b] == 1 or kinds[b] == 2:
             velocity = free_velocity_in[w, b] + impulse_in[w, b] / mass_in[w, b]
             moments = mass_in[w, b] * inertia[b]
             spin = times_inertia(q, moments, free_omega_in[w, b]) + turning_in[w, b]
             x = x + dt * velocity
             q = turned(q, dt * by_inertia(q, moments, spin))
             omega = by_inertia(q, moments, spin)
-        position_out[w, b] = x
-        quaternion_out[w, b] = q
-        velocity_out[w, b] = velocity
-        omega_out[w, b] = omega
+        if kinds[b] < 3:
+            position_out[w, b] = x
+            quaternion_out[w, b] = q
+            velocity_out[w, b] = velocity
+            omega_out[w, b] = omega
 
     @wp.kernel(**options)
     def advance_grip(

@@ -9,10 +9,11 @@ import numpy as np
 
 from simenv.geometry.mass import mass_properties
 from simenv.geometry.shapes import Shape
+from simenv.physics.rigid.chain import Chain, Drive
 
-__all__ = ["DRIVEN", "FIXED", "FREE", "GelMount", "Gripper", "RigidModel", "body_properties"]
+__all__ = ["CARRIED", "DRIVEN", "FIXED", "FREE", "ArmMount", "GelMount", "Gripper", "RigidModel", "body_properties"]
 
-FIXED, FREE, DRIVEN = 0, 1, 2
+FIXED, FREE, DRIVEN, CARRIED = 0, 1, 2, 3
 Vector = tuple[float, ...]  # of three numbers
 Quaternion = tuple[float, ...]  # of four
 
@@ -47,13 +48,22 @@ class Gripper:
 
 
 @dataclass(frozen=True)
+class ArmMount:
+    """A robot arm whose tool is the body with index `hand`."""
+
+    chain: Chain
+    drive: Drive
+    hand: int
+
+
+@dataclass(frozen=True)
 class RigidModel:
     """Bodies B, gels G, pairs C of a contact point and a shape.
 
     Attributes:
         dt: substep [s]; substeps: of a control step.
         lead: relaxation time of the gels [s]: how far ahead they see their objects.
-        kinds: `FIXED`, `FREE` or `DRIVEN`, (B,) int32.
+        kinds: `FIXED`, `FREE`, `DRIVEN` or `CARRIED` (by the arm), (B,) int32.
         inertia: principal moments per mass [m^2], (B, 3).
         mounts: of the gels.
         shapes: of the pairs.
@@ -61,6 +71,7 @@ class RigidModel:
         offsets: of the points on their bodies [m], (C, 3); radii: of the balls about them [m], (C,).
         shares: by how many simultaneous contacts a body's mass is shared in stiff contact, (C,).
         gripper: the fingers.
+        arm: the robot arm, if there is one.
     """
 
     dt: float
@@ -75,6 +86,7 @@ class RigidModel:
     radii: np.ndarray
     shares: np.ndarray
     gripper: Gripper
+    arm: ArmMount | None = None
 
 
 def body_properties(name: str, shape: Shape) -> tuple[float, np.ndarray, np.ndarray]:

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""N copies of a robot arm as torch tensors: kinematics, inertia, inverse kinematics, and motion under impedance."""
+
+from __future__ import annotations
+
+import torch
+import warp as wp
+
+from simenv.physics.rigid.arm import POSE, ArmLaunches
+from simenv.physics.rigid.buffers import Memory
+from simenv.physics.rigid.chain import Chain, Drive
+from simenv.robots.inverse import InverseKinematics
+
+__all__ = ["Arm"]
+
+GRAVITY = (0.0, 0.0, -9.81)
+
+
+class Arm:
+    """N copies of a robot arm. Nothing here is differentiable, and nothing waits for the device.
+
+    Args:
+        chain: the arm, from `simenv.robots.load`.
+        num_worlds: N.
+        device: torch device; dtype: ``torch.float32``, or ``torch.float64`` for verification.
+        drive: how it moves beside its impedance.
+        gravity: [m/s^2].
+    """
+
+    def __init__(
+        self, chain: Chain, num_worlds: int = 1, device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32, drive: Drive | None = None, gravity: tuple[float, ...] = GRAVITY,
+    ):  # fmt: skip
+        wp.init()
+        self.chain, self.num_worlds = chain, num_worlds
+        self.device, self.dtype = torch.device(device), dtype
+        self._wp_device = wp.device_from_torch(self.device)
+        self._memory = Memory(num_worlds, dtype, self.device)
+        self._launches = ArmLaunches(chain, drive or Drive(), 0, self._memory)
+        k, slot = self._launches.kernels, self._memory.slot
+        kinds = (k.vec3, k.quat, k.vec3, k.vec3)
+        self._tool, self._after = ({name: slot(kind, 1) for name, kind in zip(POSE, kinds, strict=True)} for _ in "ab")
+        self._inputs = {"gravity": slot(k.vec3), "gains": slot(k.vec4, 1), "goal": slot(k.vec3, 1)}
+        self._inputs |= {"goal_turn": slot(k.quat, 1), "force": slot(k.vec3, 1), "torque": slot(k.vec3, 1)}
+        self._inputs["gravity"].tensor.copy_(torch.tensor(gravity, dtype=dtype))
+        self._motion = self._launches.motion(self._tool)
+        self._inertia = self._launches.inertia(self._tool, self._inputs["gravity"])
+        self._step: tuple[float, list] | None = None
+        self._inverse: InverseKinematics | None = None
+
+    def __len__(self) -> int:
+        return len(self.chain)
+
+    def _move_to(self, q: torch.Tensor, qd: torch.Tensor | None = None, inertia: bool = False) -> None:
+        wanted = (self.num_worlds, len(self.chain))
+        for name, value in (("q", q), ("qd", q if qd is None else qd)):
+            if tuple(value.shape) != wanted:
+                raise ValueError(
+                    f"{name} has shape {tuple(value.shape)}; {self.num_worlds} arms with the joints "
+                    f"{', '.join(self.chain.joints)} need {wanted}"
+                )
+        self._launches.positions[0].tensor.copy_(q.detach())
+        speeds = self._launches.speeds[0].tensor
+        speeds.zero_() if qd is None else speeds.copy_(qd.detach())
+        self._motion.forward(self._wp_device)
+        if inertia:
+            self._inertia.forward(self._wp_device)
+
+    def tool_pose(self, q: torch.Tensor) -> torch.Tensor:
+        """World pose (N, 7) [m, xyzw] of the tool at joint positions (N, n).
+
+        Raises:
+            ValueError: the joint positions have the wrong shape (all methods).
+        """
+        self._move_to(q)
+        return torch.cat([self._tool[name].tensor[:, 0] for name in POSE[:2]], -1)
+
+    def tool_twist(self, q: torch.Tensor, qd: torch.Tensor) -> torch.Tensor:
+        """Velocity and angular velocity of the tool, world axes (N, 6) [m/s, rad/s]."""
+        self._move_to(q, qd)
+        return torch.cat([self._tool[name].tensor[:, 0] for name in POSE[2:]], -1)
+
+    def link_poses(self, q: torch.Tensor) -> torch.Tensor:
+        """World poses (N, n, 7) of the links' frames."""
+        self._move_to(q)
+        return torch.cat([slot.tensor for slot in self._launches.links[:2]], -1)
+
+    def jacobian(self, q: torch.Tensor) -> torch.Tensor:
+        """Geometric Jacobian of the tool (N, 6, n): velocity, then angular velocity, world axes."""
+        self._move_to(q, inertia=True)
+        return self._launches.jacobian.tensor.clone()
+
+    def mass_matrix(self, q: torch.Tensor) -> torch.Tensor:
+        """Joint-space inertia (N, n, n)."""
+        self._move_to(q, inertia=True)
+        return self._launches.matrix.tensor.clone()
+
+    def bias(self, q: torch.Tensor, qd: torch.Tensor) -> torch.Tensor:
+        """Weight, Coriolis and centrifugal torques (N, n): what motors give to move without acceleration."""
+        self._move_to(q, qd, inertia=True)
+        return self._launches.bias.tensor.clone()
+
+    def reach(self, pose: torch.Tensor) -> torch.Tensor:
+        """Joint positions (N, n) that bring the tool to poses (N, 7) [m, xyzw], or as near as Newton's solver finds,
+        from the chain's posture. Compare `tool_pose` of the answer with what you asked for.
+        """
+        if self._inverse is None:
+            self._inverse = InverseKinematics(self.chain, self.num_worlds, self.device)
+        return self._inverse.solve(pose).to(self.dtype)
+
+    def step(
+        self, q: torch.Tensor, qd: torch.Tensor, dt: float, goal: torch.Tensor | None = None,
+        gains: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0), wrench: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+        """Move all arms by one time step.
+
+        Args:
+            q: joint positions (N, n) [rad or m].
+            qd: their rates (N, n).
+            dt: [s]; gains are sampled, so that dt times damping over inertia must stay below 2.
+            goal: pose that the impedance pulls to (N, 7) [m, xyzw]; None with gains of zero.
+            gains: stiffness [N/m], turning stiffness [N m/rad], damping [N s/m], turning damping [N m s/rad].
+            wrench: force [N] on the tool and torque [N m] about its origin, world axes (N, 6).
+
+        Returns:
+            Joint positions and rates after the step.
+        """
+        if self._step is None or self._step[0] != dt:
+            del self._launches.positions[1:], self._launches.speeds[1:]
+            inputs = self._inputs
+            launches = self._launches.step(dt, inputs, self._tool, inputs["force"], inputs["torque"], self._after)
+            self._step = (dt, launches)
+        self._move_to(q, qd)
+        self._inputs["gains"].tensor.copy_(torch.tensor(gains, dtype=self.dtype))
+        at = torch.cat([self._tool[name].tensor[:, 0] for name in POSE[:2]], -1) if goal is None else goal
+        push = torch.zeros_like(at[:, :6]) if wrench is None else wrench
+        values = (at[:, :3], at[:, 3:], push[:, :3], push[:, 3:])
+        for name, value in zip(("goal", "goal_turn", "force", "torque"), values, strict=True):
+            self._inputs[name].tensor[:, 0].copy_(value)
+        for launch in self._step[1]:
+            launch.forward(self._wp_device)
+        return self._launches.positions[-1].tensor.clone(), self._launches.speeds[-1].tensor.clone()
