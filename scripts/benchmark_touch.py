@@ -74,7 +74,7 @@ class Preset:
 TOUCH = ("reduced", "reduced+force_field")
 PRESETS = {
     "cpu": Preset(
-        64, 300_000, 49_152, 256, 3, "controller", TOUCH, ("dagger",),
+        64, 300_000, 49_152, 256, 2, "controller", TOUCH, ("dagger",),
         {"stage": "near", "clearance": 0.005, "max_episode_steps": 96},
         {"rollout_steps": 48, "batch_size": 1024, "learning_rate": 1e-3, "gradient_steps": 200},
     ),
