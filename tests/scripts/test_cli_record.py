@@ -101,7 +101,8 @@ def test_info(capsys):
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background
 import tests.envs.splash_task
 from simenv.scripts import cli
 args = ["record", "TestEnv/Splash-v0", "--episodes", "1000000", "--steps", "2", "--device", "cpu", "--out", sys.argv[1]]

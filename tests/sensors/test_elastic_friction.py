@@ -164,8 +164,10 @@ def test_partial_reset_touches_only_its_rows():
     assert kept.wrench[1, 0] > 100 * fresh.wrench[1, 0].abs()
 
 
-@pytest.mark.parametrize("n", [10, 18])  # summed directly, by Fourier transforms
-@pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
+@pytest.mark.parametrize(  # summed directly, by Fourier transforms
+    ("n", "dtype"),
+    [(10, torch.float32), (10, DOUBLE), (18, DOUBLE), pytest.param(18, torch.float32, marks=pytest.mark.slow)],
+)
 def test_world_of_many_equals_the_world_alone(n, dtype):
     from simenv import set_num_threads
     from simenv.geometry import Sphere
