@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import warp as wp
 
-__all__ = ["WIDE", "image_kernels"]
+__all__ = ["WIDE", "image_kernels", "slope_function"]
 
 WIDE = 16  # columns that a CPU thread filters at once: a cache line of float32
 
@@ -54,6 +54,25 @@ def box_kernel(real, kind, name: str):
 
 
 @cache
+def slope_function(real):
+    """Slope (along the columns, along the rows) of a surface at a pixel."""
+    vec2 = wp.types.vector(length=2, dtype=real)
+
+    @wp.func
+    def slope(surface: wp.array2d(dtype=real), w: int, row: int, column: int, rows: int, columns: int, pixel: real):
+        left = wp.max(column - 1, 0)
+        right = wp.min(column + 1, columns - 1)
+        low = wp.max(row - 1, 0)
+        high = wp.min(row + 1, rows - 1)
+        return vec2(
+            (surface[w, row * columns + right] - surface[w, row * columns + left]) / (real(right - left) * pixel),
+            (surface[w, high * columns + column] - surface[w, low * columns + column]) / (real(high - low) * pixel),
+        )
+
+    return slope
+
+
+@cache
 def image_kernels(real) -> SimpleNamespace:
     """Build the kernels for one scalar type.
 
@@ -76,16 +95,7 @@ def image_kernels(real) -> SimpleNamespace:
     wide = wp.types.vector(length=WIDE, dtype=real)
     wide_box = box_kernel(real, wide, str(WIDE))
 
-    @wp.func
-    def slope(surface: wp.array2d(dtype=real), w: int, row: int, column: int, rows: int, columns: int, pixel: real):
-        left = wp.max(column - 1, 0)
-        right = wp.min(column + 1, columns - 1)
-        low = wp.max(row - 1, 0)
-        high = wp.min(row + 1, rows - 1)
-        return vec2(
-            (surface[w, row * columns + right] - surface[w, row * columns + left]) / (real(right - left) * pixel),
-            (surface[w, high * columns + column] - surface[w, low * columns + column]) / (real(high - low) * pixel),
-        )
+    slope = slope_function(real)
 
     @wp.func
     def position(row: int, column: int, scale: vec2) -> vec6:

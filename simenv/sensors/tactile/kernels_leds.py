@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import warp as wp
 
+from simenv.sensors.tactile.kernels_image import slope_function
+
 __all__ = ["leds_kernels"]
 
 STEPS = 32  # of a ray towards a lamp
@@ -24,6 +26,7 @@ def leds_kernels(real) -> SimpleNamespace:
     """
     vec3 = wp.types.vector(length=3, dtype=real)
     options = {"module": f"simenv_tactile_leds_{real.__name__}", "enable_backward": True}
+    slope = slope_function(real)
     zero, one, two = wp.constant(real(0.0)), wp.constant(real(1.0)), wp.constant(real(2.0))
 
     @wp.func
@@ -96,15 +99,8 @@ def leds_kernels(real) -> SimpleNamespace:
         w, i = wp.tid()
         row = i // columns
         column = i - row * columns
-        left = wp.max(column - 1, 0)
-        right = wp.min(column + 1, columns - 1)
-        low = wp.max(row - 1, 0)
-        high = wp.min(row + 1, rows - 1)
-        gx = (surface_in[w, row * columns + right] - surface_in[w, row * columns + left]) / (real(right - left) * pixel)
-        gy = (surface_in[w, high * columns + column] - surface_in[w, low * columns + column]) / (
-            real(high - low) * pixel
-        )
-        normal = vec3(-gx, -gy, one) / wp.sqrt(one + gx * gx + gy * gy)
+        g = slope(surface_in, w, row, column, rows, columns, pixel)
+        normal = vec3(-g[0], -g[1], one) / wp.sqrt(one + g[0] * g[0] + g[1] * g[1])
         z = surface_in[w, i]
         point = vec3(
             (real(column) - real(0.5) * real(columns - 1)) * pixel, (real(row) - real(0.5) * real(rows - 1)) * pixel, z
