@@ -148,9 +148,10 @@ class SimVectorEnv(VectorEnv):
         first = self._needs_reset
         if first and not bool(mask.all()):
             raise ResetNeeded("The first reset() must reset all worlds; leave out options['reset_mask'].")
-        if seed is None and first:
-            seed = int(self.np_random.integers(2**62))
         values, seeded = world_seeds(seed, self._nobody)
+        if first:  # worlds without a seed of their own draw one
+            drawn, _ = world_seeds(int(self.np_random.integers(2**62)), self._nobody)
+            values, seeded = torch.where(seeded, values, drawn), mask
         batch.seed = torch.where(mask & seeded, values, batch.seed)
         batch.episode_index = torch.where(mask & seeded, -1, batch.episode_index)
         batch.begin_next(mask)

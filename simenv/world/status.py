@@ -34,8 +34,8 @@ STATUS: dict[int, Status] = {
         "shorten the substep, raise the stiffness, or limit the tool's speed",
     ),
     BAD_ACTION: Status(
-        "bad_action", "the action of this world was NaN or infinite",
-        "check the policy's output; the world was not stepped with it",
+        "bad_action", "the action of this world was NaN, infinite or out of range",
+        "check the policy's output; on_bad_action='clip' clips finite values; the world was not stepped with it",
     ),
     TOO_STIFF: Status(
         "too_stiff", "sound or viscosity needs more substeps than max_substeps",
