@@ -61,7 +61,7 @@ class BallRoll(Task):
     ## Rewards
 
     `nearer`: 2 for the whole way to the goal, in proportion. `stay`: -0.2 (d / 5 mm)^2 / (1 + (d / 5 mm)^2) per step,
-    d the ball's distance to the goal. `calm`: -0.1 (v / 0.1 m/s)^2 in the last 5 steps, v the ball's speed. `effort`:
+    d the ball's distance to the goal. `calm`: -0.1 (v / 0.1 m/s)^2 in steps 56 to 60, v the ball's speed. `effort`:
     -0.001 |action|^2.
 
     ## Starting State

@@ -65,7 +65,7 @@ class BoltOnNut(PegTask):
 
     Truncation after 324 steps (5.4 s): 256 of the policy, 36 of turning, 8 in which the fingers open, 24 in which the
     hand rises. Success: after that the bolt leans at most 15 degrees, its axis is at most 9.6 mm (0.6 diameters) beside
-    the nut's, and its tip is in the nut.
+    the nut's, and its tip is in the nut. A shorter limit (`max_episode_steps`) ends before that.
 
     ## Arguments
 
