@@ -25,7 +25,7 @@ AUTORESET_MODES = {
 }
 
 
-def choose(option: str, value: Any, allowed: Iterable[str | None]) -> Any:
+def choose(option: str, value: Any, allowed: Iterable[str | bool | None]) -> Any:
     """Return the value if it is allowed.
 
     Args:
@@ -47,7 +47,37 @@ def choose(option: str, value: Any, allowed: Iterable[str | None]) -> Any:
     )
 
 
-def suggestion(word: str, known: Iterable[str | None]) -> str:
+def whole(option: str, value: Any, hint: str = "") -> int:
+    """Return the value if it is a whole number of at least 1.
+
+    Args:
+        option: Name of the option.
+        value: What the caller gave.
+        hint: What else there is to say.
+
+    Returns:
+        ``value`` as an int.
+
+    Raises:
+        ValueError: Naming the option, its value and the limit.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ValueError(f"{option}={value!r} is not a whole number{hint}.")
+    if value < 1:
+        raise ValueError(f"{option}={value}: the minimum is 1{hint}.")
+    return int(value)
+
+
+def frame_size(value: Sequence[int]) -> tuple[int, int]:
+    """Width and height of a frame [pixel]; ValueError if they are not two whole numbers of at least 1."""
+    try:
+        width, height = value
+    except (TypeError, ValueError):
+        raise ValueError(f"render_size={value!r}: give width and height [pixel].") from None
+    return whole("render_size[0]", width), whole("render_size[1]", height)
+
+
+def suggestion(word: str, known: Iterable[str | bool | None]) -> str:
     """A sentence naming the closest known words.
 
     Args:

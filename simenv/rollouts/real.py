@@ -100,7 +100,7 @@ def replay_motion(
     if not isinstance(core.world, World):
         raise RolloutError(
             f"{type(core.task).__name__} pulls its tool by an impedance, so that it cannot follow a motion exactly; "
-            "replay motions where the tool is moved, as in SimEnv/Pouring-v0"
+            "choose a task that moves its tool"
         )
     body_index = _body_index(core.world, body)
     core.reset(seed=seed)

@@ -71,7 +71,10 @@ class Recorder:
         self._states, self._stride = states, 1 if states == "all" else stride
         self._observations, self._keep_partial = observations, keep_partial
         description = describe(env)
-        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RolloutError(f"{self.directory}: no directory to record into ({error}); choose another") from error
         self._lock = DirectoryLock(self.directory)
         try:
             self.manifest = self._open(description)

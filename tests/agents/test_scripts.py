@@ -100,6 +100,9 @@ def test_a_used_folder_is_not_overwritten(analytic, tmp_path, capsys):
 def test_wrong_input_leaves_no_run_behind(analytic, tmp_path):
     with pytest.raises(ValueError, match="it must be positive"):
         Train(ID, out=tmp_path / "run", timesteps=-1).run()
+    for algorithm in ("ppo", "sb3_ppo"):
+        with pytest.raises(ValueError, match="each layer must have at least 1 unit"):
+            Train(ID, algorithm=algorithm, out=tmp_path / "run", net_arch=(64, 0)).run()
     with pytest.raises((OSError, ValueError), match=r"missing\.npy"):
         Optimize(ID, out=tmp_path / "run", starts=2, initial_actions=tmp_path / "missing.npy").run()
     assert Optimize(ID, out=tmp_path / "run", starts=2, iterations=1, screen=1, record=False).run() == 0

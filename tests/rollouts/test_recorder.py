@@ -216,6 +216,9 @@ def test_wrong_options(tmp_path):
     env = make_vec(num_envs=1)
     with pytest.raises(RolloutError, match="states='some'"):
         Recorder(tmp_path, env, states="some")
+    (tmp_path / "file").touch()
+    with pytest.raises(RolloutError, match="no directory to record into"):
+        Recorder(tmp_path / "file", env)
     with pytest.raises(RolloutError, match="stride=0"):
         Recorder(tmp_path, env, stride=0)
     env.close()

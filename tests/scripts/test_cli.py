@@ -47,6 +47,11 @@ def test_version(capsys):
     assert run(capsys, "--version") == (0, f"simenv {simenv.__version__}\n", "")
 
 
+def test_python_dash_m_is_the_command():
+    done = subprocess.run([sys.executable, "-m", "simenv", "recodr"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and "did you mean `simenv record`?" in done.stderr
+
+
 def test_unknown_command_is_corrected(capsys):
     status, _, err = run(capsys, "recodr")
     assert status == 2 and "did you mean `simenv record`?" in err
