@@ -11,12 +11,14 @@ import torch
 from simenv.physics.mpm.materials import PARAMETER_COUNT
 from simenv.world.scene import Scene
 
+POSITIVE = ("density", "mass", "bulk_modulus", "shear_modulus", "youngs_modulus", "scale")
+
 
 class NamedTensors(MutableMapping[str, torch.Tensor]):
     """Mapping of a fixed set of names to tensors (N, ...).
 
-    Assigning broadcasts a number or a tensor to all worlds and checks its shape. The assigned tensor is used as it is,
-    so that a leaf which requires a gradient receives one.
+    Assigning broadcasts a number or a tensor to all worlds and checks its shape and values. The assigned tensor is used
+    as it is, so that a leaf which requires a gradient receives one.
 
     Args:
         worlds: N; device, dtype: of the tensors.
@@ -46,6 +48,21 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
             raise KeyError(f"no world parameter {name!r}; {hint}there are: {', '.join(self._values)}")
 
     def __setitem__(self, name: str, value: torch.Tensor | float) -> None:
+        before = self[name]
+        self.put(name, value)
+        # unlike a state, a parameter that is NaN need not spread: a contact force of NaN is no force
+        values, positive = self._values[name].detach(), name.rpartition(".")[2] in POSITIVE
+        bad = ~torch.isfinite(values) | (values <= 0.0 if positive else torch.zeros_like(values, dtype=torch.bool))
+        if bool(bad.any()):
+            self._values[name] = before
+            world = int(bad.nonzero()[0, 0])
+            raise ValueError(
+                f"parameter {name!r} of world {world} is {values[world].tolist()}; it must be finite"
+                f"{' and above zero' if positive else ''} (SI units)"
+            )
+
+    def put(self, name: str, value: torch.Tensor | float) -> None:
+        """Assign without a look at the values, for which the host would wait: inside a step."""
         self._check(name)
         shape = self._values[name].shape
         tensor = torch.as_tensor(value, device=self._device, dtype=self._dtype)
