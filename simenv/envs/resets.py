@@ -33,7 +33,7 @@ def world_seeds(seed: int | Sequence[int | None] | None, like: torch.Tensor) -> 
     elif np.ndim(seed) == 0:  # type: ignore[arg-type]
         seeds = [_integer(seed) + i for i in range(worlds)]
     else:
-        seeds = [None if each is None else _integer(each) for each in seed]  # type: ignore[union-attr]
+        seeds = [None if each is None else _integer(each) for each in seed]
     if len(seeds) != worlds:
         raise ValueError(f"{len(seeds)} seeds were given for {worlds} worlds; give one each, or one integer.")
     if any(each is not None and each < 0 for each in seeds):
