@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -149,6 +150,18 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
     return torch.device("cuda", index)
 
 
+def _check_kind(what: str, value: Any, default: Any) -> None:
+    """Raise for a switch that is no bool, and a quantity that is no finite number; the default says which it is."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(default, bool) and not isinstance(value, bool):
+        raise TypeError(f"{what} is {value!r}; it must be True or False.")
+    if isinstance(default, (int, float)) and not isinstance(default, bool):
+        if not number:
+            raise TypeError(f"{what} is {value!r}; it must be a number, such as {default}.")
+        if not math.isfinite(value):
+            raise ValueError(f"{what} is {value}; it must be finite.")
+
+
 def make_task(
     cls: type[Task],
     arguments: dict[str, Any],
@@ -168,7 +181,9 @@ def make_task(
         The task.
 
     Raises:
-        TypeError: For an unknown argument (naming the closest), or one that JSON cannot hold.
+        TypeError: For an unknown argument (naming the closest), one that JSON cannot hold, or one of another kind than
+            its default.
+        ValueError: For a number that is not finite.
     """
     parameters = inspect.signature(cls).parameters
     known = [name for name, kind in parameters.items() if kind.kind not in (kind.VAR_KEYWORD, kind.VAR_POSITIONAL)]
@@ -188,6 +203,8 @@ def make_task(
                 f"Argument {name!r} of {cls.task_id or cls.__name__} is not JSON-serialisable ({error}); recordings "
                 "could not rebuild the environment. Pass numbers, strings, lists or dicts."
             ) from error
+        if name in parameters:
+            _check_kind(f"argument {name!r} of {cls.task_id or cls.__name__}", value, parameters[name].default)
     task = cls(**{name: value for name, value in arguments.items() if name not in cls.observation_options})
     for name in set(cls.observation_options) & set(arguments):
         setattr(task, name, arguments[name])

@@ -11,7 +11,7 @@ import torch
 from simenv.physics.mpm.materials import PARAMETER_COUNT
 from simenv.world.scene import Scene
 
-POSITIVE = ("density", "mass", "bulk_modulus", "shear_modulus", "youngs_modulus", "scale")
+POSITIVE, NOT_NEGATIVE = ("density", "mass", "scale"), ("bulk_modulus", "shear_modulus", "youngs_modulus")
 
 
 class NamedTensors(MutableMapping[str, torch.Tensor]):
@@ -51,14 +51,17 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
         before = self[name]
         self.put(name, value)
         # unlike a state, a parameter that is NaN need not spread: a contact force of NaN is no force
-        values, positive = self._values[name].detach(), name.rpartition(".")[2] in POSITIVE
-        bad = ~torch.isfinite(values) | (values <= 0.0 if positive else torch.zeros_like(values, dtype=torch.bool))
+        values, kind = self._values[name].detach(), name.rpartition(".")[2]
+        bad, limit = ~torch.isfinite(values), ""
+        if kind in POSITIVE:
+            bad, limit = bad | (values <= 0.0), " and above zero"
+        elif kind in NOT_NEGATIVE:
+            bad, limit = bad | (values < 0.0), " and not negative"
         if bool(bad.any()):
             self._values[name] = before
             world = int(bad.nonzero()[0, 0])
             raise ValueError(
-                f"parameter {name!r} of world {world} is {values[world].tolist()}; it must be finite"
-                f"{' and above zero' if positive else ''} (SI units)"
+                f"parameter {name!r} of world {world} is {values[world].tolist()}; it must be finite{limit} (SI units)"
             )
 
     def put(self, name: str, value: torch.Tensor | float) -> None:

@@ -105,6 +105,8 @@ class PegTask(Task):
         stage: str = "full",
         robot: str | None = None,
     ):
+        if contact_penalty < 0.0:
+            raise ValueError(f"contact_penalty = {contact_penalty} per newton must not be negative")
         self.randomize, self.contact_penalty, self.robot = randomize, contact_penalty, robot
         self.stage = STAGES[choose("stage", stage, STAGES)]
 
