@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 NONFINITE, TOO_FAST, LEFT_GRID, INVERTED, BAD_ACTION, TOO_STIFF, BLOCKS_FULL = 1, 2, 4, 8, 16, 32, 64
+UNCONVERGED = 128
 
 
 class Status(NamedTuple):
@@ -44,6 +45,10 @@ STATUS: dict[int, Status] = {
     BLOCKS_FULL: Status(
         "blocks_full", "the material touches more blocks of the sparse grid than there is room for",
         "raise the scene's blocks, or use a coarser dx",
+    ),
+    UNCONVERGED: Status(
+        "unconverged", "the contact solve of an elastic gel ended at its last iteration",
+        "shorten the substep, or raise the iterations or the tolerance of the gel's accuracy",
     ),
 }  # fmt: skip
 

@@ -75,7 +75,7 @@ class TactileField:
     ):
         self.contact = Contact(grid, shape, dtype, device, max_depth, reach, spacing)
         self.grid, self.gel, self.dtype, self.device = grid, gel, dtype, self.contact.device
-        self._prepared = gel.prepare(self.contact)
+        self.prepared = gel.prepare(self.contact)
         self._defaults = {
             name: torch.tensor(float(getattr(gel, name)), dtype=dtype, device=self.device) for name in gel.parameters
         }
@@ -141,7 +141,7 @@ class TactileField:
             omega,
         )
         reading, stick = self.gel.respond(
-            self.contact, motion, state.stick, self._values(worlds, parameters), self._prepared
+            self.contact, motion, state.stick, self._values(worlds, parameters), self.prepared
         )
         return reading, TactileState(stick, rotation, position, torch.ones_like(known))
 
