@@ -11,7 +11,7 @@ import torch
 from simenv.physics.mpm.materials import PARAMETER_COUNT
 from simenv.world.scene import Scene
 
-POSITIVE, NOT_NEGATIVE = ("density", "mass", "scale"), ("bulk_modulus", "shear_modulus", "youngs_modulus")
+POSITIVE, NOT_NEGATIVE = ("density", "mass", "scale", "modulus"), ("bulk_modulus", "shear_modulus", "youngs_modulus")
 
 
 class NamedTensors(MutableMapping[str, torch.Tensor]):
