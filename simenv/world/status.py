@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-NONFINITE, TOO_FAST, LEFT_GRID, INVERTED, BAD_ACTION, TOO_STIFF, BLOCKS_FULL = 1, 2, 4, 8, 16, 32, 64
+NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8
+BAD_ACTION, TOO_STIFF, BLOCKS_FULL, BAD_PARAMETER = 16, 32, 64, 128
 
 
 class Status(NamedTuple):
@@ -44,6 +45,10 @@ STATUS: dict[int, Status] = {
     BLOCKS_FULL: Status(
         "blocks_full", "the material touches more blocks of the sparse grid than there is room for",
         "raise the scene's blocks, or use a coarser dx",
+    ),
+    BAD_PARAMETER: Status(
+        "bad_parameter", "a physical parameter of this world is NaN, infinite or out of range",
+        "check what draws or fits it: densities, masses and scales must be positive, Poisson's ratio below 0.5",
     ),
 }  # fmt: skip
 
