@@ -217,7 +217,7 @@ class TouchScene:
             raise ValueError(f"body {name!r} exists already; give each body its own name")
         unit = checks.unit_quaternion(f"body {name!r}: quaternion", quaternion)
         place = checks.vector(f"body {name!r}: position", position)
-        checks.numbers(f"body {name!r}", **dict(zip(GAINS, checks.vector("gains", gains, 4), strict=True)))
+        checks.numbers(f"body {name!r}", False, **dict(zip(GAINS, checks.vector("gains", gains, 4), strict=True)))
         self.bodies[name] = TouchBody(kind, float(mass), inertia, place, unit, gains)
 
     def _body(self, name: str) -> int:

@@ -208,3 +208,21 @@ def test_a_motion_that_is_not_a_number_stops_its_world_alone(spoil):
     assert torch.equal(state.x[[0, 2]], good.x[[0, 2]])
     for grad in grads:
         assert grad[BAD].abs().max() == 0 and torch.isfinite(grad).all()
+
+
+@pytest.mark.parametrize("material", ["sand", "snow", "bingham"])
+def test_a_volume_ratio_that_is_not_a_number_stops_its_world_alone(material):
+    def spoil(world, state):
+        J = state.J.clone()
+        J[BAD, 4] = math.nan
+        return state.replace(J=J)
+
+    world = World(press_scene(material), 3)
+    start = world.initial_state()
+    leaf = start.v.clone().requires_grad_()
+    state = world.step(spoil(world, start).replace(v=leaf), world.zero_control())
+    good = world.step(start, world.zero_control())
+    assert state.status[[0, 2]].tolist() == [0, 0] and int(state.status[BAD]) & status.NONFINITE
+    assert torch.equal(state.x[[0, 2]], good.x[[0, 2]])
+    (grad,) = torch.autograd.grad(state.x.sum() + state.wrench.square().sum(), leaf)
+    assert torch.isfinite(grad).all() and grad[[0, 2]].abs().min() > 0
