@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8
-BAD_ACTION, TOO_STIFF, BLOCKS_FULL, BAD_PARAMETER = 16, 32, 64, 128
+BAD_ACTION, TOO_STIFF, BLOCKS_FULL = 16, 32, 64
+UNCONVERGED, BAD_PARAMETER = 128, 256
 
 
 class Status(NamedTuple):
@@ -45,6 +46,10 @@ STATUS: dict[int, Status] = {
     BLOCKS_FULL: Status(
         "blocks_full", "the material touches more blocks of the sparse grid than there is room for",
         "raise the scene's blocks, or use a coarser dx",
+    ),
+    UNCONVERGED: Status(
+        "unconverged", "the contact solve of an elastic gel ended at its last iteration",
+        "shorten the substep, or raise the iterations or the tolerance of the gel's accuracy",
     ),
     BAD_PARAMETER: Status(
         "bad_parameter", "a physical parameter of this world is NaN, infinite or out of range",

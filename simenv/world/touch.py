@@ -15,12 +15,14 @@ from simenv._threads import get_num_threads
 from simenv.errors import SimulationError
 from simenv.physics.rigid.model import CARRIED, DRIVEN
 from simenv.robots.arm import Arm
+from simenv.sensors.tactile import ElasticLayerGel
 from simenv.world import checks
 from simenv.world import status as bits
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.world.state import check_tensor
+from simenv.world.touch_gels import gel_parameters
 from simenv.world.touch_scene import TouchScene
-from simenv.world.touch_solver import GEL_PARAMETERS, TouchSolver
+from simenv.world.touch_solver import TouchSolver
 from simenv.world.touch_state import TouchControl, TouchParameters, TouchState
 
 FASTEST = 100.0  # [m/s]; nothing that touches moves faster and is still simulated
@@ -55,12 +57,15 @@ def _rows(mask: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _fault(out: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Status (N,) of a step, from what its bodies do at the end."""
+    """Status (N,) of a step, from what its bodies and gels do at the end."""
     motion = torch.cat([out["velocity"], out["omega"]], -1).detach()
     place = torch.cat([out["position"], out["quaternion"]], -1).detach()
     finite = torch.isfinite(motion).flatten(1).all(1) & torch.isfinite(place).flatten(1).all(1)
-    fast = torch.where(motion.abs().amax((1, 2)) < FASTEST, 0, bits.TOO_FAST)
-    return torch.where(finite, fast, bits.NONFINITE).to(torch.int32)
+    status = torch.where(motion.abs().amax((1, 2)) < FASTEST, 0, bits.TOO_FAST)
+    for name, count in out.items():
+        if name.startswith("failed"):  # solves of an elastic gel
+            status = status | torch.where(count > 0.0, bits.UNCONVERGED, 0)
+    return torch.where(finite, status, bits.NONFINITE).to(torch.int32)
 
 
 class TouchWorld:
@@ -98,6 +103,7 @@ class TouchWorld:
         self.particle_count, self.particle_groups = 0, {}
         self._constants: dict[tuple[float, ...], torch.Tensor] = {}
         self.sensors = scene.sensors(dtype, self.device)
+        self._elastic = [isinstance(sensor.gel, ElasticLayerGel) for sensor in self.sensors.values()]
         self.taxels: dict[str, slice] = {}
         for name, sensor in self.sensors.items():
             start = self.taxel_count
@@ -164,11 +170,13 @@ class TouchWorld:
 
         Call it after placing bodies or gripper by hand.
         """
-        rotations, offsets, fields, depths, wrenches = [], [], [], [], []
+        sticks, rotations, offsets, fields, depths, wrenches = [], [], [], [], [], []
         for name in self.gel_names:
-            values = {key: self.parameters[f"{name}.{key}"] for key in GEL_PARAMETERS[:3]}
+            keys = gel_parameters(self.sensors[name].gel)
+            values = {key: self.parameters[f"{name}.{key}"] for key in keys}
             poses = self.object_pose(state, name), self.gel_pose(state, name)
             reading, memory = self.sensors[name].measure(*poses, parameters=values)
+            sticks.append(memory.stick)
             rotations.append(memory.rotation)
             offsets.append(memory.position)
             fields.append(reading.field())
@@ -177,7 +185,7 @@ class TouchWorld:
         if not rotations:
             return state
         return state.replace(
-            stick=torch.zeros_like(state.stick), held=torch.zeros_like(state.held),
+            stick=torch.cat(sticks, 1), held=torch.zeros_like(state.held),
             gel_rotation=torch.stack(rotations, 1), gel_offset=torch.stack(offsets, 1), field=torch.cat(fields, 1),
             depth=torch.cat(depths, 1), wrench=torch.stack(wrenches, 1),
         )  # fmt: skip
@@ -264,6 +272,8 @@ class TouchWorld:
         for g, span in enumerate(self.taxels.values()):
             inputs |= {f"stick{g}": state.stick[:, span], f"rotation{g}": state.gel_rotation[:, g]}
             inputs[f"offset{g}"] = state.gel_offset[:, g]
+            if self._elastic[g]:  # where its solves start, which changes nothing that they find
+                inputs[f"before{g}"] = state.field[:, span].detach()
         if torch.is_grad_enabled() and any(value.requires_grad for value in inputs.values()):
             if self.arm is not None:
                 raise SimulationError(
@@ -317,10 +327,10 @@ class TouchWorld:
         count = min(get_num_threads(), self.num_worlds) if self.device.type == "cpu" else 1
         if len(self._solvers) != count:
             self.close()
-            contacts = [sensor.contact for sensor in self.sensors.values()]
+            sensors = list(self.sensors.values())
             edges = np.linspace(0, self.num_worlds, count + 1).astype(int)
             self._solvers = [
-                (slice(int(a), int(b)), TouchSolver(self.model, contacts, int(b - a), self.dtype, self.device))
+                (slice(int(a), int(b)), TouchSolver(self.model, sensors, int(b - a), self.dtype, self.device))
                 for a, b in pairwise(edges)
             ]
             self._pool = ThreadPoolExecutor(count, thread_name_prefix="simenv") if count > 1 else None

@@ -25,10 +25,12 @@ from simenv.physics.rigid.model import (
     RigidModel,
     body_properties,
 )
-from simenv.sensors.tactile import TactileField, WinklerGel
+from simenv.sensors.tactile import ElasticLayerGel, TactileField, WinklerGel
+from simenv.sensors.tactile.convolution import DIRECT
 from simenv.sensors.tactile.grid import TaxelGrid
 from simenv.world import checks
 from simenv.world.parts import Collider
+from simenv.world.touch_gels import gel_parameters
 
 if TYPE_CHECKING:
     from simenv.world.touch import TouchWorld
@@ -59,7 +61,7 @@ class TouchGel:
 
     mount: GelMount
     grid: TaxelGrid
-    gel: WinklerGel
+    gel: WinklerGel | ElasticLayerGel
     shape: Shape
     max_depth: float
     reach: float
@@ -226,18 +228,21 @@ class TouchScene:
         return list(self.bodies).index(name)
 
     def add_gel(
-        self, name: str, on: str, touches: str, grid: TaxelGrid, gel: WinklerGel, position: Vector = (0.0, 0.0, 0.0),
+        self, name: str, on: str, touches: str, grid: TaxelGrid, gel: WinklerGel | ElasticLayerGel,
+        position: Vector = (0.0, 0.0, 0.0),
         quaternion: Vector = UPRIGHT, slide: Vector = (0.0, 0.0, 0.0), shape: Shape | None = None,
         shape_position: Vector | None = None, max_depth: float = 4.0e-3, reach: float = 4.0e-3,
     ) -> None:  # fmt: skip
         """Add a tactile gel; the sum of its force field is the force on both bodies.
 
         Args:
-            name: ``"<name>.k_n"``, ``".k_t"`` and ``".mu"`` become world parameters.
+            name: ``"<name>.k_n"``, ``".k_t"`` and ``".mu"`` become world parameters, ``".modulus"`` and ``".mu"`` of
+                an elastic gel.
             on: body that carries it.
             touches: body it touches.
             grid: its taxels.
-            gel: its law; damping comes from the scene's `lead`, so the gel's own must be 0.
+            gel: its law; damping comes from the scene's `lead`, so the gel's own must be 0. An elastic gel costs two
+                small contact problems per substep; its grid is flat and has at most 576 taxels.
             position: of its frame on the body [m]; z points out of the gel.
             quaternion: of its frame, xyzw.
             slide: direction on the body along which it moves with the gripper's half opening.
@@ -245,13 +250,21 @@ class TouchScene:
             shape_position: of that shape's frame on the touched body [m]; None is the shape's own place.
             max_depth: depth below the gel at which the search for the object starts [m].
             reach: height above the gel at which it ends [m].
+
+        Raises:
+            TypeError: the gel's law has no unit, as TacSL's.
+            ValueError: a name, the gel's damping or the size of an elastic gel's grid.
         """
         if name in self.gels:
             raise ValueError(f"gel {name!r} exists already; give each gel its own name")
-        if not isinstance(gel, WinklerGel):
-            raise TypeError(f"gel {name!r}: {type(gel).__name__} has no dynamics; use WinklerGel")
-        if gel.damping != 0.0:
+        gel_parameters(gel)
+        if isinstance(gel, WinklerGel) and gel.damping != 0.0:
             raise ValueError(f"gel {name!r}: damping = {gel.damping} s/m; set it to 0 and use the scene's lead")
+        if isinstance(gel, ElasticLayerGel) and grid.count > DIRECT:
+            raise ValueError(
+                f"gel {name!r}: an elastic gel that pushes bodies has at most {DIRECT} taxels, this one "
+                f"{grid.rows} x {grid.columns}; take a coarser grid, or WinklerGel"
+            )
         item, what = self._body(touches), f"gel {name!r}"
         if touches not in self.shapes:
             raise ValueError(f"{what}: {touches!r} has no shape; use one of {', '.join(self.shapes) or 'none'}")

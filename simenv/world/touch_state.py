@@ -10,8 +10,8 @@ import torch
 from simenv.physics.rigid.model import CARRIED, DRIVEN, FREE
 from simenv.world.parameters import NamedTensors
 from simenv.world.state import Batched
+from simenv.world.touch_gels import gel_parameters
 from simenv.world.touch_scene import GAINS, TouchScene
-from simenv.world.touch_solver import GEL_PARAMETERS
 
 CONTACT = ("stiffness", "damping", "shear_stiffness", "friction")
 
@@ -82,7 +82,7 @@ class TouchParameters(NamedTensors):
             if body.kind in (DRIVEN, CARRIED):
                 self._values |= {f"{name}.{key}": self._full(v) for key, v in zip(GAINS, body.gains, strict=True)}
         for name, gel in scene.gels.items():
-            self._values |= {f"{name}.{key}": self._full(getattr(gel.gel, key)) for key in GEL_PARAMETERS[:3]}
+            self._values |= {f"{name}.{key}": self._full(getattr(gel.gel, key)) for key in gel_parameters(gel.gel)}
         self._values |= {f"contact.{key}": self._full(getattr(scene, key)) for key in CONTACT}
         self._values["gravity"] = self._vector(scene.gravity)
 
@@ -95,6 +95,6 @@ class TouchParameters(NamedTensors):
         gains = [torch.stack([get(f"{name}.{key}", nothing) for key in GAINS], -1) for name in self._scene.bodies]
         inputs = {"mass": torch.stack(masses, -1), "gains": torch.stack(gains, 1), "gravity": values["gravity"]}
         inputs |= {"contact": torch.stack([values[f"contact.{key}"] for key in CONTACT], -1), "status": status}
-        for g, name in enumerate(self._scene.gels):
-            inputs |= {f"{key}{g}": values[f"{name}.{key}"] for key in GEL_PARAMETERS[:3]}
+        for g, (name, gel) in enumerate(self._scene.gels.items()):
+            inputs |= {f"{key}{g}": values[f"{name}.{key}"] for key in gel_parameters(gel.gel)}
         return inputs

@@ -76,6 +76,7 @@ class PegPlacement(PegTask):
     | `tactile_sensor` | "gelsight_r15" | whose colours; or "gelsight_mini", "digit" |
     | `camera_size` | (64, 64) | rows and columns of the wrist camera |
     | `robot` | None | `"panda"`, or a URDF or MJCF file `"FILE#TOOL"`: the arm of the hand; without gradients |
+    | `gel` | "springs" | or "elastic": an elastic layer, whose taxels move each other |
 
     ## Version History
 

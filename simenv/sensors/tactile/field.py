@@ -76,7 +76,7 @@ class TactileField:
     ):
         self.contact = Contact(grid, shape, dtype, device, max_depth, reach, spacing)
         self.grid, self.gel, self.dtype, self.device = grid, gel, dtype, self.contact.device
-        self._prepared = gel.prepare(self.contact)
+        self.prepared = gel.prepare(self.contact)
         self._defaults = {
             name: torch.tensor(float(getattr(gel, name)), dtype=dtype, device=self.device) for name in gel.parameters
         }
@@ -142,7 +142,7 @@ class TactileField:
             omega,
         )
         values = self._values(worlds, parameters)
-        reading, stick = self.gel.respond(self.contact, motion, state.stick, values, self._prepared)
+        reading, stick = self.gel.respond(self.contact, motion, state.stick, values, self.prepared)
         numbers = torch.cat([rotation.flatten(1), position, torch.stack(list(values.values()), 1)], 1).detach()
         invalid = (~torch.isfinite(numbers).all(1)).to(torch.int32) * INVALID
         reading = replace(reading, status=reading.status | invalid)
