@@ -106,7 +106,7 @@ class Batch:
             old = self.world.parameters[name] if "." in name else self._drawn.get(name, value)
             merged = torch.where(mask.reshape(-1, *([1] * (value.dim() - 1))), value, old)
             if "." in name:
-                self.world.parameters.put(name, merged)
+                self.world.parameters[name] = merged
             self._drawn[name] = merged
         with torch.no_grad():
             fresh = self.task.initial_state(self.world, self.episode)
@@ -237,7 +237,7 @@ class Batch:
     def restore(self, snapshot: Snapshot) -> None:
         """Go back, or forth, to a snapshot."""
         for name, value in snapshot.parameters.items():
-            self.world.parameters.put(name, value)
+            self.world.parameters[name] = value
         self.state, self._drawn = snapshot.state, dict(snapshot.drawn)
         self.elapsed, self.terminated, self.truncated = snapshot.elapsed, snapshot.terminated, snapshot.truncated
 

@@ -222,11 +222,11 @@ class Comparison:
         try:
             with torch.set_grad_enabled(graph):
                 for i, each in enumerate(self.sought):
-                    world.parameters.put(each.name, each.value(leaf[:, i]).to(world.dtype))
+                    world.parameters[each.name] = each.value(leaf[:, i]).to(world.dtype)
                 r, status = self._roll_out()
         finally:
             for name, value in before.items():
-                world.parameters.put(name, value)
+                world.parameters[name] = value
         self.rollouts += world.num_worlds
         failed = (status != 0) | ~torch.isfinite(r.detach()).all(1)
         self._graph = (leaf, torch.where(failed[:, None], 0.0, r)) if graph else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-NONFINITE, TOO_FAST, LEFT_GRID, INVERTED, BAD_ACTION, TOO_STIFF, BLOCKS_FULL = 1, 2, 4, 8, 16, 32, 64
-UNCONVERGED = 128
+NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8
+BAD_ACTION, TOO_STIFF, BLOCKS_FULL = 16, 32, 64
+UNCONVERGED, BAD_PARAMETER = 128, 256
 
 
 class Status(NamedTuple):
@@ -49,6 +50,10 @@ STATUS: dict[int, Status] = {
     UNCONVERGED: Status(
         "unconverged", "the contact solve of an elastic gel ended at its last iteration",
         "shorten the substep, or raise the iterations or the tolerance of the gel's accuracy",
+    ),
+    BAD_PARAMETER: Status(
+        "bad_parameter", "a physical parameter of this world is NaN, infinite or out of range",
+        "check what draws or fits it: densities, masses and scales must be positive, Poisson's ratio below 0.5",
     ),
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ from simenv.physics.rigid.model import (
 from simenv.sensors.tactile import ElasticLayerGel, TactileField, WinklerGel
 from simenv.sensors.tactile.convolution import DIRECT
 from simenv.sensors.tactile.grid import TaxelGrid
+from simenv.world import checks
 from simenv.world.parts import Collider
 from simenv.world.touch_gels import gel_parameters
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 Color = tuple[float, float, float, float]
 Vector = Sequence[float]
 UPRIGHT = (0.0, 0.0, 0.0, 1.0)
+GAINS = ("stiffness", "turning_stiffness", "damping", "turning_damping")  # of hands
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,13 @@ class TouchScene:
     materials: dict = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        for name in ("substep_dt", "substeps", "stiffness", "shear_stiffness"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} = {getattr(self, name)}; it must be positive")
-        for name in ("lead", "damping", "friction"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} = {getattr(self, name)}; it must not be negative")
+        more = {name: getattr(self, name) for name in ("substep_dt", "stiffness", "shear_stiffness")}
+        checks.numbers("TouchScene", positive=True, **more)
+        checks.numbers("TouchScene", lead=self.lead, damping=self.damping, friction=self.friction)
+        checks.whole("TouchScene", substeps=self.substeps)
+        self.gravity = checks.vector("gravity", self.gravity)  # type: ignore[assignment]
+        checks.numbers("gripper", positive=True, mass=self.gripper.mass, widest=self.gripper.widest)
+        checks.numbers("gripper", damping=self.gripper.damping)
 
     @property
     def control_dt(self) -> float:
@@ -145,8 +148,7 @@ class TouchScene:
         Raises:
             ValueError: the name is taken, or the density is not positive.
         """
-        if not density > 0:
-            raise ValueError(f"body {name!r}: density = {density} kg/m^3; it must be positive")
+        checks.numbers(f"body {name!r}", positive=True, density=density)
         volume, centre, inertia = body_properties(name, shape)
         self._add(name, FREE, density * volume, inertia, position, quaternion)
         self.shapes[name], self.centres[name] = shape, centre
@@ -157,6 +159,7 @@ class TouchScene:
         color: Color = (0.55, 0.57, 0.60, 1.0), look: Shape | None = None,
     ) -> None:  # fmt: skip
         """Add a body that stands still, at a pose that may differ from episode to episode. Arguments as `add_body`."""
+        checks.solid(f"body {name!r}", shape)
         self._add(name, FIXED, 1.0, np.zeros(3), position, quaternion)
         self.shapes[name], self.centres[name] = shape, np.zeros(3)
         if isinstance(shape, Plane):  # a table: it is drawn where it was built
@@ -181,6 +184,7 @@ class TouchScene:
             gains: stiffness [N/m], turning stiffness [N m/rad], damping [N s/m], turning damping [N m s/rad]; the
                 default is TacSL's (Akinola et al. 2025), critically damped at the default mass and inertia.
         """
+        checks.numbers(f"hand {name!r}", positive=True, mass=mass, inertia=inertia)
         self._add(name, DRIVEN, mass, np.full(3, inertia / mass), position, quaternion, gains)
 
     def add_arm(
@@ -213,8 +217,10 @@ class TouchScene:
     def _add(self, name: str, kind: int, mass: float, inertia: np.ndarray, position, quaternion, gains=(0.0,) * 4):
         if name in self.bodies:
             raise ValueError(f"body {name!r} exists already; give each body its own name")
-        unit = np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
-        self.bodies[name] = TouchBody(kind, float(mass), inertia, tuple(position), tuple(unit.tolist()), gains)
+        unit = checks.unit_quaternion(f"body {name!r}: quaternion", quaternion)
+        place = checks.vector(f"body {name!r}: position", position)
+        checks.numbers(f"body {name!r}", False, **dict(zip(GAINS, checks.vector("gains", gains, 4), strict=True)))
+        self.bodies[name] = TouchBody(kind, float(mass), inertia, place, unit, gains)
 
     def _body(self, name: str) -> int:
         if name not in self.bodies:
@@ -259,11 +265,14 @@ class TouchScene:
                 f"gel {name!r}: an elastic gel that pushes bodies has at most {DIRECT} taxels, this one "
                 f"{grid.rows} x {grid.columns}; take a coarser grid, or WinklerGel"
             )
-        item = self._body(touches)
-        place = -self.centres[touches] if shape_position is None else np.asarray(shape_position)
-        unit = np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
+        item, what = self._body(touches), f"gel {name!r}"
+        if touches not in self.shapes:
+            raise ValueError(f"{what}: {touches!r} has no shape; use one of {', '.join(self.shapes) or 'none'}")
+        place = -self.centres[touches] if shape_position is None else shape_position
         mount = GelMount(
-            self._body(on), item, tuple(position), tuple(unit.tolist()), tuple(slide), tuple(place.tolist()), UPRIGHT,
+            self._body(on), item, checks.vector(f"{what}: position", position),
+            checks.unit_quaternion(f"{what}: quaternion", quaternion), checks.vector(f"{what}: slide", slide),
+            checks.vector(f"{what}: shape_position", place), UPRIGHT,
         )  # fmt: skip
         self.gels[name] = TouchGel(mount, grid, gel, shape or self.shapes[touches], max_depth, reach)
 
@@ -278,6 +287,14 @@ class TouchScene:
             share: by how many simultaneous contacts the body's mass is shared; raise it for many stiff points.
         """
         self._body(body)
+        self._body(against)
+        what = f"points of {body!r}"
+        checks.numbers(what, radius=radius)
+        checks.numbers(what, positive=True, share=share)
+        if not np.isfinite(offsets).all():
+            raise ValueError(f"{what}: an offset is NaN or infinite; all must be finite")
+        if self.bodies[body].kind == FIXED:
+            raise ValueError(f"{body!r} stands still; points belong to a free body or a hand")
         if self.bodies[body].kind == CARRIED:
             raise ValueError(f"{body!r} is the tool of an arm, which only gels can push; give it a gel")
         if self.bodies[against].kind != FIXED:

@@ -184,6 +184,8 @@ def transfer_kernels(
         if wp.static(yielding):
             if kind[m] >= FIRST_YIELDING:
                 F_new, J_new, stress, valid = yielding_update(kind[m], F, J, C, par, grid.dt)
+                if not wp.isfinite(J):  # limits of sand and snow would make a number of it
+                    wp.atomic_or(status_out, s, NONFINITE)
                 F = F_new
                 J = J_new
                 tau = stress
