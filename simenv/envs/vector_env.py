@@ -313,6 +313,11 @@ class SimVectorEnv(VectorEnv):
         return self._open().task
 
     @property
+    def max_episode_steps(self) -> int | None:
+        """Control steps after which an episode is truncated; None for no limit."""
+        return self._open().max_episode_steps
+
+    @property
     def parameters(self) -> Any:
         """Physical parameters by name, (N, ...) tensors; assign to change them."""
         return self._open().world.parameters
