@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from simenv.agents.networks import Actor
-from simenv.agents.training import Callback, LearnConfig, Learner, TrainResult, shapes_of, train
+from simenv.agents.networks import Actor, shapes_of
+from simenv.agents.training import Callback, LearnConfig, Learner, TrainResult, train
 
 Expert = Callable[[Any], torch.Tensor]
 """Observation of the environment -> actions (N, A)."""

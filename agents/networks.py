@@ -78,15 +78,21 @@ def spatial_soft_argmax(features: torch.Tensor) -> torch.Tensor:
     return torch.cat([(weight.sum(2) * across).sum(-1), (weight.sum(3) * down).sum(-1)], dim=1)
 
 
-def is_image(shape: Sequence[int]) -> bool:
-    """Whether an observation (H, W, C) is large enough for convolutions; smaller ones, such as a force field of 14 x 10
-    taxels, are taken as vectors.
+def shapes_of(observation: Mapping[str, torch.Tensor]) -> Shapes:
+    """What networks make of a batch of observations: (H, W, C) for images, (size,) for everything else.
+
+    Images are uint8 and large enough for convolutions; a force field of any size is a vector.
     """
-    return len(shape) == 3 and min(shape[:2]) >= SMALLEST_IMAGE
+    shapes: Shapes = {}
+    for name, value in observation.items():
+        shape = tuple(value.shape[1:])
+        image = value.dtype == torch.uint8 and len(shape) == 3 and min(shape[:2]) >= SMALLEST_IMAGE
+        shapes[name] = shape if image else (math.prod(shape),)
+    return shapes
 
 
 class ImageEncoder(nn.Module):
-    """(B, H, W, C) images, uint8 or float in [0, 1], to (B, 128) positions of features."""
+    """(B, H, W, C) images, uint8 or, once augmented, float in [0, 1], to (B, 128) positions of features."""
 
     size = 2 * CHANNELS[-1]
 
@@ -109,7 +115,7 @@ class Trunk(nn.Module):
     then an MLP.
 
     Args:
-        shapes: Name -> shape of one observation.
+        shapes: Name -> shape of one observation, as `shapes_of` gives it.
         hidden: Widths of the MLP.
         outputs: Numbers that come out.
         gain: Scale of the last layer's orthogonal weights.
@@ -118,7 +124,7 @@ class Trunk(nn.Module):
     def __init__(self, shapes: Shapes, hidden: Sequence[int], outputs: int, gain: float) -> None:
         super().__init__()
         self.shapes = dict(shapes)
-        self.images = [name for name, shape in shapes.items() if is_image(shape)]
+        self.images = [name for name, shape in shapes.items() if len(shape) == 3]
         self.vectors = [name for name in shapes if name not in self.images]
         size = sum(math.prod(shapes[name]) for name in self.vectors)
         self.statistics = RunningStatistics(size)

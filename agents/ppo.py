@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from simenv.agents.augment import Augmentation, AugmentConfig
-from simenv.agents.networks import Actor, Critic, is_image
-from simenv.agents.training import Callback, LearnConfig, Learner, TrainResult, shapes_of, train
+from simenv.agents.networks import Actor, Critic, shapes_of
+from simenv.agents.training import Callback, LearnConfig, Learner, TrainResult, train
 from simenv.envs.views import select_view
 
 View = dict[str, torch.Tensor]
@@ -156,7 +156,7 @@ class PPO(Learner):
         self.modules = {"actor": self.actor, "critic": self.critic}
         parameters = [p for module in self.modules.values() for p in module.parameters()]
         self.optimizer = torch.optim.Adam(parameters, config.learning_rate, eps=1e-5)
-        self.images = [name for name, value in view.items() if is_image(value.shape[1:])]
+        self.images = self.actor.trunk.images
         self.augmentation = None
         if config.augment is not None:
             if not self.images:

@@ -24,7 +24,7 @@ from gymnasium.vector import AutoresetMode
 from torch import nn
 
 from simenv.agents.checkpoint import CheckpointError, has_checkpoint, load_checkpoint, save_checkpoint
-from simenv.agents.networks import Actor, Shapes
+from simenv.agents.networks import Actor
 from simenv.agents.result import Code
 from simenv.envs.views import select_view
 
@@ -208,11 +208,6 @@ class Learner:
     def finite(self) -> bool:
         """Whether all weights are finite."""
         return all(bool(torch.isfinite(p).all()) for m in self.modules.values() for p in m.parameters())
-
-
-def shapes_of(observation: Mapping[str, torch.Tensor]) -> Shapes:
-    """Name -> shape of one world's observation."""
-    return {name: tuple(value.shape[1:]) for name, value in observation.items()}
 
 
 def train(learner: Learner, callback: Callback | None = None) -> TrainResult:

@@ -2,6 +2,7 @@
 """``simenv record ID``"""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -208,7 +209,12 @@ def _check_observations(policy: Any, env: Any, path: Path) -> None:
 
     space = env.single_observation_space
     given = {name: part.shape for name, part in space.items()} if isinstance(space, Dict) else {BARE: space.shape}
-    if any(given.get(name) != shape for name, shape in policy.actor.trunk.shapes.items()):
+    # what is no image is a vector to the policy, whatever its shape
+    fits = [
+        shape in (given.get(name), (math.prod(given.get(name, (0,))),))
+        for name, shape in policy.actor.trunk.shapes.items()
+    ]
+    if not all(fits):
         raise ValueError(
             f"--policy {path}: trained for observations {policy.actor.trunk.shapes}, this environment has {given}"
         )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from simenv.agents import aacd, bc, dagger, ppo
+from simenv.agents import aacd, bc, dagger, networks, ppo
 from simenv.agents.checkpoint import CheckpointError
 from simenv.agents.networks import RunningStatistics, spatial_soft_argmax
 from simenv.agents.policy import load_policy
@@ -267,3 +267,17 @@ def test_a_learnt_critic_teaches_a_new_actor(make, tmp_path):
         assert gained > 0.95
     with pytest.raises(CheckpointError, match="does not fit"):
         aacd.AACD(make(actor="touch"), config)
+
+
+def test_images_are_what_is_uint8_and_large_enough_whatever_the_shape_of_a_force_field():
+    seen = {
+        "camera": torch.zeros(2, 18, 20, 3, dtype=torch.uint8), "thumbnail": torch.zeros(2, 9, 9, 3, dtype=torch.uint8),
+        "field": torch.zeros(2, 24, 24, 3), "state": torch.zeros(2, 5),
+    }  # fmt: skip
+    shapes = networks.shapes_of(seen)
+    assert shapes == {"camera": (18, 20, 3), "thumbnail": (243,), "field": (1728,), "state": (5,)}
+    trunk = networks.Trunk(shapes, (16,), 4, 1.0)
+    seen["field"] += 0.05 * torch.randn(2, 24, 24, 3, generator=torch.Generator().manual_seed(0))  # newtons are small
+    flat = trunk(seen)
+    trunk.update(seen)  # scaled by what was seen, they count
+    assert (trunk(seen)[0] - trunk(seen)[1]).abs().max() > 3 * (flat[0] - flat[1]).abs().max()
