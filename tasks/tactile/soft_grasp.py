@@ -18,11 +18,14 @@ from simenv.world import Control, Scene
 DX = 0.008  # grid spacing [m]; particles at half of it
 FLOOR = 0.016  # height of the table [m]
 BLOCK = 0.040  # side of the block [m]
+# Contact acts on the nodes of the grid: the block's sides stand on layers of them, so that touch begins at the gap's
+# end. A node inside a pad is pushed out at the nearest face, which must be the front: pads are a cell deep behind it,
+# and the outer rows of nodes that hold the block are 7 mm from the rim, deeper than pads may sink in.
 MIDDLE = (0.084, 0.052)  # of the block on the table [m]
-TAXELS, PAD = 4, 0.032  # taxels along a pad, and its side [m]
+TAXELS, PAD = 4, 0.038  # taxels along a pad, and its side [m]
 SKIN = PAD + DX  # side of what the taxels read: contact reaches half a cell beyond the rim [m]
 THICK = 0.008  # half thickness of a pad [m]
-WIDTH = 0.5 * DX  # over which contact fades in [m]
+WIDTH = 0.5 * DX  # over which contact fades in [m]; a hard table on a layer of nodes would hold or not by rounding
 GAP = 0.006  # between each pad and the block at the start [m]
 SPEED = 0.08  # of a finger at an action of 1 [m/s]
 HEIGHT = (0.020, 0.030)  # range of the height to lift to [m]
@@ -40,7 +43,8 @@ class SoftGrasp(Task):
     move as told.
 
     Differentiable: actions, state, the block's stiffness and density, friction. Before the first touch the gradient
-    with respect to the block's motion is zero.
+    with respect to the block's motion is zero. Contact acts on the nodes of the grid (8 mm), so that the table still
+    carries part of a block that hangs less than about a cell above it.
 
     ## Action Space
 
@@ -61,10 +65,10 @@ class SoftGrasp(Task):
 
     ## Rewards
 
-    `lift`: 3 for the whole height, in proportion. `grasp`: 0.5 for closing both gaps, in proportion. `slip`:
-    -0.1 s^2 / (1 + s^2) per step, s the slip in units of 4 mm. `crush`: -0.05 (e / 0.12)^4 per step, e the mean strain.
-    `stay`: -0.1 (h / 4 mm)^2 / (1 + (h / 4 mm)^2) in the last 10 steps, h the error of the height. `effort`:
-    -0.001 |action|^2.
+    `lift`: 3 for the whole height, in proportion, and nothing beyond it. `grasp`: 0.5 for closing both gaps, in
+    proportion. `slip`: -0.1 s^2 / (1 + s^2) per step, s the slip in units of 4 mm. `crush`: -0.05 (e / 0.12)^4 per
+    step, e the mean strain. `stay`: -0.1 (h / 4 mm)^2 / (1 + (h / 4 mm)^2) in the last 10 steps, h the error of the
+    height. `effort`: -0.001 |action|^2.
 
     ## Starting State
 
@@ -133,7 +137,7 @@ class SoftGrasp(Task):
 
     def nominal_actions(self, steps: int) -> np.ndarray:
         actions = np.zeros((steps, 3))
-        actions[: steps // 4, :2], actions[steps // 4 : 3 * steps // 4, 2] = 0.4, 0.4
+        actions[: steps // 4, :2], actions[steps // 4 : 3 * steps // 4, 2] = 0.36, 0.4
         return actions
 
     def observe(self, world, state, episode):

@@ -74,7 +74,7 @@ def test_no_height_earns_more_than_the_one_asked_for():
 
 def test_pads_read_the_grip_and_the_weight():
     """Squeeze, lift, hold: both normal forces are equal, the shear of both is the weight, and the taxels add up to the
-    contact force on the fingers. The grip is 8 % of the width on each side.
+    contact force on the fingers. The grip is 6 % of the width on each side; the block is lifted well clear of the table.
     """
     env = gym.make_vec(
         "SimEnv/SoftGrasp-v0", num_envs=1, output="torch", device="cpu", dtype="float64", autoreset_mode="disabled",
