@@ -9,7 +9,7 @@ from simenv.agents import cma_es, trajectory
 from simenv.agents.cma_es import CmaConfig
 from simenv.agents.trajectory import GradientConfig
 
-CASES = {"SurfaceFollow": (8, 0.05), "BallRoll": (24, 0.08), "SoftGrasp": (10, 0.03)}  # iterations, learning rate
+CASES = {"SurfaceFollow": (8, 0.05), "BallRoll": (24, 0.08), "SoftGrasp": (10, 0.05)}  # iterations, learning rate
 
 
 def search(task, optimize, config, **options):

@@ -51,7 +51,7 @@ def test_closing_pads_press_harder_and_keep_their_grip():
     actions[:24, :2] = 0.25
     (_, _, _, force), *_ = motion(actions)
     assert np.diff(force[12:24]).min() > 0.0
-    assert force[11] < 0.15 * force[23]  # they start apart
+    assert force[:5].max() < 0.02 * force[23]  # 2 mm of the gap's 6; contact fades in over the last 4
     assert force[24:].min() > 0.9 * force[23]
 
 
@@ -74,7 +74,7 @@ def test_no_height_earns_more_than_the_one_asked_for():
 
 def test_pads_read_the_grip_and_the_weight():
     """Squeeze, lift, hold: both normal forces are equal, the shear of both is the weight, and the taxels add up to the
-    contact force on the fingers. The grip is 6 % of the width on each side; the block is lifted well clear of the table.
+    contact force on the fingers. The grip is 6 % of the width on each side; the block hangs well clear of the table.
     """
     env = gym.make_vec(
         "SimEnv/SoftGrasp-v0", num_envs=1, output="torch", device="cpu", dtype="float64", autoreset_mode="disabled",
