@@ -18,9 +18,9 @@ from simenv.world import Control, Scene
 DX = 0.008  # grid spacing [m]; particles at half of it
 FLOOR = 0.016  # height of the table [m]
 BLOCK = 0.040  # side of the block [m]
-# Contact acts on the nodes of the grid: the block's sides stand on layers of them, so that touch begins where it fades
-# in, over the last 4 mm of the gap. A node inside a pad is pushed out at the nearest face, which must be the front: its middle is a cell deep,
-# and the outer rows of nodes that hold the block are 7 mm from the rim, deeper than pads may sink in.
+# Contact acts on the nodes of the grid: the block's sides stand on layers of them, so that touch fades in over the last
+# 4 mm of the gap. A node inside a pad is pushed out at the nearest face, which must be the front: its middle is a cell
+# deep, and the outer rows of nodes that hold the block are 7 mm from the rim, deeper than pads may sink in.
 MIDDLE = (0.084, 0.052)  # of the block on the table [m]
 TAXELS, PAD = 4, 0.038  # taxels along a pad, and its side [m]
 SKIN = PAD + DX  # side of what the taxels read: contact reaches half a cell beyond the rim [m]
