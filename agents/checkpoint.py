@@ -157,7 +157,9 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str
             raise CheckpointError(f"{path / LAST} holds {name!r}, not a checkpoint's number; name a folder yourself")
         folder = path / name
     else:
-        raise CheckpointError(f"no checkpoint in {path} (neither {META} nor {LAST}); start without resume")
+        raise CheckpointError(
+            f"no checkpoint in {path} (neither {META} nor {LAST}); name the folder of a run, or start without resume"
+        )
     others = sorted(p.name for p in folder.parent.iterdir() if p.name.isdigit() and p.name != folder.name)
     remedy = f"resume from another folder of {folder.parent} ({', '.join(others) or 'there is none'}) or start again"
     try:

@@ -17,7 +17,7 @@ class RunLog:
     """One row per iteration.
 
     The CSV file is rewritten as a whole when a new column appears and appended to otherwise, so that it is a table at
-    any moment.
+    any moment. Files appear with the first row: a run that wrong input ends before leaves none.
 
     Args:
         directory: Where ``metrics.csv`` and the TensorBoard events go.
@@ -28,14 +28,14 @@ class RunLog:
 
     def __init__(self, directory: str | Path, step: str, resume_at: int | None = None) -> None:
         self.file, self.step = Path(directory) / "metrics.csv", step
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         self.rows: list[dict[str, Any]] = []
+        self.columns: list[str] = []
         if resume_at is not None and self.file.exists():
             with open(self.file, newline="") as file:
                 self.rows = [row for row in csv.DictReader(file) if _number(row.get(step)) <= resume_at]
-        self.columns = list(self.rows[0]) if self.rows else [step]
-        self._rewrite()
-        self.tensorboard = _tensorboard(Path(directory), resume_at)
+            self.columns = list(self.rows[0]) if self.rows else [step]
+            self._rewrite()
+        self._resume_at, self._begun, self.tensorboard = resume_at, False, None
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Adds a row; a value that is not finite is an empty cell.
@@ -44,6 +44,9 @@ class RunLog:
             step: Value of the counting column.
             values: Name -> number; names with a slash group curves in TensorBoard.
         """
+        if not self._begun:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self._begun, self.tensorboard = True, _tensorboard(self.file.parent, self._resume_at)
         row = {self.step: step, **{k: (repr(float(v)) if math.isfinite(v) else "") for k, v in values.items()}}
         self.rows.append(row)
         new = [name for name in row if name not in self.columns]

@@ -64,6 +64,8 @@ class TrainConfig:
         for name in ("timesteps", "num_envs", "batch_size", "checkpoint_every", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: it must be positive")
+        if any(width < 1 for width in self.net_arch):
+            raise ValueError(f"net_arch = {tuple(self.net_arch)}: each layer must have at least 1 unit")
         if not 0 < self.gamma <= 1:
             raise ValueError(f"gamma = {self.gamma}: it must lie in (0, 1]")
 

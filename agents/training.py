@@ -104,6 +104,8 @@ class LearnConfig:
         for name in ("timesteps", "learning_rate", "rollout_steps", "batch_size", "checkpoint_every", "grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: it must be positive")
+        if any(width < 1 for width in self.hidden):
+            raise ValueError(f"hidden = {tuple(self.hidden)}: each layer must have at least 1 unit")
 
 
 class Episodes:

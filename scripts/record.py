@@ -51,13 +51,15 @@ class Record:
         """Record, with a progress bar on a terminal."""
         if self.episodes < 1 or self.num_envs < 1:
             raise ValueError(f"--episodes {self.episodes} and --num-envs {self.num_envs} must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"--seed {self.seed} must be at least 0")
         options: dict[str, Any] = {
             "num_envs": min(self.num_envs, self.episodes),
             "dtype": self.dtype,
             "output": "numpy",
         }
         options |= {"device": self.device} if self.device else {}
-        options |= {"max_episode_steps": self.steps} if self.steps else {}
+        options |= {"max_episode_steps": self.steps} if self.steps is not None else {}
         env = make_vec(self.id, **options | _wanted_mode(self.policy) | parse_task_arguments(self.env_args))
         try:
             return self._record(env)
@@ -162,6 +164,8 @@ def _load_table(path: Path, space: Any, worlds: int) -> np.ndarray:
         actions = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"--policy {path}: not readable as a NumPy array of numbers ({error})") from error
+    if actions.dtype.kind not in "fiu":
+        raise ValueError(f"--policy {path}: actions have dtype {actions.dtype}; save real numbers")
     table = actions[:, None] if actions.ndim == 2 else actions
     if table.ndim != 3 or not len(table) or table.shape[1] not in (1, worlds) or table.shape[2:] != space.shape:
         raise ValueError(

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -68,6 +69,8 @@ class Replay:
         """Replay episodes; returns what prints the report and gives the exit status."""
         from simenv.rollouts import Recording, RolloutError, replay
 
+        if not self.tolerance >= 0.0:
+            raise RolloutError(f"--tolerance {self.tolerance} must be at least 0")
         recording = Recording(self.file)
         if self.episode is not None and not 0 <= self.episode < len(recording):
             raise RolloutError(f"--episode {self.episode}: {self.file} has episodes 0 to {len(recording) - 1}")
@@ -90,7 +93,9 @@ class Replay:
                 content = {name: dataclasses.asdict(report) for name, report in reports.items()}
                 print(json.dumps({"episodes": content, "errors": failures}, indent=1))
             else:
-                _show_reports(reports, failures)
+                _show_reports(reports)
+            for message in failures.values():
+                print(f"simenv: error: {message}", file=sys.stderr)
             deviated = any(report.max_deviation > self.tolerance for report in reports.values())
             return 2 if failures else int(deviated)
 
@@ -132,7 +137,7 @@ class Replay:
         return show
 
 
-def _show_reports(reports: dict, failures: dict) -> None:
+def _show_reports(reports: dict) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -154,8 +159,6 @@ def _show_reports(reports: dict, failures: dict) -> None:
             console.print(f"  note: {remark}", markup=False)
         if report.video:
             console.print(f"  video: {report.video}", markup=False)
-    for message in failures.values():
-        console.print(f"error: {message}", markup=False, soft_wrap=True)
 
 
 def _show_motion(report) -> None:

@@ -88,7 +88,8 @@ class Train:
         options = runs.task_options(self.env_args, self.container)
         folder = runs.run_folder(self.out, "train", self.id, self.algorithm, self.seed, self.resume)
         before = load_checkpoint(folder)[2] if self.resume and has_checkpoint(folder) else None
-        options |= {"device": self.device} | ({"max_episode_steps": self.steps} if self.steps else {})
+        options |= {"device": self.device}
+        options |= {"max_episode_steps": self.steps} if self.steps is not None else {}
         runs.announce_kernels()
         work = self._sb3(folder, options) if self.algorithm.startswith("sb3_") else self._torch(folder, options)
         log = RunLog(folder, "timesteps", before)

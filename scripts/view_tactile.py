@@ -180,10 +180,11 @@ class ViewTactile:
         env = make_vec(self.what, **options, **parse_task_arguments(self.env_args))
         try:
             if not getattr(env.unwrapped.world, "gel_names", ()):
-                raise ValueError(
-                    f"{self.what} has no gels; record a force field with `simenv record {self.what} --env-args "
-                    """'{"observation_mode": "force_field"}'` and view that"""
-                )
+                remedy = "choose a task of touch"
+                if "force_field" in env.unwrapped.task.observation_modes:
+                    remedy = f"""record its force field with `simenv record {self.what} --env-args """
+                    remedy += """'{"observation_mode": "force_field"}'` and view that"""
+                raise ValueError(f"{self.what} has no gels; {remedy}")
             observation, _ = env.reset(seed=self.seed)
             policy = make_policy(self.policy, env, self.seed)
             steps = self.steps or env.unwrapped.task.max_episode_steps

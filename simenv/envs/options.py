@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ AUTORESET_MODES = {
 }
 
 
-def choose(option: str, value: Any, allowed: Iterable[str | None]) -> Any:
+def choose(option: str, value: Any, allowed: Iterable[str | bool | None]) -> Any:
     """Return the value if it is allowed.
 
     Args:
@@ -47,7 +48,37 @@ def choose(option: str, value: Any, allowed: Iterable[str | None]) -> Any:
     )
 
 
-def suggestion(word: str, known: Iterable[str | None]) -> str:
+def whole(option: str, value: Any, hint: str = "") -> int:
+    """Return the value if it is a whole number of at least 1.
+
+    Args:
+        option: Name of the option.
+        value: What the caller gave.
+        hint: What else there is to say.
+
+    Returns:
+        ``value`` as an int.
+
+    Raises:
+        ValueError: Naming the option, its value and the limit.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ValueError(f"{option}={value!r} is not a whole number{hint}.")
+    if value < 1:
+        raise ValueError(f"{option}={value}: the minimum is 1{hint}.")
+    return int(value)
+
+
+def frame_size(value: Sequence[int]) -> tuple[int, int]:
+    """Width and height of a frame [pixel]; ValueError if they are not two whole numbers of at least 1."""
+    try:
+        width, height = value
+    except (TypeError, ValueError):
+        raise ValueError(f"render_size={value!r}: give width and height [pixel].") from None
+    return whole("render_size[0]", width), whole("render_size[1]", height)
+
+
+def suggestion(word: str, known: Iterable[str | bool | None]) -> str:
     """A sentence naming the closest known words.
 
     Args:
@@ -119,6 +150,18 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
     return torch.device("cuda", index)
 
 
+def _check_kind(what: str, value: Any, default: Any) -> None:
+    """Raise for a switch that is no bool, and a quantity that is no finite number; the default says which it is."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(default, bool) and not isinstance(value, bool):
+        raise TypeError(f"{what} is {value!r}; it must be True or False.")
+    if isinstance(default, (int, float)) and not isinstance(default, bool):
+        if not number:
+            raise TypeError(f"{what} is {value!r}; it must be a number, such as {default}.")
+        if not math.isfinite(value):
+            raise ValueError(f"{what} is {value}; it must be finite.")
+
+
 def make_task(
     cls: type[Task],
     arguments: dict[str, Any],
@@ -138,7 +181,9 @@ def make_task(
         The task.
 
     Raises:
-        TypeError: For an unknown argument (naming the closest), or one that JSON cannot hold.
+        TypeError: For an unknown argument (naming the closest), one that JSON cannot hold, or one of another kind than
+            its default.
+        ValueError: For a number that is not finite.
     """
     parameters = inspect.signature(cls).parameters
     known = [name for name, kind in parameters.items() if kind.kind not in (kind.VAR_KEYWORD, kind.VAR_POSITIONAL)]
@@ -158,6 +203,8 @@ def make_task(
                 f"Argument {name!r} of {cls.task_id or cls.__name__} is not JSON-serialisable ({error}); recordings "
                 "could not rebuild the environment. Pass numbers, strings, lists or dicts."
             ) from error
+        if name in parameters:
+            _check_kind(f"argument {name!r} of {cls.task_id or cls.__name__}", value, parameters[name].default)
     task = cls(**{name: value for name, value in arguments.items() if name not in cls.observation_options})
     for name in set(cls.observation_options) & set(arguments):
         setattr(task, name, arguments[name])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,15 +24,16 @@ def world_seeds(seed: int | Sequence[int | None] | None, like: torch.Tensor) -> 
         (N,) int64 seeds, and (N,) bool whether each world is given one.
 
     Raises:
+        TypeError: If a seed is not an integer.
         ValueError: If the list has another length than N, or a seed is negative.
     """
     worlds = like.shape[0]
     if seed is None:
         seeds: list[int | None] = [None] * worlds
-    elif isinstance(seed, (int, np.integer)):
-        seeds = [int(seed) + i for i in range(worlds)]
+    elif np.ndim(seed) == 0:  # type: ignore[arg-type]
+        seeds = [_integer(seed) + i for i in range(worlds)]
     else:
-        seeds = [None if each is None else int(each) for each in seed]
+        seeds = [None if each is None else _integer(each) for each in seed]
     if len(seeds) != worlds:
         raise ValueError(f"{len(seeds)} seeds were given for {worlds} worlds; give one each, or one integer.")
     if any(each is not None and each < 0 for each in seeds):
@@ -39,6 +41,17 @@ def world_seeds(seed: int | Sequence[int | None] | None, like: torch.Tensor) -> 
     values = torch.tensor([to_int64(each or 0) for each in seeds], dtype=torch.int64)
     given = torch.tensor([each is not None for each in seeds])
     return values.to(like.device), given.to(like.device)
+
+
+def _integer(seed: Any) -> int:
+    try:
+        if isinstance(seed, (bool, np.bool_)):
+            raise TypeError
+        return operator.index(seed)
+    except TypeError:
+        raise TypeError(
+            f"Seed {seed!r} is a {type(seed).__name__}; give one integer, or one integer or None for each world."
+        ) from None
 
 
 def reset_mask(options: dict[str, Any] | None, like: torch.Tensor) -> torch.Tensor:

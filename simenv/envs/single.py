@@ -91,7 +91,8 @@ class SimEnv(gymnasium.Env):
                 then.
             ResetNeeded: Before the first reset and after the episode has terminated.
         """
-        observation, reward, terminated, truncated, info = self.vector.step(np.asarray(action)[None])
+        row = action.unsqueeze(0) if isinstance(action, torch.Tensor) else [action]
+        observation, reward, terminated, truncated, info = self.vector.step(row)
         return _first(observation), float(reward[0]), bool(terminated[0]), bool(truncated[0]), self._info(info)
 
     def render(self) -> np.ndarray | None:

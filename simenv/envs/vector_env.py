@@ -17,7 +17,7 @@ from gymnasium.vector.utils import batch_space
 from simenv.envs import rollout as rollouts
 from simenv.envs.actions import ActionChecker, isolate_rows
 from simenv.envs.batch import Batch, Outcome
-from simenv.envs.options import BAD_ACTION_MODES, DTYPES, OUTPUTS, choose, resolve_device
+from simenv.envs.options import BAD_ACTION_MODES, DTYPES, OUTPUTS, choose, frame_size, resolve_device, whole
 from simenv.envs.options import autoreset_mode as parse_mode
 from simenv.envs.resets import reset_mask, world_seeds
 from simenv.envs.spaces import action_space, map_tensors, observation_space, to_numpy, with_masks
@@ -80,10 +80,11 @@ class SimVectorEnv(VectorEnv):
         copy: bool | None = None,
         stagger: bool = False,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs={num_envs}: an environment has at least 1 world.")
-        if max_episode_steps is not None and max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps={max_episode_steps}: the minimum is 1; None means no limit.")
+        num_envs = whole("num_envs", num_envs)
+        if max_episode_steps is not None:
+            max_episode_steps = whole("max_episode_steps", max_episode_steps, "; None means no limit")
+        for name, value in (("differentiable", differentiable), ("copy", copy), ("stagger", stagger)):
+            choose(name, value, (False, True, None) if name == "copy" else (False, True))
         if stagger and max_episode_steps is None:
             raise ValueError("stagger=True spreads the time limits of the worlds and needs max_episode_steps.")
         self.output = choose("output", output, OUTPUTS)
@@ -93,7 +94,7 @@ class SimVectorEnv(VectorEnv):
         torch_dtype = DTYPES[choose("dtype", dtype, DTYPES)]
         torch_device = resolve_device(device)
         self.render_mode = choose("render_mode", render_mode, (None, *self.metadata["render_modes"]))
-        self.render_size = (int(render_size[0]), int(render_size[1]))
+        self.render_size = frame_size(render_size)
         self.num_envs = num_envs
         self.differentiable = differentiable
         self.autoreset_mode = parse_mode(autoreset_mode)
@@ -148,9 +149,10 @@ class SimVectorEnv(VectorEnv):
         first = self._needs_reset
         if first and not bool(mask.all()):
             raise ResetNeeded("The first reset() must reset all worlds; leave out options['reset_mask'].")
-        if seed is None and first:
-            seed = int(self.np_random.integers(2**62))
         values, seeded = world_seeds(seed, self._nobody)
+        if first:  # worlds without a seed of their own draw one
+            drawn, _ = world_seeds(int(self.np_random.integers(2**62)), self._nobody)
+            values, seeded = torch.where(seeded, values, drawn), mask
         batch.seed = torch.where(mask & seeded, values, batch.seed)
         batch.episode_index = torch.where(mask & seeded, -1, batch.episode_index)
         batch.begin_next(mask)

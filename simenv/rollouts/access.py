@@ -115,7 +115,8 @@ def make(description: dict, *, device: str | None = None, **overrides: Any) -> g
 
     device = device or description["device"]
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise RolloutError(f"recorded on {device}, and this machine has no CUDA device; replay with --device cpu")
+        whence = "recorded on" if device == description["device"] else "asked for"
+        raise RolloutError(f"{whence} {device}, and this machine has no CUDA device; replay with --device cpu")
     options = {
         "num_envs": 1,
         "device": device,

@@ -170,7 +170,10 @@ def verify(path: str | os.PathLike, sha256_expected: str | None = None) -> None:
     if len(header) < USER_BLOCK:
         raise RolloutError(f"{path}: truncated, only {size} bytes are left; {REMEDY}")
     if not header.startswith(MAGIC.encode()):
-        raise RolloutError(f"{path}: not a simenv recording, or its first bytes are damaged; {REMEDY}")
+        raise RolloutError(
+            f"{path}: not a simenv recording, or its first bytes are damaged; give a recording's directory or a "
+            "rollout-*.h5 file of it, and if this was one, restore it from a copy"
+        )
     if header != _user_block(digest, size - USER_BLOCK):
         written = _written_size(header)
         if written is not None and written > size - USER_BLOCK:

@@ -46,7 +46,7 @@ def export_minari(recording: Recording, dataset_id: str, **metadata: Any) -> Any
                 id=index,
                 seed=episode.summary["seed"],
                 observations=_plain(episode.observations),
-                actions=episode.actions,
+                actions=episode.actions.astype(_dtype(first)),
                 rewards=episode.rewards,
                 terminations=episode.terminated,
                 truncations=truncations,
@@ -81,10 +81,15 @@ def _spec(episode: Episode) -> gym.envs.registration.EnvSpec:
     return spec
 
 
+def _dtype(episode: Episode) -> Any:
+    """Of the environment's actions, which callers may give as any numbers."""
+    return np.dtype(episode.environment["dtype"]).type
+
+
 def _action_space(episode: Episode) -> gym.spaces.Box:
     limits = [[row[side] for row in episode.environment["action"]] for side in ("low", "high")]
-    low, high = np.array(limits, episode.actions.dtype)
-    return gym.spaces.Box(low, high, dtype=episode.actions.dtype.type)
+    low, high = np.array(limits, _dtype(episode))
+    return gym.spaces.Box(low, high, dtype=_dtype(episode))
 
 
 def _observation_space(episode: Episode) -> gym.Space:

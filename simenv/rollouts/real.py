@@ -88,12 +88,20 @@ def replay_motion(
         Tracking errors, the task's result and the simulation's status.
 
     Raises:
-        RolloutError: A bad motion file, an unknown body or option, more than one world, or poses of another frame.
+        RolloutError: A bad motion file, an unknown body or option, more than one world, poses of another frame, or a
+            world whose tools are pulled by forces.
     """
+    from simenv.world import World  # which loads Warp
+
     motion = motion if isinstance(motion, Motion) else load_motion(motion)
     core = env.unwrapped
     if int(core.num_envs) != 1:
         raise RolloutError(f"the environment has {core.num_envs} worlds; make one with num_envs=1")
+    if not isinstance(core.world, World):
+        raise RolloutError(
+            f"{type(core.task).__name__} pulls its tool by an impedance, so that it cannot follow a motion exactly; "
+            "choose a task that moves its tool"
+        )
     body_index = _body_index(core.world, body)
     core.reset(seed=seed)
     target = _place(motion.resample(float(core.world.dt)), host(core.state.body_q)[0, body_index], frame)

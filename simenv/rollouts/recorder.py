@@ -71,7 +71,10 @@ class Recorder:
         self._states, self._stride = states, 1 if states == "all" else stride
         self._observations, self._keep_partial = observations, keep_partial
         description = describe(env)
-        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RolloutError(f"{self.directory}: no directory to record into ({error}); choose another") from error
         self._lock = DirectoryLock(self.directory)
         try:
             self.manifest = self._open(description)
@@ -115,6 +118,7 @@ class Recorder:
         if all(track is None for track in self._tracks) and access.autoreset == "disabled":
             raise RolloutError("no world has an episode to record; call recorder.reset() first")
         actions = access.batch(host(action))
+        self._keep_start()
         result = self.env.step(action)
         observation, reward, terminated, truncated, info = result
         observations = _rows(access.batch(observation))
@@ -191,17 +195,23 @@ class Recorder:
             worlds = np.array([world for world in worlds.tolist() if self._quota[world] > 0], int)
             for world in worlds:
                 self._quota[world] -= 1
-        if not len(worlds):
+        for world in worlds.tolist():
+            seen = {name: value[world] for name, value in observations.items()} if self._observations else {}
+            self._tracks[world] = _Track(seen)
+
+    def _keep_start(self) -> None:
+        """What the episodes that begin with this step start from: the caller may have assigned parameters since the
+        reset.
+        """
+        fresh = {world: track for world, track in enumerate(self._tracks) if track is not None and not track.length}
+        if not fresh:
             return
         state = self._access.state_rows()
-        for world in worlds.tolist():
-            row = slice(world, world + 1)
-            self._tracks[world] = _Track(
-                {name: value[row].copy() for name, value in state.items()},
-                {name: value[world] for name, value in observations.items()} if self._observations else {},
-            )
+        for world, track in fresh.items():
+            track.state = {name: value[world : world + 1].copy() for name, value in state.items()}
+            track.steps, track.states = [], {}  # of a step that was refused
         if self._states != "none":
-            self._append_states(worlds.tolist())
+            self._append_states(list(fresh))
 
     def _keep_states(self, running: list[int], over: np.ndarray) -> None:
         if self._states == "none":
@@ -246,8 +256,8 @@ class Recorder:
 class _Track:
     """The growing episode of one world, as lists of rows."""
 
-    def __init__(self, state: dict, observation: dict):
-        self.state = state
+    def __init__(self, observation: dict):
+        self.state: dict[str, np.ndarray] = {}
         self.observations = {name: [value] for name, value in observation.items()}
         self.actions, self.rewards, self.terminated, self.truncated = [], [], [], []
         self.terms: dict[str, list] = {}

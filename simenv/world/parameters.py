@@ -4,19 +4,36 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterator, MutableMapping, Sequence
 
 import torch
 
 from simenv.physics.mpm.materials import PARAMETER_COUNT
+from simenv.world import status
 from simenv.world.scene import Scene
+
+# Bounds that a parameter's value must lie between, by the last part of its name; all others must not be negative. A
+# hair below zero is let through, so that central differences at zero are possible.
+_SLACK = 1e-2
+_BOUNDS = {
+    "density": (0.0, math.inf), "mass": (0.0, math.inf), "scale": (0.0, math.inf), "exponent": (0.0, math.inf),
+    "modulus": (0.0, math.inf), "gravity": (-math.inf, math.inf),
+    "poisson_ratio": (-_SLACK, 0.5), "friction_angle": (0.0, math.pi / 2), "critical_compression": (-_SLACK, 1.0),
+}  # fmt: skip
+_LEGAL = 0.25  # a value that every parameter can have
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    return _BOUNDS.get(name.rpartition(".")[2], (-_SLACK, math.inf))
 
 
 class NamedTensors(MutableMapping[str, torch.Tensor]):
     """Mapping of a fixed set of names to tensors (N, ...).
 
-    Assigning broadcasts a number or a tensor to all worlds and checks its shape. The assigned tensor is used as it is,
-    so that a leaf which requires a gradient receives one.
+    Assigning broadcasts a number or a tensor to all worlds. A number out of range is refused; a tensor is used as it
+    is, so that a leaf which requires a gradient receives one, and a world whose value is out of range stops with the
+    status `BAD_PARAMETER` when it is stepped.
 
     Args:
         worlds: N; device, dtype: of the tensors.
@@ -27,6 +44,7 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
     def __init__(self, worlds: int, device: torch.device, dtype: torch.dtype):
         self._worlds, self._device, self._dtype = worlds, device, dtype
         self._values: dict[str, torch.Tensor] = {}
+        self._bounds: torch.Tensor | None = None
 
     def _full(self, value: float) -> torch.Tensor:
         return torch.full((self._worlds,), value, device=self._device, dtype=self._dtype)
@@ -47,6 +65,10 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
 
     def __setitem__(self, name: str, value: torch.Tensor | float) -> None:
         self._check(name)
+        if isinstance(value, int | float):
+            lower, upper = _bounds(name)
+            if not lower < value < upper:
+                raise ValueError(f"parameter {name!r} = {value}; it must lie between {lower} and {upper} (SI units)")
         shape = self._values[name].shape
         tensor = torch.as_tensor(value, device=self._device, dtype=self._dtype)
         if name.endswith(self._constant_suffix) and tensor.requires_grad:
@@ -54,6 +76,8 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
                 f"parameter {name!r} has no derivative; assign it detached, or differentiate a pose or friction"
             )
         if tensor.shape != shape:
+            if len(shape) > 1 and tensor.shape[-1:] != shape[1:]:
+                raise ValueError(f"parameter {name!r} has shape {tuple(shape)}, not {tuple(tensor.shape)}")
             try:
                 tensor = tensor.expand(shape)
             except RuntimeError:
@@ -68,6 +92,28 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def checked(self) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """The values that a step can use, and a status (N,) int32.
+
+        A world with a value that is NaN, infinite or out of range has the status `BAD_PARAMETER`, and numbers that do
+        no harm: nothing that it computes counts.
+        """
+        names = [name for name, value in self._values.items() if value.dim() == 1]
+        table = torch.stack([self._values[name] for name in names], 1) if names else self._full(0.0)[:, None]
+        if self._bounds is None:
+            self._bounds = torch.tensor(
+                [_bounds(name) for name in names] or [(-1.0, 1.0)], device=self._device, dtype=self._dtype
+            ).T
+        lower, upper = self._bounds
+        good = ((table > lower) & (table < upper)).all(1)
+        vectors = {name: value for name, value in self._values.items() if value.dim() > 1}
+        for value in vectors.values():
+            good = good & torch.isfinite(value).flatten(1).all(1)
+        rows = good[:, None]
+        values = dict(zip(names, torch.where(rows, table, _LEGAL).unbind(1), strict=False))
+        values |= {name: torch.where(rows, value, 0.0) for name, value in vectors.items()}
+        return values, torch.where(good, 0, status.BAD_PARAMETER).to(torch.int32)
 
     def clone(self) -> dict[str, torch.Tensor]:
         """Detached copies of all values."""
@@ -97,26 +143,29 @@ class Parameters(NamedTensors):
         self._values["gravity"] = self._vector(scene.gravity)
 
     def kernel_inputs(self) -> dict[str, torch.Tensor]:
-        """The solver's inputs: ``parameters`` (N, M, 8), ``gravity`` (N, 3), ``friction`` and ``scale`` (N, Cl)."""
+        """The solver's inputs: ``parameters`` (N, M, 8), ``gravity`` (N, 3), ``friction`` and ``scale`` (N, Cl), and
+        the ``status`` (N,) of `checked`.
+        """
         values = [(value, value._version) for value in self._values.values()]
         if self._cache is not None:
             kept, inputs = self._cache
             # by identity, on tensors that the cache keeps alive: a freed tensor's id can come back
             if all(a is b and version == old for (a, version), (b, old) in zip(values, kept, strict=True)):
                 return inputs
-        inputs = {"gravity": self._values["gravity"], "parameters": self._material_vectors()}
+        sound, bad = self.checked()
+        inputs = {"gravity": sound["gravity"], "parameters": self._material_vectors(sound), "status": bad}
         for kind in ("friction", "scale"):
-            columns = [self._values[f"{name}.{kind}"] for name in self._scene.colliders]
+            columns = [sound[f"{name}.{kind}"] for name in self._scene.colliders]
             inputs[kind] = torch.stack(columns, 1) if columns else self._full(0.0).unsqueeze(1)[:, :0]
         # a graph can be used once, and gradients may be switched on later: only plain values are kept
         differentiable = any(value.requires_grad for value, _ in values)
         self._cache = None if differentiable else (values, inputs)
         return inputs
 
-    def _material_vectors(self) -> torch.Tensor:
+    def _material_vectors(self, sound: dict[str, torch.Tensor]) -> torch.Tensor:
         vectors = []
         for name, material in self._scene.materials.items():
-            values = {parameter: self._values[f"{name}.{parameter}"] for parameter in material.parameter_names()}
+            values = {parameter: sound[f"{name}.{parameter}"] for parameter in material.parameter_names()}
             columns = material.kernel_parameters(values)
             columns += [torch.zeros_like(columns[0])] * (PARAMETER_COUNT - len(columns))
             vectors.append(torch.stack(columns, 1))

@@ -13,6 +13,7 @@ from simenv.geometry.mass import MassProperties, mass_properties
 from simenv.geometry.sampling import fill
 from simenv.geometry.shapes import Shape
 from simenv.physics.mpm.model import RigidSpec
+from simenv.world import checks
 from simenv.world.rotation import quaternion_multiply, quaternion_to_matrix, rotate
 
 Quaternion = tuple[float, float, float, float]
@@ -63,9 +64,14 @@ def make_rigid(
     """Sample a body, and check that the grid resolves it; the arguments are those of `Scene.add_rigid`.
 
     Raises:
-        ValueError: the body is too small for the grid.
+        ValueError: the body is too small for the grid, or a number is not finite.
+        TypeError: the shape is none.
     """
-    properties = mass_properties(shape)
+    what = f"rigid body {name!r}"
+    unit = checks.unit_quaternion(f"{what}: quaternion", quaternion)
+    place, speed = checks.vector(f"{what}: position", position), checks.vector(f"{what}: velocity", velocity)
+    spin = checks.vector(f"{what}: angular_velocity", angular_velocity)
+    properties = mass_properties(checks.solid(what, shape))
     points = fill(shape, spacing, jitter=0.0)
     if len(points) < 8:
         raise ValueError(f"rigid body {name!r} has {len(points)} particles at spacing {spacing} m; use a finer one")
@@ -79,9 +85,8 @@ def make_rigid(
             f"rigid body {name!r} has {ratio:.2f} times its own inertia on the grid, the limit is {_GRID_INERTIA}; "
             f"it is too thin or too small for dx = {dx} m: make it at least three cells wide, or use a finer grid"
         )
-    unit = tuple((np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)).tolist())
-    centre = np.asarray(position, dtype=np.float64) + _turn(unit, properties.centre)
-    return Rigid(name, shape, properties, rest, centre, unit, tuple(velocity), tuple(angular_velocity))  # type: ignore[arg-type]
+    centre = np.asarray(place) + _turn(unit, properties.centre)
+    return Rigid(name, shape, properties, rest, centre, unit, speed, spin)  # type: ignore[arg-type]
 
 
 class RigidMotion:

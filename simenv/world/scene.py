@@ -16,6 +16,7 @@ from simenv.physics.mpm.materials import Material
 from simenv.physics.mpm.materials import Rigid as RigidMaterial
 from simenv.physics.mpm.model import PAD, ColliderSpec, MPMModel
 from simenv.physics.mpm.skin import SkinSpec
+from simenv.world import checks
 from simenv.world.parts import Body, Collector, Collider, Emitter, Particles
 from simenv.world.rigid import Rigid, make_rigid
 from simenv.world.rotation import quaternion_to_matrix
@@ -47,7 +48,8 @@ class Scene:
         blocks: capacity of a sparse grid, for each world; None is four times what the particles touch at the start.
 
     Raises:
-        ValueError: ``max_substeps`` is not ``substeps`` times a power of two; an unknown grid, or blocks without one.
+        ValueError: ``max_substeps`` is not ``substeps`` times a power of two; an unknown grid, or blocks without one;
+            size, gravity or origin are not three finite numbers.
     """
 
     size: tuple[float, float, float]
@@ -72,6 +74,8 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.substep_counts()
+        for name in ("size", "gravity", "origin"):
+            setattr(self, name, checks.vector(name, getattr(self, name)))
         if self.grid not in ("dense", "sparse"):
             raise ValueError(f"grid = {self.grid!r}; use 'dense' or 'sparse'")
         if self.blocks is not None and (self.grid == "dense" or self.blocks < 1):
@@ -143,7 +147,7 @@ class Scene:
         owner, _, parameter = name.rpartition(".")
         if owner in self.materials:
             self._check_substep(owner, replace(self.materials[owner], **{parameter: value}))
-        elif owner in self.colliders and value < 0:
+        elif owner in self.colliders and not value >= 0:
             raise ValueError(f"{name} = {value}; it must not be negative")
 
     def add_particles(
@@ -156,7 +160,9 @@ class Scene:
         """
         self._name(self.particles, name, "particle group")
         self._known(self.materials, material, "material")
-        positions = np.asarray(positions, dtype=np.float64).reshape(-1, 3)
+        positions = np.atleast_2d(np.asarray(positions, dtype=np.float64))
+        if positions.ndim != 2 or positions.shape[1] != 3:
+            raise ValueError(f"particle group {name!r}: positions are {positions.shape}; they must be (n, 3)")
         if len(positions) == 0:
             raise ValueError(f"particle group {name!r} is empty; check the region that was filled and its spacing")
         lower, upper = np.asarray(self.origin), np.asarray(self.origin) + np.asarray(self.size)
@@ -168,11 +174,12 @@ class Scene:
                 f"{lower} to {upper} m (e.g. {worst}); "
                 "move them or enlarge the domain"
             )
-        if not volume > 0:
-            raise ValueError(f"particle group {name!r}: volume = {volume} m^3; it must be positive")
+        checks.numbers(f"particle group {name!r} [m^3]", positive=True, volume=volume)
         start = self.particle_count
         span = slice(start, start + len(positions))
         velocity = np.broadcast_to(np.asarray(velocity, dtype=np.float64), positions.shape)
+        if not np.isfinite(velocity).all():
+            raise ValueError(f"particle group {name!r}: a velocity is NaN or infinite; all must be finite")
         self.particles[name] = Particles(name, material, positions, velocity, float(volume), active, span)
         if color is not None:
             self.colors[name] = color
@@ -183,8 +190,8 @@ class Scene:
     ) -> None:
         """Add a kinematic body at a pose [m, quaternion xyzw]; `Control.twist` moves it."""
         self._name(self.bodies, name, "body")
-        unit = tuple(np.asarray(quaternion) / np.linalg.norm(quaternion))
-        self.bodies[name] = Body(name, tuple(position), unit)  # type: ignore[arg-type]
+        unit = checks.unit_quaternion(f"body {name!r}: quaternion", quaternion)
+        self.bodies[name] = Body(name, checks.vector(f"body {name!r}: position", position), unit)  # type: ignore[arg-type]
 
     def add_rigid(
         self, name: str, shape: Shape, density: float, position: Sequence[float],
@@ -247,13 +254,13 @@ class Scene:
         self._name(self.colliders, name, "collider")
         if body is not None:
             self._known(self.bodies, body, "body")
-        if friction < 0 or width < 0 or not scale > 0:
-            raise ValueError(
-                f"collider {name!r}: friction {friction}, width {width} m must be >= 0 and scale {scale} > 0"
-            )
-        spec = ColliderSpec(shape, width, stick, levels)
-        unit = tuple(np.asarray(quaternion) / np.linalg.norm(quaternion))
-        self.colliders[name] = Collider(name, spec, body, tuple(position), unit, friction, scale, color)  # type: ignore[arg-type]
+        what = f"collider {name!r}"
+        checks.numbers(what, friction=friction, width=width)
+        checks.numbers(what, positive=True, scale=scale)
+        spec = ColliderSpec(checks.solid(what, shape), width, stick, levels)
+        place = checks.vector(f"{what}: position", position)
+        unit = checks.unit_quaternion(f"{what}: quaternion", quaternion)
+        self.colliders[name] = Collider(name, spec, body, place, unit, friction, scale, color)  # type: ignore[arg-type]
 
     def add_skin(
         self, collider: str, rows: int, columns: int, width: float, height: float,
@@ -281,15 +288,17 @@ class Scene:
         owner = self.colliders[collider]
         if owner.spec.skin is not None:
             raise ValueError(f"collider {collider!r} has a skin already; a collider has one, split it for more")
-        if rows < 2 or columns < 2 or not width > 0 or not height > 0:
+        checks.whole(f"skin of {collider!r}", rows=rows, columns=columns)
+        if rows < 2 or columns < 2 or not 0 < width < np.inf or not 0 < height < np.inf:
             raise ValueError(
                 f"skin of {collider!r}: {rows} x {columns} taxels on {height} x {width} m; it needs at least 2 x 2 "
                 "on a positive area"
             )
-        unit = torch.as_tensor(np.asarray(quaternion, dtype=float) / np.linalg.norm(quaternion))
-        axes = quaternion_to_matrix(unit).numpy()
+        unit = checks.unit_quaternion(f"skin of {collider!r}: quaternion", quaternion)
+        place = np.array(checks.vector(f"skin of {collider!r}: position", position))
+        axes = quaternion_to_matrix(torch.tensor(unit, dtype=torch.float64)).numpy()
         along = np.stack([axes[:, 0] * width / columns, axes[:, 1] * height / rows])
-        skin = SkinSpec(rows, columns, np.asarray(position, dtype=float), along)
+        skin = SkinSpec(rows, columns, place, along)
         self.colliders[collider] = replace(owner, spec=replace(owner.spec, skin=skin))
 
     def add_emitter(
@@ -317,7 +326,8 @@ class Scene:
             Slice of the particles.
         """
         self._known(self.bodies, body, "body")
-        if not (radius > 0 and speed > 0 and 0 < count <= capacity):
+        checks.whole(f"emitter {name!r}", capacity=capacity, count=count)
+        if not (0 < radius < np.inf and 0 < speed < np.inf and count <= capacity):
             raise ValueError(
                 f"emitter {name!r}: radius {radius} m, speed {speed} m/s, count {count} of {capacity} must be positive"
             )
@@ -339,7 +349,11 @@ class Scene:
     def add_collector(self, name: str, lower: Sequence[float], upper: Sequence[float]) -> None:
         """Add a box [m] which takes out particles that are inside it at the end of a control step."""
         self._name(self.collectors, name, "collector")
-        self.collectors[name] = Collector(name, tuple(lower), tuple(upper))  # type: ignore[arg-type]
+        low = checks.vector(f"collector {name!r}: lower", lower)
+        high = checks.vector(f"collector {name!r}: upper", upper)
+        if not all(a < b for a, b in zip(low, high, strict=True)):
+            raise ValueError(f"collector {name!r}: lower {low} m must be below upper {high} m along each axis")
+        self.collectors[name] = Collector(name, low, high)  # type: ignore[arg-type]
 
     def make_world(
         self, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32

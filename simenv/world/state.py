@@ -9,6 +9,17 @@ from typing import Self
 import torch
 
 
+def check_tensor(name: str, tensor: torch.Tensor, like: torch.Tensor) -> None:
+    """Raise ValueError unless a tensor has the shape, dtype and kind of device of another."""
+    if not isinstance(tensor, torch.Tensor):
+        raise ValueError(f"{name} is a {type(tensor).__name__}; it must be a torch tensor {tuple(like.shape)}")
+    if tensor.shape != like.shape or tensor.dtype != like.dtype or tensor.device.type != like.device.type:
+        raise ValueError(
+            f"{name} is {tensor.dtype} {tuple(tensor.shape)} on {tensor.device.type}; this world needs {like.dtype} "
+            f"{tuple(like.shape)} on {like.device.type}"
+        )
+
+
 class Batched:
     """What states have in common: they are dataclasses of tensors (N, ...), of which some may be None."""
 
@@ -22,6 +33,14 @@ class Batched:
         """A state of the tensors of `as_dict`; other entries are ignored."""
         optional = {field.name for field in fields(cls) if field.default is None} - tensors.keys()  # type: ignore[arg-type]
         return cls(**{f.name: tensors[f.name] for f in fields(cls) if f.name not in optional})  # type: ignore[arg-type]
+
+    def check(self, like: Self) -> None:
+        """Raise ValueError unless the tensors fit those of a state of the same world, `like`."""
+        mine = self.as_dict()
+        for name, tensor in like.as_dict().items():
+            if name not in mine:
+                raise ValueError(f"the state has no {name}, which this world needs; start from initial_state()")
+            check_tensor(f"state.{name}", mine[name], tensor)
 
     @property
     def requires_grad(self) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-NONFINITE, TOO_FAST, LEFT_GRID, INVERTED, BAD_ACTION, TOO_STIFF, BLOCKS_FULL = 1, 2, 4, 8, 16, 32, 64
+NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8
+BAD_ACTION, TOO_STIFF, BLOCKS_FULL = 16, 32, 64
+UNCONVERGED, BAD_PARAMETER = 128, 256
 
 
 class Status(NamedTuple):
@@ -34,8 +36,8 @@ STATUS: dict[int, Status] = {
         "shorten the substep, raise the stiffness, or limit the tool's speed",
     ),
     BAD_ACTION: Status(
-        "bad_action", "the action of this world was NaN or infinite",
-        "check the policy's output; the world was not stepped with it",
+        "bad_action", "the action of this world was NaN, infinite or out of range",
+        "check the policy's output; on_bad_action='clip' clips finite values; the world was not stepped with it",
     ),
     TOO_STIFF: Status(
         "too_stiff", "sound or viscosity needs more substeps than max_substeps",
@@ -44,6 +46,14 @@ STATUS: dict[int, Status] = {
     BLOCKS_FULL: Status(
         "blocks_full", "the material touches more blocks of the sparse grid than there is room for",
         "raise the scene's blocks, or use a coarser dx",
+    ),
+    UNCONVERGED: Status(
+        "unconverged", "the contact solve of an elastic gel ended at its last iteration",
+        "shorten the substep, or raise the iterations or the tolerance of the gel's accuracy",
+    ),
+    BAD_PARAMETER: Status(
+        "bad_parameter", "a physical parameter of this world is NaN, infinite or out of range",
+        "check what draws or fits it: densities, masses and scales must be positive, Poisson's ratio below 0.5",
     ),
 }  # fmt: skip
 

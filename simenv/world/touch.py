@@ -15,10 +15,14 @@ from simenv._threads import get_num_threads
 from simenv.errors import SimulationError
 from simenv.physics.rigid.model import CARRIED, DRIVEN
 from simenv.robots.arm import Arm
+from simenv.sensors.tactile import ElasticLayerGel
+from simenv.world import checks
 from simenv.world import status as bits
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
+from simenv.world.state import check_tensor
+from simenv.world.touch_gels import gel_parameters
 from simenv.world.touch_scene import TouchScene
-from simenv.world.touch_solver import GEL_PARAMETERS, TouchSolver
+from simenv.world.touch_solver import TouchSolver
 from simenv.world.touch_state import TouchControl, TouchParameters, TouchState
 
 FASTEST = 100.0  # [m/s]; nothing that touches moves faster and is still simulated
@@ -33,17 +37,35 @@ class _Step(torch.autograd.Function):
     def forward(ctx: Any, world: TouchWorld, names: tuple[str, ...], *values: torch.Tensor):
         out = world._forward(dict(zip(names, values, strict=True)))
         ctx.world, ctx.names, ctx.keys = world, names, tuple(out)
-        ctx.save_for_backward(*values)
+        ctx.save_for_backward(_fault(out) == 0, *values)
         ctx.set_materialize_grads(False)
         return tuple(out.values())
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor | None):
-        inputs = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
-        adjoints = {key: grad for key, grad in zip(ctx.keys, grads, strict=True) if grad is not None}
+        good, *values = ctx.saved_tensors
+        inputs = dict(zip(ctx.names, values, strict=True))
+        adjoints = {key: _rows(good, grad) for key, grad in zip(ctx.keys, grads, strict=True) if grad is not None}
         out = ctx.world._backward(inputs, adjoints)
-        return None, None, *(out[name] for name in ctx.names)
+        return None, None, *(_rows(good, out[name]) for name in ctx.names)
+
+
+def _rows(mask: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """The rows of a tensor (N, ...) where a mask (N,) is true, and zeros."""
+    return torch.where(mask.view(-1, *[1] * (tensor.dim() - 1)), tensor, 0.0)
+
+
+def _fault(out: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Status (N,) of a step, from what its bodies and gels do at the end."""
+    motion = torch.cat([out["velocity"], out["omega"]], -1).detach()
+    place = torch.cat([out["position"], out["quaternion"]], -1).detach()
+    finite = torch.isfinite(motion).flatten(1).all(1) & torch.isfinite(place).flatten(1).all(1)
+    status = torch.where(motion.abs().amax((1, 2)) < FASTEST, 0, bits.TOO_FAST)
+    for name, count in out.items():
+        if name.startswith("failed"):  # solves of an elastic gel
+            status = status | torch.where(count > 0.0, bits.UNCONVERGED, 0)
+    return torch.where(finite, status, bits.NONFINITE).to(torch.int32)
 
 
 class TouchWorld:
@@ -66,6 +88,8 @@ class TouchWorld:
     def __init__(
         self, scene: TouchScene, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ):
+        checks.whole("TouchWorld", num_worlds=num_worlds)
+        checks.precision("TouchWorld", dtype)
         self.scene, self.num_worlds = scene, num_worlds
         self.device, self.dtype = torch.device(device), dtype
         self.model = scene.rigid_model()
@@ -79,6 +103,7 @@ class TouchWorld:
         self.particle_count, self.particle_groups = 0, {}
         self._constants: dict[tuple[float, ...], torch.Tensor] = {}
         self.sensors = scene.sensors(dtype, self.device)
+        self._elastic = [isinstance(sensor.gel, ElasticLayerGel) for sensor in self.sensors.values()]
         self.taxels: dict[str, slice] = {}
         for name, sensor in self.sensors.items():
             start = self.taxel_count
@@ -145,11 +170,13 @@ class TouchWorld:
 
         Call it after placing bodies or gripper by hand.
         """
-        rotations, offsets, fields, depths, wrenches = [], [], [], [], []
+        sticks, rotations, offsets, fields, depths, wrenches = [], [], [], [], [], []
         for name in self.gel_names:
-            values = {key: self.parameters[f"{name}.{key}"] for key in GEL_PARAMETERS[:3]}
+            keys = gel_parameters(self.sensors[name].gel)
+            values = {key: self.parameters[f"{name}.{key}"] for key in keys}
             poses = self.object_pose(state, name), self.gel_pose(state, name)
             reading, memory = self.sensors[name].measure(*poses, parameters=values)
+            sticks.append(memory.stick)
             rotations.append(memory.rotation)
             offsets.append(memory.position)
             fields.append(reading.field())
@@ -158,7 +185,7 @@ class TouchWorld:
         if not rotations:
             return state
         return state.replace(
-            stick=torch.zeros_like(state.stick), held=torch.zeros_like(state.held),
+            stick=torch.cat(sticks, 1), held=torch.zeros_like(state.held),
             gel_rotation=torch.stack(rotations, 1), gel_offset=torch.stack(offsets, 1), field=torch.cat(fields, 1),
             depth=torch.cat(depths, 1), wrench=torch.stack(wrenches, 1),
         )  # fmt: skip
@@ -221,12 +248,21 @@ class TouchWorld:
         """Advance all worlds by one control step; differentiable in the state, the control and the parameters.
 
         A world whose numbers are no longer finite keeps the state it entered with, and its ``status`` says so.
+
+        Raises:
+            ValueError: a tensor has a shape, dtype or device that does not fit this world.
+            SimulationError: a gradient is asked for in a scene with an arm.
         """
-        goal = state.body_q.clone()
-        goal[:, self._hands] = control.goal
+        inputs = self.parameters.kernel_inputs()
+        self._check(state, control)
         effort = torch.zeros_like(state.time) if control.effort is None else control.effort
-        inputs = {
-            **self.parameters.kernel_inputs(), "goal": goal[..., :3], "goal_turn": goal[..., 3:], "effort": effort,
+        wanted = torch.cat([control.goal.detach().flatten(1), effort.detach()[:, None]], 1)
+        finite = torch.isfinite(wanted).all(1)
+        stopped = inputs.pop("status") | torch.where(finite, 0, bits.NONFINITE).to(torch.int32)
+        goal, effort = state.body_q.clone(), torch.where(finite, effort, 0.0)
+        goal[:, self._hands] = torch.where(finite.view(-1, 1, 1), control.goal, goal[:, self._hands])
+        inputs |= {
+            "goal": goal[..., :3], "goal_turn": goal[..., 3:], "effort": effort,
             "position": state.body_q[..., :3], "quaternion": state.body_q[..., 3:],
             "velocity": state.body_twist[..., :3], "omega": state.body_twist[..., 3:],
             "grip": state.grip, "held": state.held,
@@ -236,6 +272,8 @@ class TouchWorld:
         for g, span in enumerate(self.taxels.values()):
             inputs |= {f"stick{g}": state.stick[:, span], f"rotation{g}": state.gel_rotation[:, g]}
             inputs[f"offset{g}"] = state.gel_offset[:, g]
+            if self._elastic[g]:  # where its solves start, which changes nothing that they find
+                inputs[f"before{g}"] = state.field[:, span].detach()
         if torch.is_grad_enabled() and any(value.requires_grad for value in inputs.values()):
             if self.arm is not None:
                 raise SimulationError(
@@ -247,10 +285,17 @@ class TouchWorld:
             out = dict(zip(self._result_names(), results, strict=True))
         else:
             out = self._forward(inputs)
-        return self._leave(state, out)
+        return self._leave(state, out, stopped)
 
-    def _leave(self, state: TouchState, out: dict[str, torch.Tensor]) -> TouchState:
-        """The state after a step, from the solver's results."""
+    def _check(self, state: TouchState, control: TouchControl) -> None:
+        """Raise ValueError if tensors of a state or a control do not fit this world."""
+        state.check(self._initial)
+        check_tensor("control.goal", control.goal, self._initial.body_q[:, self._hands])
+        if control.effort is not None:
+            check_tensor("control.effort", control.effort, self._initial.time)
+
+    def _leave(self, state: TouchState, out: dict[str, torch.Tensor], stopped: torch.Tensor) -> TouchState:
+        """The state after a step, from the solver's results and the status of worlds that must not step."""
         gels = range(len(self.gel_names))
 
         def joined(name: str, like: torch.Tensor, dim: int = 1) -> torch.Tensor:
@@ -269,10 +314,7 @@ class TouchWorld:
             push=torch.cat([out["push"], out["twist"]], -1), time=state.time + self.dt,
             joint_q=out.get("joint_q"), joint_qd=out.get("joint_qd"),
         )  # fmt: skip
-        speed = after.body_twist.detach().abs().amax((1, 2))
-        finite = torch.isfinite(speed) & torch.isfinite(after.body_q.detach()).all(-1).all(-1)
-        status = torch.where(finite, 0, bits.NONFINITE) | torch.where(speed < FASTEST, 0, bits.TOO_FAST)
-        status = state.status | torch.where(finite, status, bits.NONFINITE).to(torch.int32)
+        status = state.status | torch.where(stopped != 0, stopped, _fault(out))
         return after.where(status == 0, state.detach()).replace(status=status)
 
     # ------------------------------------------------------------------------------------------------ the solvers
@@ -285,10 +327,10 @@ class TouchWorld:
         count = min(get_num_threads(), self.num_worlds) if self.device.type == "cpu" else 1
         if len(self._solvers) != count:
             self.close()
-            contacts = [sensor.contact for sensor in self.sensors.values()]
+            sensors = list(self.sensors.values())
             edges = np.linspace(0, self.num_worlds, count + 1).astype(int)
             self._solvers = [
-                (slice(int(a), int(b)), TouchSolver(self.model, contacts, int(b - a), self.dtype, self.device))
+                (slice(int(a), int(b)), TouchSolver(self.model, sensors, int(b - a), self.dtype, self.device))
                 for a, b in pairwise(edges)
             ]
             self._pool = ThreadPoolExecutor(count, thread_name_prefix="simenv") if count > 1 else None

@@ -25,9 +25,12 @@ from simenv.physics.rigid.model import (
     RigidModel,
     body_properties,
 )
-from simenv.sensors.tactile import TactileField, WinklerGel
+from simenv.sensors.tactile import ElasticLayerGel, TactileField, WinklerGel
+from simenv.sensors.tactile.convolution import DIRECT
 from simenv.sensors.tactile.grid import TaxelGrid
+from simenv.world import checks
 from simenv.world.parts import Collider
+from simenv.world.touch_gels import gel_parameters
 
 if TYPE_CHECKING:
     from simenv.world.touch import TouchWorld
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 Color = tuple[float, float, float, float]
 Vector = Sequence[float]
 UPRIGHT = (0.0, 0.0, 0.0, 1.0)
+GAINS = ("stiffness", "turning_stiffness", "damping", "turning_damping")  # of hands
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class TouchGel:
 
     mount: GelMount
     grid: TaxelGrid
-    gel: WinklerGel
+    gel: WinklerGel | ElasticLayerGel
     shape: Shape
     max_depth: float
     reach: float
@@ -113,12 +117,13 @@ class TouchScene:
     materials: dict = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        for name in ("substep_dt", "substeps", "stiffness", "shear_stiffness"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} = {getattr(self, name)}; it must be positive")
-        for name in ("lead", "damping", "friction"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} = {getattr(self, name)}; it must not be negative")
+        more = {name: getattr(self, name) for name in ("substep_dt", "stiffness", "shear_stiffness")}
+        checks.numbers("TouchScene", positive=True, **more)
+        checks.numbers("TouchScene", lead=self.lead, damping=self.damping, friction=self.friction)
+        checks.whole("TouchScene", substeps=self.substeps)
+        self.gravity = checks.vector("gravity", self.gravity)  # type: ignore[assignment]
+        checks.numbers("gripper", positive=True, mass=self.gripper.mass, widest=self.gripper.widest)
+        checks.numbers("gripper", damping=self.gripper.damping)
 
     @property
     def control_dt(self) -> float:
@@ -143,8 +148,7 @@ class TouchScene:
         Raises:
             ValueError: the name is taken, or the density is not positive.
         """
-        if not density > 0:
-            raise ValueError(f"body {name!r}: density = {density} kg/m^3; it must be positive")
+        checks.numbers(f"body {name!r}", positive=True, density=density)
         volume, centre, inertia = body_properties(name, shape)
         self._add(name, FREE, density * volume, inertia, position, quaternion)
         self.shapes[name], self.centres[name] = shape, centre
@@ -155,6 +159,7 @@ class TouchScene:
         color: Color = (0.55, 0.57, 0.60, 1.0), look: Shape | None = None,
     ) -> None:  # fmt: skip
         """Add a body that stands still, at a pose that may differ from episode to episode. Arguments as `add_body`."""
+        checks.solid(f"body {name!r}", shape)
         self._add(name, FIXED, 1.0, np.zeros(3), position, quaternion)
         self.shapes[name], self.centres[name] = shape, np.zeros(3)
         if isinstance(shape, Plane):  # a table: it is drawn where it was built
@@ -179,6 +184,7 @@ class TouchScene:
             gains: stiffness [N/m], turning stiffness [N m/rad], damping [N s/m], turning damping [N m s/rad]; the
                 default is TacSL's (Akinola et al. 2025), critically damped at the default mass and inertia.
         """
+        checks.numbers(f"hand {name!r}", positive=True, mass=mass, inertia=inertia)
         self._add(name, DRIVEN, mass, np.full(3, inertia / mass), position, quaternion, gains)
 
     def add_arm(
@@ -211,8 +217,10 @@ class TouchScene:
     def _add(self, name: str, kind: int, mass: float, inertia: np.ndarray, position, quaternion, gains=(0.0,) * 4):
         if name in self.bodies:
             raise ValueError(f"body {name!r} exists already; give each body its own name")
-        unit = np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
-        self.bodies[name] = TouchBody(kind, float(mass), inertia, tuple(position), tuple(unit.tolist()), gains)
+        unit = checks.unit_quaternion(f"body {name!r}: quaternion", quaternion)
+        place = checks.vector(f"body {name!r}: position", position)
+        checks.numbers(f"body {name!r}", False, **dict(zip(GAINS, checks.vector("gains", gains, 4), strict=True)))
+        self.bodies[name] = TouchBody(kind, float(mass), inertia, place, unit, gains)
 
     def _body(self, name: str) -> int:
         if name not in self.bodies:
@@ -220,18 +228,21 @@ class TouchScene:
         return list(self.bodies).index(name)
 
     def add_gel(
-        self, name: str, on: str, touches: str, grid: TaxelGrid, gel: WinklerGel, position: Vector = (0.0, 0.0, 0.0),
+        self, name: str, on: str, touches: str, grid: TaxelGrid, gel: WinklerGel | ElasticLayerGel,
+        position: Vector = (0.0, 0.0, 0.0),
         quaternion: Vector = UPRIGHT, slide: Vector = (0.0, 0.0, 0.0), shape: Shape | None = None,
         shape_position: Vector | None = None, max_depth: float = 4.0e-3, reach: float = 4.0e-3,
     ) -> None:  # fmt: skip
         """Add a tactile gel; the sum of its force field is the force on both bodies.
 
         Args:
-            name: ``"<name>.k_n"``, ``".k_t"`` and ``".mu"`` become world parameters.
+            name: ``"<name>.k_n"``, ``".k_t"`` and ``".mu"`` become world parameters, ``".modulus"`` and ``".mu"`` of
+                an elastic gel.
             on: body that carries it.
             touches: body it touches.
             grid: its taxels.
-            gel: its law; damping comes from the scene's `lead`, so the gel's own must be 0.
+            gel: its law; damping comes from the scene's `lead`, so the gel's own must be 0. An elastic gel costs two
+                small contact problems per substep; its grid is flat and has at most 576 taxels.
             position: of its frame on the body [m]; z points out of the gel.
             quaternion: of its frame, xyzw.
             slide: direction on the body along which it moves with the gripper's half opening.
@@ -239,16 +250,29 @@ class TouchScene:
             shape_position: of that shape's frame on the touched body [m]; None is the shape's own place.
             max_depth: depth below the gel at which the search for the object starts [m].
             reach: height above the gel at which it ends [m].
+
+        Raises:
+            TypeError: the gel's law has no unit, as TacSL's.
+            ValueError: a name, the gel's damping or the size of an elastic gel's grid.
         """
         if name in self.gels:
             raise ValueError(f"gel {name!r} exists already; give each gel its own name")
-        if gel.damping != 0.0:
+        gel_parameters(gel)
+        if isinstance(gel, WinklerGel) and gel.damping != 0.0:
             raise ValueError(f"gel {name!r}: damping = {gel.damping} s/m; set it to 0 and use the scene's lead")
-        item = self._body(touches)
-        place = -self.centres[touches] if shape_position is None else np.asarray(shape_position)
-        unit = np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
+        if isinstance(gel, ElasticLayerGel) and grid.count > DIRECT:
+            raise ValueError(
+                f"gel {name!r}: an elastic gel that pushes bodies has at most {DIRECT} taxels, this one "
+                f"{grid.rows} x {grid.columns}; take a coarser grid, or WinklerGel"
+            )
+        item, what = self._body(touches), f"gel {name!r}"
+        if touches not in self.shapes:
+            raise ValueError(f"{what}: {touches!r} has no shape; use one of {', '.join(self.shapes) or 'none'}")
+        place = -self.centres[touches] if shape_position is None else shape_position
         mount = GelMount(
-            self._body(on), item, tuple(position), tuple(unit.tolist()), tuple(slide), tuple(place.tolist()), UPRIGHT,
+            self._body(on), item, checks.vector(f"{what}: position", position),
+            checks.unit_quaternion(f"{what}: quaternion", quaternion), checks.vector(f"{what}: slide", slide),
+            checks.vector(f"{what}: shape_position", place), UPRIGHT,
         )  # fmt: skip
         self.gels[name] = TouchGel(mount, grid, gel, shape or self.shapes[touches], max_depth, reach)
 
@@ -263,6 +287,14 @@ class TouchScene:
             share: by how many simultaneous contacts the body's mass is shared; raise it for many stiff points.
         """
         self._body(body)
+        self._body(against)
+        what = f"points of {body!r}"
+        checks.numbers(what, radius=radius)
+        checks.numbers(what, positive=True, share=share)
+        if not np.isfinite(offsets).all():
+            raise ValueError(f"{what}: an offset is NaN or infinite; all must be finite")
+        if self.bodies[body].kind == FIXED:
+            raise ValueError(f"{body!r} stands still; points belong to a free body or a hand")
         if self.bodies[body].kind == CARRIED:
             raise ValueError(f"{body!r} is the tool of an arm, which only gels can push; give it a gel")
         if self.bodies[against].kind != FIXED:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One control step of rigid bodies in touch: K substeps of launches, forward and in reverse.
 
-Each substep: every gel sees its object and answers with its force field (the kernels of `simenv.sensors.tactile`, so
-that what a sensor reads is what the bodies feel); bodies take these forces, gravity and their drives' impedance; stiff
-contact adds its impulses; bodies and gripper move. All values of all substeps are kept, since the reverse sweep reads
-them.
+Each substep: every gel sees its object and answers with its force field (`touch_gels`); bodies take these forces,
+gravity and their drives' impedance; stiff contact adds its impulses; bodies and gripper move. All values of all
+substeps are kept, since the reverse sweep reads them.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from simenv.physics.rigid.buffers import Launch, Memory, Slot
 from simenv.physics.rigid.kernels_motion import motion_kernels
 from simenv.physics.rigid.kernels_points import point_kernels
 from simenv.physics.rigid.model import RigidModel
-from simenv.sensors.tactile.contact import Contact
+from simenv.sensors.tactile import TactileField
+from simenv.world.touch_gels import gel_launches
 
-__all__ = ["BODY_FIELDS", "GEL_PARAMETERS", "TouchSolver"]
+__all__ = ["BODY_FIELDS", "TouchSolver"]
 
 BODY_FIELDS = ("position", "quaternion", "velocity", "omega")
-GEL_PARAMETERS = ("k_n", "k_t", "mu", "damping")
 
 
 class TouchSolver:
@@ -34,29 +33,30 @@ class TouchSolver:
 
     Args:
         model: the bodies.
-        contacts: the gels' contact queries, in the order of the model's mounts.
+        sensors: the gels, in the order of the model's mounts.
         worlds: N.
         dtype, device: of all tensors.
     """
 
     def __init__(
-        self, model: RigidModel, contacts: Sequence[Contact], worlds: int, dtype: torch.dtype, device: torch.device
+        self, model: RigidModel, sensors: Sequence[TactileField], worlds: int, dtype: torch.dtype, device: torch.device
     ):
         wp.init()
-        self.model, self.contacts, self.worlds = model, tuple(contacts), worlds
+        self.model, self.worlds = model, worlds
         self.dtype, self.device = dtype, device
         self.wp_device = wp.device_from_torch(device)
         real = wp.float32 if dtype == torch.float32 else wp.float64
         self._motion, self._points = motion_kernels(real), point_kernels(real)
         self._memory = Memory(worlds, dtype, device)
         self._constants(real)
+        self._gels = [
+            gel_launches(mount, sensor, model.lead, self._memory)
+            for mount, sensor in zip(model.mounts, sensors, strict=True)
+        ]
         self._inputs = self._make_inputs()
         self._grip = [self._memory.slot(self._motion.vec2)]
         self._bodies = [self._body_slots()]
-        self._stick = [[self._memory.slot(self._motion.vec2, c.grid.count)] for c in self.contacts]
-        self._view = [[(self._memory.slot(self._motion.mat33), self._memory.slot(self._motion.vec3))] for _ in contacts]
         self._held = [self._memory.slot(self._motion.vec3, len(model.pairs))]
-        self._readings: list[list[tuple[Slot, Slot, Slot]]] = [[] for _ in contacts]
         self._impulses: list[tuple[Slot, Slot]] = []
         arm = model.arm
         self._arm = None if arm is None else ArmLaunches(arm.chain, arm.drive, arm.hand, self._memory)
@@ -84,15 +84,11 @@ class TouchSolver:
     def _make_inputs(self) -> dict[str, Slot]:
         """Parameters and control, the same in all substeps."""
         k, slot, bodies = self._motion, self._memory.slot, len(self.model.kinds)
-        inputs = {
+        return {
             "mass": slot(k.real, bodies), "gravity": slot(k.vec3), "gains": slot(k.vec4, bodies),
             "goal": slot(k.vec3, bodies), "goal_turn": slot(k.quat, bodies), "effort": slot(k.real),
             "contact": slot(k.vec4),
         }  # fmt: skip
-        for g in range(len(self.contacts)):
-            inputs |= {f"{name}{g}": slot(k.real) for name in GEL_PARAMETERS}
-        inputs["still"] = slot(k.vec3)  # the gels' own damping is off: their lead damps
-        return inputs
 
     def _body_slots(self) -> dict[str, Slot]:
         k, bodies = self._motion, len(self.model.kinds)
@@ -109,8 +105,8 @@ class TouchSolver:
         now, grip, inputs = self._bodies[-1], self._grip[-1], self._inputs
         pose = [now[name] for name in BODY_FIELDS]
         launches: list[Launch] = []
-        for g in range(len(self.contacts)):
-            launches += self._gel(g, pose, grip, (force, torque, squeeze))
+        for gel in self._gels:
+            launches += gel.substep(pose, grip, (force, torque, squeeze))
         free, turning = slot(k.vec3, bodies), slot(k.vec3, bodies)
         drive = [inputs[name] for name in ("mass", "gravity", "gains", "goal", "goal_turn")]
         constants = [model.dt, self._kinds, self._inertia]
@@ -137,32 +133,6 @@ class TouchSolver:
         self._impulses.append((push, twist))
         return launches
 
-    def _gel(self, g: int, pose: list[Slot], grip: Slot, sums: tuple[Slot, Slot, Slot]) -> list[Launch]:
-        k, slot, mount, contact = self._motion, self._memory.slot, self.model.mounts[g], self.contacts[g]
-        taxels, one = contact.grid.count, (self.worlds,)
-        rotation, offset, place, turn = slot(k.mat33), slot(k.vec3), slot(k.vec3), slot(k.quat)
-        depth, slide, rate = slot(k.real, taxels), slot(k.vec2, taxels), slot(k.real, taxels)
-        field, kept, total = slot(k.vec3, taxels), slot(k.vec2, taxels), slot(k.vec3, 2, sums=True)
-        columns, springs, wrench = contact.operations
-        arm = k.vec3(*mount.slide)
-        frame = [mount.sensor, mount.item, k.vec3(*mount.position), k.quat(*mount.quaternion), arm]
-        frame += [k.vec3(*mount.local), k.quat(*mount.local_turn), self.model.lead]
-        still, each = self._inputs["still"], (self.worlds, taxels)
-        before, stick = self._view[g][-1], self._stick[g][-1]
-        gel = [self._inputs[f"{name}{g}"] for name in GEL_PARAMETERS]
-        self._view[g].append((rotation, offset))
-        self._stick[g].append(kept)
-        self._readings[g].append((field, depth, total))
-        back = [pose[0], pose[1], place, turn, total]
-        return [
-            Launch(k.gel_view, one, frame, [*pose, grip], [rotation, offset, place, turn]),
-            Launch(columns.kernel, each, columns.constants, [rotation, offset, *before, still, still],
-                   [depth, slide, rate]),
-            Launch(springs.kernel, each, springs.constants, [depth, rate, slide, stick, *gel], [field, kept]),
-            Launch(wrench.kernel, each, wrench.constants, [field, depth], [total]),
-            Launch(k.gel_forces, one, [mount.sensor, mount.item, arm], back, list(sums)),
-        ]  # fmt: skip
-
     def _stiff(self, pose: list[Slot], free: Slot, turning: Slot, push: Slot, twist: Slot) -> list[Launch]:
         count = len(self.model.pairs)
         held = self._memory.slot(self._motion.vec3, count)
@@ -183,7 +153,9 @@ class TouchSolver:
 
     def _graph(self, reverse: bool) -> object:
         if reverse not in self._graphs:
-            for kernel in {launch.kernel for launch in self._program}:
+            kernels = {launch.kernel for launch in self._program}
+            kernels |= {launch.reverse for launch in self._program if launch.reverse is not None}
+            for kernel in kernels:
                 wp.load_module(kernel.module, device=self.wp_device)
             if reverse:
                 self._memory.clear_adjoints()  # allocates
@@ -210,19 +182,15 @@ class TouchSolver:
     def entries(self) -> dict[str, Slot]:
         """What a control step starts from, by name: bodies, gripper, memories, parameters and control."""
         named = {**self._bodies[0], "grip": self._grip[0], "held": self._held[0], **self._joints(0)}
-        for g in range(len(self.contacts)):
-            rotation, offset = self._view[g][0]
-            named |= {f"stick{g}": self._stick[g][0], f"rotation{g}": rotation, f"offset{g}": offset}
+        for g, gel in enumerate(self._gels):
+            named |= {f"{name}{g}": slot for name, slot in gel.entries().items()}
         return {**named, **self._inputs}
 
     def results(self) -> dict[str, Slot]:
         """What it ends with; the readings are those of the last substep."""
         named = {**self._bodies[-1], "grip": self._grip[-1], "held": self._held[-1], **self._joints(-1)}
-        for g in range(len(self.contacts)):
-            rotation, offset = self._view[g][-1]
-            field, depth, total = self._readings[g][-1]
-            named |= {f"stick{g}": self._stick[g][-1], f"rotation{g}": rotation, f"offset{g}": offset}
-            named |= {f"field{g}": field, f"depth{g}": depth, f"total{g}": total}
+        for g, gel in enumerate(self._gels):
+            named |= {f"{name}{g}": slot for name, slot in gel.results().items()}
         return named
 
     def forward(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -10,10 +10,9 @@ import torch
 from simenv.physics.rigid.model import CARRIED, DRIVEN, FREE
 from simenv.world.parameters import NamedTensors
 from simenv.world.state import Batched
-from simenv.world.touch_scene import TouchScene
-from simenv.world.touch_solver import GEL_PARAMETERS
+from simenv.world.touch_gels import gel_parameters
+from simenv.world.touch_scene import GAINS, TouchScene
 
-GAINS = ("stiffness", "turning_stiffness", "damping", "turning_damping")
 CONTACT = ("stiffness", "damping", "shear_stiffness", "friction")
 
 
@@ -83,18 +82,19 @@ class TouchParameters(NamedTensors):
             if body.kind in (DRIVEN, CARRIED):
                 self._values |= {f"{name}.{key}": self._full(v) for key, v in zip(GAINS, body.gains, strict=True)}
         for name, gel in scene.gels.items():
-            self._values |= {f"{name}.{key}": self._full(getattr(gel.gel, key)) for key in GEL_PARAMETERS[:3]}
+            self._values |= {f"{name}.{key}": self._full(getattr(gel.gel, key)) for key in gel_parameters(gel.gel)}
         self._values |= {f"contact.{key}": self._full(getattr(scene, key)) for key in CONTACT}
         self._values["gravity"] = self._vector(scene.gravity)
 
     def kernel_inputs(self) -> dict[str, torch.Tensor]:
-        """The solver's inputs."""
+        """The solver's inputs, and the ``status`` (N,) of `checked`."""
+        values, status = self.checked()
         one, nothing = self._full(1.0), self._full(0.0)
-        get = self._values.get
+        get = values.get
         masses = [get(f"{name}.mass", one) for name in self._scene.bodies]
         gains = [torch.stack([get(f"{name}.{key}", nothing) for key in GAINS], -1) for name in self._scene.bodies]
-        inputs = {"mass": torch.stack(masses, -1), "gains": torch.stack(gains, 1), "gravity": self["gravity"]}
-        inputs["contact"] = torch.stack([self._values[f"contact.{key}"] for key in CONTACT], -1)
-        for g, name in enumerate(self._scene.gels):
-            inputs |= {f"{key}{g}": self._values[f"{name}.{key}"] for key in GEL_PARAMETERS[:3]}
+        inputs = {"mass": torch.stack(masses, -1), "gains": torch.stack(gains, 1), "gravity": values["gravity"]}
+        inputs |= {"contact": torch.stack([values[f"contact.{key}"] for key in CONTACT], -1), "status": status}
+        for g, (name, gel) in enumerate(self._scene.gels.items()):
+            inputs |= {f"{key}{g}": values[f"{name}.{key}"] for key in gel_parameters(gel.gel)}
         return inputs

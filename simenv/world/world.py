@@ -3,19 +3,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.model import PAD
 from simenv.physics.mpm.rigid import RIGID_FIELDS
+from simenv.world import checks
 from simenv.world.engine import RESULT_FIELDS, Engine, StepFunction
 from simenv.world.pace import Pace
 from simenv.world.parameters import Parameters
 from simenv.world.rigid import RigidMotion
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, quaternion_to_matrix, rotate
 from simenv.world.scene import Scene
-from simenv.world.state import Control, State
+from simenv.world.state import Control, State, check_tensor
+from simenv.world.status import NONFINITE
 
 
 class World:
@@ -38,6 +42,8 @@ class World:
     def __init__(
         self, scene: Scene, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ):
+        checks.whole("World", num_worlds=num_worlds)
+        checks.precision("World", dtype)
         self.scene, self.num_worlds = scene, num_worlds
         self.device, self.dtype = torch.device(device), dtype
         self.model = scene.mpm_model()
@@ -157,11 +163,17 @@ class World:
 
         Returns:
             The leaving state, in new tensors.
+
+        Raises:
+            ValueError: a tensor has a shape, dtype or device that does not fit this world.
         """
-        start = self._emit(state, control)
+        inputs = dict(self.parameters.kernel_inputs())
+        self._check(state, control)
+        start, control, stopped = self._stopped(state, control, inputs.pop("status"))
+        start = self._emit(start, control)
         choice, taken, stiff = self._choose(start, control)
         motion, end_q = self._collider_motion(start.body_q, control.twist, choice)
-        inputs = {**self.parameters.kernel_inputs(), **motion, "volume": self.volume}
+        inputs = {**inputs, **motion, "volume": self.volume}
         scale = inputs.pop("scale")
         inputs |= self._rigid_fields(start)
         values = [inputs[name] if name in inputs else getattr(start, name) for name in StepFunction.NAMES]
@@ -178,9 +190,33 @@ class World:
             emitted=start.emitted, **taken, **(self.rigid.state_fields(out) if self.rigid else {}),
             **({"touch": out["touch"]} if self._skins else {}),
         )  # fmt: skip
-        status = state.status | (out["status"] if stiff is None else torch.where(stiff != 0, stiff, out["status"]))
+        status = out["status"] if stiff is None else torch.where(stiff != 0, stiff, out["status"])
+        status = state.status | torch.where(stopped != 0, stopped, status)
         # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
         return after.where(status == 0, state.detach()).replace(status=status)
+
+    def _check(self, state: State, control: Control) -> None:
+        """Raise ValueError if tensors of a state or a control do not fit this world."""
+        state.check(self._initial)
+        bodies, emitters = self._initial.body_twist, self._initial.emitted
+        check_tensor("control.twist", control.twist, bodies)
+        if control.emit is not None and control.emit.shape != emitters.shape:
+            raise ValueError(
+                f"control.emit is {tuple(control.emit.shape)}; it must be {tuple(emitters.shape)}, one for each emitter"
+            )
+
+    def _stopped(self, state: State, control: Control, status: torch.Tensor) -> tuple[State, Control, torch.Tensor]:
+        """State and control with harmless bodies where these have numbers that are not finite, and the status of worlds
+        that must not step: that of their parameters, or `NONFINITE` of those.
+        """
+        if not self.body_names:
+            return state, control, status
+        twist = control.twist.detach()
+        finite = torch.isfinite(torch.cat([twist, state.body_q.detach()], -1)).flatten(1).all(1)
+        stopped = status | torch.where(finite, 0, NONFINITE).to(torch.int32)
+        rows = finite.view(-1, 1, 1)
+        state = state.replace(body_q=torch.where(rows, state.body_q, self._initial.body_q))
+        return state, replace(control, twist=torch.where(rows, control.twist, 0.0)), stopped
 
     def _choose(self, start: State, control: Control):
         """What `Pace.choose` says: index of the substep count or None, the state's new fields, and a status."""
@@ -242,6 +278,7 @@ class World:
         times = (self.pace.times if choice is None else self.pace.times[choice]).view(-1, K, 1, 1)
         linear, angular = twist[..., :3], twist[..., 3:]
         turn = quaternion_from_rotation_vector(angular.unsqueeze(1) * times)  # (N, K, B, 4)
+        body_q = torch.cat([body_q[..., :3], body_q[..., 3:] / body_q[..., 3:].norm(dim=-1, keepdim=True)], -1)
         q = quaternion_multiply(turn, body_q[:, None, :, 3:])
         p = body_q[:, None, :, :3] + linear.unsqueeze(1) * times
         last = quaternion_multiply(quaternion_from_rotation_vector(angular * self.dt), body_q[..., 3:])

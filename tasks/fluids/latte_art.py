@@ -117,6 +117,8 @@ class LatteArt(Task):
     ):  # fmt: skip
         if pattern is not None and pattern not in PATTERNS:
             raise ValueError(f"pattern={pattern!r} is not one of {', '.join(PATTERNS)}; None draws one per episode.")
+        if not 0.0 < dx <= 0.02:
+            raise ValueError(f"dx = {dx} m must lie above 0 and be at most 0.02 m")
         self.pattern, self.randomize, self.dx = pattern, randomize, dx
         self.viscosity, self.milk_density = {"coffee": coffee_viscosity, "milk": milk_viscosity}, milk_density
 

@@ -102,7 +102,10 @@ class Pouring(Task):
         randomize: bool = False,
         dx: float = 0.01,
     ):
-        self.container = MeshShape(str(Path(container or path("bowl.stl"))), container_scale)
+        if not 0.0 < dx <= 0.02:
+            raise ValueError(f"dx = {dx} m must lie above 0 and be at most 0.02 m")
+        file = path("bowl.stl") if container is None else Path(container)
+        self.container = MeshShape(str(file), container_scale)
         self.viscosity, self.randomize, self.dx = viscosity, randomize, dx
 
     def build(self) -> Scene:

@@ -13,13 +13,14 @@ from simenv.envs import Task, register_task
 from simenv.envs.constants import constant
 from simenv.envs.images import gel_images
 from simenv.envs.modes import observe_blocks, with_extras
+from simenv.envs.options import choose
 from simenv.geometry.shapes import Box, Plane, Sphere
-from simenv.sensors.tactile import WinklerGel, flat_grid
+from simenv.sensors.tactile import flat_grid, layer_gels
 from simenv.world import TouchControl, TouchScene
 
 RADIUS = 0.015  # of the ball [m]
 DENSITY = 2500.0  # of glass [kg/m^3]
-GEL = WinklerGel.from_layer(modulus=1.5e5, poisson=0.48, thickness=3e-3, mu=0.8)
+GELS = layer_gels(modulus=1.5e5, poisson=0.48, thickness=3e-3, mu=0.8)
 PAD, TAXELS = 0.048, 24  # side of the pad [m], taxels along it
 PRESS = 4e-4  # depth of the ball in the gel at the start [m]
 GOAL = (0.006, 0.014)  # distance of the goal from the ball at the start [m]
@@ -61,7 +62,7 @@ class BallRoll(Task):
     ## Rewards
 
     `nearer`: 2 for the whole way to the goal, in proportion. `stay`: -0.2 (d / 5 mm)^2 / (1 + (d / 5 mm)^2) per step,
-    d the ball's distance to the goal. `calm`: -0.1 (v / 0.1 m/s)^2 in the last 5 steps, v the ball's speed. `effort`:
+    d the ball's distance to the goal. `calm`: -0.1 (v / 0.1 m/s)^2 in steps 56 to 60, v the ball's speed. `effort`:
     -0.001 |action|^2.
 
     ## Starting State
@@ -80,6 +81,7 @@ class BallRoll(Task):
     | Argument | Default | Meaning |
     |---|---|---|
     | `randomize` | False | draw mass, stiffness and friction per episode |
+    | `gel` | "springs" | or "elastic": an elastic layer, whose taxels move each other; about a tenth as stiff here |
     | `image_size` | (64, 64) | rows and columns of the tactile image |
     | `tactile_sensor` | "gelsight_mini" | whose colours; or "gelsight_r15", "digit" |
 
@@ -95,8 +97,8 @@ class BallRoll(Task):
     tactile_sensor = "gelsight_mini"
     image_size: Sequence[int] = (64, 64)  # rows and columns
 
-    def __init__(self, randomize: bool = False):
-        self.randomize = randomize
+    def __init__(self, randomize: bool = False, gel: str = "springs"):
+        self.randomize, self.gel = randomize, GELS[choose("gel", gel, GELS)]
 
     def build(self) -> TouchScene:
         scene = TouchScene(1e-3, 16, lead=1e-3, stiffness=2e4, damping=4.0, shear_stiffness=1e4, friction=0.5)
@@ -104,7 +106,7 @@ class BallRoll(Task):
         scene.add_hand("pad", (0.0, 0.0, 2 * RADIUS - PRESS), DOWN)
         scene.add_body("ball", Sphere(RADIUS), DENSITY, (0.0, 0.0, RADIUS), color=(0.80, 0.34, 0.22, 1.0))
         scene.add_points("ball", "table", np.zeros((1, 3)), radius=RADIUS)
-        scene.add_gel("gel", "pad", "ball", flat_grid(TAXELS, TAXELS, PAD, PAD), GEL)
+        scene.add_gel("gel", "pad", "ball", flat_grid(TAXELS, TAXELS, PAD, PAD), self.gel)
         scene.add_look(
             "plate", Box((PAD / 2, PAD / 2, 0.003)), "pad", (0.0, 0.0, -0.003), color=(0.86, 0.95, 0.97, 0.3)
         )
@@ -117,7 +119,8 @@ class BallRoll(Task):
         if self.randomize:
             mass = DENSITY * 4 / 3 * math.pi * RADIUS**3
             episode["ball.mass"] = mass * random.uniform("mass", 0.7, 1.3)
-            episode["gel.k_n"] = GEL.k_n * random.uniform("stiffness", 0.7, 1.3)
+            stiffness = self.gel.parameters[0]
+            episode[f"gel.{stiffness}"] = getattr(self.gel, stiffness) * random.uniform("stiffness", 0.7, 1.3)
             episode["gel.mu"] = random.uniform("friction", 0.4, 1.0)
             episode["contact.friction"] = random.uniform("table", 0.4, 1.0)
         return episode

@@ -65,7 +65,7 @@ class BoltOnNut(PegTask):
 
     Truncation after 324 steps (5.4 s): 256 of the policy, 36 of turning, 8 in which the fingers open, 24 in which the
     hand rises. Success: after that the bolt leans at most 15 degrees, its axis is at most 9.6 mm (0.6 diameters) beside
-    the nut's, and its tip is in the nut.
+    the nut's, and its tip is in the nut. A shorter limit (`max_episode_steps`) ends before that.
 
     ## Arguments
 
@@ -79,6 +79,7 @@ class BoltOnNut(PegTask):
     | `clearance` | 0.001 | of the nut over the bolt's diameter [m] |
     | `stage` | "full" | "near": a shorter way for a curriculum, see the starting state |
     | `robot` | None | `"panda"`, or a URDF or MJCF file `"FILE#TOOL"`: the arm of the hand; without gradients |
+    | `gel` | "springs" | or "elastic": an elastic layer, whose taxels move each other |
 
     ## Version History
 
@@ -96,8 +97,9 @@ class BoltOnNut(PegTask):
         clearance: float = 0.001,
         stage: str = "full",
         robot: str | None = None,
+        gel: str = "springs",
     ):
-        super().__init__(randomize, contact_penalty, stage, robot)
+        super().__init__(randomize, contact_penalty, stage, robot, gel)
         if not 0.0 < clearance < 0.02:
             raise ValueError(f"clearance = {clearance} m must lie between 0 and 0.02 m")
         self.clearance, self.play = clearance, clearance / 2

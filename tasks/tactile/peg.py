@@ -24,13 +24,14 @@ from simenv.envs.options import choose
 from simenv.geometry.shapes import Box, Plane, Shape
 from simenv.render.items import Camera
 from simenv.robots import load
-from simenv.sensors.tactile import WinklerGel, flat_grid
+from simenv.sensors.tactile import WinklerGel, flat_grid, layer_gels
 from simenv.tasks.tactile.peg_expert import lower_into_place
 from simenv.world import TouchControl, TouchScene
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.world.touch_scene import line_contact_depth
 
-GEL = WinklerGel.from_layer(modulus=1e5, poisson=0.45, thickness=4e-3, mu=1.0)
+LAYER = {"modulus": 1e5, "poisson": 0.45, "thickness": 4e-3, "mu": 1.0}
+GELS, SPRINGS = layer_gels(**LAYER), WinklerGel.from_layer(**LAYER).k_n  # [Pa/m]
 ROWS, COLUMNS, WIDTH, HEIGHT = 14, 10, 0.024, 0.032  # of a gel: taxels, and size [m], about that of a GelSight R1.5
 GRIP = 10.0  # force of each finger [N]
 # of an arm: TacSL's stiffness [N/m], [N m/rad], and damping [N s/m], [N m s] that is half of critical with the Panda's
@@ -104,8 +105,12 @@ class PegTask(Task):
         contact_penalty: float = 0.0,
         stage: str = "full",
         robot: str | None = None,
+        gel: str = "springs",
     ):
+        if contact_penalty < 0.0:
+            raise ValueError(f"contact_penalty = {contact_penalty} per newton must not be negative")
         self.randomize, self.contact_penalty, self.robot = randomize, contact_penalty, robot
+        self.gel = GELS[choose("gel", gel, GELS)]
         self.stage = STAGES[choose("stage", stage, STAGES)]
 
     # ------------------------------------------------------------------------------------------- for subclasses
@@ -153,7 +158,8 @@ class PegTask(Task):
         grid, half = flat_grid(ROWS, COLUMNS, WIDTH, HEIGHT), np.sqrt(0.5)
         for name, side in (("left", 1.0), ("right", -1.0)):
             slide = (0.0, side, 0.0)
-            scene.add_gel(name, "hand", "peg", grid, GEL, quaternion=(side * half, 0.0, 0.0, half), slide=slide, **gels)
+            turn = (side * half, 0.0, 0.0, half)
+            scene.add_gel(name, "hand", "peg", grid, self.gel, quaternion=turn, slide=slide, **gels)
             finger = Box((WIDTH / 2, 0.006, HEIGHT / 2 + 0.02))
             scene.add_look(f"{name} finger", finger, "hand", (0.0, side * 0.0062, -0.02), slide=slide)
         return scene
@@ -171,8 +177,9 @@ class PegTask(Task):
             mouth = constant((0.0, 0.0, sum(self.mouth()) + high), episode["hand"].dtype, episode["hand"].device)
             episode["hand"] = episode["socket"] + mouth + episode["hand"]
         if self.randomize:  # TacSL: stiffness 150 to 350 N/m about 250, and gains
+            stiffness = self.gel.parameters[0]
             for name in ("left", "right"):
-                episode[f"{name}.k_n"] = GEL.k_n * random.uniform("gel", 0.6, 1.4)
+                episode[f"{name}.{stiffness}"] = getattr(self.gel, stiffness) * random.uniform("gel", 0.6, 1.4)
             episode["hand.stiffness"] = random.uniform("stiffness", 400.0, 800.0)
             episode["hand.turning_stiffness"] = random.uniform("turning", 30.0, 60.0)
         return episode
@@ -191,7 +198,7 @@ class PegTask(Task):
         up = rotate(peg, torch.stack([zero, zero, episode["grasp"]], -1))
         pose[:, 1, :3] = episode["socket"]
         pose[:, 3] = torch.cat([place - up, peg], -1)
-        state, depth = state.replace(body_q=pose), line_contact_depth(GRIP, GEL.k_n, self.held_radius, self.held_length)
+        state, depth = state.replace(body_q=pose), line_contact_depth(GRIP, SPRINGS, self.held_radius, self.held_length)
         for _ in range(3):  # until the gels press with the fingers' force, which grows with depth^1.5
             state = world.touch_anew(state.replace(grip=torch.stack([zero + self.held_radius - depth, zero], -1)))
             depth = depth * (2.0 * GRIP / (state.field[..., 2].sum(1) + 1e-3)) ** (2.0 / 3.0)

@@ -83,6 +83,7 @@ class PegInsertion(PegTask):
     | `clearance` | 0.0005 | of the hole over the peg's diameter [m] |
     | `stage` | "full" | "near": a shorter way for a curriculum, see the starting state |
     | `robot` | None | `"panda"`, or a URDF or MJCF file `"FILE#TOOL"`: the arm of the hand; without gradients |
+    | `gel` | "springs" | or "elastic": an elastic layer, whose taxels move each other |
 
     ## Version History
 
@@ -99,8 +100,9 @@ class PegInsertion(PegTask):
         clearance: float = 0.0005,
         stage: str = "full",
         robot: str | None = None,
+        gel: str = "springs",
     ):
-        super().__init__(randomize, contact_penalty, stage, robot)
+        super().__init__(randomize, contact_penalty, stage, robot, gel)
         if not 0.0 < clearance < 0.02:
             raise ValueError(f"clearance = {clearance} m must lie between 0 and 0.02 m")
         self.clearance, self.play = clearance, clearance / 2

@@ -63,7 +63,7 @@ class PegPlacement(PegTask):
 
     Truncation after 288 steps (4.8 s): 256 of the policy, 8 in which the fingers open, 24 in which the hand rises.
     Success: after that the peg leans at most 15 degrees, its middle is at most 9.6 mm (0.6 diameters) beside the pad's,
-    and within 5 mm of the height at which it stands.
+    and within 5 mm of the height at which it stands. A shorter limit (`max_episode_steps`) ends before that.
 
     ## Arguments
 
@@ -76,6 +76,7 @@ class PegPlacement(PegTask):
     | `tactile_sensor` | "gelsight_r15" | whose colours; or "gelsight_mini", "digit" |
     | `camera_size` | (64, 64) | rows and columns of the wrist camera |
     | `robot` | None | `"panda"`, or a URDF or MJCF file `"FILE#TOOL"`: the arm of the hand; without gradients |
+    | `gel` | "springs" | or "elastic": an elastic layer, whose taxels move each other |
 
     ## Version History
 

@@ -67,7 +67,7 @@ class SoftGrasp(Task):
 
     `lift`: 3 for the whole height, in proportion, and nothing beyond it. `grasp`: 0.5 for closing both gaps, in
     proportion. `slip`: -0.1 s^2 / (1 + s^2) per step, s the slip in units of 4 mm. `crush`: -0.05 (e / 0.12)^4 per
-    step, e the mean strain. `stay`: -0.1 (h / 4 mm)^2 / (1 + (h / 4 mm)^2) in the last 10 steps, h the error of the
+    step, e the mean strain. `stay`: -0.1 (h / 4 mm)^2 / (1 + (h / 4 mm)^2) in steps 51 to 60, h the error of the
     height. `effort`: -0.001 |action|^2.
 
     ## Starting State

@@ -97,6 +97,17 @@ def test_a_used_folder_is_not_overwritten(analytic, tmp_path, capsys):
     assert dataclasses.replace(command, resume=True).run() == 0
 
 
+def test_wrong_input_leaves_no_run_behind(analytic, tmp_path):
+    with pytest.raises(ValueError, match="it must be positive"):
+        Train(ID, out=tmp_path / "run", timesteps=-1).run()
+    for algorithm in ("ppo", "sb3_ppo"):
+        with pytest.raises(ValueError, match="each layer must have at least 1 unit"):
+            Train(ID, algorithm=algorithm, out=tmp_path / "run", net_arch=(64, 0)).run()
+    with pytest.raises((OSError, ValueError), match=r"missing\.npy"):
+        Optimize(ID, out=tmp_path / "run", starts=2, initial_actions=tmp_path / "missing.npy").run()
+    assert Optimize(ID, out=tmp_path / "run", starts=2, iterations=1, screen=1, record=False).run() == 0
+
+
 def test_resume_command_holds_what_differs_from_the_defaults():
     train = Train(ID, algorithm="sb3_sac", net_arch=(32, 16), container=Path("my cup.stl"))
     words = runs.resume_command(train, "train", Path("runs/x"))

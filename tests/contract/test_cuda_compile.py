@@ -104,6 +104,7 @@ FACTORIES = (
 TACTILE = (
     "kernels_contact",
     "kernels_convolve",
+    "kernels_elastic",
     "kernels_image",
     "kernels_leds",
     "kernels_markers",

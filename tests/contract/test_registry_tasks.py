@@ -42,6 +42,9 @@ def test_the_registered_limit_is_the_default() -> None:
         ({"spead": 1.0}, TypeError, r"TestEnv/Splash-v0 has no argument 'spead'\. Did you mean speed\?"),
         ({"autoreset_mod": "disabled"}, TypeError, r"Did you mean autoreset_mode"),
         ({"speed": object()}, TypeError, "'speed' .* is not JSON-serialisable"),
+        ({"speed": "fast"}, TypeError, "argument 'speed' of TestEnv/Splash-v0 is 'fast'; it must be a number"),
+        ({"speed": float("nan")}, ValueError, "argument 'speed' of TestEnv/Splash-v0 is nan; it must be finite"),
+        ({"observe_dict": "false"}, TypeError, "argument 'observe_dict' .* is 'false'; it must be True or False"),
         ({"output": "jax"}, ValueError, "output='jax' is not one of 'numpy', 'torch'"),
         ({"dtype": "float16"}, ValueError, "dtype='float16' is not one of 'float32', 'float64'"),
         ({"autoreset_mode": "samestep"}, ValueError, r"autoreset_mode='samestep' .* Did you mean same_step"),
@@ -49,7 +52,15 @@ def test_the_registered_limit_is_the_default() -> None:
         ({"on_bad_action": "ignore"}, ValueError, "on_bad_action='ignore' is not one of 'raise', 'clip'"),
         ({"render_mode": "human"}, ValueError, "render_mode='human' is not one of None, 'rgb_array'"),
         ({"max_episode_steps": 0}, ValueError, "max_episode_steps=0: the minimum is 1"),
-        ({"num_envs": 0}, ValueError, "num_envs=0: an environment has at least 1 world"),
+        ({"max_episode_steps": 2.5}, ValueError, "max_episode_steps=2.5 is not a whole number"),
+        ({"num_envs": 0}, ValueError, "num_envs=0: the minimum is 1"),
+        ({"num_envs": 2.5}, ValueError, "num_envs=2.5 is not a whole number"),
+        ({"num_envs": True}, ValueError, "num_envs=True is not a whole number"),
+        ({"render_size": (0, 48)}, ValueError, r"render_size\[0\]=0: the minimum is 1"),
+        ({"render_size": (64, 48, 3)}, ValueError, "give width and height"),
+        ({"render_size": 64}, ValueError, "give width and height"),
+        ({"copy": "no"}, ValueError, "copy='no' is not one of False, True, None"),
+        ({"stagger": "false"}, ValueError, "stagger='false' is not one of False, True"),
         ({"device": "tpu9"}, simenv.DeviceError, "device='tpu9' is not a device name"),
         ({"device": "mps"}, simenv.DeviceError, "use 'cpu' or 'cuda'"),
         ({"stagger": True, "max_episode_steps": None}, ValueError, "stagger=True .* needs max_episode_steps"),
@@ -58,6 +69,21 @@ def test_the_registered_limit_is_the_default() -> None:
 def test_wrong_options_are_named(kwargs: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make_vector_env(Splash.task_id, **{"num_envs": 1, "device": "cpu", **kwargs})
+
+
+@pytest.mark.parametrize(
+    ("task_id", "kwargs", "message"),
+    [
+        ("SimEnv/Pouring-v0", {"dx": 0.0}, "dx = 0.0 m must lie above 0"),
+        ("SimEnv/Pouring-v0", {"container": ""}, "mesh file"),
+        ("SimEnv/LatteArt-v0", {"dx": 1.0}, "dx = 1.0 m must lie above 0"),
+        ("SimEnv/PegInsertion-v0", {"contact_penalty": -1.0}, "contact_penalty = -1.0 per newton must not be negative"),
+        ("SimEnv/PegPlacement-v0", {"contact_penalty": float("nan")}, "is nan; it must be finite"),
+    ],
+)
+def test_wrong_arguments_of_tasks_are_named(task_id: str, kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises((ValueError, simenv.AssetError), match=message):
+        make_vector_env(task_id, 1, device="cpu", **kwargs)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="tells a machine without a GPU")

@@ -14,8 +14,13 @@ import torch
 import simenv
 from simenv import _threads
 
-IDS = ("SimEnv/SurfaceFollow-v0", "SimEnv/BallRoll-v0", "SimEnv/PegInsertion-v0")
-tasks = pytest.mark.parametrize("task_id", IDS)
+CASES = {
+    "SurfaceFollow": ("SimEnv/SurfaceFollow-v0", {}),
+    "BallRoll": ("SimEnv/BallRoll-v0", {}),
+    "BallRoll-elastic": ("SimEnv/BallRoll-v0", {"gel": "elastic"}),
+    "PegInsertion": ("SimEnv/PegInsertion-v0", {}),
+}
+tasks = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
 @pytest.fixture(autouse=True)
@@ -23,11 +28,13 @@ def _threads_are_restored(monkeypatch):
     monkeypatch.setattr(_threads, "_num_threads", _threads._num_threads)
 
 
-def run(task_id, worlds, seed=0, steps=3, gradient=True):
+def run(case, worlds, seed=0, steps=3, gradient=True):
     """The last state and the gradient of a function of the path; actions depend on the seed of each world."""
+    task_id, arguments = case
     env = gym.make_vec(
-        task_id, num_envs=worlds, output="torch", device="cpu", differentiable=True, autoreset_mode="disabled"
-    ).unwrapped
+        task_id, num_envs=worlds, output="torch", device="cpu", differentiable=True, autoreset_mode="disabled",
+        **arguments,
+    ).unwrapped  # fmt: skip
     env.reset(seed=seed)
     size = env.single_action_space.shape[0]
     rows = [torch.rand(steps, size, generator=torch.Generator().manual_seed(seed + i)) for i in range(worlds)]
@@ -43,29 +50,32 @@ def run(task_id, worlds, seed=0, steps=3, gradient=True):
 
 
 @tasks
-def test_a_world_of_64_is_the_world_alone(task_id):
-    batch = run(task_id, 64)
+def test_a_world_of_64_is_the_world_alone(case):
+    batch = run(case, 64)
     assert float(batch["field"].abs().max()) > 0
     for index in (0, 17, 63):
-        alone = run(task_id, 1, seed=index)
+        alone = run(case, 1, seed=index)
         for name, value in batch.items():
             assert torch.equal(value[index], alone[name][0]), name
 
 
 @tasks
-def test_the_number_of_threads_does_not_matter(task_id):
+def test_the_number_of_threads_does_not_matter(case):
     results = []
     for threads in (1, 2, 4):
         simenv.set_num_threads(threads)
-        results.append(run(task_id, 5))
+        results.append(run(case, 5))
     for other in results[1:]:
         for name, value in results[0].items():
             assert torch.equal(value, other[name]), name
 
 
 @tasks
-def test_a_reset_touches_its_rows_only_and_forgets_everything(task_id):
-    env = gym.make_vec(task_id, num_envs=3, output="torch", device="cpu", autoreset_mode="disabled").unwrapped
+def test_a_reset_touches_its_rows_only_and_forgets_everything(case):
+    task_id, arguments = case
+    env = gym.make_vec(
+        task_id, num_envs=3, output="torch", device="cpu", autoreset_mode="disabled", **arguments
+    ).unwrapped
     env.reset(seed=5)
     fresh = env.get_state()
     for _ in range(3):

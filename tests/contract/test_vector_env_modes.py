@@ -244,8 +244,19 @@ def test_unseeded_environments_differ(make: Make) -> None:
 def test_reset_accepts_numpy_integers_and_refuses_wrong_seeds(make: Make) -> None:
     env = make()
     assert np.array_equal(env.reset(seed=np.int64(4))[0], env.reset(seed=4)[0])
+    assert np.array_equal(env.reset(seed=np.array([7, 8, 9]))[0], env.reset(seed=7)[0])
     with pytest.raises(ValueError, match="2 seeds were given for 3 worlds"):
         env.reset(seed=[1, 2])
+    for wrong in (1.5, "123", True, [1, 2.5, 3], ["1", "2", "3"], [True, False, True]):
+        with pytest.raises(TypeError, match=r"Seed .* give one integer"):
+            env.reset(seed=wrong)
+
+
+def test_worlds_without_a_seed_in_the_first_reset_draw_their_own(make: Make) -> None:
+    first, again = (make().reset(seed=[None, 5, None])[0] for _ in range(2))
+    assert np.array_equal(first[1], again[1])
+    assert not np.array_equal(first[0], again[0])
+    assert not np.array_equal(first[0], first[2])
 
 
 def test_nothing_happens_before_the_first_reset_nor_after_close(make: Make) -> None:

@@ -89,6 +89,8 @@ def test_torch_bad_action_ends_its_world_alone(value: float) -> None:
     assert terminated.tolist() == [False, True, False]
     assert not truncated.any()
     assert info["sim_status"].tolist() == [0, int(status.BAD_ACTION), 0]
+    cause = status.STATUS[status.BAD_ACTION].cause
+    assert "NaN" in cause and "out of range" in cause
     assert reward[1] == 0.0
     assert torch.equal(observation[1], start[1])
     assert torch.equal(observation[others], expected[0][others])
@@ -103,10 +105,13 @@ def test_single_environment_raises_and_stays_as_it_was() -> None:
     env = gym.make(Splash.task_id, device="cpu").unwrapped
     env.reset(seed=0)
     before = env.get_state()
-    for bad in (np.array([np.nan, 0.0]), np.array([5.0, 0.0]), np.zeros(7)):
+    for bad in (np.array([np.nan, 0.0]), np.array([5.0, 0.0]), np.zeros(7), [[1.0], [1.0, 2.0]], None):
         with pytest.raises(simenv.ActionError):
             env.step(bad)
     assert all(torch.equal(before[name], kept) for name, kept in env.get_state().items())
+    expected = env.step(np.full(2, 0.5))[0]
+    env.set_state(before)
+    assert np.array_equal(env.step(torch.full((2,), 0.5, requires_grad=True))[0], expected)
 
 
 def test_a_failed_simulation_ends_its_world_alone() -> None:

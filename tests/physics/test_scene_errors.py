@@ -2,12 +2,13 @@
 """Errors of the scene, the materials and the parameters: each names the value, the limit and the remedy."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from simenv.geometry.shapes import Box, Sphere
+from simenv.geometry.shapes import Box, MeshShape, Sphere
 from simenv.physics.mpm.materials import Elastic, ElastoPlastic, Liquid
 from simenv.physics.mpm.solver import MPMSolver
 from simenv.world import Scene, World
@@ -98,11 +99,11 @@ def test_particles():
 
 
 def test_colliders_and_emitters():
-    with fails("collider 'c'", "friction -0.1"):
+    with fails("collider 'c'", "friction = -0.1"):
         scene().add_collider("c", Box((0.1, 0.1, 0.1)), friction=-0.1)
-    with fails("collider 'c'", "width -1"):
+    with fails("collider 'c'", "width = -1"):
         scene().add_collider("c", Box((0.1, 0.1, 0.1)), width=-1.0)
-    with fails("collider 'c'", "scale 0"):
+    with fails("collider 'c'", "scale = 0"):
         scene().add_collider("c", Box((0.1, 0.1, 0.1)), scale=0.0)
     world = scene()
     world.add_body("spout", (0.1, 0.1, 0.1))
@@ -164,3 +165,86 @@ def test_parameters_check_names_and_shapes():
         world.parameters["water.viscosity"] = torch.ones(2)
     with pytest.raises(TypeError, match="can't be deleted"):
         del world.parameters["gravity"]
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+def with_body():
+    result = ready()
+    result.add_body("hand", (0.1, 0.1, 0.1))
+    return result
+
+
+def collider(**changes):
+    scene().add_collider("c", **({"shape": Sphere(0.01)} | changes))
+
+
+def rigid(**changes):
+    box = {"shape": Box((0.03, 0.03, 0.03)), "density": 500.0, "position": (0.1, 0.1, 0.1)}
+    scene().add_rigid("r", **(box | changes))
+
+
+REFUSED = {
+    "gravity": lambda: scene(gravity=(0.0, 0.0)),
+    "gravity nan": lambda: scene(gravity=(NAN, 0.0, 0.0)),
+    "size": lambda: scene(size=(INF, 0.2, 0.2)),
+    "density": lambda: Liquid(INF, 1e4),
+    "friction": lambda: collider(friction=NAN),
+    "width": lambda: collider(width=INF),
+    "scale": lambda: collider(scale=INF),
+    "levels": lambda: collider(levels=99),
+    "place": lambda: collider(position=(NAN, 0.0, 0.0)),
+    "turn": lambda: collider(quaternion=(0.0, 0.0, 0.0, 0.0)),
+    "turn of three": lambda: collider(quaternion=(0.0, 0.0, 1.0)),
+    "body": lambda: scene().add_body("b", (0.1, 0.1)),
+    "turn of a body": lambda: scene().add_body("b", (0.1, 0.1, 0.1), (0.0, 0.0, 0.0, NAN)),
+    "positions": lambda: scene().add_particles("p", "water", np.full((3, 2), 0.1), 1e-6),
+    "velocity": lambda: scene().add_particles("p", "water", POINTS, 1e-6, (NAN, 0.0, 0.0)),
+    "volume": lambda: scene().add_particles("p", "water", POINTS, INF),
+    "jet": lambda: with_body().add_emitter("e", "hand", "water", 10, 0.01, INF, 2),
+    "count": lambda: with_body().add_emitter("e", "hand", "water", 10, 0.01, 1.0, 2.5),
+    "collector": lambda: scene().add_collector("t", (0.1, 0.1, 0.1), (0.0, 0.2, 0.2)),
+    "collector nan": lambda: scene().add_collector("t", (NAN, 0.1, 0.1), (0.2, 0.2, 0.2)),
+    "rigid velocity": lambda: rigid(velocity=(NAN, 0.0, 0.0)),
+    "rigid spin": lambda: rigid(angular_velocity=(0.0, 0.0)),
+    "rigid turn": lambda: rigid(quaternion=(0.0, 0.0, 0.0, 0.0)),
+    "skin": lambda: ready().add_skin("floor", 2, 2, 0.1, 0.1, quaternion=(0.0, 0.0, 0.0, 0.0)),
+    "taxels": lambda: ready().add_skin("floor", 2.5, 2, 0.1, 0.1),
+    "worlds": lambda: World(ready(), 0),
+    "precision": lambda: World(ready(), 1, dtype=torch.float16),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_numbers_out_of_range(name):
+    with fails("must be|no rotation|use torch.float32|use None"):
+        REFUSED[name]()
+
+
+def test_a_shape_must_be_one():
+    with pytest.raises(TypeError, match="'ball' is no shape"):
+        collider(shape="ball")
+
+
+def test_a_mesh_is_checked_when_it_is_added(tmp_path):
+    mesh = Box((0.02, 0.02, 0.02)).to_mesh()
+    mesh.update_faces(np.arange(len(mesh.faces)) > 0)
+    mesh.export(tmp_path / "open.stl")
+    with fails("not watertight"):
+        collider(shape=MeshShape(str(tmp_path / "open.stl")))
+
+
+def test_a_step_refuses_tensors_that_do_not_fit():
+    world = World(with_body(), 3)
+    state, control = world.initial_state(), world.zero_control()
+    for twist in (control.twist.double(), control.twist[:1], control.twist[:, 0], control.twist.repeat(1, 2, 1), 0.0):
+        with fails("control.twist"):
+            world.step(state, replace(control, twist=twist))
+    with fails("control.emit"):
+        world.step(state, replace(control, emit=torch.ones(3, 2, dtype=torch.bool)))
+    for name, value in (("x", state.x.double()), ("v", state.v[:1]), ("active", state.active.float())):
+        with fails(rf"state\.{name}"):
+            world.step(state.replace(**{name: value}), control)
+    with fails("gravity"):
+        world.parameters["gravity"] = -9.81

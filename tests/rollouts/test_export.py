@@ -19,7 +19,7 @@ def test_minari_holds_the_same_numbers(tmp_path, monkeypatch, observe_dict):
     with Recorder(tmp_path / "run", env) as recorder:
         recorder.reset(seed=0)
         for _ in range(5):  # 3 steps, 1 reset, 1 step of an unfinished episode
-            recorder.step(env.action_space.sample())
+            recorder.step(env.action_space.sample().astype(np.float64))  # which callers often give
     env.close()
     recording = Recording(tmp_path / "run")
     export_minari(recording, "simenv/splash/random-v0", author="tests")
@@ -32,6 +32,7 @@ def test_minari_holds_the_same_numbers(tmp_path, monkeypatch, observe_dict):
         for name, value in ours.observations.items():
             np.testing.assert_array_equal(theirs.observations[name] if observe_dict else theirs.observations, value)
     again = dataset.recover_environment()
+    assert dataset.action_space == again.action_space
     assert again.spec.id == "TestEnv/Splash-v0" and again.spec.max_episode_steps == 3
     again.close()
 

@@ -35,6 +35,13 @@ def test_the_body_follows_the_motion(env, frame):
     assert isinstance(report.evaluation["success"], bool) and report.evaluation["distance"] > 0
 
 
+def test_a_tool_that_forces_pull_is_refused():
+    env = gym.make_vec("SimEnv/BallRoll-v0", num_envs=1, device="cpu", output="torch", autoreset_mode="disabled")
+    with pytest.raises(RolloutError, match="BallRoll pulls its tool by an impedance"):
+        replay_motion(screw(), env)
+    env.close()
+
+
 def test_poses_of_another_frame_are_refused(env):
     with pytest.raises(RolloutError, match=r"starts .* m and .* use frame='relative'"):
         replay_motion(screw(), env, frame="world")

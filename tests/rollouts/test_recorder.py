@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import tests.envs.splash_task  # noqa: F401  (registers the task)
+from simenv.errors import ActionError
 from simenv.rollouts import Manifest, Recorder, Recording, RolloutError, replay
 
 ID = "TestEnv/Splash-v0"
@@ -91,6 +92,23 @@ def test_replay_uses_the_recorded_parameters(recorded):
     state = dict(episode.initial_state)
     state["parameter.liquid.density"] = state["parameter.liquid.density"] * 2
     assert not replay(dataclasses.replace(episode, initial_state=state), device="cpu").exact
+
+
+def test_parameters_assigned_after_the_reset_are_recorded(tmp_path):
+    env = make_vec()
+    viscosity = torch.tensor([0.5, 2.0])
+    with Recorder(tmp_path, env, states="all") as recorder:
+        recorder.reset(seed=0)
+        env.unwrapped.parameters["liquid.viscosity"] = viscosity
+        with pytest.raises(ActionError):
+            recorder.step(np.full(env.action_space.shape, np.nan, np.float32))
+        for _ in range(3):
+            recorder.step(np.zeros(env.action_space.shape, np.float32))
+    env.close()
+    for episode, value in zip(Recording(tmp_path), viscosity, strict=True):
+        assert episode.parameters["liquid.viscosity"] == value
+        assert episode.state_steps.tolist() == [0, 1, 2, 3]
+        assert replay(episode).exact
 
 
 def test_states_are_played_without_simulation(recorded):
@@ -216,6 +234,9 @@ def test_wrong_options(tmp_path):
     env = make_vec(num_envs=1)
     with pytest.raises(RolloutError, match="states='some'"):
         Recorder(tmp_path, env, states="some")
+    (tmp_path / "file").touch()
+    with pytest.raises(RolloutError, match="no directory to record into"):
+        Recorder(tmp_path / "file", env)
     with pytest.raises(RolloutError, match="stride=0"):
         Recorder(tmp_path, env, stride=0)
     env.close()

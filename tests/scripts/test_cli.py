@@ -47,6 +47,11 @@ def test_version(capsys):
     assert run(capsys, "--version") == (0, f"simenv {simenv.__version__}\n", "")
 
 
+def test_python_dash_m_is_the_command():
+    done = subprocess.run([sys.executable, "-m", "simenv", "recodr"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and "did you mean `simenv record`?" in done.stderr
+
+
 def test_unknown_command_is_corrected(capsys):
     status, _, err = run(capsys, "recodr")
     assert status == 2 and "did you mean `simenv record`?" in err
@@ -58,6 +63,9 @@ def test_unknown_command_is_corrected(capsys):
         (("info", "pouring"), "did you mean SimEnv/Pouring-v0?"),
         (("record", "Nothing-v9"), "no environment 'Nothing-v9'"),
         (("record", "SimEnv/Pouring-v0", "--episodes", "0"), "must be at least 1"),
+        (("record", "SimEnv/Pouring-v0", "--steps", "0"), "max_episode_steps=0: the minimum is 1"),
+        (("record", "SimEnv/Pouring-v0", "--seed", "-4"), "--seed -4 must be at least 0"),
+        (("record", "SimEnv/Pouring-v0", "--policy", str(ROOT / "tests")), "name the folder of a run"),
         (("record", "SimEnv/Pouring-v0", "--env-args", "{"), "is not JSON"),
         (("record", "SimEnv/Pouring-v0", "--env-args", "[1]"), "is not a JSON object"),
         (("replay", "nowhere"), "no such file or directory"),

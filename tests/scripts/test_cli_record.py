@@ -45,8 +45,11 @@ def test_damage_is_status_2_and_the_others_are_replayed(capsys, tmp_path):
     run(capsys, "record", ID, "--episodes", 2, "--out", tmp_path, *FAST)
     path = tmp_path / "rollout-000000.h5"
     path.write_bytes(path.read_bytes()[:-5])
-    status, out, _ = run(capsys, "replay", tmp_path)
-    assert status == 2 and "rollout-000000.h5: truncated" in " ".join(out.split()) and out.count("bit for bit") == 1
+    status, out, err = run(capsys, "replay", tmp_path)
+    assert status == 2 and "rollout-000000.h5: truncated" in err and err.count("\n") == 1
+    assert out.count("bit for bit") == 1
+    status, _, err = run(capsys, "replay", tmp_path, "--tolerance", -1)
+    assert status == 2 and "--tolerance -1.0 must be at least 0" in err
 
 
 def test_recorded_table_of_actions(capsys, tmp_path):
@@ -67,11 +70,17 @@ def test_recorded_table_of_actions(capsys, tmp_path):
 
 @pytest.mark.parametrize(
     ("policy", "message"),
-    [("nonsense", "use random, zero"), ("wrong.npy", "actions have shape (3, 5)"), ("text.npy", "not readable")],
+    [
+        ("nonsense", "use random, zero"),
+        ("wrong.npy", "actions have shape (3, 5)"),
+        ("text.npy", "not readable"),
+        ("complex.npy", "dtype complex128; save real numbers"),
+    ],
 )
 def test_wrong_policies(capsys, tmp_path, policy, message):
     np.save(tmp_path / "wrong.npy", np.zeros((3, 5)))
     (tmp_path / "text.npy").write_text("hello")
+    np.save(tmp_path / "complex.npy", np.zeros((3, 2), complex))
     name = tmp_path / policy if policy.endswith(".npy") else policy
     status, _, err = run(capsys, "record", ID, "--policy", name, "--out", tmp_path / "run", *FAST)
     assert status == 2 and message in err

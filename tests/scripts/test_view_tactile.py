@@ -141,6 +141,7 @@ def test_panels_show_what_they_are_given():
         (("--shape", "cone"), "neither one of sphere, box"),
         (("--steps", 3), "at least 8"),
         (("nowhere.h5",), "no such file"),
+        (("SimEnv/Pouring-v0",), "has no gels; choose a task of touch"),
     ],
 )
 def test_wrong_arguments_are_one_line(capsys, arguments, message):

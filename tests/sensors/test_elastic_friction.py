@@ -33,7 +33,7 @@ def test_contact_conditions_hold_everywhere():
     before = state.stick
     reading, state = press(field, DEPTH, x=move, state=state, quaternion=tilt, bottom=0.003)
     p, q = reading.pressure / E, reading.traction / E
-    gap = field._prepared.own[0](p[..., None])[..., 0] - reading.depth
+    gap = field.prepared.own[0](p[..., None])[..., 0] - reading.depth
     assert p.min() >= 0 and gap.min() > -1e-10 * DEPTH and (gap * (p > 0)).abs().max() < 1e-10 * DEPTH
     size = q.norm(dim=-1)
     assert (size <= MU * p * (1 + 1e-12)).all()

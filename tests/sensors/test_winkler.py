@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from simenv.geometry import Box, Cylinder, Sphere
-from simenv.sensors.tactile.contact import SATURATED
+from simenv.sensors.tactile.contact import INVALID, SATURATED
+from simenv.sensors.tactile.elastic import ElasticLayerGel
 from simenv.sensors.tactile.field import TactileField
 from simenv.sensors.tactile.grid import curved_grid, flat_grid
-from simenv.sensors.tactile.winkler import WinklerGel
+from simenv.sensors.tactile.winkler import TacSLGel, WinklerGel
 from tests.sensors.scenes import DOUBLE, gradient_error, pose, turned
 
 K_N, K_T, MU, R = 1.0e8, 5.0e7, 0.6, 0.01
@@ -198,6 +199,24 @@ def test_an_object_deeper_than_the_search_is_reported():
     reading, _ = make().measure(pose(z=R - 5e-3), ORIGIN)
     assert int(reading.status[0]) == SATURATED
     assert float(reading.depth.max()) == pytest.approx(4e-3)
+
+
+@pytest.mark.parametrize("gel", [WinklerGel(K_N, K_T, MU), ElasticLayerGel(1e5, MU), TacSLGel()])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_not_a_number_is_reported_and_stays_in_its_world(gel, value):
+    field = TactileField(flat_grid(8, 8, 0.008, 0.008), gel, Sphere(R), DOUBLE)
+    objects = pose(z=R - 2e-4, worlds=3)
+    good, _ = field.measure(objects, pose(worlds=3))
+    spoilt = objects.clone()
+    spoilt[1, 2] = value
+    readings = [field.measure(spoilt, pose(worlds=3))[0]]
+    for name in gel.parameters:
+        numbers = torch.full((3,), getattr(gel, name), dtype=DOUBLE)
+        numbers[1] = value
+        readings.append(field.measure(objects, pose(worlds=3), parameters={name: numbers})[0])
+    for reading in readings:
+        assert reading.status[[0, 2]].tolist() == [0, 0] and int(reading.status[1]) & INVALID
+        assert torch.equal(reading.field()[[0, 2]], good.field()[[0, 2]])
 
 
 def test_gradients_over_two_steps():

@@ -41,6 +41,23 @@ def test_a_controller_with_the_true_state_succeeds(task_id):
     env.close()
 
 
+def test_elastic_gels_hold_the_peg_and_let_it_be_inserted():
+    """The start presses with the fingers' 10 N on each gel to 5 %, at stiffnesses of 60 to 140 %; from a near start
+    the controller inserts as it does with springs.
+    """
+    env = make(IDS[0], 4, stage="near", clearance=0.005, gel="elastic", randomize=True)
+    env.reset(seed=0)
+    modulus = env.world.parameters["left.modulus"] / 1e5
+    assert ((modulus > 0.6) & (modulus < 1.4)).all() and modulus.std() > 0.05
+    force = env.state.field[..., 2].sum(1)
+    torch.testing.assert_close(force, torch.full_like(force, 20.0), rtol=0.05, atol=0.0)
+    for _ in range(96):
+        *_, info = env.step(scripted_action(env))
+    assert info["success"].all()
+    assert not info["sim_status"].any()
+    env.close()
+
+
 def test_doing_nothing_fails():
     env = make(IDS[0], 8)
     info = play(env, act=lambda env: torch.zeros(8, 6))

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from simenv.geometry.shapes import Box, Plane, Sphere
-from simenv.sensors.tactile import WinklerGel, flat_grid
+from simenv.sensors.tactile import ElasticLayerGel, TacSLGel, WinklerGel, flat_grid
+from simenv.sensors.tactile.solve import Accuracy
 from simenv.world import TouchControl, TouchScene
+from simenv.world import status as bits
 
 DOUBLE = torch.float64
 G = 9.81
@@ -144,20 +146,24 @@ def test_a_hand_follows_the_equation_of_its_impedance():
     assert np.abs(path - exact).max() < 0.01 * 25.0 * 2e-4 * 3  # first order in dt: c dt / m of the distance
 
 
-def rolling(dtype=DOUBLE, worlds=1):
+SPRINGS, ELASTIC = WinklerGel(1e8, 5e7, 0.9), ElasticLayerGel(1e5, 0.9, 0.45, 3e-3)
+
+
+def rolling(gel=SPRINGS, dtype=DOUBLE, worlds=1):
     """A ball of 20 mm on a table under a hand with a gel that looks down."""
     scene = TouchScene(5e-4, 32, friction=0.8, stiffness=2e4, shear_stiffness=1e4)
     scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
     scene.add_hand("hand", (0.0, 0.0, 0.0196), (1.0, 0.0, 0.0, 0.0))
     scene.add_body("ball", Sphere(0.01), 2500.0, (0.0, 0.0, 0.01))
     scene.add_points("ball", "table", np.zeros((1, 3)), radius=0.01)
-    scene.add_gel("pad", "hand", "ball", flat_grid(20, 20, 0.02, 0.02), WinklerGel(1e8, 5e7, 0.9))
+    scene.add_gel("pad", "hand", "ball", flat_grid(20, 20, 0.02, 0.02), gel)
     return scene.make_world(worlds, dtype=dtype)
 
 
-def test_a_ball_between_table_and_pad_rolls_half_as_far_as_the_pad():
+@pytest.mark.parametrize("gel", [SPRINGS, ELASTIC])
+def test_a_ball_between_table_and_pad_rolls_half_as_far_as_the_pad(gel):
     """Rolling without slip on both sides: the centre moves half as far as the pad, and turns by x / R."""
-    world = rolling()
+    world = rolling(gel)
     goal = world.initial_state().body_q[:, [1]].clone()
     state = run(world, world.initial_state(), 30, goal)[-1]
     start = state.body_q[0, :, 0].clone()
@@ -173,11 +179,12 @@ def test_a_ball_between_table_and_pad_rolls_half_as_far_as_the_pad():
     assert float(moved[2] / angle) == pytest.approx(0.01, rel=0.03)
 
 
-def test_the_field_is_the_force_that_the_bodies_feel():
+@pytest.mark.parametrize("gel", [SPRINGS, ELASTIC])
+def test_the_field_is_the_force_that_the_bodies_feel(gel):
     """At rest: the pad's reading, the table's push and the weight balance, to 1e-6; and the same sensor, asked beside
     the dynamics at the same poses, reads the same field.
     """
-    world = rolling()
+    world = rolling(gel)
     start = world.initial_state()
     state = run(world, start, 120, start.body_q[:, [1]])[-1]
     weight = float(world.parameters["ball.mass"]) * G
@@ -212,3 +219,70 @@ def test_a_held_gripper_carries_a_block_by_friction_and_drops_it_when_it_lets_go
     dropped = run(world, held, 30, start.body_q[:, [0]], -squeeze)[-1]
     assert float(dropped.body_q[0, 1, 2]) < -0.3
     assert float(dropped.field.abs().max()) == 0.0
+
+
+def ball_on_gel(height, lead):
+    """A glass ball of 10 mm on an elastic half space, friction-free, its contact nine taxels wide."""
+    gel = ElasticLayerGel(1e5, 0.0, 0.48)
+    scene = TouchScene(5e-4, 4, lead=lead)
+    scene.add_fixed("base", Plane(), (0.0, 0.0, 0.0))
+    scene.add_body("ball", Sphere(0.01), 2500.0, (0.0, 0.0, height))
+    scene.add_gel("gel", "base", "ball", flat_grid(20, 20, 0.008, 0.008), gel)
+    world = scene.make_world(1, dtype=DOUBLE)
+    weight = float(world.parameters["ball.mass"]) * G
+    depth = (0.75 * weight / (gel.contact_modulus * np.sqrt(0.01))) ** (2 / 3)
+    return world, gel, depth
+
+
+def test_a_ball_sinks_into_an_elastic_gel_by_the_depth_of_hertz():
+    """m g = 4/3 E* sqrt(R) d^1.5 (Johnson 1985, section 4.2); a contact nine taxels wide has Hertz' force to 1 %."""
+    world, _, depth = ball_on_gel(0.01, lead=2e-2)
+    state = run(world, world.initial_state(), 400)[-1]
+    sunk = 0.01 - float(state.body_q[0, 1, 2])
+    print(f"\nmeasured depth {1e3 * sunk:.4f} mm, Hertz {1e3 * depth:.4f}")
+    assert sunk == pytest.approx(depth, rel=0.01)
+    assert float(state.body_twist.abs().max()) < 1e-6
+
+
+def test_a_ball_on_an_elastic_gel_swings_at_the_frequency_of_its_contact():
+    """About rest, dF/dd = 2 E* sqrt(R d) (Hertz): omega^2 = 2 E* sqrt(R d) / m, from the period of ten swings."""
+    world, gel, depth = ball_on_gel(0.01, lead=0.0)
+    mass = float(world.parameters["ball.mass"])
+    start = world.initial_state()
+    pose = start.body_q.clone()
+    pose[:, 1, 2] = 0.01 - 1.05 * depth
+    states = run(world, start.replace(body_q=pose), 170)
+    z = np.array([float(s.body_q[0, 1, 2]) for s in states]) - 0.01 + depth
+    z -= z.mean()
+    up = np.flatnonzero((z[:-1] < 0) & (z[1:] >= 0))
+    crossings = up + z[up] / (z[up] - z[up + 1])
+    period = float(np.diff(crossings).mean()) * world.dt
+    expected = 2 * np.pi * np.sqrt(mass / (2 * gel.contact_modulus * np.sqrt(0.01 * depth)))
+    print(f"\nmeasured period {1e3 * period:.3f} ms, Hertz {1e3 * expected:.3f}, {len(crossings)} crossings")
+    assert len(crossings) >= 10
+    assert period == pytest.approx(expected, rel=0.02)
+
+
+def test_gels_that_cannot_push_bodies_are_refused():
+    scene = TouchScene(1e-3, 4)
+    scene.add_hand("hand", (0.0, 0.0, 0.1))
+    scene.add_body("ball", Sphere(0.01), 2500.0, (0.0, 0.0, 0.05))
+    with pytest.raises(TypeError, match="in newtons, WinklerGel or ElasticLayerGel, not TacSLGel"):
+        scene.add_gel("gel", "hand", "ball", flat_grid(4, 4, 0.01, 0.01), TacSLGel())
+    with pytest.raises(ValueError, match="at most 576 taxels, this one 25 x 24"):
+        scene.add_gel("gel", "hand", "ball", flat_grid(25, 24, 0.01, 0.01), ELASTIC)
+    with pytest.raises(ValueError, match="set it to 0 and use the scene's lead"):
+        scene.add_gel("gel", "hand", "ball", flat_grid(4, 4, 0.01, 0.01), WinklerGel(1e8, 5e7, damping=1.0))
+
+
+def test_an_elastic_gel_whose_solve_does_not_end_stops_its_world():
+    scene = TouchScene(1e-3, 4)
+    scene.add_fixed("base", Plane(), (0.0, 0.0, 0.0))
+    scene.add_body("ball", Sphere(0.01), 2500.0, (0.0, 0.0, 0.0098))
+    hasty = ElasticLayerGel(1e5, 0.5, 0.45, accuracy=Accuracy(1e-12, pressure_iterations=2))
+    scene.add_gel("gel", "base", "ball", flat_grid(12, 12, 0.008, 0.008), hasty)
+    world = scene.make_world(1, dtype=DOUBLE)
+    start = world.initial_state()
+    state = world.step(start, world.zero_control(start))
+    assert state.status.tolist() == [bits.UNCONVERGED]
+    assert torch.equal(state.body_q, start.body_q)

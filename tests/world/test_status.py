@@ -149,9 +149,80 @@ def test_status_stays_until_the_state_is_replaced():
 
 def test_every_bit_has_a_cause_and_a_remedy():
     bits = [status.NONFINITE, status.TOO_FAST, status.LEFT_GRID, status.INVERTED, status.BAD_ACTION, status.TOO_STIFF]
-    bits.append(status.BLOCKS_FULL)
+    bits += [status.BLOCKS_FULL, status.UNCONVERGED, status.BAD_PARAMETER]
     assert sorted(status.STATUS) == sorted(bits)
     text = status.describe(status.NONFINITE | status.INVERTED)
     assert "nonfinite" in text and "inverted" in text and text.count("remedy") == 2
     assert status.describe(0) == ""
     assert "0x400" in status.describe(1024)
+
+
+SPOILT = [
+    ("a.density", math.nan), ("a.density", -1.0), ("a.youngs_modulus", math.inf), ("a.poisson_ratio", math.nan),
+    ("a.poisson_ratio", 0.6), ("ball.friction", math.nan), ("ball.friction", -0.5), ("floor.scale", 0.0),
+    ("gravity", math.nan),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), SPOILT)
+def test_a_bad_parameter_stops_its_world_alone(name, value):
+    def play(spoil):
+        world = World(press_scene("corotated"), 3)
+        start, leaves = world.initial_state(), {}
+        for key, good in world.parameters.items():
+            leaf = good.clone()
+            if spoil and key == name:
+                leaf[BAD] = value
+            if not key.endswith(".scale"):
+                leaves[key] = leaf.requires_grad_()
+            world.parameters[key] = leaf
+        leaves["v"] = start.v.clone().requires_grad_()
+        leaves["twist"] = (world.zero_control().twist - 0.3).requires_grad_()
+        state = start.replace(v=leaves["v"])
+        for _ in range(2):
+            state = world.step(state, Control(leaves["twist"]))
+        loss = state.x.square().sum() + state.v[[0, 2]].square().sum() + state.wrench.square().sum()
+        return start, state, dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))
+
+    start, state, grads = play(True)
+    _, good, good_grads = play(False)
+    assert state.status.tolist() == [0, status.BAD_PARAMETER, 0]
+    assert torch.equal(state.x[BAD], start.x[BAD]) and torch.equal(state.wrench[BAD], start.wrench[BAD])
+    for key, grad in grads.items():
+        assert torch.equal(grad[[0, 2]], good_grads[key][[0, 2]]), f"the gradient of {key} of a neighbour has changed"
+        assert grad[BAD].abs().max() == 0, f"a failed world has a gradient for {key}"
+    assert torch.equal(state.x[[0, 2]], good.x[[0, 2]])
+
+
+@pytest.mark.parametrize("spoil", ["twist", "body_q"])
+def test_a_motion_that_is_not_a_number_stops_its_world_alone(spoil):
+    world = World(press_scene("viscous"), 3)
+    start, twist = world.initial_state(), world.zero_control().twist.clone()
+    body_q = start.body_q.clone()
+    (twist if spoil == "twist" else body_q)[BAD, 0, 4] = math.nan
+    leaves = [twist.requires_grad_(), body_q.requires_grad_(), start.v.clone().requires_grad_()]
+    state = world.step(start.replace(body_q=leaves[1], v=leaves[2]), Control(leaves[0]))
+    grads = torch.autograd.grad(state.x.sum() + state.wrench.square().sum(), leaves)
+    assert state.status.tolist() == [0, status.NONFINITE, 0]
+    good = world.step(start, world.zero_control())
+    assert torch.equal(state.x[[0, 2]], good.x[[0, 2]])
+    for grad in grads:
+        assert grad[BAD].abs().max() == 0 and torch.isfinite(grad).all()
+
+
+@pytest.mark.parametrize("material", ["sand", "snow", "bingham"])
+def test_a_volume_ratio_that_is_not_a_number_stops_its_world_alone(material):
+    def spoil(world, state):
+        J = state.J.clone()
+        J[BAD, 4] = math.nan
+        return state.replace(J=J)
+
+    world = World(press_scene(material), 3)
+    start = world.initial_state()
+    leaf = start.v.clone().requires_grad_()
+    state = world.step(spoil(world, start).replace(v=leaf), world.zero_control())
+    good = world.step(start, world.zero_control())
+    assert state.status[[0, 2]].tolist() == [0, 0] and int(state.status[BAD]) & status.NONFINITE
+    assert torch.equal(state.x[[0, 2]], good.x[[0, 2]])
+    (grad,) = torch.autograd.grad(state.x.sum() + state.wrench.square().sum(), leaf)
+    assert torch.isfinite(grad).all() and grad[[0, 2]].abs().min() > 0

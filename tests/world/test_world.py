@@ -175,6 +175,25 @@ def test_parameters_are_per_world_and_follow_assignment():
     assert (heavy.v[..., 2].mean(1) < base.v[..., 2].mean(1)).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("a.density", float("nan"), "'a.density' = nan; it must lie between 0.0 and inf"),
+        ("a.poisson_ratio", 0.5, "'a.poisson_ratio' = 0.5; it must lie between -0.01 and 0.5"),
+        ("a.youngs_modulus", -1.0, "'a.youngs_modulus' = -1.0; it must lie between -0.01 and inf"),
+        ("floor.friction", float("inf"), "'floor.friction' = inf"),
+        ("gravity", float("nan"), "'gravity' = nan; it must lie between -inf and inf"),
+    ],
+)
+def test_numbers_with_which_nothing_can_be_simulated_are_refused(name, value, message):
+    """Of tensors the step decides, world by world: tests/world/test_status.py."""
+    world = World(press_scene("corotated"), 2)
+    before = world.parameters[name]
+    with pytest.raises(ValueError, match=message):
+        world.parameters[name] = value
+    assert world.parameters[name] is before
+
+
 def test_scale_says_that_it_has_no_derivative():
     world = World(press_scene("corotated"), 2)
     with pytest.raises(ValueError, match=r"'ball.scale' has no derivative"):

@@ -70,6 +70,7 @@ class Buffers:
         grid.nx, grid.ny, grid.nz = model.shape
         grid.cells, grid.pad = model.cells, PAD
         grid.boundary_x, grid.boundary_y, grid.boundary_z = (BOUNDARIES[name] for name in model.boundary)
+        grid.is_open = int("outflow" in model.boundary)
         grid.dx, grid.inv_dx, grid.dt = model.dx, 1.0 / model.dx, model.dt
         grid.origin = self._types.vec3(*(o - PAD * model.dx for o in model.origin))
         return grid

@@ -27,6 +27,7 @@ def grid_struct(real) -> SimpleNamespace:
         boundary_x: wp.int32
         boundary_y: wp.int32
         boundary_z: wp.int32
+        is_open: wp.int32  # whether any wall is OUTFLOW
         dx: real
         inv_dx: real
         dt: real
@@ -39,6 +40,15 @@ def grid_struct(real) -> SimpleNamespace:
         if coordinate > real(0.5) and coordinate < real(count):
             return wp.min(int(coordinate - real(0.5)), count - 3)
         return 0
+
+    @wp.func
+    def stencil_at(grid: Grid, x: vec3):
+        # indices of the first node of a particle's stencil, and the particle's place relative to it, in cells
+        g = (x - grid.origin) * grid.inv_dx
+        i = first_node(g[0], grid.nx)
+        j = first_node(g[1], grid.ny)
+        k = first_node(g[2], grid.nz)
+        return i, j, k, vec3(g[0] - real(i), g[1] - real(j), g[2] - real(k))
 
     @wp.func
     def wrapped(coordinate: real, count: int, pad: int, boundary: int) -> real:
@@ -70,12 +80,14 @@ def grid_struct(real) -> SimpleNamespace:
         # a particle that takes no part, or that has left through an open wall: it stays where it is
         if active == 0:
             return True
+        if grid.is_open == 0:
+            return False
         g = (x - grid.origin) * grid.inv_dx
         if beyond(g[0], grid.nx, grid.pad, grid.boundary_x) or beyond(g[1], grid.ny, grid.pad, grid.boundary_y):
             return True
         return beyond(g[2], grid.nz, grid.pad, grid.boundary_z)
 
-    return SimpleNamespace(Grid=Grid, first_node=first_node, wrap=wrap, is_inert=is_inert)
+    return SimpleNamespace(Grid=Grid, first_node=first_node, stencil_at=stencil_at, wrap=wrap, is_inert=is_inert)
 
 
 @cache

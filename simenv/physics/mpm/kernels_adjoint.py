@@ -36,7 +36,7 @@ def adjoint_kernels(
     access = node_access(real, sparse)
     locate, scatter, gather, sweep = access.locate, access.scatter, access.gather, access.sweep
     gs = grid_struct(real)
-    Grid, first_node, is_inert = gs.Grid, gs.first_node, gs.is_inert
+    Grid, stencil_at, is_inert = gs.Grid, gs.stencil_at, gs.is_inert
     cf = contact_functions(real)
     Colliders, ColliderAdjoints = cf.Colliders, cf.ColliderAdjoints
     collide_particle_adjoint = cf.collide_particle_adjoint
@@ -78,11 +78,7 @@ def adjoint_kernels(
             adj_x_out[p] = adj_x
             return
         x = x_in[p]
-        position = (x - grid.origin) * grid.inv_dx
-        bi = first_node(position[0], grid.nx)
-        bj = first_node(position[1], grid.ny)
-        bk = first_node(position[2], grid.nz)
-        f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
+        bi, bj, bk, f = stencil_at(grid, x)
         place = locate(grid, s, bi, bj, bk)
         v = v_leaving_in[p]
         adj_v = adj_v_in[p] + grid.dt * adj_x
@@ -141,11 +137,7 @@ def adjoint_kernels(
         liquid = kind[m] < 0
         solid = kind[m] >= 0 and kind[m] < FIRST_YIELDING
         yields = kind[m] >= FIRST_YIELDING
-        position = (x_in[p] - grid.origin) * grid.inv_dx
-        bi = first_node(position[0], grid.nx)
-        bj = first_node(position[1], grid.ny)
-        bk = first_node(position[2], grid.nz)
-        f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
+        bi, bj, bk, f = stencil_at(grid, x_in[p])
         if wp.static(solids):
             if solid:
                 F_trial = F_in[p] + grid.dt * (C * F_in[p])

@@ -23,7 +23,7 @@ def block_kernels(real, batched: bool) -> SimpleNamespace:
     st = stencil_functions(real)
     vec3, vec4 = st.vec3, st.vec4
     gs = grid_struct(real)
-    Grid, first_node, is_inert = gs.Grid, gs.first_node, gs.is_inert
+    Grid, stencil_at, is_inert = gs.Grid, gs.stencil_at, gs.is_inert
     block_row = block_functions(real, Grid).block_row
     variant = f"{real.__name__}_{'batched' if batched else 'single'}"
     options = {"module": f"simenv_mpm_blocks_{variant}", "enable_backward": False}
@@ -75,10 +75,7 @@ def block_kernels(real, batched: bool) -> SimpleNamespace:
             s = p // particles
         if is_inert(grid, active[p], x_in[p]):
             return
-        position = (x_in[p] - grid.origin) * grid.inv_dx
-        i = first_node(position[0], grid.nx)
-        j = first_node(position[1], grid.ny)
-        k = first_node(position[2], grid.nz)
+        i, j, k, _f = stencil_at(grid, x_in[p])
         more_x = ((i + 2) >> SHIFT) - (i >> SHIFT)
         more_y = ((j + 2) >> SHIFT) - (j >> SHIFT)
         c = k >> SHIFT

@@ -31,7 +31,7 @@ def rigid_grid_kernels(real) -> SimpleNamespace:
     st = stencil_functions(real)
     vec3, vec4, vec8, vec16 = st.vec3, st.vec4, st.vec8, st.vec16
     gs = grid_struct(real)
-    Grid, first_node, Bodies = gs.Grid, gs.first_node, rigid_struct(real)
+    Grid, stencil_at, Bodies = gs.Grid, gs.stencil_at, rigid_struct(real)
     nodes = rigid_node_functions(real)
     node_of, box_base, mass_at, weight = nodes.node_of, nodes.box_base, nodes.mass_at, nodes.weight
     rest_share, is_first, stiffness, angular_solve = (
@@ -63,20 +63,17 @@ def rigid_grid_kernels(real) -> SimpleNamespace:
         q = bodies.member[t - s * bodies.members]
         p = s * bodies.particles + q
         m = parameters[s * materials + material[q]][DENSITY] * volume[p]
-        place = (x_in[p] - grid.origin) * grid.inv_dx
-        bi = first_node(place[0], grid.nx)
-        bj = first_node(place[1], grid.ny)
-        bk = first_node(place[2], grid.nz)
+        bi, bj, bk, f = stencil_at(grid, x_in[p])
         base = box_base(bodies, grid, e, position_in[e], bi, bj, bk)
         if base < 0:
             return  # it has left the grid, and its world stops
         n = bodies.box
         for i in range(3):
-            wx = m * weight(i, place[0] - real(bi))
+            wx = m * weight(i, f[0])
             for j in range(3):
-                w = wx * weight(j, place[1] - real(bj))
+                w = wx * weight(j, f[1])
                 for k in range(3):
-                    wp.atomic_add(mass_out, base + (i * n + j) * n + k, w * weight(k, place[2] - real(bk)))
+                    wp.atomic_add(mass_out, base + (i * n + j) * n + k, w * weight(k, f[2]))
 
     @wp.kernel(**options)
     def fold(

@@ -24,7 +24,7 @@ def rigid_grid_adjoint_kernels(real) -> SimpleNamespace:
     st = stencil_functions(real)
     vec3, vec4, vec8, vec16 = st.vec3, st.vec4, st.vec8, st.vec16
     gs = grid_struct(real)
-    Grid, first_node, Bodies = gs.Grid, gs.first_node, rigid_struct(real)
+    Grid, stencil_at, Bodies = gs.Grid, gs.stencil_at, rigid_struct(real)
     nodes = rigid_node_functions(real)
     node_of, box_index, box_base, mass_at = nodes.node_of, nodes.box_index, nodes.box_base, nodes.mass_at
     rest_share, is_first = nodes.rest_share, nodes.is_first
@@ -49,11 +49,7 @@ def rigid_grid_adjoint_kernels(real) -> SimpleNamespace:
         q = bodies.member[t - s * bodies.members]
         p = s * bodies.particles + q
         m = parameters[s * materials + material[q]][DENSITY] * volume[p]
-        place = (x_in[p] - grid.origin) * grid.inv_dx
-        bi = first_node(place[0], grid.nx)
-        bj = first_node(place[1], grid.ny)
-        bk = first_node(place[2], grid.nz)
-        f = place - vec3(real(bi), real(bj), real(bk))
+        bi, bj, bk, f = stencil_at(grid, x_in[p])
         base = box_base(bodies, grid, e, position_in[e], bi, bj, bk)
         if base < 0:
             return

@@ -66,7 +66,7 @@ def transfer_kernels(
     access = node_access(real, sparse)
     locate, scatter, gather = access.locate, access.scatter, access.gather
     gs = grid_struct(real)
-    Grid, first_node, wrap, is_inert = gs.Grid, gs.first_node, gs.wrap, gs.is_inert
+    Grid, first_node, stencil_at, wrap, is_inert = gs.Grid, gs.first_node, gs.stencil_at, gs.wrap, gs.is_inert
     cf = contact_functions(real)
     Colliders, collide_particle = cf.Colliders, cf.collide_particle
     law = constitutive_functions(real)
@@ -184,6 +184,8 @@ def transfer_kernels(
         if wp.static(yielding):
             if kind[m] >= FIRST_YIELDING:
                 F_new, J_new, stress, valid = yielding_update(kind[m], F, J, C, par, grid.dt)
+                if not wp.isfinite(J):  # limits of sand and snow would make a number of it
+                    wp.atomic_or(status_out, s, NONFINITE)
                 F = F_new
                 J = J_new
                 tau = stress
@@ -201,11 +203,7 @@ def transfer_kernels(
             J_out[p] = J
         mass = par[DENSITY] * volume[p]
         A = (mass * grid.dx) * C - (real(4.0) * grid.dt * volume[p] * grid.inv_dx) * tau
-        position = (x_in[p] - grid.origin) * grid.inv_dx
-        bi = first_node(position[0], grid.nx)
-        bj = first_node(position[1], grid.ny)
-        bk = first_node(position[2], grid.nz)
-        f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
+        bi, bj, bk, f = stencil_at(grid, x_in[p])
         v = v_in[p]
         q = vec4(mass * v[0], mass * v[1], mass * v[2], mass)
         scatter(grid_out, grid, lane + s, locate(grid, s, bi, bj, bk), f, q, A)
@@ -249,11 +247,7 @@ def transfer_kernels(
             v_out[p] = v_in[p]
             C_out[p] = C_in[p]
             return
-        position = (x - grid.origin) * grid.inv_dx
-        bi = first_node(position[0], grid.nx)
-        bj = first_node(position[1], grid.ny)
-        bk = first_node(position[2], grid.nz)
-        f = vec3(position[0] - real(bi), position[1] - real(bj), position[2] - real(bk))
+        bi, bj, bk, f = stencil_at(grid, x)
         g = gather(velocity_in, grid, s, locate(grid, s, bi, bj, bk), f)
         C_out[p] = (real(4.0) * grid.inv_dx) * mat33(g[4], g[8], g[12], g[5], g[9], g[13], g[6], g[10], g[14])
         v = vec3(g[0], g[1], g[2])

@@ -32,8 +32,8 @@ class Material:
     def __post_init__(self) -> None:
         for name in self.parameter_names():
             value = getattr(self, name)
-            if not value >= 0.0 or (name == "density" and value == 0.0):
-                raise ValueError(f"{type(self).__name__}: {name} = {value}; it must be positive (SI units)")
+            if not 0.0 <= value < math.inf or (name == "density" and value == 0.0):
+                raise ValueError(f"{type(self).__name__}: {name} = {value}; it must be positive and finite (SI units)")
 
     @classmethod
     def parameter_names(cls) -> tuple[str, ...]:

@@ -43,6 +43,8 @@ class ColliderSpec:
         if self.levels is None:
             shell = isinstance(self.shape, Cup | MeshShape)
             object.__setattr__(self, "levels", AT_WALL if shell else AT_NODES | AT_PARTICLES)
+        if not 0 <= self.levels <= AT_NODES | AT_PARTICLES | AT_WALL:  # type: ignore[operator]
+            raise ValueError(f"levels = {self.levels}; it must be a sum of AT_NODES, AT_PARTICLES, AT_WALL, or None")
 
 
 @dataclass(frozen=True)

@@ -40,28 +40,37 @@ class Slot:
 
 @dataclass(frozen=True)
 class Launch:
-    """A kernel over `dim`, with constants first, then inputs, then outputs; `reverse` is false if it has no adjoint."""
+    """A kernel over `dim`, with constants first, then inputs, then outputs.
+
+    `reverse` is an adjoint written by hand, for a kernel without a generated one: it takes the same arguments, then the
+    adjoints of the outputs, and adds to those of the inputs. `work` is what such a pair needs to work in, handed over
+    last.
+    """
 
     kernel: wp.Kernel
     dim: tuple[int, ...]
     constants: Sequence[Any]
     inputs: Sequence[Slot]
     outputs: Sequence[Slot]
+    reverse: wp.Kernel | None = None
+    work: Sequence[wp.array] = ()
 
     def forward(self, device: wp.Device) -> None:
         """Launch it."""
         inputs = [*self.constants, *(slot.array for slot in self.inputs)]
-        wp.launch(self.kernel, self.dim, inputs, [slot.array for slot in self.outputs], device=device)
+        wp.launch(self.kernel, self.dim, inputs, [*(slot.array for slot in self.outputs), *self.work], device=device)
 
     def backward(self, device: wp.Device) -> None:
         """Launch its adjoint, which adds to the adjoints of the inputs."""
+        inputs = [*self.constants, *(slot.array for slot in self.inputs)]
+        outputs = [slot.array for slot in self.outputs]
+        to, of = [slot.adjoint_array for slot in self.inputs], [slot.adjoint_array for slot in self.outputs]
+        if self.reverse is not None:
+            wp.launch(self.reverse, self.dim, [*inputs, *outputs, *of], [*to, *self.work], device=device)
+            return
         none = [None if isinstance(value, wp.array) else value for value in self.constants]
         wp.launch(
-            self.kernel, self.dim,
-            [*self.constants, *(slot.array for slot in self.inputs)], [slot.array for slot in self.outputs],
-            adj_inputs=[*none, *(slot.adjoint_array for slot in self.inputs)],
-            adj_outputs=[slot.adjoint_array for slot in self.outputs],
-            adjoint=True, device=device,
+            self.kernel, self.dim, inputs, outputs, adj_inputs=[*none, *to], adj_outputs=of, adjoint=True, device=device
         )  # fmt: skip
 
 

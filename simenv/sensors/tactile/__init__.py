@@ -3,7 +3,7 @@
 
 from simenv.sensors.tactile.calibration import TactileCalibration
 from simenv.sensors.tactile.contact import TactileReading, TactileState
-from simenv.sensors.tactile.elastic import ElasticLayerGel
+from simenv.sensors.tactile.elastic import ElasticLayerGel, layer_gels
 from simenv.sensors.tactile.field import TactileField
 from simenv.sensors.tactile.gel_camera import GelCamera
 from simenv.sensors.tactile.grid import curved_grid, flat_grid
@@ -31,5 +31,6 @@ __all__ = [
     "flat_grid",
     "gelsight_mini",
     "gelsight_r15",
+    "layer_gels",
     "marker_grid",
 ]

@@ -15,10 +15,11 @@ from simenv.sensors.tactile.bridge import Operation, PackedShape, constant_array
 from simenv.sensors.tactile.grid import TaxelGrid
 from simenv.sensors.tactile.kernels_contact import contact_kernels
 
-__all__ = ["SATURATED", "UNCONVERGED", "Contact", "Motion", "TactileReading", "TactileState"]
+__all__ = ["INVALID", "SATURATED", "UNCONVERGED", "Contact", "Motion", "TactileReading", "TactileState"]
 
 SATURATED = 1  # an object is deeper in the gel than the search starts: depths are cut there
 UNCONVERGED = 2  # a contact solve ended at its last iteration
+INVALID = 4  # a pose, or a number of the gel, is NaN or infinite: the forces mean nothing
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,10 @@ class TactileReading:
         shear: (N, P, 2) force on each taxel along its tangents [N].
         depth: (N, P) depth of the object below the undeformed gel [m], negative where they don't meet.
         wrench: (N, 6) force [N] on the gel and its moment [N m] about the sensor's origin, in the sensor's frame: the
-            sum of the field. The object receives the opposite.
+            sum of the field, whose forces act where the object is, `depth` below the undeformed gel along its normal.
+            The object receives the opposite.
         pressure, traction: (N, P) and (N, P, 2), normal and shear per area [Pa]; `None` in TacSL's law.
-        status: (N,) int32 bit mask of `SATURATED` and `UNCONVERGED`; 0 is good.
+        status: (N,) int32 bit mask of `SATURATED`, `UNCONVERGED` and `INVALID`; 0 is good.
     """
 
     normal: torch.Tensor

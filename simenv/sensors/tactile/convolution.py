@@ -104,6 +104,10 @@ class Response:
         """Whether a gradient of its weights is wanted."""
         return self.weights is not None and self.weights.requires_grad and torch.is_grad_enabled()
 
+    def flat_table(self) -> torch.Tensor:
+        """Table (N or 1, A B, (2 rows - 1) (2 columns - 1)), as the kernels that sum directly read it."""
+        return self.table.flatten(1, 2).flatten(2)
+
     def transposed(self) -> Response:
         """The response with loads and displacements exchanged."""
         table = self.table.transpose(1, 2)

@@ -18,9 +18,9 @@ from simenv.sensors.tactile.compliance import influence_tables
 from simenv.sensors.tactile.contact import UNCONVERGED, Contact, Motion, TactileReading
 from simenv.sensors.tactile.convolution import Convolution, Response
 from simenv.sensors.tactile.solve import Accuracy, solve_pressure, solve_traction
-from simenv.sensors.tactile.winkler import check_parameters
+from simenv.sensors.tactile.winkler import WinklerGel, check_parameters
 
-__all__ = ["ElasticLayerGel", "Responses"]
+__all__ = ["ElasticLayerGel", "Responses", "layer_gels"]
 
 # A half space is quadratic in nu. A layer is smooth: its nearest pole is nu = 3/4, so that the error of interpolating
 # at n Chebyshev nodes falls like (2 + sqrt 3)^-n, to 2e-7 at 12.
@@ -140,3 +140,16 @@ class ElasticLayerGel:
         failed = (~(pressed & held)).to(torch.int32) * UNCONVERGED
         reading = TactileReading(normal, shear, depth, total, pressure, traction, contact.saturated(depth) + failed)
         return reading, by_traction(q) + pushed
+
+
+def layer_gels(modulus: float, poisson: float, thickness: float, mu: float) -> dict[str, WinklerGel | ElasticLayerGel]:
+    """One bonded layer under two laws: "springs", and "elastic", whose taxels move each other.
+
+    Args:
+        modulus: Young's modulus [Pa].
+        poisson: nu, below 0.5.
+        thickness: [m].
+        mu: friction.
+    """
+    springs = WinklerGel.from_layer(modulus, poisson, thickness, mu)
+    return {"springs": springs, "elastic": ElasticLayerGel(modulus, mu, poisson, thickness)}

@@ -13,12 +13,13 @@ memory. Without a twist no velocity enters.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
 
 from simenv.geometry.shapes import Shape
-from simenv.sensors.tactile.contact import Contact, Motion, TactileReading, TactileState
+from simenv.sensors.tactile.contact import INVALID, Contact, Motion, TactileReading, TactileState
 from simenv.sensors.tactile.frames import check_pose, relative_pose, relative_twist
 from simenv.sensors.tactile.grid import TaxelGrid
 
@@ -75,7 +76,7 @@ class TactileField:
     ):
         self.contact = Contact(grid, shape, dtype, device, max_depth, reach, spacing)
         self.grid, self.gel, self.dtype, self.device = grid, gel, dtype, self.contact.device
-        self._prepared = gel.prepare(self.contact)
+        self.prepared = gel.prepare(self.contact)
         self._defaults = {
             name: torch.tensor(float(getattr(gel, name)), dtype=dtype, device=self.device) for name in gel.parameters
         }
@@ -140,9 +141,11 @@ class TactileField:
             velocity,
             omega,
         )
-        reading, stick = self.gel.respond(
-            self.contact, motion, state.stick, self._values(worlds, parameters), self._prepared
-        )
+        values = self._values(worlds, parameters)
+        reading, stick = self.gel.respond(self.contact, motion, state.stick, values, self.prepared)
+        numbers = torch.cat([rotation.flatten(1), position, torch.stack(list(values.values()), 1)], 1).detach()
+        invalid = (~torch.isfinite(numbers).all(1)).to(torch.int32) * INVALID
+        reading = replace(reading, status=reading.status | invalid)
         return reading, TactileState(stick, rotation, position, torch.ones_like(known))
 
     def _values(self, worlds: int, parameters: Mapping[str, torch.Tensor] | None) -> dict[str, torch.Tensor]:
@@ -152,8 +155,7 @@ class TactileField:
         if unknown:
             raise ValueError(f"no parameter {sorted(unknown)} in {type(self.gel).__name__}; it has {known}")
         for name, value in given.items():
-            if value.shape != (worlds,) or value.dtype != self.dtype:
-                raise ValueError(
-                    f"parameter {name} must be {self.dtype} ({worlds},), not {value.dtype} {tuple(value.shape)}"
-                )
+            if not isinstance(value, torch.Tensor) or value.shape != (worlds,) or value.dtype != self.dtype:
+                given_as = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
+                raise ValueError(f"parameter {name} must be a tensor {self.dtype} ({worlds},), not {given_as}")
         return {name: default.expand(worlds) for name, default in self._defaults.items()} | given

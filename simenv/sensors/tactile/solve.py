@@ -84,6 +84,9 @@ def _in_parts(
     size = 1 if not responses[0].convolution.direct else -(-worlds // threads)
     if tensors[0].device.type != "cpu" or size >= worlds:
         return solve(*responses, *tensors)
+    if responses[0].convolution.direct:  # once, before threads ask for them: loading is not safe among threads
+        for kernel in (responses[0].convolution.kernel, solve_kernels(warp_real(tensors[0].dtype)).pressure):
+            kernel.module.load("cpu")
 
     def part(first: int) -> tuple[torch.Tensor, ...]:
         rows = slice(first, first + size)
@@ -131,7 +134,7 @@ def _launch(name: str, accuracy: Accuracy, responses: tuple[Response, ...], inpu
     def array(t: torch.Tensor) -> wp.array:
         return as_array(t, wp.int32 if t.dtype == torch.int32 else real if t.dim() < 3 else kernels.vec2)
 
-    tables = [as_array(r.table.flatten(1, 2), real) for r in responses]
+    tables = [as_array(r.flat_table(), real) for r in responses]
     wp.launch(
         getattr(kernels, name),
         dim=inputs[0].shape[0],
