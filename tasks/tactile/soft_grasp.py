@@ -18,10 +18,14 @@ from simenv.world import Control, Scene
 DX = 0.008  # grid spacing [m]; particles at half of it
 FLOOR = 0.016  # height of the table [m]
 BLOCK = 0.040  # side of the block [m]
-MIDDLE = (0.080, 0.048)  # of the block on the table [m]
-TAXELS, PAD = 4, 0.032  # taxels along a pad, and its side [m]
+# Contact acts on the nodes of the grid: the block's sides stand on layers of them, so that touch fades in over the last
+# 4 mm of the gap. A node inside a pad is pushed out at the nearest face, which must be the front: its middle is a cell
+# deep, and the outer rows of nodes that hold the block are 7 mm from the rim, deeper than pads may sink in.
+MIDDLE = (0.084, 0.052)  # of the block on the table [m]
+TAXELS, PAD = 4, 0.038  # taxels along a pad, and its side [m]
 SKIN = PAD + DX  # side of what the taxels read: contact reaches half a cell beyond the rim [m]
-THICK = 0.004  # half thickness of a pad [m]
+THICK = 0.008  # half thickness of a pad [m]
+WIDTH = 0.5 * DX  # over which contact fades in [m]; a hard table on a layer of nodes would hold or not by rounding
 GAP = 0.006  # between each pad and the block at the start [m]
 SPEED = 0.08  # of a finger at an action of 1 [m/s]
 HEIGHT = (0.020, 0.030)  # range of the height to lift to [m]
@@ -39,7 +43,8 @@ class SoftGrasp(Task):
     move as told.
 
     Differentiable: actions, state, the block's stiffness and density, friction. Before the first touch the gradient
-    with respect to the block's motion is zero.
+    with respect to the block's motion is zero. Contact acts on the nodes of the grid (8 mm), so that the table still
+    carries part of a block that hangs less than about a cell above it.
 
     ## Action Space
 
@@ -60,10 +65,10 @@ class SoftGrasp(Task):
 
     ## Rewards
 
-    `lift`: 3 for the whole height, in proportion. `grasp`: 0.5 for closing both gaps, in proportion. `slip`:
-    -0.1 s^2 / (1 + s^2) per step, s the slip in units of 4 mm. `crush`: -0.05 (e / 0.12)^4 per step, e the mean strain.
-    `stay`: -0.1 (h / 4 mm)^2 / (1 + (h / 4 mm)^2) in steps 51 to 60, h the error of the height. `effort`:
-    -0.001 |action|^2.
+    `lift`: 3 for the whole height, in proportion, and nothing beyond it. `grasp`: 0.5 for closing both gaps, in
+    proportion. `slip`: -0.1 s^2 / (1 + s^2) per step, s the slip in units of 4 mm. `crush`: -0.05 (e / 0.12)^4 per
+    step, e the mean strain. `stay`: -0.1 (h / 4 mm)^2 / (1 + (h / 4 mm)^2) in steps 51 to 60, h the error of the
+    height. `effort`: -0.001 |action|^2.
 
     ## Starting State
 
@@ -104,13 +109,13 @@ class SoftGrasp(Task):
         grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
         middle = np.array([*MIDDLE, FLOOR + BLOCK / 2])
         scene.add_particles("block", "foam", middle + grid, (DX / 2) ** 3, color=(0.86, 0.45, 0.36, 1.0))
-        scene.add_collider("table", Plane(), position=(0.0, 0.0, FLOOR), friction=0.3)
+        scene.add_collider("table", Plane(), position=(0.0, 0.0, FLOOR), friction=0.3, width=WIDTH)
         reach = BLOCK / 2 + GAP + THICK
         for side, sign in SIDES.items():
             scene.add_body(side, (MIDDLE[0] + sign * reach, MIDDLE[1], float(middle[2])))
             pad = Box((THICK, PAD / 2, PAD / 2))
             color = (0.35, 0.42, 0.50, 1.0)
-            scene.add_collider(f"{side}_pad", pad, side, friction=self.friction, width=0.5 * DX, color=color)
+            scene.add_collider(f"{side}_pad", pad, side, friction=self.friction, width=WIDTH, color=color)
             # z out of the pad towards the block, y up
             frame = (-sign * THICK, 0.0, 0.0), (0.5, -0.5 * sign, -0.5 * sign, 0.5)
             scene.add_skin(f"{side}_pad", TAXELS, TAXELS, SKIN, SKIN, *frame)
@@ -172,9 +177,10 @@ class SoftGrasp(Task):
 
     def reward(self, world, before, action, after, episode):
         slip, off = (self._slip(after) / 0.004) ** 2, ((self._risen(after) - episode["height"]) / 0.004) ** 2
+        low, high = (torch.minimum(self._risen(state), episode["height"]) for state in (before, after))
         last = after.time > world.dt * (self.max_episode_steps - 9.5)
         return {
-            "lift": 3.0 * (self._risen(after) - self._risen(before)) / episode["height"],
+            "lift": 3.0 * (high - low) / episode["height"],
             "grasp": 0.5 * (self._gaps(before) - self._gaps(after)) / GAP,
             "slip": -0.1 * slip / (1.0 + slip),
             "crush": -0.05 * (self._strain(after) / CRUSH) ** 4,
