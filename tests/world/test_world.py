@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from simenv.geometry.shapes import Box, Sphere
+from simenv.geometry.shapes import Box, Plane, Sphere
 from simenv.physics.mpm.materials import Elastic, Liquid
 from simenv.world import Control, Scene, State, World
 from tests.gradients.scenes import DX, block, press_scene
@@ -218,3 +218,36 @@ def test_scale_is_that_of_the_shape(scale):
         results.append(state)
     torch.testing.assert_close(results[0].x, results[1].x, rtol=0, atol=1e-12)
     torch.testing.assert_close(results[0].wrench, results[1].wrench, rtol=1e-9, atol=1e-9)
+
+
+def rest_on_face(shape, place, floor, dtype):
+    """Height of the lowest particle of a soft block over a hard face at z = `floor`, and the face's force [N]."""
+    scene = Scene(size=(0.048, 0.048, 0.072), dx=0.004, substep_dt=2e-4, substeps=20, boundary=("slip", "slip", "slip"))
+    scene.add_material("gel", Elastic(density=1000.0, youngs_modulus=2e4, poisson_ratio=0.3))
+    along = 0.002 * (torch.arange(6, dtype=torch.float64) + 0.5)
+    points = torch.cartesian_prod(along + 0.018, along + 0.018, along + floor)
+    scene.add_particles("block", "gel", points.numpy(), volume=8e-9)
+    scene.add_collider("face", shape, position=place)
+    world = World(scene, 1, dtype=dtype)
+    state, force = world.initial_state(), []
+    for _ in range(20):
+        state = world.step(state, world.zero_control())
+        force.append(state.wrench[0, 0, 2].double())
+    world.close()
+    return float(state.x[0, :, 2].min()) - floor, float(torch.stack(force).mean())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_hard_face_on_a_layer_of_nodes_holds_wherever_the_layer_is(dtype):
+    """Rounding puts nodes 1e-9 m above or below a face that lies on them. Moving scene and face by whole cells changes
+    nothing but rounding: to 1e-6 m of 1 mm, and 1e-4 of the force.
+    """
+    first = None
+    for layer in (3, 4, 5, 6, 7, 10):
+        floor = 0.004 * layer
+        box = Box((0.02, 0.02, 0.006)), (0.024, 0.024, floor - 0.006)
+        for shape, place in ((Plane(), (0.0, 0.0, floor)), box):
+            height, force = rest_on_face(shape, place, floor, dtype)
+            first = first or (height, force)
+            assert height == pytest.approx(first[0], abs=1e-6), (layer, shape)
+            assert force == pytest.approx(first[1], rel=1e-4), (layer, shape)

@@ -101,9 +101,12 @@ def contact_functions(real) -> SimpleNamespace:
         torque: wp.array(dtype=vec3)
         touch: wp.array(dtype=vec3)
 
+    # a face that lies on nodes touches them, whatever rounding makes of their distance
+    rounding = wp.constant(real(1.0e-6 if real is wp.float32 else 1.0e-14))
+
     @wp.func
     def influence(phi: real, width: real) -> real:
-        if phi <= real(0.0):
+        if phi <= rounding:
             return real(1.0)
         if phi >= width:
             return real(0.0)
@@ -112,7 +115,7 @@ def contact_functions(real) -> SimpleNamespace:
 
     @wp.func
     def influence_slope(phi: real, width: real) -> real:
-        if phi <= real(0.0) or phi >= width:
+        if phi <= rounding or phi >= width:
             return real(0.0)
         t = phi / width
         return real(-6.0) * t * (real(1.0) - t) / width
@@ -138,6 +141,7 @@ def contact_functions(real) -> SimpleNamespace:
     @wp.func
     def is_near(colliders: Colliders, c: int, local: vec3, reach: real) -> bool:
         # false only where the distance is certainly above `reach`, in the shape's unscaled lengths
+        reach = reach + rounding
         lower = colliders.lower[c]
         upper = colliders.upper[c]
         if local[0] < lower[0] - reach or local[0] > upper[0] + reach:
