@@ -25,7 +25,7 @@ MIDDLE = (0.084, 0.052)  # of the block on the table [m]
 TAXELS, PAD = 4, 0.038  # taxels along a pad, and its side [m]
 SKIN = PAD + DX  # side of what the taxels read: contact reaches half a cell beyond the rim [m]
 THICK = 0.008  # half thickness of a pad [m]
-WIDTH = 0.5 * DX  # over which contact fades in [m]; a hard table on a layer of nodes would hold or not by rounding
+WIDTH = 0.5 * DX  # over which contact fades in [m]
 GAP = 0.006  # between each pad and the block at the start [m]
 SPEED = 0.08  # of a finger at an action of 1 [m/s]
 HEIGHT = (0.020, 0.030)  # range of the height to lift to [m]
@@ -137,7 +137,7 @@ class SoftGrasp(Task):
 
     def nominal_actions(self, steps: int) -> np.ndarray:
         actions = np.zeros((steps, 3))
-        actions[: steps // 4, :2], actions[steps // 4 : 3 * steps // 4, 2] = 0.4, 0.4
+        actions[: steps // 4, :2], actions[steps // 4 : 3 * steps // 4, 2] = 0.36, 0.4
         return actions
 
     def observe(self, world, state, episode):
