@@ -31,9 +31,14 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
     options = {"module": f"simenv_mpm_grid_{real.__name__}{'_b' * sparse}", "enable_backward": False}
 
     @wp.func
+    def is_inside(node: int, count: int, pad: int) -> bool:
+        # whether no wall of this axis has a say
+        return node > pad and node < count - 1 - pad
+
+    @wp.func
     def wall_keeps(v: real, node: int, count: int, pad: int, boundary: int) -> real:
         # 1 if the component normal to this axis' walls survives, else 0
-        if boundary == PERIODIC or (node > pad and node < count - 1 - pad):
+        if boundary == PERIODIC or is_inside(node, count, pad):
             return real(1.0)
         if boundary == OUTFLOW:
             return real(1.0)
@@ -143,6 +148,7 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
         """
         s, i, j, lower, upper, base = touched(grid, bounds_in, lanes, chunk, first_row, wp.tid())
         g = gravity[s]
+        free = is_inside(i, grid.nx, grid.pad) and is_inside(j, grid.ny, grid.pad)
         for k in range(lower, upper):
             value = lane_sum(grid, bounds_in, summed, i, j, k, base + k, lanes_in)
             if summed > 1:
@@ -150,15 +156,16 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
             mass = value[3]
             result = vec4()
             if mass > real(0.0):
-                v = vec3(value[0], value[1], value[2]) / mass + grid.dt * g
+                v = (real(1.0) / mass) * vec3(value[0], value[1], value[2]) + grid.dt * g
                 x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
                 for c in range(colliders.count):
                     if node_touches(colliders, s, substep, c, x):
                         dv = velocity_change(colliders, s, substep, c, x, v, AT_NODES)
                         v = v + dv
                         add_wrench(colliders, s, substep, c, x, mass * dv, grid.dt, force_out, torque_out)
-                keep = wall_mask(grid, i, j, k, v)
-                result = vec4(v[0] * keep[0], v[1] * keep[1], v[2] * keep[2], real(0.0))
+                if not free or not is_inside(k, grid.nz, grid.pad):
+                    v = wp.cw_mul(v, wall_mask(grid, i, j, k, v))
+                result = vec4(v[0], v[1], v[2], real(0.0))
             velocity_out[base + k] = result
 
     @wp.func
@@ -190,7 +197,7 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
             mass = value[3]
             result = vec4()
             if mass > real(0.0):
-                v_free = vec3(value[0], value[1], value[2]) / mass
+                v_free = (real(1.0) / mass) * vec3(value[0], value[1], value[2])
                 v_start = v_free + grid.dt * g
                 x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
                 v = velocity_met(colliders, s, substep, x, v_start, colliders.count)
