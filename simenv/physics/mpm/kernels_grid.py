@@ -156,7 +156,7 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
             mass = value[3]
             result = vec4()
             if mass > real(0.0):
-                v = (real(1.0) / mass) * vec3(value[0], value[1], value[2]) + grid.dt * g
+                v = vec3(value[0], value[1], value[2]) / mass + grid.dt * g
                 x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
                 for c in range(colliders.count):
                     if node_touches(colliders, s, substep, c, x):
@@ -197,7 +197,7 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
             mass = value[3]
             result = vec4()
             if mass > real(0.0):
-                v_free = (real(1.0) / mass) * vec3(value[0], value[1], value[2])
+                v_free = vec3(value[0], value[1], value[2]) / mass
                 v_start = v_free + grid.dt * g
                 x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
                 v = velocity_met(colliders, s, substep, x, v_start, colliders.count)
