@@ -64,7 +64,7 @@ def test_the_number_of_threads_does_not_matter(case):
     results = []
     for threads in (1, 2, 4):
         simenv.set_num_threads(threads)
-        results.append(run(case, 5))
+        results.append(run(case, 5, steps=1 if case[1] else 3))  # an elastic gel takes longer
     for other in results[1:]:
         for name, value in results[0].items():
             assert torch.equal(value, other[name]), name

@@ -62,7 +62,12 @@ def check(name, make_problem, names, seeds=(11, 12)):
     assert not wrong, f"relative errors above {TOLERANCE}: {wrong}"
 
 
-@pytest.mark.parametrize("name", MATERIALS)
+# every_family has two materials in touch, and more
+QUICK = [pytest.param(name, marks=pytest.mark.slow) if name == "two_materials" else name for name in MATERIALS]
+ROUNDED = ("liquid", "corotated", "thinning", "sand", "every_family")  # in the quick suite, in single precision
+
+
+@pytest.mark.parametrize("name", QUICK)
 def test_gradient_of_motion_and_state(name):
     problem, _grads = gradients(name)
     touching = sum(float(force.norm(dim=1).min()) > 0.01 for force in problem.forces)
@@ -71,7 +76,7 @@ def test_gradient_of_motion_and_state(name):
     check(name, functools.partial(make, name), tuple(names))
 
 
-@pytest.mark.parametrize("name", MATERIALS)
+@pytest.mark.parametrize("name", QUICK)
 def test_gradient_of_parameters(name):
     names = tuple(f"a.{leaf}" for leaf in ("density", *LEAVES[name])) + ("ball.friction", "floor.friction")
     if name in ("two_materials", "every_family"):
@@ -81,7 +86,7 @@ def test_gradient_of_parameters(name):
     check(name, functools.partial(make, name), names, seeds=(11,))  # scalars have one direction
 
 
-@pytest.mark.parametrize("name", MATERIALS)
+@pytest.mark.parametrize("name", [n if n in ROUNDED else pytest.param(n, marks=pytest.mark.slow) for n in MATERIALS])
 def test_float32_gradient_is_close_to_float64(name):
     _, exact = gradients(name)
     _, single = gradients(name, torch.float32)

@@ -62,7 +62,7 @@ def parameters(name):
     return names + (("a.youngs_modulus",) if name == "solid" else ("a.viscosity", "a.bulk_modulus"))
 
 
-@pytest.mark.parametrize("name", ["liquid", "solid", "two", "wall"])
+@pytest.mark.parametrize("name", ["liquid", pytest.param("solid", marks=pytest.mark.slow), "two", "wall"])
 def test_gradient_with_rigid_bodies(name):
     problem, grads = gradients(name)
     errors = {}
