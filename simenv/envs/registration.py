@@ -96,6 +96,27 @@ def make_vector_env(task_id: str, num_envs: int = 1, **kwargs: Any) -> SimVector
     return SimVectorEnv(task, num_envs, **options)
 
 
+def make_bridged_env(
+    bridge: str, task_id: str, num_envs: int, fixed: dict[str, Any], kwargs: dict[str, Any]
+) -> SimVectorEnv:
+    """`make_vector_env` for a bridge to another library, which fixes some options itself.
+
+    Args:
+        bridge: Name of the function that the caller used.
+        task_id: The id of a registered task.
+        num_envs: Number of worlds.
+        fixed: The bridge's options.
+        kwargs: The caller's.
+
+    Raises:
+        TypeError: If the caller gave one of the fixed options.
+    """
+    given = sorted(fixed.keys() & kwargs)
+    if given:
+        raise TypeError(f"{bridge} sets {' and '.join(given)} itself; leave it out.")
+    return make_vector_env(task_id, num_envs, **fixed, **kwargs)
+
+
 def make_env(task_id: str, **kwargs: Any) -> SimEnv:
     """Entry point of ``gymnasium.make``, which adds the time limit as a wrapper.
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from gymnasium.vector import AutoresetMode
 
-from simenv.envs.registration import make_vector_env
+from simenv.envs.registration import make_bridged_env
 from simenv.envs.spaces import Observation
 from simenv.envs.vector_env import SimVectorEnv
 
@@ -121,6 +121,4 @@ def make_rsl_rl_env(task_id: str, num_envs: int, **kwargs: Any) -> RslRlVecEnv:
         TypeError: If one of the fixed options is given.
     """
     fixed = {"output": "torch", "autoreset_mode": "same_step", "on_bad_action": "clip"}
-    if fixed.keys() & kwargs:
-        raise TypeError(f"make_rsl_rl_env sets {' and '.join(sorted(fixed.keys() & kwargs))} itself; leave it out.")
-    return RslRlVecEnv(make_vector_env(task_id, num_envs, **fixed, **kwargs))
+    return RslRlVecEnv(make_bridged_env("make_rsl_rl_env", task_id, num_envs, fixed, kwargs))

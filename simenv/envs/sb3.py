@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 
-from simenv.envs.registration import make_vector_env
+from simenv.envs.registration import make_bridged_env
 from simenv.envs.spaces import map_tensors, to_numpy
 from simenv.envs.vector_env import SimVectorEnv
 
@@ -183,10 +183,8 @@ def make_sb3_env(task_id: str, num_envs: int = 1, seed: int | None = None, **kwa
     Raises:
         TypeError: If ``output`` or ``autoreset_mode`` is given.
     """
-    fixed = {"output", "autoreset_mode"} & set(kwargs)
-    if fixed:
-        raise TypeError(f"make_sb3_env sets {' and '.join(sorted(fixed))} itself; leave it out.")
-    env = SB3VecEnv(make_vector_env(task_id, num_envs, output="torch", autoreset_mode="same_step", **kwargs))
+    fixed = {"output": "torch", "autoreset_mode": "same_step"}
+    env = SB3VecEnv(make_bridged_env("make_sb3_env", task_id, num_envs, fixed, kwargs))
     if seed is not None:
         env.seed(seed)
     return env

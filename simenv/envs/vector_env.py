@@ -80,7 +80,7 @@ class SimVectorEnv(VectorEnv):
         copy: bool | None = None,
         stagger: bool = False,
     ) -> None:
-        num_envs = whole("num_envs", num_envs)
+        self.num_envs = num_envs = whole("num_envs", num_envs)
         if max_episode_steps is not None:
             max_episode_steps = whole("max_episode_steps", max_episode_steps, "; None means no limit")
         for name, value in (("differentiable", differentiable), ("copy", copy), ("stagger", stagger)):
@@ -95,7 +95,7 @@ class SimVectorEnv(VectorEnv):
         torch_device = resolve_device(device)
         self.render_mode = choose("render_mode", render_mode, (None, *self.metadata["render_modes"]))
         self.render_size = frame_size(render_size)
-        self.num_envs = num_envs
+        self.max_episode_steps = max_episode_steps
         self.differentiable = differentiable
         self.autoreset_mode = parse_mode(autoreset_mode)
         self._copy = self._host if copy is None else copy
@@ -311,11 +311,6 @@ class SimVectorEnv(VectorEnv):
     def task(self) -> Task:
         """The task."""
         return self._open().task
-
-    @property
-    def max_episode_steps(self) -> int | None:
-        """Control steps after which an episode is truncated; None for no limit."""
-        return self._open().max_episode_steps
 
     @property
     def parameters(self) -> Any:

@@ -18,10 +18,10 @@ def vector(what: str, value: Any, size: int = 3) -> tuple[float, ...]:
     Raises:
         ValueError: there are more, fewer, or one is NaN or infinite.
     """
-    numbers = np.asarray(value, dtype=np.float64)
-    if numbers.shape != (size,) or not np.isfinite(numbers).all():
+    row = np.asarray(value, dtype=np.float64)
+    if row.shape != (size,) or not np.isfinite(row).all():
         raise ValueError(f"{what} = {value!r}; it must be {size} finite numbers")
-    return tuple(numbers.tolist())
+    return tuple(row.tolist())
 
 
 def unit_quaternion(what: str, value: Any) -> tuple[float, ...]:
@@ -30,11 +30,11 @@ def unit_quaternion(what: str, value: Any) -> tuple[float, ...]:
     Raises:
         ValueError: it is not four finite numbers, or zero, which is no rotation.
     """
-    numbers = np.asarray(vector(what, value, 4))
-    length = float(np.linalg.norm(numbers))
+    row = np.asarray(vector(what, value, 4))
+    length = float(np.linalg.norm(row))
     if length == 0.0:
         raise ValueError(f"{what} = {value!r} has length 0 and is no rotation; use (0, 0, 0, 1) for none")
-    return tuple((numbers / length).tolist())
+    return tuple((row / length).tolist())
 
 
 def numbers(what: str, positive: bool = False, **values: float) -> None:
@@ -48,7 +48,7 @@ def numbers(what: str, positive: bool = False, **values: float) -> None:
 def whole(what: str, **values: int) -> None:
     """Raise ValueError unless all values are whole numbers of at least 1."""
     for name, value in values.items():
-        if value != int(value) or value < 1:
+        if not math.isfinite(value) or value != int(value) or value < 1:
             raise ValueError(f"{what}: {name} = {value}; it must be a whole number of at least 1")
 
 
