@@ -212,6 +212,7 @@ REFUSED = {
     "skin": lambda: ready().add_skin("floor", 2, 2, 0.1, 0.1, quaternion=(0.0, 0.0, 0.0, 0.0)),
     "taxels": lambda: ready().add_skin("floor", 2.5, 2, 0.1, 0.1),
     "worlds": lambda: World(ready(), 0),
+    "worlds nan": lambda: World(ready(), NAN),
     "precision": lambda: World(ready(), 1, dtype=torch.float16),
 }
 
