@@ -88,6 +88,9 @@ class Engine:
             self._pool_size = threads
         return threads
 
+    def _lanes_run_side_by_side(self) -> bool:
+        return self.worlds == 1 and 1 < self.lanes <= self._workers()
+
     def _each_world(self, work: Work, gradient: bool, choice: torch.Tensor | None) -> None:
         """Call `work` for every world, or on CUDA for every number of substeps with all worlds."""
         threads = self._workers()
@@ -97,7 +100,7 @@ class Engine:
             return
         choices = [0] * self.worlds if choice is None else choice.tolist()
         if self._pool is None or self.worlds == 1:
-            lanes_pool = self._pool if self.lanes > 1 and threads >= self.lanes else None
+            lanes_pool = self._pool if self._lanes_run_side_by_side() else None
             for world in range(self.worlds):
                 work(self.solver(0, choices[world]), slice(world, world + 1), lanes_pool, None)
             return
@@ -115,9 +118,8 @@ class Engine:
 
     def prepare(self, gradient: bool) -> None:
         """Compile kernels, allocate buffers and record launches now instead of in the first step."""
-        self.solver().prepare(False)
-        if gradient:
-            self.solver().prepare(True)
+        for reverse in (False, True) if gradient else (False,):
+            self.solver().prepare(reverse, self._lanes_run_side_by_side())
 
     def forward(
         self, active: torch.Tensor, tensors: dict[str, torch.Tensor], choice: torch.Tensor | None = None

@@ -81,12 +81,15 @@ def plain(name):
         return list(module._kernels())
     if name == "simenv.geometry.mesh_intersection":
         return [module._kernel()]
+    if name == "simenv.physics.mpm.programs":
+        return [module.meeting_kernel()]
     return kernels_of(module)
 
 
 PLAIN = (
     "simenv.geometry.mesh_intersection",
     "simenv.geometry.mesh_sdf",
+    "simenv.physics.mpm.programs",
     "simenv.render.kernels_frame",
     "simenv.render.kernels_surface",
     "simenv.scripts.doctor_kernel",

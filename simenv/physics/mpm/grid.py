@@ -87,7 +87,25 @@ def grid_struct(real) -> SimpleNamespace:
             return True
         return beyond(g[2], grid.nz, grid.pad, grid.boundary_z)
 
-    return SimpleNamespace(Grid=Grid, first_node=first_node, stencil_at=stencil_at, wrap=wrap, is_inert=is_inert)
+    @wp.func
+    def touched_parts(grid: Grid, bounds: wp.array(dtype=wp.int32), first: int, last: int, thread: int, parts: int):
+        # first and last + 1 of a thread's parts that lanes `first` to `last` - 1 may touch: of a plane, some rows
+        if parts == 1:
+            return thread, thread + 1
+        i = thread % grid.nx
+        lower = parts
+        upper = int(0)
+        for lane in range(first, last):
+            b = lane * 6
+            if i >= bounds[b] and i <= bounds[b + 3]:
+                lower = wp.min(lower, bounds[b + 1])
+                upper = wp.max(upper, bounds[b + 4] + 1)
+        return thread * parts + lower, thread * parts + upper
+
+    return SimpleNamespace(
+        Grid=Grid, first_node=first_node, stencil_at=stencil_at, wrap=wrap, is_inert=is_inert,
+        touched_parts=touched_parts,
+    )  # fmt: skip
 
 
 @cache

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Grid kernels of MLS-MPM: momentum to velocity under gravity, colliders and walls, and the adjoint of that.
 
-A thread has `chunk` nodes of one row (all of it on the CPU, one node on CUDA) and skips what the particles do not
-touch. On a sparse grid rows are those of its blocks.
+A thread has `parts` times `chunk` nodes of one row (a plane of rows on the CPU, one node on CUDA) and skips what the
+particles do not touch. On a sparse grid rows are those of its blocks, and a thread of the CPU has a block. Lanes take
+threads in turn, so that the nodes which are touched are shared evenly.
 """
 
 from functools import cache
@@ -23,7 +24,8 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
     """Build the grid kernels for one scalar type (``wp.float32`` or ``wp.float64``), for a dense or a sparse grid."""
     st = stencil_functions(real)
     vec3, vec4 = st.vec3, st.vec4
-    Grid = grid_struct(real).Grid
+    gs = grid_struct(real)
+    Grid = gs.Grid
     cf = contact_functions(real)
     Colliders, ColliderAdjoints, is_near = cf.Colliders, cf.ColliderAdjoints, cf.is_near
     velocity_change, velocity_change_adjoint, add_wrench = cf.velocity_change, cf.velocity_change_adjoint, cf.add_wrench
@@ -77,27 +79,27 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
         return lower, upper
 
     @wp.func
-    def dense_row(
-        grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, chunk: int, first_row: int, t: int
-    ):  # fmt: skip
-        # the touched nodes of thread t: world, i, j, first k, last k + 1, and the place of k = 0
+    def dense_row(grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, chunk: int, part: int):
+        # the touched nodes of a part: world, i, j, first k, last k + 1, and the place of k = 0
         chunks = (grid.nz + chunk - 1) // chunk
-        row = first_row + t // chunks
+        row = part // chunks
         s = row // (grid.nx * grid.ny)
         i = (row // grid.ny) % grid.nx
         j = row % grid.ny
-        first = (t % chunks) * chunk
+        first = (part - row * chunks) * chunk
         lower, upper = row_range(bounds, lanes, i, j, first, wp.min(chunk, grid.nz - first))
         return s, i, j, lower, upper, s * grid.cells + (i * grid.ny + j) * grid.nz
 
     @wp.func
-    def sparse_row(
-        grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, chunk: int, first_row: int, t: int
-    ):  # fmt: skip
-        s, i, j, lower, upper, base = block_row(grid, chunk, t)
+    def sparse_row(grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, chunk: int, part: int):
+        s, i, j, lower, upper, base = block_row(grid, chunk, part)
         return s, i, j, lower, upper, base
 
-    touched = sparse_row if sparse else dense_row
+    @wp.func
+    def every_part(grid: Grid, bounds: wp.array(dtype=wp.int32), first: int, last: int, thread: int, parts: int):
+        return thread * parts, (thread + 1) * parts
+
+    touched, touched_parts = (sparse_row, every_part) if sparse else (dense_row, gs.touched_parts)
 
     @wp.func
     def lane_sum(
@@ -133,8 +135,7 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
     def grid_update(
         # parameters
         grid: Grid, colliders: Colliders, gravity: wp.array(dtype=vec3), bounds_in: wp.array(dtype=wp.int32),
-        lanes: int, summed: int,
-        chunk: int, first_row: int, substep: int,
+        lanes: int, summed: int, lane: int, chunk: int, parts: int, substep: int,
         # inputs
         lanes_in: wp.array(dtype=vec4),
         # outputs
@@ -146,27 +147,28 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
         `lanes` bounds say what is touched; `summed` lanes are added up into `momentum_out`, which the reverse sweep
         reads (with `summed` = 1 the input is that sum already).
         """
-        s, i, j, lower, upper, base = touched(grid, bounds_in, lanes, chunk, first_row, wp.tid())
-        g = gravity[s]
-        free = is_inside(i, grid.nx, grid.pad) and is_inside(j, grid.ny, grid.pad)
-        for k in range(lower, upper):
-            value = lane_sum(grid, bounds_in, summed, i, j, k, base + k, lanes_in)
-            if summed > 1:
-                momentum_out[base + k] = value
-            mass = value[3]
-            result = vec4()
-            if mass > real(0.0):
-                v = vec3(value[0], value[1], value[2]) / mass + grid.dt * g
-                x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
-                for c in range(colliders.count):
-                    if node_touches(colliders, s, substep, c, x):
-                        dv = velocity_change(colliders, s, substep, c, x, v, AT_NODES)
-                        v = v + dv
-                        add_wrench(colliders, s, substep, c, x, mass * dv, grid.dt, force_out, torque_out)
-                if not free or not is_inside(k, grid.nz, grid.pad):
-                    v = wp.cw_mul(v, wall_mask(grid, i, j, k, v))
-                result = vec4(v[0], v[1], v[2], real(0.0))
-            velocity_out[base + k] = result
+        first, last = touched_parts(grid, bounds_in, 0, lanes, wp.tid() * lanes + lane, parts)
+        for part in range(first, last):
+            s, i, j, lower, upper, base = touched(grid, bounds_in, lanes, chunk, part)
+            free = is_inside(i, grid.nx, grid.pad) and is_inside(j, grid.ny, grid.pad)
+            for k in range(lower, upper):
+                value = lane_sum(grid, bounds_in, summed, i, j, k, base + k, lanes_in)
+                if summed > 1:
+                    momentum_out[base + k] = value
+                mass = value[3]
+                result = vec4()
+                if mass > real(0.0):
+                    v = vec3(value[0], value[1], value[2]) / mass + grid.dt * gravity[s]
+                    x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
+                    for c in range(colliders.count):
+                        if node_touches(colliders, s, substep, c, x):
+                            dv = velocity_change(colliders, s, substep, c, x, v, AT_NODES)
+                            v = v + dv
+                            add_wrench(colliders, s, substep, c, x, mass * dv, grid.dt, force_out, torque_out)
+                    if not free or not is_inside(k, grid.nz, grid.pad):
+                        v = wp.cw_mul(v, wall_mask(grid, i, j, k, v))
+                    result = vec4(v[0], v[1], v[2], real(0.0))
+                velocity_out[base + k] = result
 
     @wp.func
     def velocity_met(colliders: Colliders, s: int, substep: int, x: vec3, v: vec3, last: int) -> vec3:
@@ -180,46 +182,46 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
     def grid_update_adjoint(
         # parameters
         grid: Grid, colliders: Colliders, gravity: wp.array(dtype=vec3), bounds_in: wp.array(dtype=wp.int32),
-        lanes: int, chunk: int,
-        first_row: int, substep: int,
+        lanes: int, lane: int, chunk: int, parts: int, substep: int,
         # inputs
         momentum_in: wp.array(dtype=vec4), adj_lanes_in: wp.array(dtype=vec4), adjoints: ColliderAdjoints,
         # outputs
         adj_momentum_out: wp.array(dtype=vec4), adj_gravity_out: wp.array(dtype=vec3),
     ):  # fmt: skip
         """Adjoint of `grid_update`; `adj_momentum_out` may be the first lane of `adj_lanes_in`."""
-        s, i, j, lower, upper, base = touched(grid, bounds_in, lanes, chunk, first_row, wp.tid())
-        g = gravity[s]
-        adj_g = vec3(real(0.0), real(0.0), real(0.0))
-        for k in range(lower, upper):
-            adj = lane_sum(grid, bounds_in, lanes, i, j, k, base + k, adj_lanes_in)
-            value = momentum_in[base + k]
-            mass = value[3]
-            result = vec4()
-            if mass > real(0.0):
-                v_free = vec3(value[0], value[1], value[2]) / mass
-                v_start = v_free + grid.dt * g
-                x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
-                v = velocity_met(colliders, s, substep, x, v_start, colliders.count)
-                keep = wall_mask(grid, i, j, k, v)
-                adj_v = wp.cw_mul(vec3(adj[0], adj[1], adj[2]), keep)
-                adj_mass = real(0.0)
-                for index in range(colliders.count):
-                    c = colliders.count - 1 - index
-                    if node_touches(colliders, s, substep, c, x):
-                        met = velocity_met(colliders, s, substep, x, v_start, c)
-                        _adj_x, d_v, d_mass = velocity_change_adjoint(
-                            colliders, s, substep, c, x, met, mass, grid.dt, AT_NODES, adj_v, adjoints
-                        )
-                        adj_v = d_v
-                        adj_mass = adj_mass + d_mass
-                adj_g = adj_g + grid.dt * adj_v
-                adj_p = adj_v / mass
-                adj_mass = adj_mass - wp.dot(adj_p, v_free)
-                result = vec4(adj_p[0], adj_p[1], adj_p[2], adj_mass)
-            adj_momentum_out[base + k] = result
-        if lower < upper:
-            wp.atomic_add(adj_gravity_out, s, adj_g)
+        first, last = touched_parts(grid, bounds_in, 0, lanes, wp.tid() * lanes + lane, parts)
+        for part in range(first, last):
+            s, i, j, lower, upper, base = touched(grid, bounds_in, lanes, chunk, part)
+            adj_g = vec3(real(0.0), real(0.0), real(0.0))
+            for k in range(lower, upper):
+                adj = lane_sum(grid, bounds_in, lanes, i, j, k, base + k, adj_lanes_in)
+                value = momentum_in[base + k]
+                mass = value[3]
+                result = vec4()
+                if mass > real(0.0):
+                    v_free = vec3(value[0], value[1], value[2]) / mass
+                    v_start = v_free + grid.dt * gravity[s]
+                    x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
+                    v = velocity_met(colliders, s, substep, x, v_start, colliders.count)
+                    keep = wall_mask(grid, i, j, k, v)
+                    adj_v = wp.cw_mul(vec3(adj[0], adj[1], adj[2]), keep)
+                    adj_mass = real(0.0)
+                    for index in range(colliders.count):
+                        c = colliders.count - 1 - index
+                        if node_touches(colliders, s, substep, c, x):
+                            met = velocity_met(colliders, s, substep, x, v_start, c)
+                            _adj_x, d_v, d_mass = velocity_change_adjoint(
+                                colliders, s, substep, c, x, met, mass, grid.dt, AT_NODES, adj_v, adjoints
+                            )
+                            adj_v = d_v
+                            adj_mass = adj_mass + d_mass
+                    adj_g = adj_g + grid.dt * adj_v
+                    adj_p = adj_v / mass
+                    adj_mass = adj_mass - wp.dot(adj_p, v_free)
+                    result = vec4(adj_p[0], adj_p[1], adj_p[2], adj_mass)
+                adj_momentum_out[base + k] = result
+            if lower < upper:
+                wp.atomic_add(adj_gravity_out, s, adj_g)
 
     @wp.func
     def periodic_image(node: int, count: int, pad: int, boundary: int) -> int:

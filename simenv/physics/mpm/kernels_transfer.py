@@ -67,6 +67,7 @@ def transfer_kernels(
     locate, scatter, gather = access.locate, access.scatter, access.gather
     gs = grid_struct(real)
     Grid, first_node, stencil_at, wrap, is_inert = gs.Grid, gs.first_node, gs.stencil_at, gs.wrap, gs.is_inert
+    touched_parts = gs.touched_parts
     cf = contact_functions(real)
     Colliders, collide_particle = cf.Colliders, cf.collide_particle
     law = constitutive_functions(real)
@@ -116,21 +117,25 @@ def transfer_kernels(
             extend(bounds_out, base + 2, first_node(lower[2], grid.nz), first_node(upper[2], grid.nz))
 
     @wp.kernel(**options)
-    def clear(grid: Grid, bounds_in: wp.array(dtype=wp.int32), lane: int, chunk: int, grid_out: wp.array(dtype=vec4)):
-        """Set to zero the nodes of a lane's grid inside its bounds; a thread has `chunk` nodes of one row."""
-        t = wp.tid()
+    def clear(
+        grid: Grid, bounds_in: wp.array(dtype=wp.int32), lane: int, chunk: int, parts: int,
+        grid_out: wp.array(dtype=vec4),
+    ):  # fmt: skip
+        """Set to zero the nodes of a lane's grid inside its bounds; a thread has `parts` times `chunk` of one row."""
         chunks = (grid.nz + chunk - 1) // chunk
-        row = t // chunks
-        s = row // (grid.nx * grid.ny)
-        i = (row // grid.ny) % grid.nx
-        j = row % grid.ny
         base = lane * 6
-        if i < bounds_in[base] or i > bounds_in[base + 3] or j < bounds_in[base + 1] or j > bounds_in[base + 4]:
-            return
-        first = (t - row * chunks) * chunk
-        start = (lane + s) * grid.cells + (i * grid.ny + j) * grid.nz
-        for k in range(wp.max(first, bounds_in[base + 2]), wp.min(first + chunk, bounds_in[base + 5] + 1)):
-            grid_out[start + k] = vec4()
+        begin, end = touched_parts(grid, bounds_in, lane, lane + 1, wp.tid(), parts)
+        for part in range(begin, end):
+            row = part // chunks
+            s = row // (grid.nx * grid.ny)
+            i = (row // grid.ny) % grid.nx
+            j = row % grid.ny
+            inside = i >= bounds_in[base] and i <= bounds_in[base + 3]
+            if inside and j >= bounds_in[base + 1] and j <= bounds_in[base + 4]:
+                first = (part - row * chunks) * chunk
+                start = (lane + s) * grid.cells + (i * grid.ny + j) * grid.nz
+                for k in range(wp.max(first, bounds_in[base + 2]), wp.min(first + chunk, bounds_in[base + 5] + 1)):
+                    grid_out[start + k] = vec4()
 
     @wp.kernel(**options)
     def p2g(

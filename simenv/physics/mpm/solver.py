@@ -8,8 +8,7 @@ grid's velocity is recomputed.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from types import SimpleNamespace
 
@@ -24,13 +23,12 @@ from simenv.physics.mpm.kernels_grid import grid_kernels
 from simenv.physics.mpm.kernels_transfer import transfer_kernels
 from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.ordering import SORT_FROM, Ordering
+from simenv.physics.mpm.programs import Phase, Programs
 from simenv.physics.mpm.rigid import RIGID_FIELDS, RigidBodies, Workspace
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.storage import BlockStorage, DenseStorage, check_size, share
 
 INPUT_FIELDS = ("volume", "parameters", "gravity", "position", "rotation", "velocity", "omega", "friction")
-
-Phase = list[list[Callable[[], None]]]  # phase[lane] = launches of that lane; lanes wait for each other after a phase
 
 
 class MPMSolver(Buffers):
@@ -70,8 +68,7 @@ class MPMSolver(Buffers):
         self.tensors: dict[str, torch.Tensor] = {}
         self._states: list[dict[str, torch.Tensor]] = []
         self._momentum: list[torch.Tensor] = []
-        self._programs: dict[str, list[Phase]] = {}
-        self._graphs: dict[str, object] = {}
+        self._programs = Programs(self._program, self._kernels_of, lanes, device, self.wp_device)
         self._allocate_inputs()
         lent = self._workspace(real)
         sparse = model.is_sparse
@@ -117,11 +114,11 @@ class MPMSolver(Buffers):
         return [self._launch(kernel, self.worlds * self.model.cells, [self._grid, values])]
 
     def _update(self, k: int, lane: int, source: wp.array, summed: int, target: wp.array, force: str, torque: str):
-        a, store, (first, dim) = self._arrays, self._store, self._store.rows(lane)
-        head = [self._grid, self._colliders, a["gravity"], store.bounds(k), self.lanes, summed, store.chunk, first, k]
-        return self._launch(
-            self._gridk.grid_update, dim, [*head, source], [target, a["grid_velocity"], a[force], a[torque]]
-        )
+        a, store = self._arrays, self._store
+        head = [self._grid, self._colliders, a["gravity"], store.bounds(k), self.lanes, summed, lane]
+        inputs = [*head, store.chunk, store.parts, k, source]
+        outputs = [target, a["grid_velocity"], a[force], a[torque]]
+        return self._launch(self._gridk.grid_update, store.threads(lane), inputs, outputs)
 
     def _push(self, k: int, lane: int, state: dict, force: str, torque: str) -> tuple[list[Callable[[], None]], list]:
         """The launch that lets shells push the particles, if there are shells, and the state that then scatters."""
@@ -176,7 +173,6 @@ class MPMSolver(Buffers):
         gather: Phase = []
         for lane in range(self.lanes):
             start, dim = self._particles(lane)
-            first, rows = self._store.rows(lane)
             commands = self._store.find_again(k, lane, state["x"])
             commands += [self._update(k, lane, momentum, 1, momentum, "unused_force", "unused_torque")]
             if self._rigid:
@@ -191,12 +187,11 @@ class MPMSolver(Buffers):
             commands.append(self._launch(self._adjoint.g2p_adjoint, dim, [*head, *inputs], outputs))
             commands += self._rigid.project_adjoint(k, momentum) if self._rigid else []
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, a["adj_grid"]))
-            head = [self._grid, self._colliders, a["gravity"], self._store.bounds(k), self.lanes]
-            head += [self._store.chunk, first, k]
-            commands = [self._launch(
-                self._gridk.grid_update_adjoint, rows, [*head, momentum, a["adj_grid"], self._adjoints[lane]],
-                [a["adj_grid"], a[f"adj_gravity{lane}"]],
-            )]  # fmt: skip
+            store = self._store
+            head = [self._grid, self._colliders, a["gravity"], store.bounds(k), self.lanes, lane]
+            inputs = [*head, store.chunk, store.parts, k, momentum, a["adj_grid"], self._adjoints[lane]]
+            outputs = [a["adj_grid"], a[f"adj_gravity{lane}"]]
+            commands = [self._launch(self._gridk.grid_update_adjoint, store.threads(lane), inputs, outputs)]
             commands += self._rigid.mass_adjoint(k) if self._rigid else []
             reverse.append(commands + self._periodic(self._gridk.spread_periodic, a["adj_grid"]))
             push, entering = self._push(k, lane, state, "unused_force", "unused_torque")
@@ -213,75 +208,37 @@ class MPMSolver(Buffers):
         return [update, scatter, reverse, gather]
 
     def _program(self, name: str) -> list[Phase]:
-        if name not in self._programs:
-            K, keep = self.model.substeps, name != "forward"
-            phases: list[Phase] = []
-            if name == "backward":
-                self._allocate_adjoint()
-                for k in reversed(range(K)):
-                    phases += self._backward_phases(k, self._state(k), self._momentum_grid(k))
-                phases += [[self._rigid.place_adjoint(0, True)]] if self._rigid else []
-            else:
-                phases += [[self._rigid.enter(self._state(0))]] if self._rigid else []
-                for k in range(K):
-                    before, after = (k, k + 1) if keep else (0, 0)
-                    momentum = self._momentum_grid(k if keep else 0)
-                    phases += self._forward_phases(k, before, after, momentum)
-            self._programs[name] = phases
-        return self._programs[name]
+        """The phases of "forward", of "keep", which leaves what "backward" needs, or of "backward"."""
+        K, keep = self.model.substeps, name != "forward"
+        phases: list[Phase] = []
+        if name == "backward":
+            self._allocate_adjoint()
+            for k in reversed(range(K)):
+                phases += self._backward_phases(k, self._state(k), self._momentum_grid(k))
+            phases += [[self._rigid.place_adjoint(0, True)]] if self._rigid else []
+            return phases
+        phases += [[self._rigid.enter(self._state(0))]] if self._rigid else []
+        for k in range(K):
+            before, after = (k, k + 1) if keep else (0, 0)
+            phases += self._forward_phases(k, before, after, self._momentum_grid(k if keep else 0))
+        return phases
 
-    def prepare(self, gradient: bool) -> None:
-        """Compile kernels, allocate buffers and record launches, so that the first step does not."""
+    def _kernels_of(self, name: str) -> Iterator[wp.Kernel]:
+        backward = name == "backward"
+        rigid = self._rigid.kernels(backward) if self._rigid else ()
+        groups = [self._transfer, self._gridk, self._contact, self._store.kernels, *rigid]
+        for kernels in [*groups, self._adjoint] if backward else groups:
+            yield from (kernel for kernel in vars(kernels).values() if isinstance(kernel, wp.Kernel))
+
+    def prepare(self, gradient: bool, side_by_side: bool = False) -> None:
+        """Compile kernels, allocate buffers and record launches, so that the first step does not.
+
+        Args:
+            gradient: for a step with a reverse sweep, or for one without.
+            side_by_side: whether lanes will run on threads of their own.
+        """
         for name in ("keep", "backward") if gradient else ("forward",):
-            self._graph(name) if self.lanes == 1 else self._program(name)
-
-    def _graph(self, name: str):
-        if name not in self._graphs:
-            rigid = self._rigid.kernels(name == "backward") if self._rigid else ()
-            for kernels in (self._transfer, self._gridk, self._contact, self._store.kernels, *rigid) + (
-                (self._adjoint,) if name == "backward" else ()
-            ):
-                for kernel in vars(kernels).values():
-                    if isinstance(kernel, wp.Kernel):
-                        wp.load_module(kernel.module, device=self.wp_device)
-            program = self._program(name)
-            with wp.ScopedCapture(device=self.wp_device) as capture:
-                for phase in program:
-                    for command in phase[0]:
-                        command()
-            self._graphs[name] = capture.graph
-        return self._graphs[name]
-
-    def _execute(self, name: str, pool: Executor | None) -> None:
-        if self.lanes == 1:
-            graph = self._graph(name)
-            if self.device.type == "cuda":
-                stream = wp.stream_from_torch(torch.cuda.current_stream(self.device))
-                wp.capture_launch(graph, stream=stream)
-            else:
-                wp.capture_launch(graph)
-            return
-        program = self._program(name)
-        if pool is None:
-            for phase in program:
-                for lane in phase:
-                    for command in lane:
-                        command()
-            return
-        barrier = threading.Barrier(self.lanes)
-
-        def run(lane: int) -> None:
-            try:
-                for phase in program:
-                    for command in phase[lane]:
-                        command()
-                    barrier.wait()
-            except BaseException:
-                barrier.abort()
-                raise
-
-        for future in [pool.submit(run, lane) for lane in range(self.lanes)]:
-            future.result()
+            self._programs.prepare(name, side_by_side)
 
     # ---------------------------------------------------------------- use
 
@@ -332,7 +289,7 @@ class MPMSolver(Buffers):
             self.tensors[f"force{lane}"].zero_()
             self.tensors[f"torque{lane}"].zero_()
         self._last = self.model.substeps if keep else 0
-        self._execute("keep" if keep else "forward", pool)
+        self._programs.run("keep" if keep else "forward", pool)
 
     def result(self) -> dict[str, torch.Tensor]:
         """The leaving state, ``force`` [N], ``torque`` [N m] and ``touch`` [N] (means over the substeps) and ``status``
@@ -367,7 +324,7 @@ class MPMSolver(Buffers):
             value = adjoints.get(name)
             if value is not None and value.numel():
                 self.tensors[f"adj_{name}"].copy_(value / self.model.substeps)
-        self._execute("backward", pool)
+        self._programs.run("backward", pool)
 
     def gradients(self) -> dict[str, torch.Tensor]:
         """Adjoints of the entering state (`STATE_FIELDS`) and of the inputs, after `backward`."""

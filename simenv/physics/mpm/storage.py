@@ -2,7 +2,7 @@
 """Where a solver keeps its grids, and which nodes a substep touches: dense, or in blocks.
 
 Both answer the same questions: how many nodes a grid holds, how to find what the particles touch in a substep, how to
-clear that, and which rows of nodes are a lane's share.
+clear that, and how many threads of the grid kernels are a lane's share.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class DenseStorage:
         solver: what the solver lends; device: of its tensors; lanes: their number; transfer: the transfer kernels.
 
     Attributes:
-        chunk: nodes of a thread of the grid kernels; kernels: those to load before a graph is captured.
+        chunk: consecutive nodes of a part, of which a thread of the grid kernels has `parts`.
+        kernels: those to load before a graph is captured.
     """
 
     def __init__(self, solver: Workspace, device: torch.device, lanes: int, transfer: SimpleNamespace):
@@ -60,7 +61,7 @@ class DenseStorage:
         self.kernels = SimpleNamespace()
         model: MPMModel = solver.model
         on_cpu = device.type != "cuda"
-        self.chunk = model.shape[2] if on_cpu else 1
+        self.chunk, self.parts = model.shape[2:0:-1] if on_cpu else (1, 1)
         self._tracks = on_cpu and not model.is_periodic
         self._tensor, self._array = _integers(device, model.substeps, lanes, 6)
         solver.tensors["bounds"] = self._tensor
@@ -89,17 +90,15 @@ class DenseStorage:
 
     def clear(self, k: int, lane: int, values: wp.array) -> Callable[[], None]:
         """Set to zero what a lane touches in substep k."""
-        nx, ny, nz = self._solver.model.shape
-        dim = self._solver.worlds * nx * ny * -(-nz // self.chunk)
-        return self._solver.launch(
-            self._transfer.clear, dim, [self._solver.grid, self.bounds(k), lane, self.chunk], [values]
-        )
+        inputs = [self._solver.grid, self.bounds(k), lane, self.chunk, self.parts]
+        return self._solver.launch(self._transfer.clear, self._threads(), inputs, [values])
 
-    def rows(self, lane: int) -> tuple[int, int]:
-        """First row of a lane, and the number of threads for its rows."""
-        nx, ny, nz = self._solver.model.shape
-        start, count = share(lane, self._lanes, self._solver.worlds * nx * ny)
-        return start, count * -(-nz // self.chunk)
+    def _threads(self) -> int:
+        return self._solver.worlds * self._solver.model.cells // (self.chunk * self.parts)
+
+    def threads(self, lane: int) -> int:
+        """Number of a lane's threads: it has numbers `lane`, `lane` + lanes, and so on."""
+        return -(-(self._threads() - lane) // self._lanes)
 
 
 class BlockStorage:
@@ -112,7 +111,7 @@ class BlockStorage:
         model, S = solver.model, solver.worlds
         self._solver = solver
         self.kernels = block_kernels(solver.real, device.type == "cuda")
-        self.chunk = BLOCK if device.type != "cuda" else 1
+        self.chunk, self.parts = (BLOCK, BLOCK_NODES // BLOCK) if device.type != "cuda" else (1, 1)
         self._layout = layout = BlockLayout.of(model.shape)
         sizes = {
             "marks": S * layout.words, "before": S * layout.words, "block": S * model.blocks, "count": S,
@@ -158,8 +157,9 @@ class BlockStorage:
 
     def clear(self, k: int, lane: int, values: wp.array) -> Callable[[], None]:
         """Set to zero the blocks found last."""
-        return self._solver.launch(self.kernels.clear, self.rows(0)[1], [self._solver.grid, self.chunk], [values])
+        inputs = [self._solver.grid, self.chunk * self.parts]
+        return self._solver.launch(self.kernels.clear, self.threads(0), inputs, [values])
 
-    def rows(self, lane: int) -> tuple[int, int]:
-        """Zero, and the number of threads for all slots."""
-        return 0, self._solver.worlds * self._solver.model.blocks * (BLOCK_NODES // self.chunk)
+    def threads(self, lane: int) -> int:
+        """Number of threads for all slots; there is one lane."""
+        return self._solver.worlds * self._solver.model.blocks * (BLOCK_NODES // (self.chunk * self.parts))
