@@ -192,6 +192,7 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
         first, last = touched_parts(grid, bounds_in, 0, lanes, wp.tid() * lanes + lane, parts)
         for part in range(first, last):
             s, i, j, lower, upper, base = touched(grid, bounds_in, lanes, chunk, part)
+            free = is_inside(i, grid.nx, grid.pad) and is_inside(j, grid.ny, grid.pad)
             adj_g = vec3(real(0.0), real(0.0), real(0.0))
             for k in range(lower, upper):
                 adj = lane_sum(grid, bounds_in, lanes, i, j, k, base + k, adj_lanes_in)
@@ -202,9 +203,10 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
                     v_free = vec3(value[0], value[1], value[2]) / mass
                     v_start = v_free + grid.dt * gravity[s]
                     x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
-                    v = velocity_met(colliders, s, substep, x, v_start, colliders.count)
-                    keep = wall_mask(grid, i, j, k, v)
-                    adj_v = wp.cw_mul(vec3(adj[0], adj[1], adj[2]), keep)
+                    adj_v = vec3(adj[0], adj[1], adj[2])
+                    if not free or not is_inside(k, grid.nz, grid.pad):
+                        v = velocity_met(colliders, s, substep, x, v_start, colliders.count)
+                        adj_v = wp.cw_mul(adj_v, wall_mask(grid, i, j, k, v))
                     adj_mass = real(0.0)
                     for index in range(colliders.count):
                         c = colliders.count - 1 - index
