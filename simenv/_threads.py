@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many CPU threads step the worlds. Read by ``simenv.world`` each time it splits a batch into shards."""
+"""How many CPU threads step the worlds, and how work is shared among them."""
 
 import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future, wait
 
 ENVIRONMENT_VARIABLE = "SIMENV_NUM_THREADS"
 
@@ -60,3 +62,33 @@ def get_num_threads() -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise ValueError(f"{ENVIRONMENT_VARIABLE} is {text!r}; set it to an integer of at least 1, or unset it.")
     return int(text)
+
+
+def run_together(
+    pool: Executor, calls: Iterable[Callable[[], object]], abandon: Callable[[], object] | None = None
+) -> None:
+    """Run calls on a pool's threads, and wait for all of them even when one fails or the user interrupts.
+
+    Without that, a step that was interrupted would go on writing to the buffers of the next one.
+
+    Args:
+        pool: of threads.
+        calls: what to run.
+        abandon: called if not all could be started; lets go those that wait for the others.
+
+    Raises:
+        BaseException: the first that a call raised, or the interruption.
+    """
+    started: list[Future] = []
+    try:
+        try:
+            for call in calls:
+                started.append(pool.submit(call))
+        except BaseException:
+            if abandon is not None:
+                abandon()
+            raise
+        for future in started:
+            future.result()
+    finally:
+        wait(started)

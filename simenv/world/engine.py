@@ -18,11 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 
-from simenv._threads import get_num_threads
+from simenv._threads import get_num_threads, run_together
 from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.rigid import RIGID_FIELDS
@@ -113,8 +114,7 @@ class Engine:
             for world in range(index, self.worlds, count):
                 work(self.solver(index, choices[world]), slice(world, world + 1), None, None)
 
-        for future in [self._pool.submit(share, index) for index in range(count)]:
-            future.result()
+        run_together(self._pool, [partial(share, index) for index in range(count)])
 
     def prepare(self, gradient: bool) -> None:
         """Compile kernels, allocate buffers and record launches now instead of in the first step."""

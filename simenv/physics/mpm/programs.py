@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from functools import cache
+from functools import cache, partial
 
 import torch
 import warp as wp
 
+from simenv._threads import run_together
+
 Phase = list[list[Callable[[], None]]]  # phase[lane] = launches of that lane; lanes wait for each other after a phase
+
+_ALL = 2**30  # arrivals, more than any phase waits for
 
 # Who waits longer than a few microseconds lets others run: they may need this core to arrive.
 _MEET = """
@@ -93,8 +97,8 @@ class Programs:
             wp.capture_launch(graphs[0])
         else:
             self._arrived.zero_()
-            for future in [pool.submit(wp.capture_launch, graph) for graph in graphs]:
-                future.result()
+            launches = [partial(wp.capture_launch, graph) for graph in graphs]
+            run_together(pool, launches, abandon=lambda: self._arrived.fill_(_ALL))
 
     def _recorded(self, name: str, side_by_side: bool) -> list[object]:
         """A graph for each lane, or one in which lanes take turns."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
 import torch
 import warp as wp
 
-from simenv._threads import get_num_threads
+from simenv._threads import get_num_threads, run_together
 from simenv.sensors.tactile.bridge import as_array, stream_scope
 
 __all__ = ["launch_worlds"]
@@ -59,5 +59,4 @@ def launch_worlds(
         return
     kernel.module.load(device)  # once, before threads ask for it
     edges = [worlds * k // threads for k in range(threads + 1)]
-    for future in [_pool(threads).submit(run, slice(a, b)) for a, b in pairwise(edges)]:
-        future.result()
+    run_together(_pool(threads), [partial(run, slice(a, b)) for a, b in pairwise(edges)])
