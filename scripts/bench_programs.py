@@ -66,6 +66,8 @@ PEERS = {
     "rewarped": Peer(
         "peers/rewarped_transport.py", ("torch==2.13.0", "rewarped==1.3.3", "gym==0.23.1", "tensorboard"),
         "SIMENV_BENCH_REWARPED_PYTHON", ".venv-bench-rewarped",
+        # its Warp is older and stores kernels in another way, of which ours warns
+        environment={"WARP_CACHE_PATH": str(ROOT / "build" / "warp-cache-rewarped")},
     ),
 }  # fmt: skip
 

@@ -82,10 +82,11 @@ def section(case: Case, measured: dict[str, Any]) -> str:
     limits = [f"{limit:g}: {verdict}" for limit, verdict in zip(case.limits.values(), verdicts, strict=True)]
     lines += ["| limit | " + " | ".join(limits) + " |", ""]
     if last["values"]:
-        lines += [
-            "At the finest: " + ", ".join(f"{name} {value:.4g}" for name, value in last["values"].items()) + ".",
-            "",
-        ]
+        lines += [f"Also measured, at {', '.join(map(str, case.resolutions))} {case.unit}:", ""]
+    for name in last["values"]:
+        found = (measured[str(resolution)]["values"][name] for resolution in case.resolutions)
+        lines.append(f"* {name}: " + ", ".join(f"{value:.4g}" for value in found))
+    lines += [""] if last["values"] else []
     lines += [f"Missed: {name}. {why}\n" for name, why in case.misses.items()]
     return "\n".join([*lines, f"![{case.title}](images/verification/{case.key}.png)", ""])
 
