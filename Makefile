@@ -21,7 +21,7 @@ CODE := simenv tasks agents assets scripts
 # Compiled kernels are kept, so that they are compiled once.
 export WARP_CACHE_PATH ?= $(CURDIR)/build/warp-cache
 
-.PHONY: help demo test test-all lint format bench verify docs build clean
+.PHONY: help demo test test-all mutants lint format bench verify docs build clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -69,6 +69,9 @@ test: $(VENV)/.dev  ## run the tests, slow ones apart
 
 test-all: $(VENV)/.dev  ## run all tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=15 $(ARGS)
+
+mutants: $(VENV)/.dev  ## make small wrong changes in a copy of the code, one at a time: do the tests see them? (an hour)
+	@$(BIN)/python -m tests.mutants.run --jobs $(WORKERS) $(ARGS)
 
 # mypy cannot follow the folder mapping of pyproject.toml, so it is shown a copy of the package as it is installed; without
 # the files that hold Warp kernels, a language of its own inside Python's syntax: a stub that says "anything" stands for each.
