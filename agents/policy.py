@@ -19,6 +19,7 @@ from simenv.agents.checkpoint import CheckpointError, has_checkpoint, load_check
 from simenv.agents.networks import Actor
 from simenv.envs.spaces import map_tensors
 from simenv.envs.views import select_view
+from simenv.physics.device import resolve_device
 
 ALGORITHMS = ("ppo", "sac")
 
@@ -191,9 +192,10 @@ def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Po
 
     Raises:
         CheckpointError: If it is missing, damaged, or not a policy.
+        DeviceError: If the device is not there.
         ImportError: If Stable-Baselines3 is not installed.
     """
-    directory = Path(directory)
+    directory, device = Path(directory), resolve_device(device)
     source = directory / "policy" if has_checkpoint(directory / "policy") else directory
     arrays, meta, _ = load_checkpoint(source)
     if meta.get("kind") == "policy" and meta.get("library") == "torch":

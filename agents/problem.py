@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from simenv.agents.parameters import ActionTable
+from simenv.physics.device import resolve_device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +198,7 @@ def tensor_options(env: Any) -> tuple[torch.device, torch.dtype]:
     for source in (getattr(env, "world", None), env):
         device = getattr(source, "device", None) or device
         dtype = getattr(source, "dtype", None) or dtype
-    return torch.device(device), getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    return resolve_device(device), getattr(torch, dtype) if isinstance(dtype, str) else dtype
 
 
 def load_actions(file: str, table: ActionTable) -> torch.Tensor:

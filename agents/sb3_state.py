@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from simenv.physics.device import on_cuda
+
 BUFFER = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 COUNTERS = ("num_timesteps", "_episode_num", "_n_updates")
 
@@ -127,7 +129,7 @@ def _capture_random(model: Any, meta: dict[str, Any]) -> dict[str, Any]:
     meta["numpy"] = {"position": int(position), "has_gauss": int(has_gauss), "gauss": float(gauss)}
     meta["action_space"] = model.action_space.np_random.bit_generator.state
     arrays = {"random|torch": torch.get_rng_state(), "random|numpy": keys.astype(np.int64)}
-    if model.device.type == "cuda":
+    if on_cuda(model.device):
         arrays["random|cuda"] = torch.cuda.get_rng_state(model.device)
     return arrays
 
@@ -137,7 +139,7 @@ def _restore_random(model: Any, arrays: dict[str, torch.Tensor], meta: dict[str,
     np.random.set_state(("MT19937", keys, state["position"], state["has_gauss"], state["gauss"]))  # noqa: NPY002
     model.action_space.np_random.bit_generator.state = meta["action_space"]
     torch.set_rng_state(arrays["random|torch"])
-    if model.device.type == "cuda" and "random|cuda" in arrays:
+    if on_cuda(model.device) and "random|cuda" in arrays:
         torch.cuda.set_rng_state(arrays["random|cuda"], model.device)
 
 

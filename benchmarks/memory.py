@@ -26,6 +26,7 @@ import warp as wp  # noqa: E402
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 from worlds import small_scene  # noqa: E402
 
+from simenv.physics.device import on_cuda, resolve_device  # noqa: E402
 from simenv.physics.mpm.materials import Liquid  # noqa: E402
 from simenv.physics.mpm.model import PAD  # noqa: E402
 from simenv.world import Control, Scene, State, World  # noqa: E402
@@ -41,8 +42,10 @@ def liquid_scene(config: dict, particles: str) -> Scene:
     return scene
 
 
-def peak_mb() -> float:
-    """Peak resident memory of this process."""
+def peak_mb(device: torch.device) -> float:
+    """Peak memory of the device, or on the CPU of this process."""
+    if on_cuda(device):
+        return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -50,7 +53,8 @@ class Server:
     """One rollout."""
 
     def setup(self, request: dict) -> dict:
-        """Answer with versions."""
+        """Take the device; answer with versions."""
+        self.device = resolve_device(request.get("device", "cpu"))
         wp.config.log_level = wp.LOG_ERROR
         simenv.set_num_threads(request["threads"])
         torch.set_num_threads(request["threads"])
@@ -59,14 +63,15 @@ class Server:
     def run(self, request: dict) -> dict:
         """A rollout of ``steps`` control steps of ``scene`` ("small" or "liquid"), ``keep`` or ``checkpoint``."""
         small, steps = request["scene"] == "small", request["steps"]
-        world = World(small_scene() if small else liquid_scene(request["config"], request["particles"]), 1)
+        scene = small_scene() if small else liquid_scene(request["config"], request["particles"])
+        world = World(scene, 1, self.device)
         start = world.initial_state()
         v = start.v.clone().requires_grad_()
         generator = torch.Generator().manual_seed(0)
         twists = torch.zeros(steps, 1, len(world.body_names), 6)
         twists[..., :3] = 0.2 * (2 * torch.rand(twists[..., :3].shape, generator=generator) - 1)
-        twists.requires_grad_()
-        before, clock = peak_mb(), time.perf_counter()
+        twists = twists.to(self.device).requires_grad_()
+        before, clock = peak_mb(self.device), time.perf_counter()
 
         def advance(state: State, part: torch.Tensor) -> State:
             for twist in part:
@@ -85,7 +90,7 @@ class Server:
         (0.5 * state.v.square().sum(-1).mean()).backward()
         if v.grad is None or not torch.isfinite(v.grad).all():
             raise RuntimeError("the gradient is missing or not finite")
-        answer = {"added_mb": peak_mb() - before, "seconds": time.perf_counter() - clock}
+        answer = {"added_mb": peak_mb(self.device) - before, "seconds": time.perf_counter() - clock}
         x, u, J, g = (tensor[0].detach().double() for tensor in (state.x, state.v, state.J, v.grad))
         answer |= {"mean_x": x.mean(0).tolist(), "mean_v": u.mean(0).tolist()}
         answer["J"] = [J.mean().item(), J.min().item(), J.max().item()]

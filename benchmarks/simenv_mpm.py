@@ -11,6 +11,7 @@ ANSWERS = claim_stdout()
 
 import time  # noqa: E402
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
+from functools import partial  # noqa: E402
 
 import simenv  # noqa: E402  before torch: it sets how torch's threads wait
 
@@ -19,6 +20,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import warp as wp  # noqa: E402
 
+from simenv.physics.device import on_cuda, resolve_device, synchronize  # noqa: E402
 from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA  # noqa: E402
 from simenv.physics.mpm.kernels_transfer import LIQUID  # noqa: E402
 from simenv.physics.mpm.model import PAD, MPMModel  # noqa: E402
@@ -31,10 +33,9 @@ class Server:
     def setup(self, request: dict) -> dict:
         """Take the scene, the device and the number of threads; answer with versions."""
         self.config, self.threads = request["config"], request["threads"]
-        self.device = torch.device(request.get("device", "cpu"))
-        on_cuda = self.device.type == "cuda"
-        self.wait = torch.cuda.synchronize if on_cuda else lambda: None
-        self.lanes = 1 if on_cuda else self.threads
+        self.device = resolve_device(request.get("device", "cpu"))
+        self.wait = partial(synchronize, self.device)
+        self.lanes = 1 if on_cuda(self.device) else self.threads
         torch.set_num_threads(self.threads)
         wp.config.log_level = wp.LOG_ERROR
         self.pool = ThreadPoolExecutor(self.lanes) if self.lanes > 1 else None

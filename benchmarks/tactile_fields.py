@@ -26,6 +26,7 @@ import simenv  # noqa: E402  before torch: it sets how torch's threads wait
 import torch  # noqa: E402
 
 from simenv.geometry import Sphere  # noqa: E402
+from simenv.physics.device import resolve_device, synchronize  # noqa: E402
 from simenv.sensors.tactile import ElasticLayerGel, TacSLGel, TactileField, WinklerGel, flat_grid  # noqa: E402
 from simenv.sensors.tactile.grid import GRIDS  # noqa: E402
 
@@ -67,13 +68,11 @@ def rates(step: Callable[[], None], worlds: int, seconds: float, device: torch.d
     """Fields per second of rounds of at least `seconds`, after a warm-up; one number if a reading is too slow."""
 
     def timed(count: int) -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        synchronize(device)
         start = time.perf_counter()
         for _ in range(count):
             step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        synchronize(device)
         return time.perf_counter() - start
 
     first = timed(2) / 2
@@ -85,7 +84,7 @@ def rates(step: Callable[[], None], worlds: int, seconds: float, device: torch.d
 
 def main(device_name: str, gel: str, grid: str, threads: str, seconds: str, *worlds: str) -> dict:
     """Rates by the number of worlds, and why it ended."""
-    device = torch.device(device_name)
+    device = resolve_device(device_name)
     simenv.set_num_threads(int(threads))
     torch.set_num_threads(1)  # the threads that count are those over worlds
     field = TactileField(flat_grid(*GRIDS[grid], SIDE, SIDE), GELS[gel], Sphere(RADIUS), torch.float32, device)

@@ -21,6 +21,8 @@ import simenv
 import numpy as np
 import torch
 
+from simenv.physics.device import resolve_device, synchronize
+
 ROUNDS = 3
 
 
@@ -36,27 +38,22 @@ def depths(worlds: int, rows: int, columns: int, pixel: float) -> torch.Tensor:
     return torch.from_numpy(maps)
 
 
-def rate(work, count: int, device: str) -> list[float]:
+def rate(work, count: int, device: torch.device) -> list[float]:
     """Images per second of each round; a round lasts a while, and the device has finished at its end."""
-
-    def wait() -> None:
-        if device == "cuda":
-            torch.cuda.synchronize()
-
     work()
-    wait()
+    synchronize(device)
     rates = []
     for _ in range(ROUNDS):
         done, started = 0, time.perf_counter()
         while done == 0 or time.perf_counter() - started < 0.5:
             work()
-            wait()
+            synchronize(device)
             done += count
         rates.append(done / (time.perf_counter() - started))
     return rates
 
 
-def ours(worlds: int, threads: int, device: str) -> list[float]:
+def ours(worlds: int, threads: int, device: torch.device) -> list[float]:
     """simenv, forward."""
     from simenv.sensors.tactile.image import TactileImage
     from simenv.sensors.tactile.sensors import gelsight_mini
@@ -91,7 +88,7 @@ def stand_in() -> None:
             sys.modules[module.__name__] = module
 
 
-def theirs(worlds: int, threads: int, device: str) -> list[float]:
+def theirs(worlds: int, threads: int, device: torch.device) -> list[float]:
     """The package taxim."""
     stand_in()
     from taxim.calibration import CALIB_GELSIGHT_MINI
@@ -107,7 +104,7 @@ if __name__ == "__main__":
     import warp as wp
 
     wp.config.log_level = wp.LOG_ERROR
-    program, device, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    program, device, threads = sys.argv[1], resolve_device(sys.argv[2]), int(sys.argv[3])
     measured = {}
     for text in sys.argv[4:]:
         measured[text] = (ours if program == "simenv" else theirs)(int(text), threads, device)

@@ -23,6 +23,7 @@ import torch  # noqa: E402
 import warp as wp  # noqa: E402
 
 from simenv.geometry.shapes import Cup  # noqa: E402
+from simenv.physics.device import resolve_device, synchronize  # noqa: E402
 from simenv.physics.mpm.materials import Liquid  # noqa: E402
 from simenv.physics.mpm.model import PAD  # noqa: E402
 from simenv.world import Control, Scene, World  # noqa: E402
@@ -70,7 +71,7 @@ class Server:
 
     def setup(self, request: dict) -> dict:
         """Take the device; answer with versions."""
-        self.device = torch.device(request.get("device", "cpu"))
+        self.device = resolve_device(request.get("device", "cpu"))
         wp.config.log_level = wp.LOG_ERROR
         torch.set_num_threads(1)  # torch only moves states
         self.batches: dict[int, World] = {}
@@ -88,8 +89,7 @@ class Server:
         twists.requires_grad_(request["gradient"])
         start = time.perf_counter()
         rollout(self.batches[count], twists)
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+        synchronize(self.device)
         return {"rate": count * steps / (time.perf_counter() - start)}
 
 

@@ -14,7 +14,7 @@ from simenv.scripts.bench_report import Row
 
 Part = Literal["forward", "gradient", "environment", "worlds", "memory", "bound", "tactile-fields", "tactile-images"]
 PARTS: tuple[Part, ...] = get_args(Part)
-ON_CUDA: tuple[Part, ...] = ("forward", "gradient", "worlds", "tactile-fields", "tactile-images")
+ON_CUDA: tuple[Part, ...] = ("forward", "gradient", "environment", "worlds", "tactile-fields", "tactile-images")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Bench:
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
-    """Device; on cuda the parts forward, gradient, worlds, tactile-fields and tactile-images."""
+    """Device; on cuda all parts but memory and bound, which are about the CPU."""
     quick: bool = False
     """A small scene, one round and no peers: whether the harness works, not how fast anything is."""
     only: tuple[Part, ...] = ()
@@ -60,7 +60,7 @@ class Bench:
 
     def _report(self) -> tuple[Path, str | None]:
         """Where the report lies, and which GPU it is about."""
-        from simenv.envs.options import resolve_device
+        from simenv.physics.device import resolve_device
 
         gpu = None
         if self.device == "cuda":
@@ -91,11 +91,11 @@ def measure(name: Part, quick: bool, device: str) -> Row:
         if name in ("forward", "gradient"):
             solver_rows(part, name, scratch, quick, device)
         elif name == "environment":
-            environment_rows(part, scratch, quick)
+            environment_rows(part, scratch, quick, device)
         elif name == "worlds":
             world_rows(part, quick, device)
         elif name == "memory":
-            memory_rows(part, scratch, quick)
+            memory_rows(part, scratch, quick, device)
         elif name == "tactile-fields":
             tactile_field_rows(part, quick, device)
         elif name == "tactile-images":

@@ -15,26 +15,28 @@ COMPILE_LIMITS_S = {"forward": 60.0, "gradient": 120.0}
 MEMORY_RATIO_LIMIT = 4.0
 
 
-def environment_rows(part: Row, scratch: Path, quick: bool) -> None:
+def environment_rows(part: Row, scratch: Path, quick: bool, device: str) -> None:
     """Compile times, env-steps per second, and memory."""
     rows = part["rows"]
     for mode, limit in COMPILE_LIMITS_S.items():
         cache = scratch / f"cache-{mode}"
-        first = measure("first", TASK, mode, WARP_CACHE_PATH=str(cache))
-        warm = measure("first", TASK, mode, WARP_CACHE_PATH=str(cache))
+        first = measure(device, "first", TASK, mode, WARP_CACHE_PATH=str(cache))
+        warm = measure(device, "first", TASK, mode, WARP_CACHE_PATH=str(cache))
         rows.append(target_row(f"{mode}: first step, empty kernel cache", "s", [first["seconds"]], limit, False))
         rows.append(value_row(f"{mode}: first step, kernels cached", "s", [warm["seconds"]]))
         rows.append(value_row(f"{mode}: peak memory while compiling", "MB", [first["peak_mb"]]))
     rounds, worlds = ("1", ("1", "2")) if quick else ("5", ("1", "2", "8", "32"))
     for job, arguments in (("throughput", (rounds, *worlds)), ("gradient", (rounds, "1" if quick else "4"))):
         what = "forward" if job == "throughput" else "gradient"
-        for case, rates in measure(job, TASK, *arguments)["rates"].items():
+        for case, rates in measure(device, job, TASK, *arguments)["rates"].items():
             count, threads = case.split("x")
-            rows.append(value_row(f"{what}, N = {count}", "env-steps/s", rates, int(threads)))
+            rows.append(
+                value_row(f"{what}, N = {count}", "env-steps/s", rates, int(threads) if device == "cpu" else None)
+            )
     horizon = 2 if quick else 4
     peaks = {}
     for steps in (horizon, 10 * horizon):
-        answer = measure("memory", TASK, str(steps))
+        answer = measure(device, "memory", TASK, str(steps))
         peaks[steps] = answer["peak_mb"] - answer["before_mb"]
         rows.append(value_row(f"memory that a gradient of {steps} steps adds", "MB", [peaks[steps]]))
     ratio = peaks[10 * horizon] / peaks[horizon]

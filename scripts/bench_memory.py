@@ -13,12 +13,12 @@ SMALL = {"count": 2880, "grid": 48}  # one world of benchmarks/worlds.py, whose 
 SMALL_SUBSTEPS = 40
 
 
-def simenv_memory(part: Row, **request: Any) -> dict[str, Any]:
+def simenv_memory(part: Row, device: str, **request: Any) -> dict[str, Any]:
     """What a rollout adds, in a fresh process whose kernels an earlier one has compiled."""
     answer: dict[str, Any] = {}
     for steps in (1, request["steps"]):
         with running({"simenv": "memory.py"}) as (programs, _):
-            part["versions"]["simenv"] = programs["simenv"].ask("setup", threads=2)
+            part["versions"]["simenv"] = programs["simenv"].ask("setup", threads=2, device=device)
             answer = programs["simenv"].ask("run", **{**request, "steps": steps})
     return answer
 
@@ -37,7 +37,7 @@ def tape_memory(part: Row, config: dict[str, Any], particles: Path) -> tuple[flo
     return after - before, check
 
 
-def memory_rows(part: Row, scratch: Path, quick: bool) -> None:
+def memory_rows(part: Row, scratch: Path, quick: bool, device: str) -> None:
     """A long rollout of a small world, whose tape is extrapolated, and one of the large liquid, all measured."""
     rows, steps = part["rows"], 4 if quick else 300
     config, particles = {**scene(quick), **SMALL}, scratch / "small.npz"
@@ -48,7 +48,7 @@ def memory_rows(part: Row, scratch: Path, quick: bool) -> None:
     whole = each * SMALL_SUBSTEPS * steps
     rows.append(value_row(f"small world: the tape, {steps} control steps (that slope, extrapolated)", "MB", [whole]))
     for mode, what in (("keep", "torch's graph"), ("checkpoint", "checkpoints")):
-        added = simenv_memory(part, scene="small", steps=steps, mode=mode)["added_mb"]
+        added = simenv_memory(part, device, scene="small", steps=steps, mode=mode)["added_mb"]
         rows.append(value_row(f"small world: simenv, {steps} control steps, {what}", "MB", [added], 2))
         name = f"small world: simenv ({what}) / the tape (extrapolated)"
         rows.append(target_row(name, "x", [added / whole], LIMIT, False))
@@ -59,7 +59,7 @@ def memory_rows(part: Row, scratch: Path, quick: bool) -> None:
     rows.append(value_row(f"large liquid: the tape, {substeps} substeps", "MB", [tape], 1))
     request = {"steps": substeps // config["substeps"], "config": config, "particles": str(particles)}
     for mode, what in (("keep", "torch's graph"), ("checkpoint", "checkpoints")):
-        answer = simenv_memory(part, scene="liquid", mode=mode, **request)
+        answer = simenv_memory(part, device, scene="liquid", mode=mode, **request)
         apart = difference(answer, theirs)
         rows.append(value_row(f"large liquid: simenv, {substeps} substeps, {what}", "MB", [answer["added_mb"]], 2))
         ratio = [answer["added_mb"] / tape]

@@ -34,7 +34,8 @@ def keypoints(state: State, particles: slice, count: int) -> torch.Tensor:
     if not 1 <= count <= size:
         raise ValueError(f"count={count} keypoints of a group of {size} particles; ask for between 1 and {size}.")
     step = (size - 1) / max(count - 1, 1)
-    index = [particles.start + round(k * step) for k in range(count)]
+    rows = [particles.start + round(k * step) for k in range(count)]
+    index = constant(rows, torch.int64, state.x.device)
     both = torch.cat([state.x[:, index], state.v[:, index]], dim=-1)
     return torch.where(state.active[:, index].unsqueeze(-1), both, torch.zeros_like(both))
 

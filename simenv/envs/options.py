@@ -14,7 +14,6 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from simenv.envs.task import Task
-from simenv.errors import DeviceError
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 OUTPUTS = ("numpy", "torch")
@@ -112,42 +111,6 @@ def autoreset_mode(value: str | AutoresetMode) -> AutoresetMode:
     if value in by_value:
         return by_value[value]
     return AUTORESET_MODES[choose("autoreset_mode", value, AUTORESET_MODES)]
-
-
-def resolve_device(device: str | torch.device | None) -> torch.device:
-    """The torch device of an environment.
-
-    Args:
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; None takes ``"cuda"`` where there is one.
-
-    Returns:
-        The device, with an index for CUDA.
-
-    Raises:
-        DeviceError: If this machine, or this build of torch, does not have it.
-    """
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        wanted = torch.device(device)
-    except RuntimeError as error:
-        raise DeviceError(f"device={device!r} is not a device name; use 'cpu', 'cuda' or 'cuda:<index>'.") from error
-    if wanted.type == "cpu":
-        return torch.device("cpu")
-    if wanted.type != "cuda":
-        raise DeviceError(f"device={device!r} is of a kind simenv cannot run on; use 'cpu' or 'cuda'.")
-    if not torch.cuda.is_available():
-        build = "is a CPU-only build" if torch.version.cuda is None else f"was built for CUDA {torch.version.cuda}"
-        raise DeviceError(
-            f"device={device!r} was asked for, but torch {torch.__version__} finds no CUDA device (it {build}). "
-            "Use device='cpu', or install an NVIDIA driver and a CUDA build of torch."
-        )
-    index = torch.cuda.current_device() if wanted.index is None else wanted.index
-    if index >= torch.cuda.device_count():
-        raise DeviceError(
-            f"device={device!r} was asked for, but there are {torch.cuda.device_count()} CUDA devices (from 0)."
-        )
-    return torch.device("cuda", index)
 
 
 def _check_kind(what: str, value: Any, default: Any) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import torch
 
 from simenv.envs.constants import constant
+from simenv.physics.device import resolve_device
 
 _WORD = 1 << 64
 
@@ -108,7 +109,7 @@ class EpisodeRandom:
                 f"seed has shape {tuple(seed.shape)} and episode {tuple(episode.shape)}; both must be (N,) with the "
                 "same N."
             )
-        self.device = torch.device(device) if device is not None else seed.device
+        self.device = resolve_device(device) if device is not None else seed.device
         self.dtype = dtype
         seed = seed.to(self.device, torch.int64)
         episode = episode.to(self.device, torch.int64)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from simenv.envs.constants import constant
 from simenv.geometry.shapes import Shape
 
 _AZIMUTHS = 16  # a round vessel's radius is met within 1 - cos(pi / 16) = 1.9 %
@@ -43,5 +44,5 @@ def hull_distance(points: torch.Tensor, planes: np.ndarray) -> torch.Tensor:
     Returns:
         (N, P) [m], negative inside.
     """
-    table = torch.as_tensor(planes, dtype=points.dtype, device=points.device)
+    table = constant(planes, points.dtype, points.device)
     return (points @ table[:, :3].T - table[:, 3]).amax(-1)

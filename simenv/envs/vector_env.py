@@ -17,11 +17,12 @@ from gymnasium.vector.utils import batch_space
 from simenv.envs import rollout as rollouts
 from simenv.envs.actions import ActionChecker, isolate_rows
 from simenv.envs.batch import Batch, Outcome
-from simenv.envs.options import BAD_ACTION_MODES, DTYPES, OUTPUTS, choose, frame_size, resolve_device, whole
+from simenv.envs.options import BAD_ACTION_MODES, DTYPES, OUTPUTS, choose, frame_size, whole
 from simenv.envs.options import autoreset_mode as parse_mode
 from simenv.envs.resets import reset_mask, world_seeds
 from simenv.envs.spaces import action_space, map_tensors, observation_space, to_numpy, with_masks
 from simenv.envs.task import Task
+from simenv.physics.device import resolve_device
 
 if TYPE_CHECKING:
     from simenv.world import State, World

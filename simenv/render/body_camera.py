@@ -16,12 +16,12 @@ import torch
 import warp as wp
 from newton.sensors import SensorCamera
 
+from simenv.physics.device import stream_scope, warp_device
 from simenv.render.frames import visible_colliders
 from simenv.render.items import Camera, Studio, rgba
 from simenv.render.meshes import corner_mesh
 from simenv.render.opaque import camera_transform
 from simenv.render.picture import BOUNCE, SKY, SUN_COLOR
-from simenv.sensors.tactile.bridge import stream_scope
 from simenv.world.rotation import quaternion_multiply, rotate
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class BodyCamera:
         drawn, ground = visible_colliders(world.scene)
         drawn = [name for name in drawn if rgba(world.scene.colliders[name].color)[3] == 1.0]
         self._drawn = torch.tensor([world.collider_names.index(name) for name in drawn], device=device)
-        where = wp.device_from_torch(device)
+        where = warp_device(device)
         self._model = _model(world, drawn, ground, where)
         self._state = self._model.state()
         self._camera = SensorCamera(

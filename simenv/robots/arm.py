@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import torch
-import warp as wp
 
+from simenv.physics.constants import constant
+from simenv.physics.device import resolve_device, stream_scope, warp_device
 from simenv.physics.rigid.arm import POSE, ArmLaunches
-from simenv.physics.rigid.buffers import Memory
+from simenv.physics.rigid.buffers import Launch, Memory
 from simenv.physics.rigid.chain import Chain, Drive
 from simenv.robots.inverse import InverseKinematics
 
@@ -31,18 +32,17 @@ class Arm:
         self, chain: Chain, num_worlds: int = 1, device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32, drive: Drive | None = None, gravity: tuple[float, ...] = GRAVITY,
     ):  # fmt: skip
-        wp.init()
         self.chain, self.num_worlds = chain, num_worlds
-        self.device, self.dtype = torch.device(device), dtype
-        self._wp_device = wp.device_from_torch(self.device)
+        self.device, self.dtype = resolve_device(device), dtype
         self._memory = Memory(num_worlds, dtype, self.device)
-        self._launches = ArmLaunches(chain, drive or Drive(), 0, self._memory)
+        with stream_scope(self.device):
+            self._launches = ArmLaunches(chain, drive or Drive(), 0, self._memory)
         k, slot = self._launches.kernels, self._memory.slot
         kinds = (k.vec3, k.quat, k.vec3, k.vec3)
         self._tool, self._after = ({name: slot(kind, 1) for name, kind in zip(POSE, kinds, strict=True)} for _ in "ab")
         self._inputs = {"gravity": slot(k.vec3), "gains": slot(k.vec4, 1), "goal": slot(k.vec3, 1)}
         self._inputs |= {"goal_turn": slot(k.quat, 1), "force": slot(k.vec3, 1), "torque": slot(k.vec3, 1)}
-        self._inputs["gravity"].tensor.copy_(torch.tensor(gravity, dtype=dtype))
+        self._inputs["gravity"].tensor.copy_(constant(gravity, dtype, self.device))
         self._motion = self._launches.motion(self._tool)
         self._inertia = self._launches.inertia(self._tool, self._inputs["gravity"])
         self._step: tuple[float, list] | None = None
@@ -50,6 +50,12 @@ class Arm:
 
     def __len__(self) -> int:
         return len(self.chain)
+
+    def _launch(self, *launches: Launch) -> None:
+        where = warp_device(self.device)
+        with stream_scope(self.device):
+            for launch in launches:
+                launch.forward(where)
 
     def _move_to(self, q: torch.Tensor, qd: torch.Tensor | None = None, inertia: bool = False) -> None:
         wanted = (self.num_worlds, len(self.chain))
@@ -62,9 +68,7 @@ class Arm:
         self._launches.positions[0].tensor.copy_(q.detach())
         speeds = self._launches.speeds[0].tensor
         speeds.zero_() if qd is None else speeds.copy_(qd.detach())
-        self._motion.forward(self._wp_device)
-        if inertia:
-            self._inertia.forward(self._wp_device)
+        self._launch(self._motion, *([self._inertia] if inertia else []))
 
     def tool_pose(self, q: torch.Tensor) -> torch.Tensor:
         """World pose (N, 7) [m, xyzw] of the tool at joint positions (N, n).
@@ -131,12 +135,11 @@ class Arm:
             launches = self._launches.step(dt, inputs, self._tool, inputs["force"], inputs["torque"], self._after)
             self._step = (dt, launches)
         self._move_to(q, qd)
-        self._inputs["gains"].tensor.copy_(torch.tensor(gains, dtype=self.dtype))
+        self._inputs["gains"].tensor.copy_(constant(gains, self.dtype, self.device))
         at = torch.cat([self._tool[name].tensor[:, 0] for name in POSE[:2]], -1) if goal is None else goal
         push = torch.zeros_like(at[:, :6]) if wrench is None else wrench
         values = (at[:, :3], at[:, 3:], push[:, :3], push[:, 3:])
         for name, value in zip(("goal", "goal_turn", "force", "torque"), values, strict=True):
             self._inputs[name].tensor[:, 0].copy_(value)
-        for launch in self._step[1]:
-            launch.forward(self._wp_device)
+        self._launch(*self._step[1])
         return self._launches.positions[-1].tensor.clone(), self._launches.speeds[-1].tensor.clone()

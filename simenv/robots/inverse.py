@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import warp as wp
 
+from simenv.physics.device import stream_scope, warp_device
 from simenv.physics.rigid.chain import Chain
 
 __all__ = ["InverseKinematics", "newton_model"]
@@ -39,7 +40,7 @@ def newton_model(chain: Chain, device: torch.device):
             armature=float(chain.armature[i]), label=name,
         ))  # fmt: skip
     builder.add_articulation(joints)
-    return builder.finalize(str(wp.device_from_torch(device)))
+    return builder.finalize(str(warp_device(device)))
 
 
 class InverseKinematics:
@@ -83,5 +84,6 @@ class InverseKinematics:
         self._rotation.copy_(pose[:, 3:])
         self._found.copy_(self._start)
         found = wp.from_torch(self._found)
-        self._solver.step(found, found, iterations=self.iterations)
+        with stream_scope(self._found.device):
+            self._solver.step(found, found, iterations=self.iterations)
         return self._found.clamp(*self._limits)

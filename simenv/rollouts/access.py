@@ -8,6 +8,8 @@ import gymnasium as gym
 import numpy as np
 import torch
 
+from simenv.errors import DeviceError
+from simenv.physics.device import resolve_device
 from simenv.rollouts.errors import RolloutError
 from simenv.rollouts.manifest import versions
 
@@ -114,9 +116,11 @@ def make(description: dict, *, device: str | None = None, **overrides: Any) -> g
     import simenv  # noqa: F401  (registers the tasks)
 
     device = device or description["device"]
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    try:
+        resolve_device(device)
+    except DeviceError as error:
         whence = "recorded on" if device == description["device"] else "asked for"
-        raise RolloutError(f"{whence} {device}, and this machine has no CUDA device; replay with --device cpu")
+        raise RolloutError(f"{whence} {device}: {error} To replay on the CPU, add --device cpu.") from error
     options = {
         "num_envs": 1,
         "device": device,

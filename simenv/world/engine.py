@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from simenv._threads import get_num_threads, run_together
+from simenv.physics.device import on_cuda, stream_scope
 from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.rigid import RIGID_FIELDS
@@ -40,7 +41,7 @@ Work = Callable[[MPMSolver, slice, ThreadPoolExecutor | None, torch.Tensor | Non
 
 def lane_count(model: MPMModel, device: torch.device) -> int:
     """Number of lanes of a world."""
-    if device.type == "cuda" or not model.allows_lanes:
+    if on_cuda(device) or not model.allows_lanes:
         return 1
     return min(max(model.particle_count // PARTICLES_PER_LANE, 1), MAX_LANES)
 
@@ -75,13 +76,14 @@ class Engine:
     def solver(self, index: int = 0, choice: int = 0) -> MPMSolver:
         """Solver number `index` for a number of substeps, made when first asked for."""
         if (index, choice) not in self._solvers:
-            batch = self.worlds if self.device.type == "cuda" else 1
-            solver = MPMSolver(self._models[choice], batch, self.device, self.dtype, self.lanes)
+            batch = self.worlds if on_cuda(self.device) else 1
+            with stream_scope(self.device):  # constants are there before torch's next kernel
+                solver = MPMSolver(self._models[choice], batch, self.device, self.dtype, self.lanes)
             self._solvers[index, choice] = solver
         return self._solvers[index, choice]
 
     def _workers(self) -> int:
-        threads = get_num_threads() if self.device.type == "cpu" else 1
+        threads = get_num_threads() if not on_cuda(self.device) else 1
         if self._pool_size != threads:
             if self._pool is not None:
                 self._pool.shutdown()
@@ -95,7 +97,7 @@ class Engine:
     def _each_world(self, work: Work, gradient: bool, choice: torch.Tensor | None) -> None:
         """Call `work` for every world, or on CUDA for every number of substeps with all worlds."""
         threads = self._workers()
-        if self.device.type == "cuda":
+        if on_cuda(self.device):
             for index in range(len(self._models)):
                 work(self.solver(0, index), slice(None), None, None if choice is None else choice == index)
             return

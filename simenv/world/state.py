@@ -13,7 +13,7 @@ def check_tensor(name: str, tensor: torch.Tensor, like: torch.Tensor) -> None:
     """Raise ValueError unless a tensor has the shape, dtype and kind of device of another."""
     if not isinstance(tensor, torch.Tensor):
         raise ValueError(f"{name} is a {type(tensor).__name__}; it must be a torch tensor {tuple(like.shape)}")
-    if tensor.shape != like.shape or tensor.dtype != like.dtype or tensor.device.type != like.device.type:
+    if tensor.shape != like.shape or tensor.dtype != like.dtype or tensor.device != like.device:
         raise ValueError(
             f"{name} is {tensor.dtype} {tuple(tensor.shape)} on {tensor.device.type}; this world needs {like.dtype} "
             f"{tuple(like.shape)} on {like.device.type}"

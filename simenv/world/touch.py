@@ -13,6 +13,8 @@ import torch
 
 from simenv._threads import get_num_threads
 from simenv.errors import SimulationError
+from simenv.physics.constants import constant
+from simenv.physics.device import on_cuda, resolve_device, stream_scope
 from simenv.physics.rigid.model import CARRIED, DRIVEN
 from simenv.robots.arm import Arm
 from simenv.sensors.tactile import ElasticLayerGel
@@ -88,27 +90,28 @@ class TouchWorld:
     def __init__(
         self, scene: TouchScene, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ):
+        self.device = resolve_device(device)
         checks.whole("TouchWorld", num_worlds=num_worlds)
         checks.precision("TouchWorld", dtype)
         self.scene, self.num_worlds = scene, num_worlds
-        self.device, self.dtype = torch.device(device), dtype
+        self.dtype = dtype
         self.model = scene.rigid_model()
         self.parameters = TouchParameters(scene, num_worlds, self.device, dtype)
         self.dt, self.substeps = scene.control_dt, scene.substeps
         self.body_names, self.gel_names = tuple(scene.bodies), tuple(scene.gels)
         self.hand_names = tuple(name for name, body in scene.bodies.items() if body.kind in (DRIVEN, CARRIED))
-        self._hands = [self.body_names.index(name) for name in self.hand_names]
+        hands = [self.body_names.index(name) for name in self.hand_names]
+        self._hands = constant(hands, torch.int64, self.device)
         # a world of touch has no particles, which those who describe worlds ask for
         self.collider_names, self.rigid_names = tuple(scene.colliders), ()
         self.particle_count, self.particle_groups = 0, {}
-        self._constants: dict[tuple[float, ...], torch.Tensor] = {}
         self.sensors = scene.sensors(dtype, self.device)
         self._elastic = [isinstance(sensor.gel, ElasticLayerGel) for sensor in self.sensors.values()]
         self.taxels: dict[str, slice] = {}
         for name, sensor in self.sensors.items():
             start = self.taxel_count
             self.taxels[name] = slice(start, start + sensor.grid.count)
-        self.arm = None if scene.arm is None else Arm(scene.arm.chain, num_worlds, device, dtype)
+        self.arm = None if scene.arm is None else Arm(scene.arm.chain, num_worlds, self.device, dtype)
         self._solvers: list[tuple[slice, TouchSolver]] = []
         self._pool: ThreadPoolExecutor | None = None
         self._initial = self._build_state()
@@ -213,13 +216,7 @@ class TouchWorld:
         return torch.cat([q[:, :3] + rotate(q[:, 3:], local), quaternion_multiply(q[:, 3:], turn)], -1)
 
     def _constant(self, values: Any) -> torch.Tensor:
-        """Numbers as a tensor, made once: a copy to the device in every step would make the host wait."""
-        if isinstance(values, torch.Tensor):
-            return values
-        key = tuple(float(value) for value in values)
-        if key not in self._constants:
-            self._constants[key] = torch.tensor(key, dtype=self.dtype, device=self.device)
-        return self._constants[key]
+        return constant(values, self.dtype, self.device)
 
     def gel_pose(self, state: TouchState, name: str) -> torch.Tensor:
         """World pose (N, 7) of a gel."""
@@ -242,7 +239,7 @@ class TouchWorld:
 
     def zero_control(self, state: TouchState) -> TouchControl:
         """Hands stay where they are."""
-        return TouchControl(state.body_q[:, self._hands])
+        return TouchControl(state.body_q.index_select(1, self._hands))
 
     def step(self, state: TouchState, control: TouchControl) -> TouchState:
         """Advance all worlds by one control step; differentiable in the state, the control and the parameters.
@@ -260,7 +257,8 @@ class TouchWorld:
         finite = torch.isfinite(wanted).all(1)
         stopped = inputs.pop("status") | torch.where(finite, 0, bits.NONFINITE).to(torch.int32)
         goal, effort = state.body_q.clone(), torch.where(finite, effort, 0.0)
-        goal[:, self._hands] = torch.where(finite.view(-1, 1, 1), control.goal, goal[:, self._hands])
+        wanted = torch.where(finite.view(-1, 1, 1), control.goal, goal.index_select(1, self._hands))
+        goal.index_copy_(1, self._hands, wanted)
         inputs |= {
             "goal": goal[..., :3], "goal_turn": goal[..., 3:], "effort": effort,
             "position": state.body_q[..., :3], "quaternion": state.body_q[..., 3:],
@@ -290,7 +288,7 @@ class TouchWorld:
     def _check(self, state: TouchState, control: TouchControl) -> None:
         """Raise ValueError if tensors of a state or a control do not fit this world."""
         state.check(self._initial)
-        check_tensor("control.goal", control.goal, self._initial.body_q[:, self._hands])
+        check_tensor("control.goal", control.goal, self._initial.body_q.index_select(1, self._hands))
         if control.effort is not None:
             check_tensor("control.effort", control.effort, self._initial.time)
 
@@ -324,15 +322,16 @@ class TouchWorld:
 
     def _shards(self) -> list[tuple[slice, TouchSolver]]:
         """Rows of worlds and their solver, one for each thread."""
-        count = min(get_num_threads(), self.num_worlds) if self.device.type == "cpu" else 1
+        count = min(get_num_threads(), self.num_worlds) if not on_cuda(self.device) else 1
         if len(self._solvers) != count:
             self.close()
             sensors = list(self.sensors.values())
             edges = np.linspace(0, self.num_worlds, count + 1).astype(int)
-            self._solvers = [
-                (slice(int(a), int(b)), TouchSolver(self.model, sensors, int(b - a), self.dtype, self.device))
-                for a, b in pairwise(edges)
-            ]
+            with stream_scope(self.device):
+                self._solvers = [
+                    (slice(int(a), int(b)), TouchSolver(self.model, sensors, int(b - a), self.dtype, self.device))
+                    for a, b in pairwise(edges)
+                ]
             self._pool = ThreadPoolExecutor(count, thread_name_prefix="simenv") if count > 1 else None
         return self._solvers
 

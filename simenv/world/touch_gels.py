@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import warp as wp
 
+from simenv.physics.device import warp_device
 from simenv.physics.rigid.buffers import Launch, Memory, Slot
 from simenv.physics.rigid.kernels_motion import motion_kernels
 from simenv.physics.rigid.model import GelMount
@@ -135,7 +136,7 @@ class ElasticLaunches(GelLaunches):
             return as_array(response.flat_table(), real)
 
         def scratch(kind: type, *shape: int) -> wp.array:
-            return wp.zeros(shape, dtype=kind, device=wp.device_from_torch(memory.device))
+            return wp.zeros(shape, dtype=kind, device=warp_device(memory.device))
 
         worlds = (memory.worlds, self.taxels)
         limits = [accuracy.tolerance, accuracy.pressure_iterations, accuracy.traction_iterations]

@@ -15,6 +15,7 @@ import torch
 import warp as wp
 
 from simenv.geometry.distance import distance_functions, pack_shapes
+from simenv.physics.device import launch_graph, warp_device
 from simenv.physics.rigid.arm import ArmLaunches
 from simenv.physics.rigid.buffers import Launch, Memory, Slot
 from simenv.physics.rigid.kernels_motion import motion_kernels
@@ -41,10 +42,9 @@ class TouchSolver:
     def __init__(
         self, model: RigidModel, sensors: Sequence[TactileField], worlds: int, dtype: torch.dtype, device: torch.device
     ):
-        wp.init()
         self.model, self.worlds = model, worlds
         self.dtype, self.device = dtype, device
-        self.wp_device = wp.device_from_torch(device)
+        self.wp_device = warp_device(device)
         real = wp.float32 if dtype == torch.float32 else wp.float64
         self._motion, self._points = motion_kernels(real), point_kernels(real)
         self._memory = Memory(worlds, dtype, device)
@@ -166,12 +166,7 @@ class TouchSolver:
         return self._graphs[reverse]
 
     def _run(self, reverse: bool) -> None:
-        graph = self._graph(reverse)
-        if self.device.type == "cuda":
-            stream = wp.stream_from_torch(torch.cuda.current_stream(self.device))
-            wp.capture_launch(graph, stream=stream)
-        else:
-            wp.capture_launch(graph)
+        launch_graph(self._graph(reverse), self.device)
 
     # ---------------------------------------------------------------------------------------------------------- use
 

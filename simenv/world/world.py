@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from simenv.physics.device import resolve_device
 from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.model import PAD
 from simenv.physics.mpm.rigid import RIGID_FIELDS
@@ -42,10 +43,11 @@ class World:
     def __init__(
         self, scene: Scene, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ):
+        self.device = resolve_device(device)
         checks.whole("World", num_worlds=num_worlds)
         checks.precision("World", dtype)
         self.scene, self.num_worlds = scene, num_worlds
-        self.device, self.dtype = torch.device(device), dtype
+        self.dtype = dtype
         self.model = scene.mpm_model()
         self.pace = Pace(scene, self.device, dtype)
         self.engine = Engine(self.model, num_worlds, self.device, dtype, self.pace.counts)

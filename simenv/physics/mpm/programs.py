@@ -16,6 +16,7 @@ import torch
 import warp as wp
 
 from simenv._threads import run_together
+from simenv.physics.device import launch_graph
 
 Phase = list[list[Callable[[], None]]]  # phase[lane] = launches of that lane; lanes wait for each other after a phase
 
@@ -91,13 +92,11 @@ class Programs:
         """Run a program; `pool`, with a thread for every lane, runs lanes side by side."""
         side_by_side = self._lanes > 1 and pool is not None
         graphs = self._recorded(name, side_by_side)
-        if self._device.type == "cuda":
-            wp.capture_launch(graphs[0], stream=wp.stream_from_torch(torch.cuda.current_stream(self._device)))
-        elif not side_by_side:
-            wp.capture_launch(graphs[0])
+        if not side_by_side:
+            launch_graph(graphs[0], self._device)
         else:
             self._arrived.zero_()
-            launches = [partial(wp.capture_launch, graph) for graph in graphs]
+            launches = [partial(launch_graph, graph, self._device) for graph in graphs]
             run_together(pool, launches, abandon=lambda: self._arrived.fill_(_ALL))
 
     def _recorded(self, name: str, side_by_side: bool) -> list[object]:

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import torch
 import warp as wp
 
+from simenv.physics.device import on_cuda, warp_device
 from simenv.physics.mpm.buffers import STATE_FIELDS, Buffers, Types
 from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
 from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
@@ -48,17 +49,16 @@ class MPMSolver(Buffers):
     """
 
     def __init__(self, model: MPMModel, worlds: int, device: torch.device, dtype: torch.dtype, lanes: int = 1):
-        if lanes > 1 and (worlds > 1 or device.type == "cuda" or not model.allows_lanes):
+        if lanes > 1 and (worlds > 1 or on_cuda(device) or not model.allows_lanes):
             raise ValueError(
                 f"lanes = {lanes} needs one world on the CPU, on a dense grid that is not periodic, and neither "
                 "rigid bodies nor skins; use lanes=1"
             )
-        if device.type != "cuda" and worlds > 1:
+        if not on_cuda(device) and worlds > 1:
             raise ValueError(f"a CPU solver holds one world, not {worlds}; use one solver for each thread")
         check_size(model, worlds, lanes)
         self.model, self.worlds, self.device, self.dtype, self.lanes = model, worlds, device, dtype, lanes
-        wp.init()
-        self.wp_device = wp.device_from_torch(device)
+        self.wp_device = warp_device(device)
         real = wp.float32 if dtype == torch.float32 else wp.float64
         st = stencil_functions(real)
         self._types = Types(st.vec3, st.vec4, st.vec8, st.vec16, st.mat33, real)
@@ -74,7 +74,7 @@ class MPMSolver(Buffers):
         sparse = model.is_sparse
         self._store = BlockStorage(lent, device) if sparse else DenseStorage(lent, device, lanes, self._transfer)
         self._rigid = RigidBodies(lent) if model.rigids else None
-        self._sorts = device.type != "cuda" and model.particle_count >= SORT_FROM and not model.rigids
+        self._sorts = not on_cuda(device) and model.particle_count >= SORT_FROM and not model.rigids
         self._ordering: Ordering | None = None
         self._material = self.tensors["material"].clone()
 
@@ -85,7 +85,7 @@ class MPMSolver(Buffers):
         )  # fmt: skip
 
     def _kernels(self, real: type) -> None:
-        model, batched = self.model, self.device.type == "cuda"
+        model, batched = self.model, on_cuda(self.device)
         kinds, secured, sparse = (model.has_solids, model.has_liquids), model.acts_at(AT_PARTICLES), model.is_sparse
         yields, placed = model.has_yielding, bool(model.rigids)
         self._transfer = transfer_kernels(real, batched, *kinds, model.is_periodic, secured, yields, sparse)

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import torch
 import warp as wp
 
+from simenv.physics.device import on_cuda
 from simenv.physics.mpm.blocks import BLOCK, BLOCK_NODES, SPARE, BlockLayout
 from simenv.physics.mpm.kernels_blocks import block_kernels
 from simenv.physics.mpm.model import MPMModel
@@ -60,7 +61,7 @@ class DenseStorage:
         self._solver, self._lanes, self._transfer = solver, lanes, transfer
         self.kernels = SimpleNamespace()
         model: MPMModel = solver.model
-        on_cpu = device.type != "cuda"
+        on_cpu = not on_cuda(device)
         self.chunk, self.parts = model.shape[2:0:-1] if on_cpu else (1, 1)
         self._tracks = on_cpu and not model.is_periodic
         self._tensor, self._array = _integers(device, model.substeps, lanes, 6)
@@ -110,8 +111,8 @@ class BlockStorage:
     def __init__(self, solver: Workspace, device: torch.device):
         model, S = solver.model, solver.worlds
         self._solver = solver
-        self.kernels = block_kernels(solver.real, device.type == "cuda")
-        self.chunk, self.parts = (BLOCK, BLOCK_NODES // BLOCK) if device.type != "cuda" else (1, 1)
+        self.kernels = block_kernels(solver.real, on_cuda(device))
+        self.chunk, self.parts = (1, 1) if on_cuda(device) else (BLOCK, BLOCK_NODES // BLOCK)
         self._layout = layout = BlockLayout.of(model.shape)
         sizes = {
             "marks": S * layout.words, "before": S * layout.words, "block": S * model.blocks, "count": S,

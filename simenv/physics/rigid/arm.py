@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import warp as wp
 
+from simenv.physics.device import warp_device
 from simenv.physics.rigid.buffers import Launch, Memory, Slot
 from simenv.physics.rigid.chain import Chain, Drive
 from simenv.physics.rigid.kernels_arm import arm_kernels
@@ -31,7 +32,7 @@ class ArmLaunches:
         self.chain, self.drive, self.hand, self._memory = chain, drive, hand, memory
         real = wp.float32 if memory.dtype == torch.float32 else wp.float64
         self.kernels = k = arm_kernels(real)
-        device, n, slot = wp.device_from_torch(memory.device), len(chain), memory.slot
+        device, n, slot = warp_device(memory.device), len(chain), memory.slot
 
         def array(values: np.ndarray, kind: type) -> wp.array:
             return wp.array(np.ascontiguousarray(values), dtype=kind, device=device)

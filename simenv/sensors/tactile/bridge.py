@@ -8,18 +8,17 @@ through the kernel's adjoint. Nothing here asks the device a question, so that a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import warp as wp
 
-from simenv.errors import DeviceError
 from simenv.geometry.distance import pack_shapes
 from simenv.geometry.shapes import Shape
+from simenv.physics.device import stream_scope, warp_device
 
-__all__ = ["Operation", "PackedShape", "as_array", "constant_array", "stream_scope", "warp_real"]
+__all__ = ["Operation", "PackedShape", "as_array", "constant_array", "warp_real"]
 
 
 def warp_real(dtype: torch.dtype) -> type:
@@ -31,13 +30,6 @@ def warp_real(dtype: torch.dtype) -> type:
     if dtype not in (torch.float32, torch.float64):
         raise TypeError(f"tactile sensors compute in torch.float32 or torch.float64, not {dtype}; pass one of these")
     return wp.float32 if dtype == torch.float32 else wp.float64
-
-
-def stream_scope(device: torch.device) -> Any:
-    """Launch on torch's current stream, so that a capture of it sees the kernels."""
-    if device.type == "cuda":
-        return wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(device)))
-    return nullcontext()
 
 
 def as_array(tensor: torch.Tensor, dtype: type) -> wp.array:
@@ -66,14 +58,12 @@ class PackedShape:
         from simenv.geometry.distance import distance_functions
 
         real = warp_real(dtype)
-        wp.init()
-        if device.type == "cuda" and not wp.is_cuda_available():
-            raise DeviceError(f"Warp has no CUDA device for a sensor on {device}; use device='cpu'")
         self.shape = shape
-        where = wp.device_from_torch(device)
+        where = warp_device(device)
         structs, values = pack_shapes([shape], real, spacing)
-        self.shapes = wp.array(structs, dtype=distance_functions(real).Shape, device=where)
-        self.values = wp.array(values, dtype=real, device=where)
+        with stream_scope(device):
+            self.shapes = wp.array(structs, dtype=distance_functions(real).Shape, device=where)
+            self.values = wp.array(values, dtype=real, device=where)
 
     @property
     def arguments(self) -> list[wp.array]:

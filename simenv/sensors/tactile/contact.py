@@ -11,6 +11,7 @@ import torch
 import warp as wp
 
 from simenv.geometry.shapes import Shape
+from simenv.physics.device import resolve_device
 from simenv.sensors.tactile.bridge import Operation, PackedShape, constant_array, warp_real
 from simenv.sensors.tactile.grid import TaxelGrid
 from simenv.sensors.tactile.kernels_contact import contact_kernels
@@ -113,10 +114,11 @@ class Contact:
         reach: float = 4.0e-3,
         spacing: float | None = None,
     ):
+        self.device = resolve_device(device)
         for name, value in (("max_depth", max_depth), ("reach", reach)):
             if not (math.isfinite(value) and value > 0.0):
                 raise ValueError(f"{name} must be positive and finite [m], not {value!r}")
-        self.grid, self.dtype, self.device = grid, dtype, torch.device(device)
+        self.grid, self.dtype = grid, dtype
         self.max_depth, self.reach = float(max_depth), float(reach)
         self.kernels = contact_kernels(warp_real(dtype))
         self.packed = PackedShape(shape, dtype, self.device, spacing)

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 import warp as wp
 
-from simenv.sensors.tactile.bridge import as_array, stream_scope, warp_real
+from simenv.physics.device import on_cuda, resolve_device, stream_scope
+from simenv.sensors.tactile.bridge import as_array, warp_real
 from simenv.sensors.tactile.kernels_convolve import convolve_kernels
 
 __all__ = ["Convolution", "Response"]
@@ -49,11 +50,12 @@ class Convolution:
     def __init__(
         self, tables: np.ndarray, dtype: torch.dtype, device: torch.device | str = "cpu", direct: bool | None = None
     ):
+        self.device = resolve_device(device)
         tables = np.asarray(tables, dtype=np.float64)
         if tables.ndim != 5 or tables.shape[3] % 2 == 0 or tables.shape[4] % 2 == 0:
             raise ValueError(f"tables must be (M, A, B, odd, odd), not {tables.shape}")
         self.rows, self.columns = (tables.shape[3] + 1) // 2, (tables.shape[4] + 1) // 2
-        self.dtype, self.device = dtype, torch.device(device)
+        self.dtype = dtype
         self.direct = self.rows * self.columns <= DIRECT if direct is None else direct
         self.padded = (_fast_length(tables.shape[3]), _fast_length(tables.shape[4]))
         if self.direct:
@@ -118,7 +120,7 @@ class Response:
         with torch.no_grad():
             if self.convolution.direct:
                 return self._apply_direct(x)
-            if x.device.type == "cpu" and x.shape[0] > 1:
+            if not on_cuda(x.device) and x.shape[0] > 1:
                 return torch.cat([self.of_worlds(slice(i, i + 1))._apply_fourier(row[None]) for i, row in enumerate(x)])
             return self._apply_fourier(x)
 

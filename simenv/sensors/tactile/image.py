@@ -18,6 +18,7 @@ import torch
 import warp as wp
 
 from simenv.geometry.shapes import Shape
+from simenv.physics.device import resolve_device
 from simenv.sensors.tactile.bridge import Operation, PackedShape, constant_array, warp_real
 from simenv.sensors.tactile.calibration import TactileCalibration
 from simenv.sensors.tactile.frames import check_pose, relative_pose
@@ -118,9 +119,10 @@ class TactileImage:
         device: torch.device | str = "cpu",
         shader: Shader | None = None,
     ):
+        self.device = resolve_device(device)
         c = self.calibration = calibration
         self.rows, self.columns, self.pixel = c.rows, c.columns, c.pixel
-        self.dtype, self.device = dtype, torch.device(device)
+        self.dtype = dtype
         self.background = torch.tensor(c.background, dtype=dtype).to(self.device)
         self.membrane = MembraneFilter(c.membrane, c.rows, c.columns, c.pixel, dtype, self.device)
         table = TableShader(c.table, c.background, c.pixel, dtype, self.device)

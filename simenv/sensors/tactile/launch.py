@@ -16,7 +16,8 @@ import torch
 import warp as wp
 
 from simenv._threads import get_num_threads, run_together
-from simenv.sensors.tactile.bridge import as_array, stream_scope
+from simenv.physics.device import on_cuda, stream_scope, warp_device
+from simenv.sensors.tactile.bridge import as_array
 
 __all__ = ["launch_worlds"]
 
@@ -42,9 +43,8 @@ def launch_worlds(
         inputs: contiguous tensors, worlds first, each with the Warp dtype of its last axes.
         outputs: contiguous tensors to write to, likewise.
     """
-    wp.init()
     first = outputs[0][0]
-    worlds, device = first.shape[0], wp.device_from_torch(first.device)
+    worlds, device = first.shape[0], warp_device(first.device)
     arrays = [as_array(tensor, kind) for tensor, kind in (*inputs, *outputs)]
 
     def run(rows: slice) -> None:
@@ -52,7 +52,7 @@ def launch_worlds(
         size = share[-1].shape[0]
         wp.launch(kernel, dim=(size, items), inputs=[*constants, *share], device=device)
 
-    threads = min(get_num_threads(), worlds) if first.device.type == "cpu" else 1
+    threads = min(get_num_threads(), worlds) if not on_cuda(first.device) else 1
     if threads <= 1:
         with stream_scope(first.device):
             run(slice(None))

@@ -18,7 +18,9 @@ import numpy as np
 import torch
 import warp as wp
 
-from simenv.sensors.tactile.bridge import stream_scope, warp_real
+from simenv.physics.constants import constant
+from simenv.physics.device import resolve_device, stream_scope
+from simenv.sensors.tactile.bridge import warp_real
 from simenv.sensors.tactile.compliance import surface_influence
 from simenv.sensors.tactile.contact import TactileReading
 from simenv.sensors.tactile.grid import TaxelGrid
@@ -83,6 +85,7 @@ class MarkerField:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ):
+        self.device = resolve_device(device)
         for name, value in (("modulus", modulus), ("thickness", thickness)):
             if not (math.isfinite(value) and value > 0.0):
                 raise ValueError(f"{name} = {value!r} must be positive and finite, such as 1e5 Pa and 2e-3 m")
@@ -92,8 +95,7 @@ class MarkerField:
         if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
             raise ValueError(f"points must be finite and (M, 2) with M >= 1 [m], not {points.shape}; see marker_grid")
         warp_real(dtype)
-        wp.init()
-        self.grid, self.dtype, self.device = grid, dtype, torch.device(device)
+        self.grid, self.dtype = grid, dtype
         self.points = torch.as_tensor(points, dtype=dtype, device=self.device)
         self.modulus = torch.tensor(float(modulus), dtype=dtype, device=self.device)
         places = marker_grid(grid.rows, grid.columns, 1.0) * grid.spacing
@@ -144,7 +146,7 @@ class MarkerField:
         """
         if not (math.isfinite(pixel) and pixel > 0.0):
             raise ValueError(f"pixel = {pixel!r} must be positive [m], such as 6.5e-5 of a GelSight Mini")
-        middle = positions.new_tensor([0.5 * (shape[1] - 1), 0.5 * (shape[0] - 1)])
+        middle = constant((0.5 * (shape[1] - 1), 0.5 * (shape[0] - 1)), positions.dtype, positions.device)
         return positions / pixel + middle
 
 

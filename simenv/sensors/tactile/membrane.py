@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from simenv.physics.device import on_cuda, resolve_device
 from simenv.sensors.tactile.bridge import warp_real
 from simenv.sensors.tactile.kernels_image import WIDE, image_kernels
 from simenv.sensors.tactile.launch import launch_worlds
@@ -77,8 +78,15 @@ class MembraneFilter:
     """
 
     def __init__(
-        self, membrane: Membrane, rows: int, columns: int, pixel: float, dtype: torch.dtype, device: torch.device
+        self,
+        membrane: Membrane,
+        rows: int,
+        columns: int,
+        pixel: float,
+        dtype: torch.dtype,
+        device: torch.device | str,
     ):
+        device = resolve_device(device)
         self.rows, self.columns = rows, columns
         self.kernels = image_kernels(warp_real(dtype))
         self.parts: list[tuple[float, tuple[int, float, float] | None, torch.Tensor | None]] = []
@@ -96,7 +104,7 @@ class MembraneFilter:
         here = field.reshape(field.shape[0], -1)
         buffers = (torch.empty_like(here), torch.empty_like(here))
         # along rows; then along columns, on the CPU several at once, which reads memory in order
-        several = WIDE if here.device.type == "cpu" and columns % WIDE == 0 else 1
+        several = WIDE if not on_cuda(here.device) and columns % WIDE == 0 else 1
         across = columns // several
         down = (k.box, k.real) if several == 1 else (k.wide_box, k.wide)
         passes = [(k.box, k.real, rows, columns, 1, columns)] * PASSES + [(*down, across, 1, across, rows)] * PASSES

@@ -26,6 +26,7 @@ import torch
 import warp as wp
 
 from simenv import _threads
+from simenv.physics.device import on_cuda
 from simenv.sensors.tactile.bridge import as_array, warp_real
 from simenv.sensors.tactile.convolution import Response
 from simenv.sensors.tactile.kernels_solve import solve_kernels
@@ -67,7 +68,7 @@ def _wide(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 def _all(done: torch.Tensor) -> bool:
     # only the CPU is asked
-    return done.device.type == "cpu" and bool(done.all())
+    return not on_cuda(done.device) and bool(done.all())
 
 
 @lru_cache(maxsize=1)
@@ -82,7 +83,7 @@ def _in_parts(
     tensors = tuple(t.detach() for t in tensors)
     worlds, threads = tensors[0].shape[0], _threads.get_num_threads()
     size = 1 if not responses[0].convolution.direct else -(-worlds // threads)
-    if tensors[0].device.type != "cpu" or size >= worlds:
+    if on_cuda(tensors[0].device) or size >= worlds:
         return solve(*responses, *tensors)
     if responses[0].convolution.direct:  # once, before threads ask for them: loading is not safe among threads
         for kernel in (responses[0].convolution.kernel, solve_kernels(warp_real(tensors[0].dtype)).pressure):
@@ -122,7 +123,7 @@ def _restricted_solve(response: Response, project, diagonal: torch.Tensor, right
 
 def _fused(response: Response) -> bool:
     """Whether a kernel solves each world on its own: on the CPU, for grids summed directly."""
-    return response.convolution.direct and response.table.device.type == "cpu"
+    return response.convolution.direct and not on_cuda(response.table.device)
 
 
 def _launch(name: str, accuracy: Accuracy, responses: tuple[Response, ...], inputs: list[torch.Tensor],
