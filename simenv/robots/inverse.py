@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import warp as wp
 
+from simenv._exclusive import EXCLUSIVE, one_at_a_time
 from simenv.physics.rigid.chain import Chain
 
 __all__ = ["InverseKinematics", "newton_model"]
@@ -52,6 +53,7 @@ class InverseKinematics:
         iterations: of the solver.
     """
 
+    @one_at_a_time  # Newton's
     def __init__(self, chain: Chain, worlds: int, device: torch.device, iterations: int = 40):
         from newton import ik
 
@@ -83,5 +85,6 @@ class InverseKinematics:
         self._rotation.copy_(pose[:, 3:])
         self._found.copy_(self._start)
         found = wp.from_torch(self._found)
-        self._solver.step(found, found, iterations=self.iterations)
+        with EXCLUSIVE:  # Newton's
+            self._solver.step(found, found, iterations=self.iterations)
         return self._found.clamp(*self._limits)

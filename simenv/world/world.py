@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from simenv.physics.capture import start_warp
 from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.model import PAD
 from simenv.physics.mpm.rigid import RIGID_FIELDS
@@ -42,6 +43,7 @@ class World:
     def __init__(
         self, scene: Scene, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ):
+        start_warp()
         checks.whole("World", num_worlds=num_worlds)
         checks.precision("World", dtype)
         self.scene, self.num_worlds = scene, num_worlds
