@@ -8,6 +8,7 @@ environment. The names in ``_LAZY``, and the sub-packages, are imported when fir
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from simenv import _exclusive as _exclusive  # what a forked child starts with
 from simenv import _registry
 from simenv._registry import list_tasks
 from simenv._threads import get_num_threads, let_idle_threads_sleep, set_num_threads

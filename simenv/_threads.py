@@ -2,8 +2,13 @@
 """How many CPU threads step the worlds, and how work is shared among them."""
 
 import os
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from functools import cache
+from typing import TypeVar
+
+R = TypeVar("R")
 
 ENVIRONMENT_VARIABLE = "SIMENV_NUM_THREADS"
 
@@ -64,22 +69,68 @@ def get_num_threads() -> int:
     return int(text)
 
 
+class Workers:
+    """Threads that share the work of one owner: made when first asked for, anew when their number changes, and anew in
+    a forked child, which has none of its parent's threads.
+
+    Args:
+        name: prefix of the threads' names.
+    """
+
+    def __init__(self, name: str = "simenv"):
+        self._name = name
+        self._pool: ThreadPoolExecutor | None = None
+        self._made = (0, 0)  # process and number
+
+    def pool(self, threads: int) -> ThreadPoolExecutor | None:
+        """The pool of so many threads; None for one, which is the caller's."""
+        if self._made != (os.getpid(), threads):
+            self.close()
+            self._pool = ThreadPoolExecutor(threads, thread_name_prefix=self._name) if threads > 1 else None
+            self._made = (os.getpid(), threads)
+        return self._pool
+
+    def close(self) -> None:
+        """Stop the threads."""
+        if self._pool is not None and self._made[0] == os.getpid():
+            self._pool.shutdown()
+        self._pool, self._made = None, (0, 0)
+
+
+@cache
+def _shared_workers(name: str, threads: int) -> Workers:
+    return Workers(name)
+
+
+def shared_pool(name: str, threads: int) -> ThreadPoolExecutor | None:
+    """The process's pool of this name and size. It stays when another size is asked for: others may be using it.
+
+    Who runs on such a pool must not wait for others on it.
+    """
+    return _shared_workers(name, threads).pool(threads)
+
+
 def run_together(
-    pool: Executor, calls: Iterable[Callable[[], object]], abandon: Callable[[], object] | None = None
-) -> None:
+    pool: Executor | None, calls: Iterable[Callable[[], R]], abandon: Callable[[], object] | None = None
+) -> list[R]:
     """Run calls on a pool's threads, and wait for all of them even when one fails or the user interrupts.
 
     Without that, a step that was interrupted would go on writing to the buffers of the next one.
 
     Args:
-        pool: of threads.
+        pool: of threads; None runs them here, one after another.
         calls: what to run.
         abandon: called if not all could be started; lets go those that wait for the others.
+
+    Returns:
+        What the calls returned, in their order.
 
     Raises:
         BaseException: the first that a call raised, or the interruption.
     """
-    started: list[Future] = []
+    if pool is None:
+        return [call() for call in calls]
+    started: list[Future[R]] = []
     try:
         try:
             for call in calls:
@@ -88,7 +139,45 @@ def run_together(
             if abandon is not None:
                 abandon()
             raise
-        for future in started:
-            future.result()
+        return [future.result() for future in started]
     finally:
-        wait(started)
+        _wait_for(started)
+
+
+def run_apart(call: Callable[[], R]) -> R:
+    """Run a call on a thread of its own, and wait for it even when the user interrupts.
+
+    Python interrupts the main thread only: what runs here is never left half done by Ctrl-C. State that C libraries
+    keep for each thread ends with the thread.
+
+    Raises:
+        BaseException: what the call raised, or the interruption.
+    """
+    future: Future[R] = Future()
+
+    def run() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(call())
+            except BaseException as error:
+                future.set_exception(error)
+
+    try:
+        threading.Thread(target=run, name="simenv-apart", daemon=True).start()
+        return future.result()
+    finally:
+        if not future.cancel():  # which succeeds where the interruption came before the thread did
+            _wait_for([future])
+
+
+def _wait_for(futures: list[Future[R]]) -> None:
+    """Wait until all have ended; who interrupts the waiting is heard afterwards."""
+    interruption = None
+    while True:
+        try:
+            wait(futures)
+            break
+        except BaseException as error:
+            interruption = error
+    if interruption is not None:
+        raise interruption

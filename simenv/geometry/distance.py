@@ -22,12 +22,12 @@ All derivatives are written by hand, so that modules may set `enable_backward=Fa
 not unique (centre of a sphere, axis of a cylinder, a ridge inside a box), one of the valid unit normals is returned.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.geometry.profiles import profile_functions
 from simenv.geometry.shapes import Box, Capsule, Cup, Cylinder, MeshShape, Plane, Shape, Sphere
 from simenv.geometry.volume import volume_functions
@@ -155,7 +155,7 @@ def _analytic_functions(real: type, shape_type: type) -> SimpleNamespace:
     return SimpleNamespace(distance=distance, hessian_product=hessian_product)
 
 
-@cache
+@built_once
 def distance_functions(real: type) -> SimpleNamespace:
     """Return the Warp struct and functions of the module docstring for one scalar type.
 

@@ -6,10 +6,10 @@ only share a corner or an edge don't count; faces that fold back onto their neig
 bounding volume hierarchy in single precision with inflated boxes, the decision is made in double precision.
 """
 
-from functools import cache
-
 import numpy as np
 import warp as wp
+
+from simenv._exclusive import built_once, one_at_a_time
 
 __all__ = ["self_intersections"]
 
@@ -93,7 +93,7 @@ def _any_edge_crosses(edges: wp.mat33d, face: wp.mat33d, skip: wp.vec3i):
     return crosses
 
 
-@cache
+@built_once
 def _kernel() -> wp.Kernel:
     @wp.kernel(enable_backward=False, module="unique")
     def find_intersections(
@@ -135,6 +135,7 @@ def _kernel() -> wp.Kernel:
     return find_intersections
 
 
+@one_at_a_time
 def self_intersections(vertices: np.ndarray, faces: np.ndarray) -> tuple[int, int, int]:
     """Count the pairs of faces that pass through one another.
 

@@ -12,13 +12,13 @@ import tempfile
 import warnings
 import zipfile
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import trimesh
 import warp as wp
 
+from simenv._exclusive import built_once, one_at_a_time
 from simenv.errors import AssetError
 from simenv.geometry.mesh_check import check_mesh, load_mesh
 
@@ -45,7 +45,7 @@ class SdfGrid:
     values: np.ndarray
 
 
-@cache
+@built_once
 def _kernels() -> tuple[wp.Kernel, wp.Kernel]:
     @wp.func
     def distance_to(mesh: wp.uint64, x: wp.vec3f, limit: float):
@@ -95,6 +95,7 @@ def _queries(mesh: trimesh.Trimesh) -> tuple[wp.Mesh, np.ndarray]:
     ), middle
 
 
+@one_at_a_time
 def signed_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
     """Compute signed distances to a checked mesh, exact to single precision.
 
@@ -169,6 +170,7 @@ def cached_grid(mesh: trimesh.Trimesh, spacing: float | None = None) -> SdfGrid:
     return SdfGrid(origin, spacing, values)
 
 
+@one_at_a_time
 def _compute(mesh: trimesh.Trimesh, origin: np.ndarray, spacing: float, shape: tuple[int, int, int]) -> np.ndarray:
     with wp.ScopedDevice("cpu"):
         queries, middle = _queries(mesh)

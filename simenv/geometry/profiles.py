@@ -5,15 +5,16 @@ Shapes of revolution are reduced to their half plane (rho, z): with m = (m_r, m_
 curvature of the offset curve, the Hessian of phi is kappa t t^T + (m_r / rho) e_theta e_theta^T, t the tangent.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
+
 __all__ = ["profile_functions"]
 
 
-@cache
+@built_once
 def profile_functions(real: type) -> SimpleNamespace:
     """Half-plane profiles of the shapes of revolution: (..., rho, z) -> vec4(phi [m], m_r, m_z, kappa [1/m]).
 

@@ -7,7 +7,6 @@ Distances are negative inside the solid. `simenv.geometry.distance` holds the sa
 import math
 import os
 from dataclasses import dataclass, fields
-from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
@@ -358,11 +357,13 @@ class MeshShape(Shape):
             raise ValueError(f"MeshShape.scale must be positive and finite, not {self.scale!r}")
         object.__setattr__(self, "scale", float(self.scale))
 
-    @cached_property
+    @property
     def _mesh(self) -> "trimesh.Trimesh":
         from simenv.geometry.mesh_sdf import load_mesh
 
-        return load_mesh(self.file, self.scale)
+        if "_loaded" not in vars(self):  # not `cached_property`, whose lock another thread may want in the other order
+            object.__setattr__(self, "_loaded", load_mesh(self.file, self.scale))
+        return vars(self)["_loaded"]
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the lowest and the highest corner of the bounding box, (3,) each [m]."""

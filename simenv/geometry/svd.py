@@ -12,10 +12,11 @@ the largest singular value.
 Sources: Hestenes (1958) for the one-sided Jacobi method; Higham (1986) for the Newton iteration of the polar factor.
 """
 
-import functools
 from types import SimpleNamespace
 
 import warp as wp
+
+from simenv._exclusive import built_once
 
 wp.set_module_options({"enable_backward": False})
 
@@ -42,7 +43,7 @@ def scalar_types(real: type) -> tuple[type, type]:
     return _MATRIX[real], _VECTOR[real]
 
 
-@functools.cache
+@built_once
 def svd_functions(real: type) -> SimpleNamespace:
     """Build the Warp functions for one scalar type.
 

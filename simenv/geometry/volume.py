@@ -8,15 +8,16 @@ last. Beyond it phi(x) = phi(c) + |x - c| with c the nearest point of the box: c
 distance.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
+
 __all__ = ["volume_functions"]
 
 
-@cache
+@built_once
 def volume_functions(real: type) -> SimpleNamespace:
     """Return Warp functions that sample one distance volume of a flat array of volumes.
 

@@ -16,6 +16,7 @@ import torch
 import warp as wp
 from newton.sensors import SensorCamera
 
+from simenv._exclusive import one_at_a_time
 from simenv.physics.device import stream_scope, warp_device
 from simenv.render.frames import visible_colliders
 from simenv.render.items import Camera, Studio, rgba
@@ -48,6 +49,7 @@ class BodyCamera:
         ValueError: There is no such body.
     """
 
+    @one_at_a_time  # Newton's
     def __init__(self, world: World, body: str, camera: Camera, rows: int, columns: int) -> None:
         if body not in world.body_names:
             raise ValueError(f"there is no body {body!r} for a camera; there are {', '.join(world.body_names)}")
@@ -76,6 +78,7 @@ class BodyCamera:
         self._body_q = wp.to_torch(self._state.body_q)
 
     @torch.no_grad()
+    @one_at_a_time
     def __call__(self, world: World, state: State) -> torch.Tensor:
         """Pictures (N, H, W, 3) uint8 of a state of the worlds."""
         q = state.body_q[:, self._body].to(torch.float32)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import warp as wp
 
+from simenv._exclusive import one_at_a_time
 from simenv.render import kernels_frame
 from simenv.render.items import Camera, MeshItem, ParticleItem, Studio
 from simenv.render.kernels_trace import GLASS, LIQUID, OPAQUE, Geometry, Light
@@ -57,6 +58,7 @@ class Picture:
         ValueError: A size is not positive, or ``liquid`` is unknown.
     """
 
+    @one_at_a_time  # Newton's camera
     def __init__(
         self,
         meshes: Sequence[MeshItem],
@@ -92,6 +94,7 @@ class Picture:
         self._first = wp.zeros((height, width), dtype=wp.vec3, device="cpu")
         self._image = wp.zeros((height, width, 3), dtype=wp.uint8, device="cpu")
 
+    @one_at_a_time
     def draw(self, poses: np.ndarray | None = None, particles: Sequence[ParticleItem] = ()) -> np.ndarray:
         """Draws one picture.
 

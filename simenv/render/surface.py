@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 import warp as wp
 from warp.geometry import IsoSurfaceMarchingCubes as Cubes
 
+from simenv._exclusive import built_once
 from simenv.render import kernels_surface as kernels
 from simenv.render.items import ParticleItem
 
@@ -173,7 +173,7 @@ def _marching_cubes(nodes: wp.array, phi: wp.array, grid: _Grid) -> tuple[wp.arr
     return wp.array(used[0], dtype=wp.vec3, device="cpu"), wp.array(used[1], dtype=int, device="cpu")
 
 
-@functools.cache
+@built_once
 def _tables() -> tuple[wp.array, wp.array, wp.array, wp.array]:
     """Corner offsets, each edge's first node and axis, and Warp's triangle table."""
     corners = np.array(Cubes.CUBE_CORNER_OFFSETS, dtype=np.int32)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import warp as wp
 
+from simenv._exclusive import EXCLUSIVE, one_at_a_time
 from simenv.physics.device import stream_scope, warp_device
 from simenv.physics.rigid.chain import Chain
 
@@ -53,6 +54,7 @@ class InverseKinematics:
         iterations: of the solver.
     """
 
+    @one_at_a_time  # Newton's
     def __init__(self, chain: Chain, worlds: int, device: torch.device, iterations: int = 40):
         from newton import ik
 
@@ -84,6 +86,6 @@ class InverseKinematics:
         self._rotation.copy_(pose[:, 3:])
         self._found.copy_(self._start)
         found = wp.from_torch(self._found)
-        with stream_scope(self._found.device):
+        with EXCLUSIVE, stream_scope(self._found.device):  # Newton's solver is not safe among threads
             self._solver.step(found, found, iterations=self.iterations)
         return self._found.clamp(*self._limits)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import warp as wp
 
+from simenv._exclusive import one_at_a_time
 from simenv.assets import path as asset_path
 from simenv.errors import AssetError
 from simenv.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
@@ -54,6 +55,7 @@ def load(robot: str | Path, tool: str = "tool", posture: Any = None) -> Chain:
     return chain if posture is None else chain.with_posture(posture)
 
 
+@one_at_a_time
 def _parse(file: Path) -> newton.ModelBuilder:
     import newton
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from simenv._threads import get_num_threads, run_together
+from simenv._threads import Workers, get_num_threads, run_together
 from simenv.physics.device import on_cuda, stream_scope
 from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.model import MPMModel
@@ -63,14 +63,11 @@ class Engine:
         self.model, self.worlds, self.device, self.dtype = model, worlds, device, dtype
         self.lanes = lane_count(model, device)
         self._solvers: dict[tuple[int, int], MPMSolver] = {}
-        self._pool: ThreadPoolExecutor | None = None
-        self._pool_size = 0
+        self._workers = Workers()
 
     def close(self) -> None:
         """Stop the threads and let go of the buffers."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        self._workers.close()
         self._solvers.clear()
 
     def solver(self, index: int = 0, choice: int = 0) -> MPMSolver:
@@ -82,28 +79,30 @@ class Engine:
             self._solvers[index, choice] = solver
         return self._solvers[index, choice]
 
-    def _workers(self) -> int:
-        threads = get_num_threads() if not on_cuda(self.device) else 1
-        if self._pool_size != threads:
-            if self._pool is not None:
-                self._pool.shutdown()
-            self._pool = ThreadPoolExecutor(threads, thread_name_prefix="simenv") if threads > 1 else None
-            self._pool_size = threads
-        return threads
+    def _threads(self) -> int:
+        return get_num_threads() if not on_cuda(self.device) else 1
 
     def _lanes_run_side_by_side(self) -> bool:
-        return self.worlds == 1 and 1 < self.lanes <= self._workers()
+        return self.worlds == 1 and 1 < self.lanes <= self._threads()
 
     def _each_world(self, work: Work, gradient: bool, choice: torch.Tensor | None) -> None:
         """Call `work` for every world, or on CUDA for every number of substeps with all worlds."""
-        threads = self._workers()
+        try:
+            self._share(work, gradient, choice)
+        except BaseException:
+            self._solvers.clear()  # one of them may be half made
+            raise
+
+    def _share(self, work: Work, gradient: bool, choice: torch.Tensor | None) -> None:
+        threads = self._threads()
+        pool = self._workers.pool(threads)
         if on_cuda(self.device):
             for index in range(len(self._models)):
                 work(self.solver(0, index), slice(None), None, None if choice is None else choice == index)
             return
         choices = [0] * self.worlds if choice is None else choice.tolist()
-        if self._pool is None or self.worlds == 1:
-            lanes_pool = self._pool if self._lanes_run_side_by_side() else None
+        if pool is None or self.worlds == 1:
+            lanes_pool = pool if self._lanes_run_side_by_side() else None
             for world in range(self.worlds):
                 work(self.solver(0, choices[world]), slice(world, world + 1), lanes_pool, None)
             return
@@ -116,7 +115,7 @@ class Engine:
             for world in range(index, self.worlds, count):
                 work(self.solver(index, choices[world]), slice(world, world + 1), None, None)
 
-        run_together(self._pool, [partial(share, index) for index in range(count)])
+        run_together(pool, [partial(share, index) for index in range(count)])
 
     def prepare(self, gradient: bool) -> None:
         """Compile kernels, allocate buffers and record launches now instead of in the first step."""

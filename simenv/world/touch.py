@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 
-from simenv._threads import get_num_threads
+from simenv._threads import Workers, get_num_threads, run_together
 from simenv.errors import SimulationError
 from simenv.physics.constants import constant
 from simenv.physics.device import on_cuda, resolve_device, stream_scope
@@ -113,7 +113,7 @@ class TouchWorld:
             self.taxels[name] = slice(start, start + sensor.grid.count)
         self.arm = None if scene.arm is None else Arm(scene.arm.chain, num_worlds, self.device, dtype)
         self._solvers: list[tuple[slice, TouchSolver]] = []
-        self._pool: ThreadPoolExecutor | None = None
+        self._workers = Workers()
         self._initial = self._build_state()
 
     @property
@@ -123,9 +123,7 @@ class TouchWorld:
 
     def close(self) -> None:
         """Release threads and buffers."""
-        if self._pool is not None:
-            self._pool.shutdown()
-        self._pool = None
+        self._workers.close()
         self._solvers.clear()
 
     def _build_state(self) -> TouchState:
@@ -324,7 +322,6 @@ class TouchWorld:
         """Rows of worlds and their solver, one for each thread."""
         count = min(get_num_threads(), self.num_worlds) if not on_cuda(self.device) else 1
         if len(self._solvers) != count:
-            self.close()
             sensors = list(self.sensors.values())
             edges = np.linspace(0, self.num_worlds, count + 1).astype(int)
             with stream_scope(self.device):
@@ -332,16 +329,20 @@ class TouchWorld:
                     (slice(int(a), int(b)), TouchSolver(self.model, sensors, int(b - a), self.dtype, self.device))
                     for a, b in pairwise(edges)
                 ]
-            self._pool = ThreadPoolExecutor(count, thread_name_prefix="simenv") if count > 1 else None
         return self._solvers
 
     def _each(self, gradient: bool, work: Callable[[slice, TouchSolver], dict[str, torch.Tensor]]):
         shards = self._shards()
-        if self._pool is None:
-            return work(*shards[0])
-        for _, solver in shards:
-            solver.record(gradient)  # compile and record on this thread
-        parts = list(self._pool.map(lambda shard: work(*shard), shards))
+        pool = self._workers.pool(len(shards))
+        try:
+            if pool is None:
+                return work(*shards[0])
+            for _, solver in shards:
+                solver.record(gradient)  # compile and record on this thread
+            parts = run_together(pool, [partial(work, *shard) for shard in shards])
+        except BaseException:
+            self._solvers.clear()  # one of them may be half made
+            raise
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -9,12 +9,14 @@ substeps are kept, since the reverse sweep reads them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 import warp as wp
 
 from simenv.geometry.distance import distance_functions, pack_shapes
+from simenv.physics.capture import record
 from simenv.physics.device import launch_graph, warp_device
 from simenv.physics.rigid.arm import ArmLaunches
 from simenv.physics.rigid.buffers import Launch, Memory, Slot
@@ -155,15 +157,14 @@ class TouchSolver:
         if reverse not in self._graphs:
             kernels = {launch.kernel for launch in self._program}
             kernels |= {launch.reverse for launch in self._program if launch.reverse is not None}
-            for kernel in kernels:
-                wp.load_module(kernel.module, device=self.wp_device)
             if reverse:
                 self._memory.clear_adjoints()  # allocates
-            with wp.ScopedCapture(device=self.wp_device) as capture:
-                for launch in reversed(self._program) if reverse else self._program:
-                    launch.backward(self.wp_device) if reverse else launch.forward(self.wp_device)
-            self._graphs[reverse] = capture.graph
+            self._graphs[reverse] = record(kernels, partial(self._launch_all, reverse), self.wp_device)
         return self._graphs[reverse]
+
+    def _launch_all(self, reverse: bool) -> None:
+        for launch in reversed(self._program) if reverse else self._program:
+            launch.backward(self.wp_device) if reverse else launch.forward(self.wp_device)
 
     def _run(self, reverse: bool) -> None:
         launch_graph(self._graph(reverse), self.device)

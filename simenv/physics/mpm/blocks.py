@@ -15,12 +15,12 @@ for bit.
 import itertools
 import math
 from dataclasses import dataclass
-from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.stencil import snippets, stencil_functions
 
 SHIFT = 2  # blocks are 2^SHIFT nodes wide
@@ -150,7 +150,7 @@ _STORE = """
 """
 
 
-@cache
+@built_once
 def block_functions(real, Grid) -> SimpleNamespace:
     """The functions of `grid.node_access` for a sparse grid.
 

@@ -28,11 +28,11 @@ Sources: Stomakhin et al. (2012) for the fixed-corotated model; Simo and Hughes 
 of matrices.
 """
 
-import functools
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.geometry.svd import scalar_types, svd_functions
 from simenv.physics.mpm.spectral import spectral_functions
 
@@ -179,7 +179,7 @@ def _liquid_functions(real: type) -> SimpleNamespace:
     return SimpleNamespace(stress=liquid_stress, adjoint=liquid_stress_adjoint)
 
 
-@functools.cache
+@built_once
 def constitutive_functions(real: type) -> SimpleNamespace:
     """Build the Warp functions for one scalar type.
 

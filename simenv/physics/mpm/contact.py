@@ -23,11 +23,11 @@ The same response acts in one of two ways:
   stiff as the substep allows: b = (width - phi) / (4 dt).
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.geometry.distance import distance_functions
 from simenv.physics.mpm.skin import skin_functions
 from simenv.physics.mpm.stencil import stencil_functions
@@ -41,7 +41,7 @@ PRESS = 0.25  # the same for AT_WALL, where penetration starts at the contact's 
 _SPEED_LIMIT = 0.5  # [m/s]: a deeply sunk particle is moved out gently, not shot out
 
 
-@cache
+@built_once
 def contact_functions(real) -> SimpleNamespace:
     """Warp structs and functions of contact for one scalar type.
 

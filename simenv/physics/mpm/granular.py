@@ -27,11 +27,11 @@ limited to ``HARDENING_LIMIT``. Derivatives at kinks: at exactly a limit of a st
 (elastic, or not yet limited).
 """
 
-import functools
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.geometry.svd import scalar_types
 from simenv.physics.mpm.columns import (
     COHESION,
@@ -52,7 +52,7 @@ VOLUME_MIN = 1.0e-6
 """Least plastic volume ratio that enters a logarithm (sand)."""
 
 
-@functools.cache
+@built_once
 def sand_functions(real: type) -> SimpleNamespace:
     """Build the Warp functions of sand for one scalar type.
 
@@ -155,7 +155,7 @@ def sand_functions(real: type) -> SimpleNamespace:
     return SimpleNamespace(sand=sand, sand_adjoint=sand_adjoint)
 
 
-@functools.cache
+@built_once
 def snow_functions(real: type) -> SimpleNamespace:
     """Build the Warp functions of snow for one scalar type.
 

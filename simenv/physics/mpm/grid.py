@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The grid as kernels see it: its constants, its walls, and how the nodes around a particle are reached."""
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.blocks import BlockTable, block_functions
 from simenv.physics.mpm.stencil import stencil_functions
 
 SEPARATE, SLIP, STICK, PERIODIC, OUTFLOW = 0, 1, 2, 3, 4  # what a wall of the domain does
 
 
-@cache
+@built_once
 def grid_struct(real) -> SimpleNamespace:
     """The grid's constants as a Warp struct, and the functions that read it, for one scalar type."""
     vec3 = stencil_functions(real).vec3
@@ -108,7 +108,7 @@ def grid_struct(real) -> SimpleNamespace:
     )  # fmt: skip
 
 
-@cache
+@built_once
 def node_access(real, sparse: bool) -> SimpleNamespace:
     """The functions of `stencil.py` on either storage of the grid.
 

@@ -9,11 +9,11 @@ offsets d = o - f (cells) and L = sum_i w_i g_i . (q + c_x d_x + c_y d_y + c_z d
     dL/dg_i = w_i (q + c d_i),      dL/df_a = sum_i (dw_i/df_a) g_i . (q + c d_i) - c_a . sum_i w_i g_i
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS
 from simenv.physics.mpm.constitutive import constitutive_functions
 from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
@@ -23,7 +23,7 @@ from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import yielding_functions
 
 
-@cache
+@built_once
 def adjoint_kernels(
     real, batched: bool, solids: bool, liquids: bool, secured: bool, yielding: bool, placed: bool, sparse: bool = False
 ) -> SimpleNamespace:

@@ -5,11 +5,11 @@ Every integer that they write depends on the set of touched blocks only, not on 
 of the table are handled in groups of 64 and groups by 64 again, so that untouched parts of the box cost almost nothing.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.blocks import GROUP, SHIFT, BlockTable, block_functions
 from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.stencil import stencil_functions
@@ -17,7 +17,7 @@ from simenv.physics.mpm.stencil import stencil_functions
 BLOCKS_FULL = 64  # bit of the status word
 
 
-@cache
+@built_once
 def block_kernels(real, batched: bool) -> SimpleNamespace:
     """Build the kernels; the arguments are those of `transfer_kernels`."""
     st = stencil_functions(real)

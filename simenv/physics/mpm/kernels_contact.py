@@ -4,17 +4,17 @@
 They are kernels of their own, so that the transfers, which run in every scene, stay small.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.columns import DENSITY
 from simenv.physics.mpm.contact import AT_WALL, contact_functions
 from simenv.physics.mpm.stencil import stencil_functions
 
 
-@cache
+@built_once
 def contact_kernels(real) -> SimpleNamespace:
     """Build the kernels for one scalar type (``wp.float32`` or ``wp.float64``)."""
     st = stencil_functions(real)

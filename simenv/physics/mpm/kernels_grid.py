@@ -6,11 +6,11 @@ particles do not touch. On a sparse grid rows are those of its blocks, and a thr
 threads in turn, so that the nodes which are touched are shared evenly.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.blocks import block_functions
 from simenv.physics.mpm.contact import AT_NODES, contact_functions
 from simenv.physics.mpm.grid import OUTFLOW, PERIODIC, SEPARATE, SLIP, STICK, grid_struct
@@ -19,7 +19,7 @@ from simenv.physics.mpm.stencil import stencil_functions
 BOUNDARIES = {"separate": SEPARATE, "slip": SLIP, "stick": STICK, "periodic": PERIODIC, "outflow": OUTFLOW}
 
 
-@cache
+@built_once
 def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
     """Build the grid kernels for one scalar type (``wp.float32`` or ``wp.float64``), for a dense or a sparse grid."""
     st = stencil_functions(real)

@@ -13,11 +13,11 @@ with volumes instead of masses, as the density is uniform, and ``l`` [m^5/s] the
 in a fixed order on every device.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.grid import PERIODIC, grid_struct
 from simenv.physics.mpm.rigid_functions import rigid_functions
 from simenv.physics.mpm.stencil import stencil_functions
@@ -26,7 +26,7 @@ RECOVERY = 0.05  # share of its depth in a wall of the domain that a body undoes
 _SPEED_LIMIT = 0.5  # [m/s], of that
 
 
-@cache
+@built_once
 def rigid_struct(real):
     """Warp struct of what is constant: `bodies` per world, their `members` particles in `blocks`."""
     st = stencil_functions(real)
@@ -52,7 +52,7 @@ def rigid_struct(real):
     return Bodies
 
 
-@cache
+@built_once
 def rigid_kernels(real) -> SimpleNamespace:
     """Build the kernels for one scalar type (``wp.float32`` or ``wp.float64``)."""
     st = stencil_functions(real)

@@ -13,11 +13,11 @@ momentum and none is lost, whatever the number of bodies that meet at a node. Su
 then planes, in a fixed order.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.columns import DENSITY
 from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_rigid import rigid_struct
@@ -25,7 +25,7 @@ from simenv.physics.mpm.rigid_nodes import rigid_node_functions
 from simenv.physics.mpm.stencil import stencil_functions
 
 
-@cache
+@built_once
 def rigid_grid_kernels(real) -> SimpleNamespace:
     """Build the kernels for one scalar type (``wp.float32`` or ``wp.float64``)."""
     st = stencil_functions(real)

@@ -6,11 +6,11 @@ solve of six equations it reaches the sums of w = m chi, r, v, r x v and the ine
 velocity, its mass, and the bodies' masses in it. The reference point of the moments drops out.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.columns import DENSITY
 from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_rigid import rigid_struct
@@ -18,7 +18,7 @@ from simenv.physics.mpm.rigid_nodes import rigid_node_functions
 from simenv.physics.mpm.stencil import stencil_functions
 
 
-@cache
+@built_once
 def rigid_grid_adjoint_kernels(real) -> SimpleNamespace:
     """Build the kernels for one scalar type (``wp.float32`` or ``wp.float64``)."""
     st = stencil_functions(real)

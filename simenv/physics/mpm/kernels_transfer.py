@@ -6,11 +6,11 @@ CPU a launch holds one world and may be cut into lanes, ranges of particles that
 threads; on CUDA a launch holds all worlds and scatters with atomics (``batched``).
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS
 from simenv.physics.mpm.constitutive import constitutive_functions
 from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
@@ -43,7 +43,7 @@ _NO_ROOM = """
 """
 
 
-@cache
+@built_once
 def transfer_kernels(
     real, batched: bool, solids: bool, liquids: bool, periodic: bool, secured: bool, yielding: bool,
     sparse: bool = False,

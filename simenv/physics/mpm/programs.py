@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from functools import cache, partial
+from functools import partial
 
 import torch
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv._threads import run_together
+from simenv.physics.capture import load, record
 from simenv.physics.device import launch_graph
 
 Phase = list[list[Callable[[], None]]]  # phase[lane] = launches of that lane; lanes wait for each other after a phase
@@ -39,7 +41,7 @@ _MEET = """
 """
 
 
-@cache
+@built_once
 def meeting_kernel() -> wp.Kernel:
     """The kernel in which lanes wait until all of them have arrived; one thread in each lane's graph."""
 
@@ -85,7 +87,7 @@ class Programs:
         return self._phases[name]
 
     def prepare(self, name: str, side_by_side: bool) -> None:
-        """Compile and record, so that the first run does not; Warp records on one thread at a time."""
+        """Compile and record, so that the first run does not."""
         self._recorded(name, side_by_side and self._lanes > 1)
 
     def run(self, name: str, pool: Executor | None) -> None:
@@ -102,9 +104,8 @@ class Programs:
     def _recorded(self, name: str, side_by_side: bool) -> list[object]:
         """A graph for each lane, or one in which lanes take turns."""
         if (name, side_by_side) not in self._graphs:
+            load(self._kernels(name), self._wp_device)
             phases = self.phases(name)
-            for kernel in (*self._kernels(name), *([meeting_kernel()] if side_by_side else ())):
-                wp.load_module(kernel.module, device=self._wp_device)
             lanes = range(self._lanes)
             groups = [[lane] for lane in lanes] if side_by_side else [list(lanes)]
             self._graphs[name, side_by_side] = [self._record(phases, group) for group in groups]
@@ -113,12 +114,14 @@ class Programs:
     def _record(self, phases: Sequence[Phase], lanes: list[int]) -> object:
         """The graph of some lanes, which meet the others, if there are others, after every phase."""
         arrived = wp.from_torch(self._arrived)
-        with wp.ScopedCapture(device=self._wp_device) as capture:
+        meets = [meeting_kernel()] if len(lanes) < self._lanes else []
+
+        def commands() -> None:
             for number, phase in enumerate(phases, 1):
                 for lane in lanes:
                     for command in phase[lane]:
                         command()
-                if len(lanes) < self._lanes:
-                    goal = number * self._lanes
-                    wp.launch(meeting_kernel(), 1, [goal], [arrived], device=self._wp_device)
-        return capture.graph
+                for meet in meets:
+                    wp.launch(meet, 1, [number * self._lanes], [arrived], device=self._wp_device)
+
+        return record(meets, commands, self._wp_device)

@@ -34,11 +34,11 @@ derivative is that of the implicit function theorem. At exactly the yield stress
 side; for ``n < 1`` both sides agree.
 """
 
-import functools
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.geometry.svd import scalar_types
 from simenv.physics.mpm.columns import EXPONENT, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS
 from simenv.physics.mpm.spectral import spectral_functions
@@ -46,7 +46,7 @@ from simenv.physics.mpm.spectral import spectral_functions
 wp.set_module_options({"enable_backward": False})
 
 
-@functools.cache
+@built_once
 def rheology_functions(real: type) -> SimpleNamespace:
     """Build the Warp functions for one scalar type.
 

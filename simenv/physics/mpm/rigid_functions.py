@@ -9,15 +9,15 @@ momentum ``l`` in the world is an argument that no factor changes: it is conserv
 with an error of second order in the time step.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.stencil import stencil_functions
 
 
-@cache
+@built_once
 def rigid_functions(real) -> SimpleNamespace:
     """Warp functions of the free rigid body for one scalar type.
 

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Grid nodes around rigid bodies: each body has a box of nodes, in which its mass at every node is kept."""
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_rigid import rigid_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
 
-@cache
+@built_once
 def rigid_node_functions(real) -> SimpleNamespace:
     """Warp functions for one scalar type.
 

@@ -8,12 +8,12 @@ collider's, as far as that acts on the rectangle.
 """
 
 from dataclasses import dataclass
-from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.physics.mpm.stencil import stencil_functions
 
 
@@ -48,7 +48,7 @@ class SkinSpec:
         return self.along / (self.along**2).sum(1, keepdims=True)
 
 
-@cache
+@built_once
 def skin_functions(real) -> SimpleNamespace:
     """Warp struct and functions of skins for one scalar type.
 

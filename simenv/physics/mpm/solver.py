@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import torch
 import warp as wp
 
+from simenv.physics.capture import launch
 from simenv.physics.device import on_cuda, warp_device
 from simenv.physics.mpm.buffers import STATE_FIELDS, Buffers, Types
 from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
@@ -99,9 +100,7 @@ class MPMSolver(Buffers):
     def _launch(self, kernel, dim: int, inputs: list, outputs: Sequence = ()) -> Callable[[], None]:
         if dim == 0:
             return lambda: None
-        return wp.launch(
-            kernel, dim=dim, inputs=inputs, outputs=list(outputs), device=self.wp_device, record_cmd=True
-        ).launch
+        return launch(kernel, dim, inputs, list(outputs), device=self.wp_device, record_cmd=True).launch
 
     def _particles(self, lane: int) -> tuple[int, int]:
         """First particle of a lane, and their number in all worlds."""

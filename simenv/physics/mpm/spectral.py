@@ -17,11 +17,11 @@ deviator, as in von Mises, Herschel-Bulkley and Drucker-Prager plasticity with i
 are then functions of ``kappa`` only.
 """
 
-import functools
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.geometry.svd import scalar_types
 
 wp.set_module_options({"enable_backward": False})
@@ -30,7 +30,7 @@ STRETCH_MIN = 1.0e-4
 """Least principal stretch that enters a logarithm."""
 
 
-@functools.cache
+@built_once
 def spectral_functions(real: type) -> SimpleNamespace:
     """Build the Warp functions for one scalar type.
 

@@ -9,10 +9,11 @@ written with Warp vectors (docs/performance.md). On CUDA they use ordinary arith
 Distances are in cells. ``f`` is the particle's position relative to the first node of its stencil, in [0.5, 1.5).
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
+
+from simenv._exclusive import built_once
 
 _C_NAMES = {wp.float32: "wp::float32", wp.float64: "wp::float64"}
 
@@ -231,7 +232,7 @@ def snippets(real, node: str = "index + i * stride_x + j * stride_y + k") -> dic
     }
 
 
-@cache
+@built_once
 def stencil_functions(real) -> SimpleNamespace:
     """Warp functions of the stencil for one scalar type.
 

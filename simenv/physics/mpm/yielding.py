@@ -13,11 +13,11 @@ The models are those of rheology.py and granular.py; they are kept apart from co
 them compile none of their code. An unknown model gives NaN stress, which the caller's check of finiteness reports.
 """
 
-import functools
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.geometry.svd import scalar_types, svd_functions
 from simenv.physics.mpm.granular import sand_functions, snow_functions
 from simenv.physics.mpm.rheology import rheology_functions
@@ -29,7 +29,7 @@ SAND = 4
 SNOW = 5
 
 
-@functools.cache
+@built_once
 def yielding_functions(real: type) -> SimpleNamespace:
     """Build the Warp functions for one scalar type.
 

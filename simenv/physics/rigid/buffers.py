@@ -11,6 +11,8 @@ from typing import Any
 import torch
 import warp as wp
 
+from simenv.physics.capture import launch
+
 __all__ = ["Launch", "Memory", "Slot"]
 
 
@@ -58,7 +60,7 @@ class Launch:
     def forward(self, device: wp.Device) -> None:
         """Launch it."""
         inputs = [*self.constants, *(slot.array for slot in self.inputs)]
-        wp.launch(self.kernel, self.dim, inputs, [*(slot.array for slot in self.outputs), *self.work], device=device)
+        launch(self.kernel, self.dim, inputs, [*(slot.array for slot in self.outputs), *self.work], device=device)
 
     def backward(self, device: wp.Device) -> None:
         """Launch its adjoint, which adds to the adjoints of the inputs."""
@@ -66,10 +68,10 @@ class Launch:
         outputs = [slot.array for slot in self.outputs]
         to, of = [slot.adjoint_array for slot in self.inputs], [slot.adjoint_array for slot in self.outputs]
         if self.reverse is not None:
-            wp.launch(self.reverse, self.dim, [*inputs, *outputs, *of], [*to, *self.work], device=device)
+            launch(self.reverse, self.dim, [*inputs, *outputs, *of], [*to, *self.work], device=device)
             return
         none = [None if isinstance(value, wp.array) else value for value in self.constants]
-        wp.launch(
+        launch(
             self.kernel, self.dim, inputs, outputs, adj_inputs=[*none, *to], adj_outputs=of, adjoint=True, device=device
         )  # fmt: skip
 

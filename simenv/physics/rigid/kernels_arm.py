@@ -10,15 +10,16 @@ a step and cut at the motors' limits. There are no adjoints.
 Arrays have the world N first, then joints n. A link's frame is its joint's after the joint's motion.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
+
 __all__ = ["arm_kernels"]
 
 
-@cache
+@built_once
 def arm_kernels(real) -> SimpleNamespace:
     """Build the kernels for one scalar type.
 

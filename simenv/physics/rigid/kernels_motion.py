@@ -6,15 +6,16 @@ that a hand drives feel the wrench of a task-space impedance (Hogan 1985). Angul
 what torques change, so that it is exact in free motion. The adjoints are generated.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
+
 __all__ = ["motion_kernels"]
 
 
-@cache
+@built_once
 def motion_kernels(real) -> SimpleNamespace:
     """Build the kernels for one scalar type.
 

@@ -8,17 +8,17 @@ Friction is a spring and damper along the surface that Coulomb's law cuts (Cunda
 softened by 1 + a / m too, and takes the velocity with the contact, so that what it holds at rest stays at rest.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.geometry.distance import distance_functions
 
 __all__ = ["point_kernels"]
 
 
-@cache
+@built_once
 def point_kernels(real) -> SimpleNamespace:
     """Build the kernel for one scalar type.
 

@@ -16,6 +16,7 @@ import warp as wp
 
 from simenv.geometry.distance import pack_shapes
 from simenv.geometry.shapes import Shape
+from simenv.physics.capture import launch
 from simenv.physics.device import stream_scope, warp_device
 
 __all__ = ["Operation", "PackedShape", "as_array", "constant_array", "warp_real"]
@@ -112,7 +113,7 @@ class _Apply(torch.autograd.Function):
         ]
         outputs = [as_array(t, kind) for t, (kind, _) in zip(results, operation.outputs, strict=True)]
         with stream_scope(first.device):
-            wp.launch(
+            launch(
                 operation.kernel,
                 dim=(worlds, operation.items),
                 inputs=[*operation.constants, *inputs],
@@ -137,7 +138,7 @@ class _Apply(torch.autograd.Function):
         kinds = [kind for kind, _ in operation.outputs]
         seeds = [g.contiguous().clone() for g in grads]  # the sweep may clear them
         with stream_scope(tensors[0].device):
-            wp.launch(
+            launch(
                 operation.kernel,
                 dim=(tensors[0].shape[0], operation.items),
                 inputs=[*operation.constants, *inputs],

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import warp as wp
 
+from simenv.physics.capture import launch
 from simenv.physics.device import on_cuda, resolve_device, stream_scope
 from simenv.sensors.tactile.bridge import as_array, warp_real
 from simenv.sensors.tactile.kernels_convolve import convolve_kernels
@@ -129,7 +129,7 @@ class Response:
         out = torch.empty((x.shape[0], x.shape[1], self.table.shape[1]), dtype=x.dtype, device=x.device)
         arrays = [as_array(t, warp_real(c.dtype)) for t in (table, x, out)]
         with stream_scope(x.device):
-            wp.launch(
+            launch(
                 c.kernel,
                 dim=out.shape,
                 inputs=[c.rows, c.columns, *arrays[:2]],

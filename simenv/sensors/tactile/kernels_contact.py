@@ -5,11 +5,11 @@ The adjoints are generated, but for those of the distance (`simenv.geometry.dist
 are written by hand: the depth is the root of a search, whose derivative the implicit function theorem gives.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.geometry.distance import distance_functions
 
 __all__ = ["contact_kernels"]
@@ -19,7 +19,7 @@ NEWTON_STEPS = 6
 GRAZING = 0.02  # least |cosine| between ray and surface normal at which the derivative of a depth is reported
 
 
-@cache
+@built_once
 def contact_kernels(real) -> SimpleNamespace:
     """Build the kernels for one scalar type.
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Direct convolution on a taxel grid, for grids too small for Fourier transforms to pay."""
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
+
 __all__ = ["convolve_kernels"]
 
 
-@cache
+@built_once
 def convolve_kernels(real) -> SimpleNamespace:
     """Build `convolve` for one scalar type (`wp.float32` or `wp.float64`)."""
     options = {"module": f"simenv_tactile_convolve_{real.__name__}", "enable_backward": False}

@@ -7,17 +7,17 @@ within |q| <= mu p, forces A E p and A E q, and the surface then at T q + S p. S
 substep before. The adjoint solves the same systems once more, restricted to the contact (see `solve`).
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.sensors.tactile.kernels_solve import solve_kernels
 
 __all__ = ["elastic_kernels"]
 
 
-@cache
+@built_once
 def elastic_kernels(real) -> SimpleNamespace:
     """Build `respond` and its adjoint `respond_adjoint` for one scalar type (`wp.float32` or `wp.float64`).
 

@@ -6,17 +6,18 @@ difference of its neighbours, one-sided at the border. The adjoints are written 
 per pixel (adjoint of its slope), then gathered from the neighbours, so that no sum depends on the order of threads.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
+
+from simenv._exclusive import built_once
 
 __all__ = ["WIDE", "image_kernels", "slope_function"]
 
 WIDE = 16  # columns that a CPU thread filters at once: a cache line of float32
 
 
-@cache
+@built_once
 def box_kernel(real, kind, name: str):
     """The running box filter of lines, for elements of type `kind`: a scalar, or neighbouring columns together."""
     options = {"module": f"simenv_tactile_box{name}_{real.__name__}", "enable_backward": False}
@@ -53,7 +54,7 @@ def box_kernel(real, kind, name: str):
     return box
 
 
-@cache
+@built_once
 def slope_function(real):
     """Slope (along the columns, along the rows) of a surface at a pixel."""
     vec2 = wp.types.vector(length=2, dtype=real)
@@ -72,7 +73,7 @@ def slope_function(real):
     return slope
 
 
-@cache
+@built_once
 def image_kernels(real) -> SimpleNamespace:
     """Build the kernels for one scalar type.
 

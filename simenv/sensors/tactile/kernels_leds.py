@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Warp kernel that lights a gel's surface by coloured lamps, ray by ray. The adjoint is generated."""
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.sensors.tactile.kernels_image import slope_function
 
 __all__ = ["leds_kernels"]
@@ -13,7 +13,7 @@ __all__ = ["leds_kernels"]
 STEPS = 32  # of a ray towards a lamp
 
 
-@cache
+@built_once
 def leds_kernels(real) -> SimpleNamespace:
     """Build the kernel for one scalar type.
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A matrix applied to a vector of each world, in an order of summation that does not depend on their number."""
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
+
 __all__ = ["markers_kernels"]
 
 
-@cache
+@built_once
 def markers_kernels(real) -> SimpleNamespace:
     """Build the kernel for one scalar type, `wp.float32` or `wp.float64`: `product` and its type `real`.
 

@@ -5,15 +5,16 @@ over the taxels in touch.
 On the CPU this spares a launch, or a torch operation, for every line of the method; a world ends when it has converged.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
+
 __all__ = ["solve_kernels"]
 
 
-@cache
+@built_once
 def solve_kernels(real) -> SimpleNamespace:
     """Build the kernels `pressure` and `traction` for one scalar type (`wp.float32` or `wp.float64`).
 

@@ -7,24 +7,19 @@ A world's numbers do not depend on the share it is in, so that results are the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import torch
 import warp as wp
 
-from simenv._threads import get_num_threads, run_together
+from simenv._threads import get_num_threads, run_together, shared_pool
+from simenv.physics.capture import launch, load
 from simenv.physics.device import on_cuda, stream_scope, warp_device
 from simenv.sensors.tactile.bridge import as_array
 
 __all__ = ["launch_worlds"]
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="simenv-tactile")
 
 
 def launch_worlds(
@@ -50,13 +45,13 @@ def launch_worlds(
     def run(rows: slice) -> None:
         share = arrays if rows == slice(None) else [array[rows] for array in arrays]
         size = share[-1].shape[0]
-        wp.launch(kernel, dim=(size, items), inputs=[*constants, *share], device=device)
+        launch(kernel, (size, items), inputs=[*constants, *share], device=device)
 
     threads = min(get_num_threads(), worlds) if not on_cuda(first.device) else 1
     if threads <= 1:
         with stream_scope(first.device):
             run(slice(None))
         return
-    kernel.module.load(device)  # once, before threads ask for it
+    load((kernel,), device)  # once, before all threads ask for it
     edges = [worlds * k // threads for k in range(threads + 1)]
-    run_together(_pool(threads), [partial(run, slice(a, b)) for a, b in pairwise(edges)])
+    run_together(shared_pool("simenv-launch", threads), [partial(run, slice(a, b)) for a, b in pairwise(edges)])

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import warp as wp
 
+from simenv.physics.capture import launch
 from simenv.physics.constants import constant
 from simenv.physics.device import resolve_device, stream_scope
 from simenv.sensors.tactile.bridge import warp_real
@@ -49,7 +50,7 @@ class _Product(torch.autograd.Function):
         real = warp_real(matrix.dtype)
         arrays = [wp.from_torch(t, dtype=real) for t in (matrix, vectors.detach().contiguous(), result)]
         with stream_scope(matrix.device):
-            wp.launch(markers_kernels(real).product, dim=tuple(result.shape), inputs=arrays, device=arrays[0].device)
+            launch(markers_kernels(real).product, dim=tuple(result.shape), inputs=arrays, device=arrays[0].device)
         return result
 
     @staticmethod

@@ -17,15 +17,15 @@ CUDA it runs to its last iteration, for it may not ask the device.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 import torch
 import warp as wp
 
 from simenv import _threads
+from simenv.physics.capture import launch, load
 from simenv.physics.device import on_cuda
 from simenv.sensors.tactile.bridge import as_array, warp_real
 from simenv.sensors.tactile.convolution import Response
@@ -71,11 +71,6 @@ def _all(done: torch.Tensor) -> bool:
     return not on_cuda(done.device) and bool(done.all())
 
 
-@lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="simenv-tactile")
-
-
 def _in_parts(
     solve: Callable[..., tuple[torch.Tensor, ...]], responses: tuple[Response, ...], *tensors: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
@@ -85,16 +80,17 @@ def _in_parts(
     size = 1 if not responses[0].convolution.direct else -(-worlds // threads)
     if on_cuda(tensors[0].device) or size >= worlds:
         return solve(*responses, *tensors)
-    if responses[0].convolution.direct:  # once, before threads ask for them: loading is not safe among threads
-        for kernel in (responses[0].convolution.kernel, solve_kernels(warp_real(tensors[0].dtype)).pressure):
-            kernel.module.load("cpu")
+    if responses[0].convolution.direct:  # once, before all threads ask for them
+        kernels = responses[0].convolution.kernel, solve_kernels(warp_real(tensors[0].dtype)).pressure
+        load(kernels, wp.get_device("cpu"))
 
     def part(first: int) -> tuple[torch.Tensor, ...]:
         rows = slice(first, first + size)
         with torch.no_grad():
             return solve(*(r.of_worlds(rows) for r in responses), *(t[rows] for t in tensors))
 
-    parts = list(_pool(threads).map(part, range(0, worlds, size)))
+    calls = [partial(part, first) for first in range(0, worlds, size)]
+    parts = _threads.run_together(_threads.shared_pool("simenv-solve", threads), calls)
     return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
 
@@ -136,12 +132,12 @@ def _launch(name: str, accuracy: Accuracy, responses: tuple[Response, ...], inpu
         return as_array(t, wp.int32 if t.dtype == torch.int32 else real if t.dim() < 3 else kernels.vec2)
 
     tables = [as_array(r.flat_table(), real) for r in responses]
-    wp.launch(
+    launch(
         getattr(kernels, name),
         dim=inputs[0].shape[0],
         inputs=[responses[0].convolution.columns, accuracy.tolerance, iterations, *tables, *map(array, inputs)],
         outputs=[array(t) for t in results],
-        device="cpu",
+        device=wp.get_device("cpu"),
     )
 
 
