@@ -13,6 +13,7 @@ import torch
 
 from simenv.render.touch import TouchSeries
 from simenv.sensors.tactile import (
+    ElasticLayerGel,
     GelCamera,
     MarkerField,
     TactileField,
@@ -30,36 +31,58 @@ if TYPE_CHECKING:
     from simenv.rollouts.episode import Episode
 
 LONG_SIDE = 320  # of an image that is made to be looked at [px]
+MODULUS, POISSON, THICKNESS = 1e5, 0.48, 2e-3  # of a layer that nobody describes [Pa], [m]
 PER_SIDE = 14  # markers along the shorter side of a gel, if their pitch is not given
 REST = torch.tensor([[0.0, 0, 0, 0, 0, 0, 1]], dtype=torch.float64)
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """The elastic layer whose markers are drawn.
+    """The elastic layer whose markers are drawn; None leaves a number to the gel that is touched.
 
     Attributes:
         pitch: of the markers [m]; None chooses it, 0 draws none.
-        modulus: Young's modulus [Pa]; None takes that of a layer as stiff in shear as the task's gel.
+        modulus: Young's modulus [Pa].
         poisson: Poisson's ratio.
         thickness: [m].
     """
 
-    pitch: float | None
-    modulus: float | None
-    poisson: float
-    thickness: float
+    pitch: float | None = None
+    modulus: float | None = None
+    poisson: float | None = None
+    thickness: float | None = None
 
-    def markers(self, grid: TaxelGrid, shear_stiffness: float) -> MarkerField | None:
-        """The markers of a gel whose shear stiffness per area is known [Pa/m]."""
+    def of(self, gel: WinklerGel | ElasticLayerGel | None, values: Mapping[str, float] | None = None) -> Layer:
+        """This layer with all its numbers.
+
+        An elastic layer gives its own; a half space is drawn as a layer of the usual thickness. Springs give the
+        modulus of a layer that is as stiff in shear; without a gel it is `MODULUS`.
+
+        Args:
+            gel: that is touched, if it is known.
+            values: its numbers in the world that is drawn, by name, where they differ from its own.
+        """
+        values = values or {}
+        poisson, thickness, modulus = POISSON, THICKNESS, MODULUS
+        if isinstance(gel, ElasticLayerGel):
+            poisson, thickness = gel.poisson, gel.thickness or THICKNESS
+            modulus = values.get("modulus", gel.modulus)
+        poisson = poisson if self.poisson is None else self.poisson
+        thickness = thickness if self.thickness is None else self.thickness
+        if isinstance(gel, WinklerGel):
+            modulus = 2.0 * (1.0 + poisson) * thickness * values.get("k_t", gel.k_t)
+        return Layer(self.pitch, self.modulus or modulus, poisson, thickness)
+
+    def markers(self, grid: TaxelGrid) -> MarkerField | None:
+        """The markers, or none; of a layer with all its numbers."""
         width, height = grid.size
         pitch = min(width, height) / PER_SIDE if self.pitch is None else self.pitch
         if pitch == 0.0:
             return None
+        assert self.modulus and self.thickness and self.poisson is not None  # see `of`
         rows, columns = (max(1, int(0.9 * side / pitch)) for side in (height, width))
         points = marker_grid(rows, columns, pitch)
-        modulus = self.modulus or 2.0 * (1.0 + self.poisson) * self.thickness * shear_stiffness
-        return MarkerField(grid, points, modulus, self.poisson, self.thickness, torch.float64)
+        return MarkerField(grid, points, self.modulus, self.poisson, self.thickness, torch.float64)
 
 
 def image_size(grid: TaxelGrid) -> tuple[int, int]:
@@ -115,7 +138,7 @@ def _printed(image: np.ndarray, places: torch.Tensor, grid: TaxelGrid) -> np.nda
 
 
 def press(
-    shape: Shape, sensor: str, gel: WinklerGel, layer: Layer, taxels: tuple[int, int], steps: int, fps: float,
+    shape: Shape, sensor: str, gel: WinklerGel | ElasticLayerGel, layer: Layer, taxels: tuple[int, int], steps: int, fps: float,
     motion: tuple[float, float, float],
 ) -> TouchSeries:  # fmt: skip
     """A shape pressed into a gel, slid along x, turned about its axis and lifted.
@@ -135,7 +158,7 @@ def press(
     calibration = SENSORS[sensor]()
     view = calibration.columns * calibration.pixel, calibration.rows * calibration.pixel
     grid = flat_grid(*taxels, *view)
-    field = TactileField(grid, gel, shape, torch.float64, max_depth=layer.thickness)
+    field = TactileField(grid, gel, shape, torch.float64, max_depth=layer.of(gel).thickness)
     camera = GelCamera(field.contact, calibration, *image_size(grid))
     bottom = float(shape.to_mesh().vertices[:, 2].min())
     state, readings, images = None, [], []
@@ -145,7 +168,7 @@ def press(
         images.append(camera(pose[None], REST)[0].numpy())
     parts = {f.name: [getattr(r, f.name) for r in readings] for f in dataclasses.fields(TactileReading)}
     together = TactileReading(**{name: torch.cat(values) for name, values in parts.items()})
-    markers = layer.markers(grid, gel.k_t)
+    markers = layer.of(gel).markers(grid)
     return compose(grid, together, np.arange(steps) / fps, markers, np.stack(images), True)
 
 
@@ -196,6 +219,9 @@ def watch(
     colours = str(sensor or getattr(core.task, "tactile_sensor", "gelsight_mini"))
     calibration = SENSORS[colours]()
     camera = GelCamera(contact, calibration, *image_size(contact.grid))
+    law = world.scene.gels[name].gel
+    drawn = {key: world.parameters.get(f"{name}.{key}") for key in law.parameters}  # an episode may draw its own
+    numbers = {key: float(value[0]) for key, value in drawn.items() if value is not None}
     fields, wrenches, images, scenes, wrist = [], [], [], [], []
 
     def note(seen: Any) -> None:
@@ -217,7 +243,7 @@ def watch(
     reading = _reading(torch.stack(fields), contact.grid, torch.stack(wrenches))
     views = {"scene": scenes, "wrist camera": wrist}
     pictures = {title: np.stack(frames) for title, frames in views.items() if frames}
-    markers = layer.markers(contact.grid, world.scene.gels[name].gel.k_t)
+    markers = layer.of(law, numbers).markers(contact.grid)
     time = world.dt * np.arange(len(fields))
     return compose(contact.grid, reading, time, markers, np.stack(images), True, pictures)
 
@@ -259,7 +285,7 @@ def recorded(
     reading = _reading(torch.as_tensor(force), grid, torch.as_tensor(_wrench(grid.points, force)))
     time = np.arange(len(force)) * episode.environment.get("control_dt", 0.05)
     pictures = _observed(episode, "image", image, finger)
-    markers = layer.markers(grid, 1.0)
+    markers = layer.of(None).markers(grid)
     return compose(grid, reading, time, markers, pictures, pictures is None)
 
 

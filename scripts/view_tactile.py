@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from simenv.rollouts.episode import Episode
 
 TASK = re.compile(r"[\w.]+/[\w.]+-v\d+")
-MODULUS = 1e5  # of a gel that is no task's [Pa]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,10 +74,10 @@ class ViewTactile:
     """Coefficient of friction."""
     modulus: float | None = None
     """Young's modulus of the gel, which the markers' motion needs [Pa]; that of a task's gel, or 1e5, by default."""
-    poisson: float = 0.48
-    """Poisson's ratio of the gel."""
-    thickness: float = 2e-3
-    """Of the gel [m]."""
+    poisson: float | None = None
+    """Poisson's ratio of the gel; that of a task's elastic gel, or 0.48, by default."""
+    thickness: float | None = None
+    """Of the gel [m]; that of a task's elastic gel, or 0.002, by default."""
     pitch: float | None = None
     """Distance of the markers [m]; 0 draws none. By default 14 fit along the gel's shorter side."""
     magnify: float | None = None
@@ -118,8 +117,13 @@ class ViewTactile:
         for name in ("depth", "fps", "thickness", "modulus"):
             if getattr(self, name) is not None and not getattr(self, name) > 0.0:
                 raise ValueError(f"--{name} {getattr(self, name)} must be positive")
-        if self.depth > self.thickness:
-            raise ValueError(f"--depth {self.depth} m is more than the gel's thickness {self.thickness} m; press less")
+        from simenv.scripts.touch_series import THICKNESS
+
+        thickness = self.thickness or THICKNESS
+        if self.depth > thickness:
+            raise ValueError(f"--depth {self.depth} m is more than the gel's thickness {thickness} m; press less")
+        if self.poisson is not None and not 0.0 <= self.poisson <= 0.5:
+            raise ValueError(f"--poisson {self.poisson} must lie in [0, 0.5]; gels are near 0.5")
         if self.pitch is not None and (self.pitch < 0.0 or 0.0 < self.pitch < 2e-4):
             raise ValueError(f"--pitch {self.pitch} m must be 0 (no markers) or at least 2e-4 m")
 
@@ -149,8 +153,8 @@ class ViewTactile:
         layer = touch_series.Layer(self.pitch, self.modulus, self.poisson, self.thickness)
         sensor = self._sensor or "gelsight_mini"
         if self.what is None:
-            modulus = self.modulus or MODULUS
-            shear = modulus / (2.0 * (1.0 + self.poisson) * self.thickness)
+            full = layer.of(None)
+            shear = full.modulus / (2.0 * (1.0 + full.poisson) * full.thickness)
             gel = touch_series.WinklerGel(self.stiffness, shear, self.friction)
             shape, motion = touch_series.named_shape(self.shape), (self.depth, self.slide, self.turn)
             series = touch_series.press(
@@ -167,7 +171,6 @@ class ViewTactile:
         episode, title = recording[self.episode], f"{self.what} (episode {self.episode})"
         if self.field is None and self.image is None and _has_gels(episode):
             return self._again(episode, layer), title
-        layer = dataclasses.replace(layer, modulus=self.modulus or MODULUS)
         return touch_series.recorded(episode, self.field, self.image, self.finger, sensor, layer), title
 
     def _live(self, layer) -> TouchSeries:

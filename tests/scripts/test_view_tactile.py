@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`simenv view-tactile`: a simulated touch and a recorded one, as video and picture."""
 
+import inspect
+import json
 import re
 
 import gymnasium as gym
@@ -10,14 +12,15 @@ import pytest
 import torch
 from PIL import Image
 
-import simenv  # noqa: F401  registers the tasks
+import simenv
+from simenv import _registry
 from simenv.geometry import Sphere
 from simenv.render.touch import TouchFigure, TouchSeries
 from simenv.rollouts import Episode, Recorder, write_episode
 from simenv.scripts import cli
 from simenv.scripts.touch_series import Layer, press
 from simenv.scripts.view_tactile import ViewTactile
-from simenv.sensors.tactile import MarkerField, WinklerGel
+from simenv.sensors.tactile import ElasticLayerGel, MarkerField, WinklerGel
 from simenv.sensors.tactile.sensors import SENSORS
 
 
@@ -99,6 +102,50 @@ def test_a_task_that_runs_and_its_recording(capsys, tmp_path):
     assert width(tmp_path / "wide.png") > 1.3 * width(tmp_path / "live.png")  # a panel more
     status, _, err = run(capsys, "SimEnv/BallRol-v0", "--out", tmp_path / "a.png")
     assert status == 2 and "did you mean SimEnv/BallRoll-v0" in err
+
+
+def gel_tasks():
+    """Tasks that take a choice of gels."""
+    tasks = {name: _registry.load_task(name) for name in simenv.list_tasks()}
+    return [name for name, task in tasks.items() if "gel" in inspect.signature(task.__init__).parameters]
+
+
+def test_elastic_gels_of_all_tasks(capsys, tmp_path):
+    assert len(gel_tasks()) >= 4
+    for task in gel_tasks():
+        arguments = ("--env-args", '{"gel": "elastic"}', "--steps", 1, "--pitch", 8e-3, "--out", tmp_path / "a.png")
+        status, out, err = run(capsys, task, *arguments)
+        assert status == 0, err
+        assert "2 readings" in out
+
+
+def test_markers_are_those_of_the_elastic_gel_of_the_world():
+    """Modulus as the episode drew it, and the gel's own thickness and nu, unless they are given."""
+    options = json.dumps({"gel": "elastic", "randomize": True})
+    series, _ = ViewTactile("SimEnv/BallRoll-v0", seed=3, steps=2, pitch=6e-3, env_args=options)._series()
+    env = gym.make_vec("SimEnv/BallRoll-v0", num_envs=1, device="cpu", gel="elastic", randomize=True)
+    env.reset(seed=3)
+    world = env.unwrapped.world
+    gel, modulus = world.scene.gels["gel"].gel, float(world.parameters["gel.modulus"][0])
+    assert modulus != gel.modulus
+    for given in ({}, {"poisson": 0.3, "thickness": 2e-3, "modulus": 3e4}):
+        truth = {"modulus": modulus, "poisson": gel.poisson, "thickness": gel.thickness} | given
+        if given:
+            series, _ = ViewTactile(
+                "SimEnv/BallRoll-v0", seed=3, steps=2, pitch=6e-3, env_args=options, **given
+            )._series()
+        wanted = MarkerField(world.sensors["gel"].grid, series.markers, dtype=torch.float64, **truth)
+        push = (wanted.influence @ torch.as_tensor(series.field).flatten(1).T).T / truth["modulus"]
+        moved = push.unflatten(1, (-1, 2)).numpy()
+        assert np.abs(moved).max() > 1e-6
+        np.testing.assert_allclose(series.moved - series.markers, moved, rtol=1e-9, atol=1e-15)
+    env.close()
+
+
+def test_a_layer_as_stiff_in_shear_stands_for_springs():
+    layer = Layer(poisson=0.4, thickness=3e-3).of(WinklerGel(4e7, 2e7, 0.8))
+    assert layer.modulus / (2 * 1.4 * 3e-3) == pytest.approx(2e7)  # shear modulus over thickness
+    assert Layer(modulus=5.0).of(ElasticLayerGel(1e5, thickness=None)) == Layer(None, 5.0, 0.48, 2e-3)
 
 
 def test_images_have_their_sensor_s_background_and_its_markers():

@@ -2,7 +2,8 @@
 """Warp kernels that find where an object meets a gel, and the pointwise force laws.
 
 The adjoints are generated, but for those of the distance (`simenv.geometry.distance`) and of the column depth, which
-are written by hand: the depth is the root of a search, whose derivative the implicit function theorem gives.
+are written by hand: the depth is where the taxel's normal enters the object (`simenv.geometry.entry`), and the implicit
+function theorem gives its derivative, however steeply the normal enters.
 """
 
 from types import SimpleNamespace
@@ -11,12 +12,9 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.geometry.distance import distance_functions
+from simenv.geometry.entry import entry_functions
 
 __all__ = ["contact_kernels"]
-
-TRACE_STEPS = 96
-NEWTON_STEPS = 6
-GRAZING = 0.02  # least |cosine| between ray and surface normal at which the derivative of a depth is reported
 
 
 @built_once
@@ -32,43 +30,17 @@ def contact_kernels(real) -> SimpleNamespace:
     """
     dist = distance_functions(real)
     Shape, vec3, vec4, distance = dist.Shape, dist.vec3, dist.vec4, dist.distance
-    distance_gradient = dist.distance_gradient
+    entry = entry_functions(real).entry
     vec2 = wp.types.vector(length=2, dtype=real)
     mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
     options = {"module": f"simenv_tactile_contact_{real.__name__}", "enable_backward": True}
-    close = wp.constant(real(1.0e-7 if real is wp.float64 else 1.0e-6))
-    grazing = wp.constant(real(GRAZING))
-
-    @wp.func
-    def search(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3, axis: vec3, deepest: real, reach: real):
-        # first t in [-deepest, reach] at which x + t axis enters the object; reach where it does not
-        t = -deepest
-        found = int(0)
-        for _i in range(TRACE_STEPS):
-            near = distance(shape, sdf_values, x + t * axis)
-            if near[3] < close:
-                found = 1
-                break
-            t = t + near[3]
-            if t >= reach:
-                break
-        if found == 0:
-            return reach
-        if t <= -deepest:
-            return -deepest
-        for _i in range(NEWTON_STEPS):
-            there = distance(shape, sdf_values, x + t * axis)
-            g = distance_gradient(shape, sdf_values, x + t * axis)
-            slope = wp.dot(g, axis)
-            if slope < -grazing:
-                t = t - wp.clamp(there[3] / slope, -real(8.0) * close / grazing, real(8.0) * close / grazing)
-        return wp.min(t, reach)
 
     @wp.func
     def column_depth(
         shape: Shape, sdf_values: wp.array(dtype=real), x: vec3, axis: vec3, deepest: real, reach: real
     ) -> real:
-        return -search(shape, sdf_values, x, axis, deepest, reach)
+        met = entry(shape, sdf_values, x, axis, -deepest, reach)
+        return -met[3]
 
     @wp.func_grad(column_depth)
     def adj_column_depth(
@@ -80,15 +52,13 @@ def contact_kernels(real) -> SimpleNamespace:
         reach: real,
         adj_ret: real,
     ):
-        # phi(x + t axis) = 0 gives dt = -(g . dx + t g . daxis) / (g . axis), and the depth is -t
-        t = search(shape, sdf_values, x, axis, deepest, reach)
-        if t > -deepest and t < reach:
-            g = distance_gradient(shape, sdf_values, x + t * axis)
-            slope = wp.dot(g, axis)
-            if slope < -grazing:
-                factor = adj_ret / slope
-                wp.adjoint[x] += factor * g
-                wp.adjoint[axis] += (factor * t) * g
+        met = entry(shape, sdf_values, x, axis, -deepest, reach)
+        g = vec3(met[0], met[1], met[2])
+        slope = wp.dot(g, axis)
+        if slope < real(0.0):  # zero where the ray met nothing; the depth is -t
+            factor = adj_ret / slope
+            wp.adjoint[x] += factor * g
+            wp.adjoint[axis] += (factor * met[3]) * g
 
     @wp.kernel(**options)
     def tacsl(
