@@ -92,9 +92,7 @@ class Engine:
     def _lanes_run_side_by_side(self) -> bool:
         return self.worlds == 1 and 1 < self.lanes <= self._workers()
 
-    def _each_world(
-        self, work: Work, gradient: bool, choice: torch.Tensor | None, active: torch.Tensor
-    ) -> None:
+    def _each_world(self, work: Work, gradient: bool, choice: torch.Tensor | None, active: torch.Tensor) -> None:
         """Call `work` for every world, or on CUDA for every number of substeps with all worlds."""
         threads = self._workers()
         if self.device.type == "cuda":

@@ -172,7 +172,7 @@ class World:
         self._check(state, control)
         start, control, stopped = self._stopped(state, control, inputs.pop("status"))
         start = self._emit(start, control)
-        choice, taken, stiff = self._choose(start, control)
+        choice, taken = self._choose(start, control)
         motion, end_q = self._collider_motion(start.body_q, control.twist, choice)
         inputs = {**inputs, **motion, "volume": self.volume}
         scale = inputs.pop("scale")
@@ -191,8 +191,7 @@ class World:
             emitted=start.emitted, **taken, **(self.rigid.state_fields(out) if self.rigid else {}),
             **({"touch": out["touch"]} if self._skins else {}),
         )  # fmt: skip
-        status = out["status"] if stiff is None else torch.where(stiff != 0, stiff, out["status"])
-        status = state.status | torch.where(stopped != 0, stopped, status)
+        status = state.status | torch.where(stopped != 0, stopped, out["status"])
         # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
         return self._kept(after, status == 0, state.detach()).replace(status=status)
 
@@ -229,11 +228,11 @@ class World:
         return state, replace(control, twist=torch.where(rows, control.twist, 0.0)), stopped
 
     def _choose(self, start: State, control: Control):
-        """What `Pace.choose` says: index of the substep count or None, the state's new fields, and a status."""
+        """What `Pace.choose` says: index of the substep count or None, and the state's new fields."""
         if len(self.pace.counts) == 1:
-            return None, {}, None
-        choice, count, status = self.pace.choose(self.parameters, start.v, start.active, control.twist)
-        return choice, {"substeps": count}, status
+            return None, {}
+        choice, count = self.pace.choose(self.parameters, start.v, start.active, control.twist)
+        return choice, {"substeps": count}
 
     def _rigid_fields(self, state: State) -> dict[str, torch.Tensor]:
         if self.rigid is not None:
