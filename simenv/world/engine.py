@@ -85,7 +85,7 @@ class Engine:
     def _lanes_run_side_by_side(self) -> bool:
         return self.worlds == 1 and 1 < self.lanes <= self._threads()
 
-    def _each_world(self, work: Work, gradient: bool, choice: torch.Tensor | None) -> None:
+    def _each_world(self, work: Work, gradient: bool, choice: torch.Tensor | None, active: torch.Tensor) -> None:
         """Call `work` for every world, or on CUDA for every number of substeps with all worlds."""
         try:
             self._share(work, gradient, choice)
@@ -108,8 +108,8 @@ class Engine:
             return
         count = min(threads, self.worlds)
         for index in range(count):
-            for chosen in set(choices[index::count]):
-                self.solver(index, chosen).prepare(gradient)  # compile and record on this thread
+            for world in range(index, self.worlds, count):  # compile and record on this thread
+                self.solver(index, choices[world]).prepare(gradient, active=active[world : world + 1])
 
         def share(index: int) -> None:
             for world in range(index, self.worlds, count):
@@ -130,7 +130,8 @@ class Engine:
         """
         tensors = _detached(tensors)
         colliders = len(self.model.colliders)
-        out = {name: torch.empty_like(tensors[name]) for name in MOVING_FIELDS}
+        idle = self._any_idle(active)
+        out = {name: tensors[name].clone() if idle else torch.empty_like(tensors[name]) for name in MOVING_FIELDS}
         for name in ("force", "torque"):
             out[name] = active.new_empty((self.worlds, colliders, 3), dtype=self.dtype)
         out["touch"] = active.new_empty((self.worlds, self.model.taxel_count, 3), dtype=self.dtype)
@@ -139,9 +140,9 @@ class Engine:
         def work(solver: MPMSolver, rows: slice, pool: ThreadPoolExecutor | None, chosen: torch.Tensor | None) -> None:
             _load(solver, rows, active, tensors, chosen)
             solver.forward(False, pool)
-            _store(solver.result(), out, rows, chosen)
+            _store(solver, solver.leaving(), out, rows, chosen)
 
-        self._each_world(work, False, choice)
+        self._each_world(work, False, choice, active)
         return out
 
     def backward(
@@ -151,15 +152,21 @@ class Engine:
         """Adjoints of `tensors` (entering state and inputs) from those of the results."""
         tensors = _detached(tensors)
         out = {name: torch.zeros_like(tensors[name]) for name in (*MOVING_FIELDS, *INPUT_FIELDS)}
+        if self._any_idle(active):  # what takes no part leaves as it came
+            out |= {name: adjoints[name].clone() for name in STATE_FIELDS if adjoints.get(name) is not None}
 
         def work(solver: MPMSolver, rows: slice, pool: ThreadPoolExecutor | None, chosen: torch.Tensor | None) -> None:
             _load(solver, rows, active, tensors, chosen)
             solver.forward(True, pool)
             solver.backward({name: value[rows] for name, value in adjoints.items() if value is not None}, pool)
-            _store(solver.gradients(), out, rows, chosen)
+            _store(solver, solver.adjoints(), out, rows, chosen)
 
-        self._each_world(work, True, choice)
+        self._each_world(work, True, choice, active)
         return out
+
+    def _any_idle(self, active: torch.Tensor) -> bool:
+        """Whether any particle takes no part, so that solvers leave it out; on CUDA they do not."""
+        return self.device.type != "cuda" and int(active.count_nonzero()) < active.numel()
 
 
 def _rows(name: str, tensor: torch.Tensor, rows: slice, substeps: int) -> torch.Tensor:
@@ -176,12 +183,13 @@ def _load(
 
 
 def _store(
-    values: Mapping[str, torch.Tensor], out: Mapping[str, torch.Tensor], rows: slice, chosen: torch.Tensor | None
-) -> None:
+    solver: MPMSolver, values: Mapping[str, torch.Tensor], out: Mapping[str, torch.Tensor], rows: slice,
+    chosen: torch.Tensor | None,
+) -> None:  # fmt: skip
     for name, value in values.items():
         target = _rows(name, out[name], rows, value.shape[1] if name in _MOTION else 0)
         if target.shape == value.shape:
-            target.copy_(value if chosen is None else _masked(value, chosen, target))
+            solver.restore(name, value if chosen is None else _masked(value, chosen, target), target)
 
 
 def _detached(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -6,11 +6,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from simenv.world.limits import COURANT, DIFFUSION, ROUNDING
 from simenv.world.parameters import Parameters
-from simenv.world.scene import COURANT, DIFFUSION, Scene
-from simenv.world.status import TOO_STIFF
-
-_ROUNDING = 1.0 + 1e-5  # a substep that meets a limit exactly is short enough
+from simenv.world.scene import Scene
 
 
 class Pace:
@@ -62,7 +60,7 @@ class Pace:
     @torch.no_grad()
     def choose(
         self, parameters: Parameters, v: torch.Tensor, active: torch.Tensor, twist: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The choice for the next control step.
 
         Args:
@@ -72,9 +70,8 @@ class Pace:
             twist: of the bodies [m/s, rad/s], (N, B, 6).
 
         Returns:
-            Index into `counts`, (N,) int64; the count, (N,) int32; and a status, (N,) int32, `TOO_STIFF` where even
-            ``max_substeps`` is too few for sound or viscosity. Speed alone does not stop a world here: it has a status
-            of its own.
+            Index into `counts`, (N,) int64, and the count, (N,) int32. Where even ``max_substeps`` is too few for sound
+            or viscosity, `Parameters.checked` stops the world; where it is for the speed, the step does if it fails.
         """
         dx, T = self._scene.dx, self._scene.control_dt
         sound = diffusion = v.new_zeros(len(v))
@@ -85,9 +82,7 @@ class Pace:
             diffusion = torch.maximum(diffusion, material.kinematic_viscosity(values))
         fastest = (v.square().sum(-1).sqrt() * active).amax(-1) + parameters["gravity"].norm(dim=-1) * T
         fastest = torch.maximum(fastest, self._collider_speed(twist, parameters))
-        stiff = torch.maximum(sound * (T / (COURANT * dx)), diffusion * (T / (DIFFUSION * dx**2)))
-        need = torch.maximum(stiff, (sound + fastest) * (T / (COURANT * dx)))
-        enough = need[:, None] <= self._counts[:-1] * _ROUNDING  # false where the speed is not a number
+        need = torch.maximum(diffusion * (T / (DIFFUSION * dx**2)), (sound + fastest) * (T / (COURANT * dx)))
+        enough = need[:, None] <= self._counts[:-1] * ROUNDING  # false where the speed is not a number
         choice = (~enough).sum(-1)
-        status = torch.where(stiff > self.counts[-1] * _ROUNDING, TOO_STIFF, 0).to(torch.int32)
-        return choice, self._counts[choice], status
+        return choice, self._counts[choice]

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 
 from simenv.physics.mpm.materials import PARAMETER_COUNT
 from simenv.world import status
+from simenv.world.limits import ROUNDING, Limit, material_limits
 from simenv.world.scene import Scene
 
 # Bounds that a parameter's value must lie between, by the last part of its name; all others must not be negative. A
@@ -31,9 +34,10 @@ def _bounds(name: str) -> tuple[float, float]:
 class NamedTensors(MutableMapping[str, torch.Tensor]):
     """Mapping of a fixed set of names to tensors (N, ...).
 
-    Assigning broadcasts a number or a tensor to all worlds. A number out of range is refused; a tensor is used as it
-    is, so that a leaf which requires a gradient receives one, and a world whose value is out of range stops with the
-    status `BAD_PARAMETER` when it is stepped.
+    Assigning broadcasts a number or a tensor to all worlds. Numbers, in a list or array as well, that are out of range
+    or with which the substep is too long are refused; a tensor is used as it is, so that a leaf which requires a
+    gradient receives one, and a world whose value is out of range stops with a status when it is stepped:
+    `BAD_PARAMETER`, or that of the `simenv.world.limits.Limit`. Values edited in place count, however that is done.
 
     Args:
         worlds: N; device, dtype: of the tensors.
@@ -45,6 +49,9 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
         self._worlds, self._device, self._dtype = worlds, device, dtype
         self._values: dict[str, torch.Tensor] = {}
         self._bounds: torch.Tensor | None = None
+        self._limits: Sequence[Limit] = ()
+        self._built: dict[str, float] = {}  # the scene's own numbers
+        self._beside: dict[str, torch.Tensor] = {}  # what limits depend on beside parameters, (N,)
 
     def _full(self, value: float) -> torch.Tensor:
         return torch.full((self._worlds,), value, device=self._device, dtype=self._dtype)
@@ -65,10 +72,9 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
 
     def __setitem__(self, name: str, value: torch.Tensor | float) -> None:
         self._check(name)
-        if isinstance(value, int | float):
-            lower, upper = _bounds(name)
-            if not lower < value < upper:
-                raise ValueError(f"parameter {name!r} = {value}; it must lie between {lower} and {upper} (SI units)")
+        if not isinstance(value, torch.Tensor):
+            value = np.asarray(value, dtype=np.float64)
+            self._refuse(name, value)
         shape = self._values[name].shape
         tensor = torch.as_tensor(value, device=self._device, dtype=self._dtype)
         if name.endswith(self._constant_suffix) and tensor.requires_grad:
@@ -84,6 +90,68 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
                 raise ValueError(f"parameter {name!r} has shape {tuple(shape)}, not {tuple(tensor.shape)}") from None
         self._values[name] = tensor
 
+    def _limit(self, limits: Sequence[Limit]) -> None:
+        """Hold the parameters to limits of the substep from now on.
+
+        Raises:
+            ValueError: the present values break one.
+        """
+        self._limits = limits
+        self._built = {name: float(value[0]) for name, value in self._scalars().items()}
+        for limit in limits:
+            if not limit.load(self._built) <= ROUNDING:
+                name = limit.names[0]
+                raise ValueError(limit.describe(self._built, name, 0.0))
+
+    def _refuse(self, name: str, numbers: np.ndarray) -> None:
+        """Raise ValueError if a parameter cannot have these numbers beside the present values of the others."""
+        lower, upper = _bounds(name)
+        for value in numbers.flat:
+            if not lower < value < upper:
+                raise ValueError(f"parameter {name!r} = {value}; it must lie between {lower} and {upper} (SI units)")
+        if self._values[name].dim() > 1 or (numbers.ndim and numbers.shape != (self._worlds,)):
+            return
+        given = {name: torch.as_tensor(numbers).expand(self._worlds)}
+        for limit in self._limits:
+            if name in limit.names:
+                fault = self._fault(limit, name, given)
+                if fault is not None:
+                    raise ValueError(fault[1])
+
+    def _fault(self, limit: Limit, name: str, given: Mapping[str, torch.Tensor]) -> tuple[int, str] | None:
+        """The world in which a limit is most exceeded, and what `Limit.describe` says about a parameter there."""
+        every = {each: value.detach().cpu().double() for each, value in self._scalars().items()} | given
+        load = torch.as_tensor(limit.load(every)).expand(self._worlds)
+        row = int(torch.where(load > ROUNDING, load, 0.0).argmax())
+        if not load[row] > ROUNDING:
+            return None
+        values = {each: float(value[row]) for each, value in every.items()}
+        present = float(self._values[name].detach()[row])
+        return row, limit.describe(values, name, present if present != values[name] else self._built[name])
+
+    def _scalars(self) -> dict[str, torch.Tensor]:
+        return {name: value for name, value in self._values.items() if value.dim() == 1} | self._beside
+
+    def explain(self, bits: int, row: int = 0) -> str:
+        """What a world's status means, as `status.describe`, and which of its present parameters are to blame.
+
+        Args:
+            bits: its status.
+            row: its number.
+        """
+        said = [status.describe(bits)]
+        values = {name: float(value.detach()[row]) for name, value in self._scalars().items()}
+        if bits & status.BAD_PARAMETER:
+            for name, value in values.items():
+                lower, upper = _bounds(name)
+                if not lower < value < upper:
+                    said.append(f"parameter {name!r} = {value} must lie between {lower} and {upper}.")
+        for limit in self._limits:
+            if bits & limit.bit and limit.load(values) > ROUNDING:
+                changed = [name for name in limit.names if values[name] != self._built[name]]
+                said += [f"{limit.describe(values, name, self._built[name])}." for name in changed]
+        return " ".join(said)
+
     def __delitem__(self, name: str) -> None:
         raise TypeError(f"world parameters can't be deleted; assign {name!r} a new value")
 
@@ -93,11 +161,11 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def checked(self) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """The values that a step can use, and a status (N,) int32.
+    def checked(self, beside: Mapping[str, torch.Tensor] | None = None) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """The values that a step can use, and a status (N,) int32; `beside` is what else limits depend on at present.
 
-        A world with a value that is NaN, infinite or out of range has the status `BAD_PARAMETER`, and numbers that do
-        no harm: nothing that it computes counts.
+        A world with a value that is NaN, infinite or out of range has the status `BAD_PARAMETER`, one with which the
+        substep is too long that of the limit, and both have numbers that do no harm: nothing that they compute counts.
         """
         names = [name for name, value in self._values.items() if value.dim() == 1]
         table = torch.stack([self._values[name] for name in names], 1) if names else self._full(0.0)[:, None]
@@ -110,10 +178,20 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
         vectors = {name: value for name, value in self._values.items() if value.dim() > 1}
         for value in vectors.values():
             good = good & torch.isfinite(value).flatten(1).all(1)
-        rows = good[:, None]
+        heavy = self._overloads({**self._scalars(), **(beside or {})})
+        bits = torch.where(good, heavy, status.BAD_PARAMETER).to(torch.int32)
+        rows = (bits == 0)[:, None]
         values = dict(zip(names, torch.where(rows, table, _LEGAL).unbind(1), strict=False))
         values |= {name: torch.where(rows, value, 0.0) for name, value in vectors.items()}
-        return values, torch.where(good, 0, status.BAD_PARAMETER).to(torch.int32)
+        return values, bits
+
+    @torch.no_grad()
+    def _overloads(self, values: Mapping[str, Any]) -> torch.Tensor:
+        """Status (N,) of the limits that values, tensors (N,), break."""
+        bits = torch.zeros(self._worlds, dtype=torch.int64, device=self._device)
+        for limit in self._limits:
+            bits = bits | torch.where(limit.load(values) > ROUNDING, limit.bit, 0)
+        return bits
 
     def clone(self) -> dict[str, torch.Tensor]:
         """Detached copies of all values."""
@@ -133,7 +211,7 @@ class Parameters(NamedTensors):
     def __init__(self, scene: Scene, worlds: int, device: torch.device, dtype: torch.dtype):
         super().__init__(worlds, device, dtype)
         self._scene = scene
-        self._cache: tuple[list, dict[str, torch.Tensor]] | None = None
+        self._cache: tuple[torch.Tensor, dict[str, torch.Tensor]] | None = None
         for name, material in scene.materials.items():
             for parameter in material.parameter_names():
                 self._values[f"{name}.{parameter}"] = self._full(getattr(material, parameter))
@@ -141,26 +219,33 @@ class Parameters(NamedTensors):
             self._values[f"{name}.friction"] = self._full(collider.friction)
             self._values[f"{name}.scale"] = self._full(collider.scale)
         self._values["gravity"] = self._vector(scene.gravity)
+        dt, dx = scene.shortest_substep, scene.dx
+        self._limit([each for pair in scene.materials.items() for each in material_limits(*pair, dt, dx)])
 
     def kernel_inputs(self) -> dict[str, torch.Tensor]:
         """The solver's inputs: ``parameters`` (N, M, 8), ``gravity`` (N, 3), ``friction`` and ``scale`` (N, Cl), and
         the ``status`` (N,) of `checked`.
         """
-        values = [(value, value._version) for value in self._values.values()]
-        if self._cache is not None:
-            kept, inputs = self._cache
-            # by identity, on tensors that the cache keeps alive: a freed tensor's id can come back
-            if all(a is b and version == old for (a, version), (b, old) in zip(values, kept, strict=True)):
-                return inputs
+        table = self._plain()
+        if self._cache is not None and table is not None and torch.equal(table, self._cache[0]):
+            return self._cache[1]
         sound, bad = self.checked()
         inputs = {"gravity": sound["gravity"], "parameters": self._material_vectors(sound), "status": bad}
         for kind in ("friction", "scale"):
             columns = [sound[f"{name}.{kind}"] for name in self._scene.colliders]
             inputs[kind] = torch.stack(columns, 1) if columns else self._full(0.0).unsqueeze(1)[:, :0]
-        # a graph can be used once, and gradients may be switched on later: only plain values are kept
-        differentiable = any(value.requires_grad for value, _ in values)
-        self._cache = None if differentiable else (values, inputs)
+        self._cache = None if table is None else (table, inputs)
         return inputs
+
+    def _plain(self) -> torch.Tensor | None:
+        """A copy of all numbers, by which edits are seen however they are made; None where inputs are not kept.
+
+        These are on CUDA, as the host would wait for the comparison, and with gradients: a graph can be used once.
+        """
+        values = self._values.values()
+        if self._device.type == "cuda" or any(value.requires_grad for value in values):
+            return None
+        return torch.cat([value.reshape(-1) for value in values])
 
     def _material_vectors(self, sound: dict[str, torch.Tensor]) -> torch.Tensor:
         vectors = []

@@ -17,15 +17,13 @@ from simenv.physics.mpm.materials import Rigid as RigidMaterial
 from simenv.physics.mpm.model import PAD, ColliderSpec, MPMModel
 from simenv.physics.mpm.skin import SkinSpec
 from simenv.world import checks
+from simenv.world.limits import check_material
 from simenv.world.parts import Body, Collector, Collider, Emitter, Particles
 from simenv.world.rigid import Rigid, make_rigid
 from simenv.world.rotation import quaternion_to_matrix
 
 if TYPE_CHECKING:
     from simenv.world.world import World
-
-COURANT = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
-DIFFUSION = 1 / 6  # largest kinematic viscosity * substep / dx^2
 
 
 @dataclass
@@ -120,25 +118,13 @@ class Scene:
             ValueError: the substep is too long for the material's speed of sound, or for its viscosity.
         """
         self._name(self.materials, name, "material")
-        self._check_substep(name, material)
+        check_material(name, material, self.shortest_substep, self.dx)
         self.materials[name] = material
 
-    def _check_substep(self, name: str, material: Material) -> None:
-        """Raise if the substep is too long for a material."""
-        dt = self.substep_dt / 2 ** (len(self.substep_counts()) - 1)
-        courant = material.sound_speed() * dt / self.dx
-        if courant > COURANT * (1 + 1e-9):
-            raise ValueError(
-                f"material {name!r}: sound travels {courant:.2f} cells in one substep, the limit is {COURANT}; "
-                f"use a substep of at most {COURANT * self.dx / material.sound_speed():.2e} s, a coarser dx, or a "
-                f"lower stiffness"
-            )
-        if material.diffusivity() * dt > DIFFUSION * self.dx**2 * (1 + 1e-9):
-            raise ValueError(
-                f"material {name!r}: viscosity {material.diffusivity() * material.density:g} Pa s needs a substep of "
-                f"at most {DIFFUSION * self.dx**2 / material.diffusivity():.2e} s at dx = {self.dx} m, not {dt:.2e} s; "
-                f"shorten it or use a coarser dx"
-            )
+    @property
+    def shortest_substep(self) -> float:
+        """The shortest substep that a control step can have [s]."""
+        return self.substep_dt / 2 ** (len(self.substep_counts()) - 1)
 
     def check_parameter(self, name: str, value: float) -> None:
         """Raise ValueError if the world parameter of this name could not have this value, say by a search: the material
@@ -146,7 +132,8 @@ class Scene:
         """
         owner, _, parameter = name.rpartition(".")
         if owner in self.materials:
-            self._check_substep(owner, replace(self.materials[owner], **{parameter: value}))
+            changed = replace(self.materials[owner], **{parameter: value})
+            check_material(owner, changed, self.shortest_substep, self.dx)
         elif owner in self.colliders and not value >= 0:
             raise ValueError(f"{name} = {value}; it must not be negative")
 

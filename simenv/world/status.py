@@ -8,6 +8,7 @@ from typing import NamedTuple
 NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8
 BAD_ACTION, TOO_STIFF, BLOCKS_FULL = 16, 32, 64
 UNCONVERGED, BAD_PARAMETER = 128, 256
+TOO_VISCOUS, STIFF_SPRING = 512, 1024
 
 
 class Status(NamedTuple):
@@ -40,8 +41,10 @@ STATUS: dict[int, Status] = {
         "check the policy's output; on_bad_action='clip' clips finite values; the world was not stepped with it",
     ),
     TOO_STIFF: Status(
-        "too_stiff", "sound or viscosity needs more substeps than max_substeps",
-        "raise max_substeps, lower this world's stiffness or viscosity, or use a coarser dx",
+        "too_stiff", "sound in a material of this world (its moduli over its density) crosses more than half a cell in "
+        "the shortest substep",
+        "shorten the substep or raise max_substeps, lower this world's bulk, shear or Young's modulus or raise its "
+        "density, or use a coarser dx",
     ),
     BLOCKS_FULL: Status(
         "blocks_full", "the material touches more blocks of the sparse grid than there is room for",
@@ -54,6 +57,17 @@ STATUS: dict[int, Status] = {
     BAD_PARAMETER: Status(
         "bad_parameter", "a physical parameter of this world is NaN, infinite or out of range",
         "check what draws or fits it: densities, masses and scales must be positive, Poisson's ratio below 0.5",
+    ),
+    TOO_VISCOUS: Status(
+        "too_viscous", "the viscosity of a material of this world over its density is more than dx^2 / 6 in the "
+        "shortest substep",
+        "shorten the substep or raise max_substeps, lower this world's viscosity or raise its density, or use a "
+        "coarser dx",
+    ),
+    STIFF_SPRING: Status(
+        "stiff_spring", "a gel, impedance or contact of this world is too stiff or too damped for the mass it moves: "
+        "stiffness dt^2 / m + 2 damping dt / m is above 4",
+        "shorten the substep, lower the stiffness, damping or lead, or raise the mass",
     ),
 }  # fmt: skip
 

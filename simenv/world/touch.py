@@ -23,6 +23,7 @@ from simenv.world import status as bits
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.world.state import check_tensor
 from simenv.world.touch_gels import gel_parameters
+from simenv.world.touch_limits import arm_ease, touched_areas
 from simenv.world.touch_scene import TouchScene
 from simenv.world.touch_solver import TouchSolver
 from simenv.world.touch_state import TouchControl, TouchParameters, TouchState
@@ -96,7 +97,9 @@ class TouchWorld:
         self.scene, self.num_worlds = scene, num_worlds
         self.dtype = dtype
         self.model = scene.rigid_model()
-        self.parameters = TouchParameters(scene, num_worlds, self.device, dtype)
+        self.arm = None if scene.arm is None else Arm(scene.arm.chain, num_worlds, self.device, dtype)
+        ease = arm_ease(self.arm, scene.substep_dt)
+        self.parameters = TouchParameters(scene, num_worlds, self.device, dtype, ease)
         self.dt, self.substeps = scene.control_dt, scene.substeps
         self.body_names, self.gel_names = tuple(scene.bodies), tuple(scene.gels)
         self.hand_names = tuple(name for name, body in scene.bodies.items() if body.kind in (DRIVEN, CARRIED))
@@ -111,7 +114,6 @@ class TouchWorld:
         for name, sensor in self.sensors.items():
             start = self.taxel_count
             self.taxels[name] = slice(start, start + sensor.grid.count)
-        self.arm = None if scene.arm is None else Arm(scene.arm.chain, num_worlds, self.device, dtype)
         self._solvers: list[tuple[slice, TouchSolver]] = []
         self._workers = Workers()
         self._initial = self._build_state()
@@ -242,14 +244,15 @@ class TouchWorld:
     def step(self, state: TouchState, control: TouchControl) -> TouchState:
         """Advance all worlds by one control step; differentiable in the state, the control and the parameters.
 
-        A world whose numbers are no longer finite keeps the state it entered with, and its ``status`` says so.
+        A world whose numbers are no longer finite, or with a spring too stiff for the substep, keeps the state that it
+        entered with, and its ``status`` says so.
 
         Raises:
             ValueError: a tensor has a shape, dtype or device that does not fit this world.
             SimulationError: a gradient is asked for in a scene with an arm.
         """
-        inputs = self.parameters.kernel_inputs()
         self._check(state, control)
+        inputs = self.parameters.kernel_inputs(touched_areas(state.depth, self.taxels, self.sensors))
         effort = torch.zeros_like(state.time) if control.effort is None else control.effort
         wanted = torch.cat([control.goal.detach().flatten(1), effort.detach()[:, None]], 1)
         finite = torch.isfinite(wanted).all(1)

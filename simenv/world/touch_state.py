@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from simenv.physics.rigid.model import CARRIED, DRIVEN, FREE
 from simenv.world.parameters import NamedTensors
 from simenv.world.state import Batched
 from simenv.world.touch_gels import gel_parameters
+from simenv.world.touch_limits import least_areas, touch_limits
 from simenv.world.touch_scene import GAINS, TouchScene
 
 CONTACT = ("stiffness", "damping", "shear_stiffness", "friction")
@@ -73,7 +75,10 @@ class TouchControl:
 class TouchParameters(NamedTensors):
     """Physical parameters of a `TouchWorld`, (N,) each and ``"gravity"`` (N, 3)."""
 
-    def __init__(self, scene: TouchScene, worlds: int, device: torch.device, dtype: torch.dtype):
+    def __init__(
+        self, scene: TouchScene, worlds: int, device: torch.device, dtype: torch.dtype,
+        arm: tuple[float, float] = (0.0, 0.0),
+    ):  # fmt: skip
         super().__init__(worlds, device, dtype)
         self._scene = scene
         for name, body in scene.bodies.items():
@@ -85,10 +90,12 @@ class TouchParameters(NamedTensors):
             self._values |= {f"{name}.{key}": self._full(getattr(gel.gel, key)) for key in gel_parameters(gel.gel)}
         self._values |= {f"contact.{key}": self._full(getattr(scene, key)) for key in CONTACT}
         self._values["gravity"] = self._vector(scene.gravity)
+        self._beside = {name: self._full(area) for name, area in least_areas(scene).items()}
+        self._limit(touch_limits(scene, arm))
 
-    def kernel_inputs(self) -> dict[str, torch.Tensor]:
-        """The solver's inputs, and the ``status`` (N,) of `checked`."""
-        values, status = self.checked()
+    def kernel_inputs(self, areas: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The solver's inputs, and the ``status`` (N,) of `checked` with the `areas` of `touched_areas`."""
+        values, status = self.checked(areas)
         one, nothing = self._full(1.0), self._full(0.0)
         get = values.get
         masses = [get(f"{name}.mass", one) for name in self._scene.bodies]

@@ -69,6 +69,7 @@ class World:
         emitters, collectors = scene.emitters, scene.collectors.values()
         self._offsets = {name: self._tensor(emitter.offsets) for name, emitter in emitters.items()}
         self._jets = {name: self._tensor(np.asarray(emitter.velocity)) for name, emitter in emitters.items()}
+        self._windows = {name: torch.arange(int(e.count), device=self.device) for name, e in emitters.items()}
         self._traps = [(self._tensor(np.asarray(c.lower)), self._tensor(np.asarray(c.upper))) for c in collectors]
         self._whole = self._rigid_particles() if rigids else None
         self._no_rigids = torch.zeros((num_worlds, 0, 3), dtype=dtype, device=self.device)
@@ -173,7 +174,7 @@ class World:
         self._check(state, control)
         start, control, stopped = self._stopped(state, control, inputs.pop("status"))
         start = self._emit(start, control)
-        choice, taken, stiff = self._choose(start, control)
+        choice, taken = self._choose(start, control)
         motion, end_q = self._collider_motion(start.body_q, control.twist, choice)
         inputs = {**inputs, **motion, "volume": self.volume}
         scale = inputs.pop("scale")
@@ -192,10 +193,18 @@ class World:
             emitted=start.emitted, **taken, **(self.rigid.state_fields(out) if self.rigid else {}),
             **({"touch": out["touch"]} if self._skins else {}),
         )  # fmt: skip
-        status = out["status"] if stiff is None else torch.where(stiff != 0, stiff, out["status"])
-        status = state.status | torch.where(stopped != 0, stopped, status)
+        status = state.status | torch.where(stopped != 0, stopped, out["status"])
         # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
-        return after.where(status == 0, state.detach()).replace(status=status)
+        return self._kept(after, status == 0, state.detach()).replace(status=status)
+
+    def _kept(self, after: State, good: torch.Tensor, before: State) -> State:
+        """The state after a step in the worlds that are good (N,), and before it in the others."""
+        if self.device.type == "cuda" or not bool(good.all()):
+            return after.where(good, before)
+        # the solver's results are tensors of their own already: no copy of what may be many particles
+        mine = {name: getattr(after, name) for name in STATE_FIELDS}
+        rest = after.replace(**{name: value[:, :0] for name, value in mine.items()})
+        return rest.where(good, before.replace(**{name: value[:, :0] for name, value in mine.items()})).replace(**mine)
 
     def _check(self, state: State, control: Control) -> None:
         """Raise ValueError if tensors of a state or a control do not fit this world."""
@@ -221,11 +230,11 @@ class World:
         return state, replace(control, twist=torch.where(rows, control.twist, 0.0)), stopped
 
     def _choose(self, start: State, control: Control):
-        """What `Pace.choose` says: index of the substep count or None, the state's new fields, and a status."""
+        """What `Pace.choose` says: index of the substep count or None, and the state's new fields."""
         if len(self.pace.counts) == 1:
-            return None, {}, None
-        choice, count, status = self.pace.choose(self.parameters, start.v, start.active, control.twist)
-        return choice, {"substeps": count}, status
+            return None, {}
+        choice, count = self.pace.choose(self.parameters, start.v, start.active, control.twist)
+        return choice, {"substeps": count}
 
     def _rigid_fields(self, state: State) -> dict[str, torch.Tensor]:
         if self.rigid is not None:
@@ -311,27 +320,29 @@ class World:
         """Let particles out of the emitters at the start of a control step."""
         for index, (name, emitter) in enumerate(self.scene.emitters.items()):
             span, offsets = self.particle_groups[name], self._offsets[name]
-            body = self.body_names.index(emitter.body)
+            body, capacity = self.body_names.index(emitter.body), len(offsets)
             count = torch.full((self.num_worlds,), emitter.count, dtype=torch.int64, device=self.device)
             if control.emit is not None:
                 count = count * control.emit[:, index]
             first = state.emitted[:, index]
-            last = (first + count).clamp(max=len(offsets))
-            order = torch.arange(len(offsets), device=self.device)
-            new = (order >= first[:, None]) & (order < last[:, None])
+            last = (first + count).clamp(max=capacity)
+            # the particles that may come out now, and as many others at the end as keep them a window of one length
+            window = first.clamp(max=capacity - len(self._windows[name]))[:, None] + self._windows[name]
+            new = (window >= first[:, None]) & (window < last[:, None])
             pose, twist = state.body_q[:, body], control.twist[:, body]
-            arm = rotate(pose[:, None, 3:], offsets)
+            arm = rotate(pose[:, None, 3:], offsets[window])
             jet = rotate(pose[:, 3:], self._jets[name].expand(self.num_worlds, 3))
             velocity = jet[:, None] + twist[:, None, :3] + torch.linalg.cross(twist[:, None, 3:].expand_as(arm), arm)
-            mask = new[..., None]
-            x, v = state.x.clone(), state.v.clone()
-            x[:, span] = torch.where(mask, pose[:, None, :3] + arm, state.x[:, span])
-            v[:, span] = torch.where(mask, velocity, state.v[:, span])
-            active = state.active.clone()
-            active[:, span] |= new
+            place, mask = span.start + window, new[..., None]
+            rows = place[..., None].expand_as(arm)
+            x = torch.where(mask, pose[:, None, :3] + arm, state.x.gather(1, rows))
+            v = torch.where(mask, velocity, state.v.gather(1, rows))
             emitted = state.emitted.clone()
             emitted[:, index] = last
-            state = state.replace(x=x, v=v, active=active, emitted=emitted)
+            state = state.replace(
+                x=state.x.scatter(1, rows, x), v=state.v.scatter(1, rows, v), emitted=emitted,
+                active=state.active.scatter(1, place, new | state.active.gather(1, place)),
+            )  # fmt: skip
         return state
 
     def _collect(self, active: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

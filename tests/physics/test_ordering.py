@@ -19,7 +19,18 @@ def test_rows_are_contiguous_and_ties_keep_their_order(shape):
     bundle = 1 if shape[0] * shape[1] < 2**16 else 4  # 200 000 rows in 16 bits
     expected = np.lexsort((np.arange(5_000), (row // bundle).numpy()))
     assert np.array_equal(ordering.forward.numpy(), expected)
-    assert torch.equal(ordering.forward[ordering.inverse], torch.arange(5_000))
+    assert torch.equal(ordering.forward.sort().values, torch.arange(5_000))
+
+
+def test_what_is_left_out_keeps_its_place():
+    held = Ordering(torch.tensor([6, 1, 3])).then(Ordering(torch.tensor([2, 0, 1])))
+    assert held.forward.tolist() == [3, 6, 1]
+    value, inside = 10.0 * torch.arange(8.0).view(1, 8, 1), torch.zeros(1, 5, 1)
+    held.take(value, inside)
+    assert inside.flatten().tolist() == [30.0, 60.0, 10.0, 0.0, 0.0]
+    target = -torch.ones(1, 8, 1)
+    held.put(inside + 1.0, target)
+    assert target.flatten().tolist() == [-1.0, 11.0, -1.0, 31.0, -1.0, -1.0, 61.0, -1.0]
 
 
 def test_places_outside_the_grid_and_numbers_that_are_none_are_kept():

@@ -83,14 +83,18 @@ def test_a_stiff_bar_swings_as_a_soft_one_in_shorter_time():
     assert (history[-1].status == 0).all()
 
 
-def test_a_fixed_substep_fails_where_the_choice_does_not():
-    scene = bar_scene(most=None)
-    results = []
-    for world in (World(scene, 1), World(bar_scene(), 1)):
-        world.parameters["m.youngs_modulus"] = 50 * YOUNG
-        results.append(run(world, 100)[-1])
-    fixed, chosen = results
-    assert fixed.status[0] & (status.TOO_FAST | status.INVERTED | status.NONFINITE)
+def test_a_fixed_substep_fails_where_the_choice_does_not(monkeypatch):
+    stiff, results = torch.full((1,), 50 * YOUNG), []
+    for name, most in (("unheeded", None), ("fixed", None), ("chosen", MOST)):
+        world = World(bar_scene(most=most), 1)
+        world.parameters["m.youngs_modulus"] = stiff
+        with monkeypatch.context() as patch:
+            if name == "unheeded":  # what a step without the limit would do
+                patch.setattr(world.parameters, "_limits", ())
+            results.append(run(world, 100)[-1])
+    unheeded, fixed, chosen = results
+    assert unheeded.status[0] & (status.TOO_FAST | status.INVERTED | status.NONFINITE)
+    assert fixed.status[0] == status.TOO_STIFF
     assert chosen.status[0] == 0 and chosen.substeps[0] == 64
     assert fixed.substeps is None
     assert 0.003 < float(chosen.v.abs().max()) < 0.3  # after 140 periods the swing goes on, and has not grown

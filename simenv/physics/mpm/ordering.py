@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Particles in the order of the grid: what is near in space is then near in memory, and lanes hardly overlap.
+"""Which particles a solver holds, and in which order.
 
-Only the solver sees this order. It follows from the positions that enter a control step, so that a step depends on its
-entering state alone: a step that is repeated, or re-simulated for its gradient, has the same order.
+Particles that take no part in a step, such as those still in an emitter, are left out, so that they cost nothing. In a
+large world the others come in the order of the grid: what is near in space is then near in memory, and lanes hardly
+overlap.
+
+Only the solver sees this order. It follows from the positions and the activity that enter a control step, so that a
+step depends on its entering state alone: a step that is repeated, or re-simulated for its gradient, has the same order.
 """
 
 from __future__ import annotations
@@ -18,15 +22,28 @@ _LARGEST = np.iinfo(np.uint16).max  # NumPy sorts keys of 16 bits by radix
 
 @dataclass(frozen=True)
 class Ordering:
-    """A permutation of the P particles of one world.
+    """The n of a world's P particles that a solver holds.
 
     Attributes:
-        forward: (P,) int64, the particle that comes at each place.
-        inverse: (P,) int64, the place of each particle.
+        forward: (n,) int64, the particle that comes at each place.
     """
 
     forward: torch.Tensor
-    inverse: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.forward)
+
+    def take(self, value: torch.Tensor, target: torch.Tensor) -> None:
+        """Copy the particles of `value` (S, P, ...) to the first n of `target` (S, at least n, ...)."""
+        torch.index_select(value.to(target.dtype), 1, self.forward, out=target[:, : len(self)])
+
+    def put(self, value: torch.Tensor, target: torch.Tensor) -> None:
+        """Copy the first n of `value` (S, at least n, ...) to their places in `target` (S, P, ...)."""
+        target.index_copy_(1, self.forward, value[:, : len(self)])
+
+    def then(self, other: Ordering) -> Ordering:
+        """This choice of particles in an order `other` of theirs."""
+        return Ordering(self.forward[other.forward])
 
     @classmethod
     def by_row(
@@ -43,7 +60,4 @@ class Ordering:
         cell = (x[:, :2] - x.new_tensor(origin[:2])).mul_(1.0 / dx).to(torch.int32)
         bundle = shape[0] * shape[1] // _LARGEST + 1
         row = (cell[:, 0] * shape[1] + cell[:, 1]).div_(bundle, rounding_mode="floor").clamp_(0, _LARGEST)
-        forward = torch.from_numpy(np.argsort(row.numpy().astype(np.uint16), kind="stable"))
-        inverse = torch.empty_like(forward)
-        inverse[forward] = torch.arange(len(forward))
-        return cls(forward, inverse)
+        return cls(torch.from_numpy(np.argsort(row.numpy().astype(np.uint16), kind="stable")))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from types import SimpleNamespace
 
 import torch
@@ -30,6 +31,7 @@ from simenv.physics.mpm.rigid import RIGID_FIELDS, RigidBodies, Workspace
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.storage import BlockStorage, DenseStorage, check_size, share
 
+_HALVINGS = 4  # programs for all particles, half of them, ... that are launched where others take no part
 INPUT_FIELDS = ("volume", "parameters", "gravity", "position", "rotation", "velocity", "omega", "friction")
 
 
@@ -37,8 +39,9 @@ class MPMSolver(Buffers):
     """Steps `worlds` copies of a model by one control step at a time, and differentiates it.
 
     On the CPU give one world to a solver and use several solvers in a thread pool; a single large world can be cut into
-    `lanes` that run on different threads (the result depends on `lanes`, never on the number of threads). On CUDA one
-    solver holds all worlds and each control step is one captured graph.
+    `lanes` that run on different threads (the result depends on `lanes`, never on the number of threads). Particles
+    that take no part in a control step are left out of it there. On CUDA one solver holds all worlds and each control
+    step is one captured graph.
 
     Args:
         model: the scene.
@@ -69,13 +72,14 @@ class MPMSolver(Buffers):
         self.tensors: dict[str, torch.Tensor] = {}
         self._states: list[dict[str, torch.Tensor]] = []
         self._momentum: list[torch.Tensor] = []
-        self._programs = Programs(self._program, self._kernels_of, lanes, device, self.wp_device)
+        self._programs: dict[int, Programs] = {}  # by the number of particles that they launch
+        self._launched = self._count = model.particle_count
         self._allocate_inputs()
         lent = self._workspace(real)
         sparse = model.is_sparse
         self._store = BlockStorage(lent, device) if sparse else DenseStorage(lent, device, lanes, self._transfer)
         self._rigid = RigidBodies(lent) if model.rigids else None
-        self._sorts = not on_cuda(device) and model.particle_count >= SORT_FROM and not model.rigids
+        self._sorts = not on_cuda(device) and not model.rigids
         self._ordering: Ordering | None = None
         self._material = self.tensors["material"].clone()
 
@@ -103,8 +107,8 @@ class MPMSolver(Buffers):
         return launch(kernel, dim, inputs, list(outputs), device=self.wp_device, record_cmd=True).launch
 
     def _particles(self, lane: int) -> tuple[int, int]:
-        """First particle of a lane, and their number in all worlds."""
-        start, count = share(lane, self.lanes, self.model.particle_count)
+        """First particle of a lane, and their number in all worlds, in the program that is being built."""
+        start, count = share(lane, self.lanes, self._launched)
         return start, count * self.worlds
 
     def _periodic(self, kernel, values: wp.array) -> list[Callable[[], None]]:
@@ -144,7 +148,7 @@ class MPMSolver(Buffers):
         gather: Phase = []
         for lane in range(self.lanes):
             start, dim = self._particles(lane)
-            commands = [*self._store.find(k, lane, before["x"]), self._store.clear(k, lane, source)]
+            commands = [*self._store.find(k, lane, before["x"], start, dim), self._store.clear(k, lane, source)]
             force, torque = f"force{lane}", f"torque{lane}"
             push, entering = self._push(k, lane, before, force, torque)
             commands += push
@@ -172,7 +176,7 @@ class MPMSolver(Buffers):
         gather: Phase = []
         for lane in range(self.lanes):
             start, dim = self._particles(lane)
-            commands = self._store.find_again(k, lane, state["x"])
+            commands = self._store.find_again(k, lane, state["x"], start, dim)
             commands += [self._update(k, lane, momentum, 1, momentum, "unused_force", "unused_torque")]
             if self._rigid:
                 commands += [*self._rigid.project(k, state, momentum), *self._rigid.move_adjoint(k)]
@@ -206,8 +210,11 @@ class MPMSolver(Buffers):
             gather.append(commands)
         return [update, scatter, reverse, gather]
 
-    def _program(self, name: str) -> list[Phase]:
-        """The phases of "forward", of "keep", which leaves what "backward" needs, or of "backward"."""
+    def _program(self, count: int, name: str) -> list[Phase]:
+        """The phases of "forward", of "keep", which leaves what "backward" needs, or of "backward", for the first
+        `count` particles.
+        """
+        self._launched = count
         K, keep = self.model.substeps, name != "forward"
         phases: list[Phase] = []
         if name == "backward":
@@ -229,15 +236,40 @@ class MPMSolver(Buffers):
         for kernels in [*groups, self._adjoint] if backward else groups:
             yield from (kernel for kernel in vars(kernels).values() if isinstance(kernel, wp.Kernel))
 
-    def prepare(self, gradient: bool, side_by_side: bool = False) -> None:
+    def _programs_for(self, count: int) -> Programs:
+        if count not in self._programs:
+            build = partial(self._program, count)
+            self._programs[count] = Programs(build, self._kernels_of, self.lanes, self.device, self.wp_device)
+        return self._programs[count]
+
+    def _held(self, active: torch.Tensor) -> Ordering | None:
+        """The particles that a step of a CPU's world with `active` (1, P) holds; None if they are all.
+
+        Rigid bodies find theirs by their numbers, so that only what comes after the last active one can be left out.
+        """
+        total = active.shape[1]
+        if self.device.type == "cuda" or int(active.count_nonzero()) == total:
+            return None
+        some = active[0].nonzero()[:, 0]
+        return Ordering(torch.arange(int(some[-1]) + 1) if self._rigid and len(some) else some)
+
+    def _rounded(self, held: Ordering | None) -> int:
+        """Number of particles that are launched for those: each is a program, so that they are few."""
+        total = self.model.particle_count
+        counts = [-(-total // 2**power) for power in range(_HALVINGS + 1)]
+        return total if held is None else min(count for count in counts if count >= len(held))
+
+    def prepare(self, gradient: bool, side_by_side: bool = False, active: torch.Tensor | None = None) -> None:
         """Compile kernels, allocate buffers and record launches, so that the first step does not.
 
         Args:
             gradient: for a step with a reverse sweep, or for one without.
             side_by_side: whether lanes will run on threads of their own.
+            active: which particles of the world will take part, (1, P); None are all.
         """
+        count = self._rounded(None if active is None else self._held(active))
         for name in ("keep", "backward") if gradient else ("forward",):
-            self._programs.prepare(name, side_by_side)
+            self._programs_for(count).prepare(name, side_by_side)
 
     # ---------------------------------------------------------------- use
 
@@ -249,10 +281,7 @@ class MPMSolver(Buffers):
         there are colliders.
         """
         self._state(0)
-        if self._sorts:
-            model = self.model
-            self._ordering = Ordering.by_row(state["x"][0].to(self.dtype), model.origin, model.dx, model.shape)
-            torch.index_select(self._material, 0, self._ordering.forward, out=self.tensors["material"])
+        self._order(state["x"], active)
         for name, target in self._states[0].items():
             if name in state and state[name].shape[1] == target.shape[1]:
                 self._sort(state[name], target)
@@ -266,18 +295,44 @@ class MPMSolver(Buffers):
                 else:
                     self.tensors[name].copy_(inputs[name])
 
+    def _order(self, x: torch.Tensor, active: torch.Tensor) -> None:
+        """Decide which particles, at `x` (S, P, 3), a step holds and where."""
+        model, held = self.model, self._held(active)
+        self._count = self._rounded(held)
+        if self._sorts and (model.particle_count if held is None else len(held)) >= SORT_FROM:
+            points = x[0] if held is None else x[0, held.forward]
+            order = Ordering.by_row(points.to(self.dtype), model.origin, model.dx, model.shape)
+            held = order if held is None else held.then(order)
+        if held is not None:
+            held.take(self._material[None], self.tensors["material"][None])
+            self.tensors["active"].zero_()  # beyond what is held as well
+        elif self._ordering is not None:
+            self.tensors["material"].copy_(self._material)
+        self._ordering = held
+
+    def _is_ordered(self, value: torch.Tensor) -> bool:
+        return self._ordering is not None and value.shape[1] == self.model.particle_count
+
     def _sort(self, value: torch.Tensor, target: torch.Tensor) -> None:
         """Copy `value` (S, P, ...), in the world's order, to `target`, in the solver's."""
-        if self._ordering is None or value.shape[1] != self.model.particle_count:
-            target.copy_(value)
+        if self._is_ordered(value):
+            self._ordering.take(value, target)
         else:
-            torch.index_select(value.to(target.dtype), 1, self._ordering.forward, out=target)
+            target.copy_(value)
 
-    def _restored(self, value: torch.Tensor) -> torch.Tensor:
-        """`value` (S, P, ...), in the solver's order, in the world's."""
-        if self._ordering is None or value.shape[1] != self.model.particle_count:
-            return value
-        return value.index_select(1, self._ordering.inverse)
+    def restore(self, name: str, value: torch.Tensor, target: torch.Tensor) -> None:
+        """Copy a field's `value`, in the solver's order, to `target` (S, ...), in the world's; what took no part in the
+        step keeps what the target has.
+        """
+        if name in STATE_FIELDS and self._is_ordered(value):
+            self._ordering.put(value, target)
+        else:
+            target.copy_(value)
+
+    def _restored(self, name: str, value: torch.Tensor) -> torch.Tensor:
+        target = torch.zeros_like(value)
+        self.restore(name, value, target)
+        return target
 
     def forward(self, keep: bool, pool: Executor | None = None) -> None:
         """Run K substeps. `keep` the states and grids for `backward`. `pool` runs the lanes side by side."""
@@ -288,13 +343,17 @@ class MPMSolver(Buffers):
             self.tensors[f"force{lane}"].zero_()
             self.tensors[f"torque{lane}"].zero_()
         self._last = self.model.substeps if keep else 0
-        self._programs.run("keep" if keep else "forward", pool)
+        self._programs_for(self._count).run("keep" if keep else "forward", pool)
 
     def result(self) -> dict[str, torch.Tensor]:
-        """The leaving state, ``force`` [N], ``torque`` [N m] and ``touch`` [N] (means over the substeps) and ``status``
-        (S,); some are views, so copy what must outlive the next step.
+        """`leaving` in the world's order; particles that took no part are zero."""
+        return {name: self._restored(name, value) for name, value in self.leaving().items()}
+
+    def leaving(self) -> dict[str, torch.Tensor]:
+        """The leaving state, for `restore`, ``force`` [N], ``torque`` [N m] and ``touch`` [N] (means over the substeps)
+        and ``status`` (S,); some are views, so copy what must outlive the next step.
         """
-        out = {name: self._restored(value) for name, value in self._states[self._last].items()}
+        out = dict(self._states[self._last])
         for name in RIGID_FIELDS if self._rigid else ():
             out[name] = self._rigid.tensor(name, self._last)
         for name in ("force", "torque"):
@@ -323,14 +382,18 @@ class MPMSolver(Buffers):
             value = adjoints.get(name)
             if value is not None and value.numel():
                 self.tensors[f"adj_{name}"].copy_(value / self.model.substeps)
-        self._programs.run("backward", pool)
+        self._programs_for(self._count).run("backward", pool)
 
     def gradients(self) -> dict[str, torch.Tensor]:
-        """Adjoints of the entering state (`STATE_FIELDS`) and of the inputs, after `backward`."""
+        """`adjoints` in the world's order; particles that took no part are zero."""
+        return {name: self._restored(name, value) for name, value in self.adjoints().items()}
+
+    def adjoints(self) -> dict[str, torch.Tensor]:
+        """Adjoints of the entering state (`STATE_FIELDS`), for `restore`, and of the inputs, after `backward`."""
         fields = (*STATE_FIELDS, *RIGID_FIELDS) if self._rigid else STATE_FIELDS
-        out = {name: self._restored(self.tensors[f"adj_{name}"]) for name in fields}
-        per_particle = self.tensors["adj_parameters"]
-        material = self.tensors["material"].long()
+        out = {name: self.tensors[f"adj_{name}"] for name in fields}
+        per_particle = self.tensors["adj_parameters"][:, : self._count]
+        material = self.tensors["material"][: self._count].long()
         zeros = torch.zeros_like(self.tensors["parameters"])
         out["parameters"] = zeros.index_add(1, material, per_particle)
         for name in ("gravity", "position", "rotation", "velocity", "omega", "friction"):

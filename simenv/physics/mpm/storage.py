@@ -77,15 +77,14 @@ class DenseStorage:
         """What the lanes touch in substep k: first and last node, (lanes, 6)."""
         return self._array[k * self._lanes * 6 : (k + 1) * self._lanes * 6]
 
-    def find(self, k: int, lane: int, x: wp.array) -> Launches:
-        """Find what a lane's particles at `x` touch in substep k."""
+    def find(self, k: int, lane: int, x: wp.array, start: int, count: int) -> Launches:
+        """Find what a lane's `count` particles at `x`, from number `start`, touch in substep k."""
         if not self._tracks:
             return []
-        start, count = share(lane, self._lanes, self._solver.model.particle_count)
         inputs = [self._solver.grid, self._solver.arrays["active"], x, start, count, _PARTICLES, lane]
         return [self._solver.launch(self._transfer.bounds, -(-count // _PARTICLES), inputs, [self.bounds(k)])]
 
-    def find_again(self, k: int, lane: int, x: wp.array) -> Launches:
+    def find_again(self, k: int, lane: int, x: wp.array, start: int, count: int) -> Launches:
         """The same in the reverse sweep, where the forward sweep's finding is still known."""
         return []
 
@@ -136,15 +135,15 @@ class BlockStorage:
         """An array that the kernels of a sparse grid do not read."""
         return self._unused
 
-    def find(self, k: int, lane: int, x: wp.array) -> Launches:
-        """Mark and number the blocks that particles at `x` touch."""
+    def find(self, k: int, lane: int, x: wp.array, start: int, count: int) -> Launches:
+        """Mark and number the blocks that the first `count` particles at `x`, those of all worlds, touch."""
         b, solver, launch = self._arrays, self._solver, self._solver.launch
-        P, S, every = solver.model.particle_count, solver.worlds, solver.worlds * self._layout.groups
+        P, every = solver.model.particle_count, solver.worlds * self._layout.groups
         marking = [solver.grid, solver.arrays["active"], P, x]
         counts = [b["sums"], b["supers"]]
         return [
             launch(self.kernels.forget, every, [self._table], [b["marks"], b["marked"], b["supers"], b["count"]]),
-            launch(self.kernels.mark, S * P, marking, [b["marks"], b["marked"]]),
+            launch(self.kernels.mark, count, marking, [b["marks"], b["marked"]]),
             launch(self.kernels.count, every, [self._table, b["marked"]], [*counts, b["count"]]),
             launch(
                 self.kernels.number, every, [self._table, b["marked"], *counts],
@@ -152,9 +151,9 @@ class BlockStorage:
             ),
         ]  # fmt: skip
 
-    def find_again(self, k: int, lane: int, x: wp.array) -> Launches:
+    def find_again(self, k: int, lane: int, x: wp.array, start: int, count: int) -> Launches:
         """The same in the reverse sweep: slots follow from the positions, so that each block is where it was."""
-        return self.find(k, lane, x)
+        return self.find(k, lane, x, start, count)
 
     def clear(self, k: int, lane: int, values: wp.array) -> Callable[[], None]:
         """Set to zero the blocks found last."""
