@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from simenv._files import TEMPORARY_SUFFIX
 from simenv.rollouts.access import Access, describe, host
-from simenv.rollouts.atomic import TEMPORARY_SUFFIX
 from simenv.rollouts.episode import Episode, write_episode
 from simenv.rollouts.errors import RolloutError
 from simenv.rollouts.lock import DirectoryLock
