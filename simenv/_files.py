@@ -116,7 +116,8 @@ def room(path: Path) -> str:
     """The end of a sentence about a file that did not fit: what is left for it, and the remedy."""
     left = ""
     with contextlib.suppress(OSError):
-        left = f", {shutil.disk_usage(path.parent).free} bytes are free in {path.parent}"
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        left = f", {shutil.disk_usage(folder).free} bytes are free in {folder}"
     limit = _size_limit()
     if limit is not None:
         left += f", files of this process may have {limit} bytes (`ulimit -f`)"
