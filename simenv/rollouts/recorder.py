@@ -14,11 +14,6 @@ from simenv.rollouts.errors import RolloutError
 from simenv.rollouts.lock import lock_directory
 from simenv.rollouts.manifest import NAME, Manifest, finite
 
-# What a recording keeps of the state besides the initial one: enough to draw it, and to compare with a real robot.
-STATE_FIELDS = (
-    "x", "active", "body_q", "rigid_q", "rigid_twist", "grip", "wrench", "touch", "field", "time",
-)  # fmt: skip  # those that a scene has
-
 
 class Recorder:
     """Drive an environment and write each finished episode to a directory.
@@ -37,7 +32,7 @@ class Recorder:
         directory: Where to write; created if missing. One recorder at a time may use it.
         env: From ``gym.make`` or ``gym.make_vec``.
         states: Which states to keep beside the initial one: every step ("all"), each ``stride``-th and the last
-            ("keyframes"), or "none". Keeping states copies (N, P, 3) particles to the host each time.
+            ("keyframes"), or "none". All fields of the state are copied to the host each time.
         stride: Control steps between keyframes.
         observations: Whether to keep the T+1 observations.
         keep_partial: Whether unfinished episodes are kept.
@@ -222,9 +217,7 @@ class Recorder:
             self._append_states(keep)
 
     def _append_states(self, worlds: list[int]) -> None:
-        state = self._access.core.state
-        present = state.as_dict()
-        fields = {name: host(present[name]) for name in STATE_FIELDS if name in present}
+        fields = {name: host(value) for name, value in self._access.core.state.as_dict().items()}
         for world in worlds:
             self._tracks[world].keep({name: value[world].copy() for name, value in fields.items()})
 
