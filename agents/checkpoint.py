@@ -15,21 +15,21 @@ run code.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
+from simenv._files import flush, telling, write_text
 from simenv.errors import SimEnvError
 
 FORMAT = "simenv-checkpoint-1"
@@ -38,35 +38,6 @@ ARRAYS, META, LAST = "state.safetensors", "state.json", "last"
 
 class CheckpointError(SimEnvError, RuntimeError):
     """A checkpoint is missing, damaged, or belongs to another run."""
-
-
-def _fsync_directory(directory: Path) -> None:
-    # Windows cannot open directories; there, the rename itself is durable enough.
-    if os.name == "posix":
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-@contextlib.contextmanager
-def write_atomically(path: str | Path) -> Iterator[IO[bytes]]:
-    """Opens a binary file that replaces `path` in one rename when the block ends without an error."""
-    path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp makes files private; results are meant to be shared
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
-    _fsync_directory(path.parent)
 
 
 def to_tensor(value: torch.Tensor | np.ndarray) -> torch.Tensor:
@@ -95,14 +66,15 @@ def save_checkpoint(
     folder = directory / f"{step:06d}"
     temporary = Path(tempfile.mkdtemp(dir=directory, prefix=".tmp-"))
     try:
-        save_file({name: to_tensor(value) for name, value in arrays.items()}, temporary / ARRAYS)
-        digest = hashlib.sha256((temporary / ARRAYS).read_bytes()).hexdigest()
+        content = save({name: to_tensor(value) for name, value in arrays.items()})
+        digest = hashlib.sha256(content).hexdigest()
         document = {"format": FORMAT, "step": step, "sha256": digest, "meta": dict(meta)}
-        (temporary / META).write_text(json.dumps(document, indent=1, allow_nan=False))
-        for name in (ARRAYS, META):
-            with open(temporary / name, "rb+") as file:
-                os.fsync(file.fileno())
-        _fsync_directory(temporary)
+        meta_content = json.dumps(document, indent=1, allow_nan=False).encode()
+        for name, data in ((ARRAYS, content), (META, meta_content)):
+            with telling(folder / name, temporary / name, len(data)):
+                (temporary / name).write_bytes(data)
+                flush(temporary / name)
+        flush(temporary)
         os.chmod(temporary, 0o755)  # noqa: S103  (mkdtemp makes it private; results are meant to be shared)
         if folder.exists():  # the same step again: move the old one aside first, a rename cannot replace a full folder
             aside = Path(tempfile.mkdtemp(dir=directory, prefix=".tmp-"))
@@ -114,8 +86,7 @@ def save_checkpoint(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    with write_atomically(directory / LAST) as file:
-        file.write(f"{folder.name}\n".encode())
+    write_text(directory / LAST, f"{folder.name}\n")
     _prune(directory, folder, keep)
     return folder
 

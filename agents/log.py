@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simenv.agents.checkpoint import write_atomically
+from simenv._files import append_text, write_text
 
 
 class RunLog:
@@ -54,8 +54,7 @@ class RunLog:
             self.columns += new
             self._rewrite()
         else:
-            with open(self.file, "a", newline="") as file:
-                csv.DictWriter(file, self.columns).writerow(row)
+            append_text(self.file, self._csv([row]))
         if self.tensorboard is not None:
             for name, value in values.items():
                 if math.isfinite(value):
@@ -67,12 +66,12 @@ class RunLog:
             self.tensorboard.close()
 
     def _rewrite(self) -> None:
+        write_text(self.file, self._csv([{name: name for name in self.columns}, *self.rows]))
+
+    def _csv(self, rows: list[dict[str, Any]]) -> str:
         text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns)
-        writer.writeheader()
-        writer.writerows(self.rows)
-        with write_atomically(self.file) as file:
-            file.write(text.getvalue().encode())
+        csv.DictWriter(text, self.columns).writerows(rows)
+        return text.getvalue()
 
 
 def _number(text: str | None) -> float:

@@ -10,14 +10,15 @@ steps swept times worlds).
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from simenv._files import write_bytes, write_text
 from simenv._search import ResultCode
-from simenv.agents.checkpoint import write_atomically
 
 
 class Code(ResultCode):
@@ -111,8 +112,9 @@ class OptimizationResult:
         """Writes ``best_actions.npy`` (T, A) and ``result.json`` into `directory`, each atomically."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        with write_atomically(directory / "best_actions.npy") as file:
-            np.save(file, self.actions, allow_pickle=False)
+        content = io.BytesIO()
+        np.save(content, self.actions, allow_pickle=False)
+        write_bytes(directory / "best_actions.npy", content.getbuffer())
         summary = {
             "code": self.code.name,
             "message": self.code.message,
@@ -125,5 +127,4 @@ class OptimizationResult:
             "seconds": self.seconds,
             "nonfinite": self.nonfinite.tolist(),
         }
-        with write_atomically(directory / "result.json") as file:
-            file.write(json.dumps(summary, indent=2).encode())
+        write_text(directory / "result.json", json.dumps(summary, indent=2))

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Literal, get_args
 
+from simenv._files import write_text
 from simenv.scripts import bench_report
 from simenv.scripts.bench_report import Row
 
@@ -109,6 +110,6 @@ def write(report: Row, path: Path) -> None:
     """The report as JSON, as tables and as a chart."""
     from simenv.scripts.bench_plot import plot
 
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(bench_report.markdown(report), encoding="utf-8")
+    write_text(path, json.dumps(report, indent=1) + "\n")
+    write_text(path.with_suffix(".md"), bench_report.markdown(report))
     plot(report, path.with_suffix(".png"))

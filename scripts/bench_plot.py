@@ -4,6 +4,7 @@
 from pathlib import Path
 from typing import Any
 
+from simenv._files import replacing
 from simenv.scripts.bench_report import Row, digits
 
 COLORS = {"simenv": "#0b7a75", "Warp tape": "#8d99ae", "taichi": "#e09f3e", "genesis": "#9e2a2b"}
@@ -66,5 +67,6 @@ def plot(report: Row, path: Path) -> bool:
     FigureCanvasAgg(figure)
     for axis, job in zip(figure.subplots(len(jobs), squeeze=False)[:, 0], jobs, strict=True):
         draw(axis, report, job)
-    figure.savefig(path, metadata={"Software": None})
+    with replacing(path, path.suffix) as temporary:
+        figure.savefig(temporary, metadata={"Software": None})
     return True

@@ -201,8 +201,8 @@ class BenchmarkTouch:
 
     def _one(self, sizes: Preset, job: Job, started: float) -> dict[str, Any]:
         """One training and its evaluation; if both are on the disk, that."""
+        from simenv._files import write_text
         from simenv.agents.augment import AugmentConfig
-        from simenv.agents.checkpoint import write_atomically
         from simenv.scripts.learn import Plan
 
         # what decides this one's result; which others are trained does not
@@ -233,8 +233,7 @@ class BenchmarkTouch:
         if trained:
             result |= {"train_steps": trained.timesteps, "train_seconds": trained.seconds}
         job.place.mkdir(parents=True, exist_ok=True)
-        with write_atomically(done) as file:
-            file.write(json.dumps(result | {"wanted": wanted}).encode())
+        write_text(done, json.dumps(result | {"wanted": wanted}))
         return result
 
     def _train(self, sizes: Preset, job: Job, plan: Plan, started: float) -> Any:
@@ -264,7 +263,7 @@ class BenchmarkTouch:
 
     def _write(self, sizes: Preset, rows: list[tuple[Job, dict[str, Any]]]) -> None:
         """The table as Markdown and JSON, over all seeds."""
-        from simenv.agents.checkpoint import write_atomically
+        from simenv._files import write_text
 
         published = TACSL.get(self.id.split("/")[-1].split("-v")[0], {})
         lines = ["| observation | method | success | 95 % interval | by seed | TacSL |", "|---|---|---|---|---|---|"]
@@ -285,8 +284,7 @@ class BenchmarkTouch:
         table_file = self.table or self.out / "table"
         table_file.parent.mkdir(parents=True, exist_ok=True)
         for ending, text in ((".md", "\n".join(lines) + "\n"), (".json", json.dumps(document, indent=1) + "\n")):
-            with write_atomically(table_file.with_name(table_file.name + ending)) as file:
-                file.write(text.encode())
+            write_text(table_file.with_name(table_file.name + ending), text)
         print("\n".join(lines))
 
 

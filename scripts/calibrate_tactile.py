@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from simenv._files import replacing, write_text
+
 SOURCES = {"taxim:gelsight": "gelsight", "taxim:gelsight_mini": "gelsight_mini"}
 # The folder's params.json says 0.0295 mm for both. TacSL's table of the Mini has 0.065 mm for 320 columns.
 PIXELS = {"gelsight": 0.0295e-3, "gelsight_mini": 0.0325e-3}
@@ -83,7 +85,7 @@ class CalibrateTactile:
         path = small.save(self.out)
         comparison(self.out / f"{name}.png", pictures, judged)
         text = report(name, about, table)
-        (self.out / f"{name}.md").write_text(text, encoding="utf-8")
+        write_text(self.out / f"{name}.md", text)
         print(text)
         print(f"wrote {path}, {name}.safetensors, {name}.md and {name}.png")
         ours, nothing = table["fit"], table["constant background"]
@@ -233,7 +235,8 @@ def comparison(path: Path, pictures: dict[str, Any], data: Any, columns: int = 4
     rows.append(np.concatenate([predicted[i] for i in shown], 1))
     picture = Image.fromarray(np.concatenate(rows))
     width = min(picture.width, 1600)
-    picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS).save(path)
+    with replacing(path, path.suffix) as temporary:
+        picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS).save(temporary)
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from simenv._files import write_text
 from simenv.scripts import runs
 
 TASK = "SimEnv/Pouring-v0"
@@ -182,7 +183,7 @@ re-simulates it from its actions and reports the deviation. The whole demo took 
 
 ![learning curve](learning_curve.png)
 """
-        (self.out / "report.md").write_text(text, encoding="utf-8")
+        write_text(self.out / "report.md", text)
 
 
 def _print_table(rows: list[list[str]]) -> None:

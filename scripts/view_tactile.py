@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import tyro
 
+from simenv._files import replacing
+
 if TYPE_CHECKING:
     from simenv.render.touch import TouchSeries
     from simenv.rollouts.episode import Episode
@@ -99,7 +101,8 @@ class ViewTactile:
             from PIL import Image
 
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(figure.draw(strongest)).save(self.out)
+            with replacing(self.out, self.out.suffix) as temporary:
+                Image.fromarray(figure.draw(strongest)).save(temporary)
         else:
             self._film(figure)
         force = np.linalg.norm(series.wrench[strongest, :3])

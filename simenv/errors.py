@@ -27,4 +27,8 @@ class DeviceError(SimEnvError, RuntimeError):
     """A device was asked for that this machine, or this build of Warp or torch, does not have."""
 
 
-__all__ = ["ActionError", "AssetError", "DeviceError", "SimEnvError", "SimulationError"]
+class FileWriteError(SimEnvError, OSError):
+    """The file system refused a file (full, read-only, no permission); the message names it, the cause and the room."""
+
+
+__all__ = ["ActionError", "AssetError", "DeviceError", "FileWriteError", "SimEnvError", "SimulationError"]

@@ -8,7 +8,6 @@ in single precision about the middle of the mesh, so that a volume does not depe
 
 import hashlib
 import os
-import tempfile
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import trimesh
 import warp as wp
 
 from simenv._exclusive import built_once, one_at_a_time
+from simenv._files import replacing
 from simenv.errors import AssetError
 from simenv.geometry.mesh_check import check_mesh, load_mesh
 
@@ -219,20 +219,10 @@ def _write(file: Path, key: str, values: np.ndarray) -> None:
     """Write under a unique temporary name and rename, so that readers and other writers never see half a file."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=file.stem, suffix=".tmp")
-    except OSError as error:
-        _warn_uncached(file, error)
-        return
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with replacing(file) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, header=np.array(_header(key, values)), values=values)
-        os.replace(temporary, file)
     except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
         _warn_uncached(file, error)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _warn_uncached(file: Path, error: OSError) -> None:

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from simenv._files import replacing
 
 # Okabe and Ito 2008: distinct for colour-blind readers too.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -36,6 +37,7 @@ def learning_curve(
 
     Raises:
         ValueError: No curve, or arrays of a curve that do not match.
+        FileWriteError: The file system refused the file.
     """
     data = {name: [np.asarray(a, dtype=np.float64) for a in curve] for name, curve in curves.items()}
     if not data:
@@ -69,10 +71,6 @@ def learning_curve(
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix or '.png'}")
-    try:
+    with replacing(path, path.suffix or ".png") as temporary:
         figure.savefig(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from simenv.errors import SimEnvError
+from simenv._files import put_in_place, room, telling, temporary_name
+from simenv.errors import FileWriteError, SimEnvError
 
 
 class VideoError(SimEnvError, RuntimeError):
@@ -71,8 +71,9 @@ class VideoWriter:
         try:
             self._writer.send(np.ascontiguousarray(even))
         except (OSError, StopIteration) as error:
+            stopped = self._stopped(f"ffmpeg stopped after {self.frames} frames", self._temporary)
             self._discard()
-            raise VideoError(f"ffmpeg stopped after {self.frames} frames of {self.path}: {error}") from error
+            raise stopped from error
         self.frames += 1
 
     def close(self) -> None:
@@ -83,11 +84,11 @@ class VideoWriter:
         self._writer, self._temporary = None, None
         try:
             writer.close()
-            if not temporary.exists() or not temporary.stat().st_size:
-                raise VideoError(f"ffmpeg wrote an empty file for {self.path}; is there room in {self.path.parent}?")
-            os.replace(temporary, self.path)  # type: ignore[arg-type]
-        except OSError as error:
-            raise VideoError(f"video {self.path} could not be finished: {error}") from error
+            self._require_whole(temporary)
+            with telling(self.path, temporary):
+                put_in_place(temporary, self.path)
+        except FileWriteError as error:
+            raise VideoError(str(error)) from error
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -109,7 +110,7 @@ class VideoWriter:
             imageio_ffmpeg.get_ffmpeg_exe()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # ffmpeg chooses the format by the ending, so the temporary file has it too.
-            self._temporary = self.path.with_name(f".{self.path.stem}-{os.getpid()}-{uuid.uuid4().hex[:8]}.mp4")
+            self._temporary = temporary_name(self.path, ".mp4")
             self._writer = imageio_ffmpeg.write_frames(
                 str(self._temporary),
                 (width + width % 2, height + height % 2),
@@ -128,6 +129,24 @@ class VideoWriter:
                 "IMAGEIO_FFMPEG_EXE to an ffmpeg that runs, and check that the folder can be written"
             ) from error
         self._size = (height, width)
+
+    def _require_whole(self, temporary: Path) -> None:
+        """Raise VideoError unless every frame can be read again: ffmpeg's exit status is not known here, and on a full
+        disk it leaves a part of a file.
+        """
+        import imageio_ffmpeg
+
+        try:
+            count = imageio_ffmpeg.count_frames_and_secs(str(temporary))[0]
+        except RuntimeError:
+            count = 0
+        if count != self.frames:
+            raise self._stopped(f"ffmpeg left {count} of {self.frames} frames", temporary)
+
+    def _stopped(self, what: str, temporary: Path) -> VideoError:
+        """What to say of an unfinished file, of which ffmpeg does not say why."""
+        size = temporary.stat().st_size if temporary.exists() else 0
+        return VideoError(f"cannot write {self.path}: {what} in {size} bytes{room(self.path)}")
 
     def _discard(self) -> None:
         """Stops ffmpeg and removes the unfinished file."""

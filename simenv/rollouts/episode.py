@@ -21,6 +21,7 @@ The 512 bytes are an HDF5 user block, so any HDF5 tool opens the file, while sim
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -28,8 +29,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from simenv.rollouts.atomic import replacing, sha256
-from simenv.rollouts.errors import RolloutError
+from simenv._files import sha256, write_bytes
+from simenv.rollouts.errors import RolloutError, refusals
 
 SCHEMA = 1
 USER_BLOCK = 512
@@ -102,19 +103,29 @@ def write_episode(path: str | os.PathLike, episode: Episode) -> str:
     """
     path = Path(path)
     episode.check(path.name)
-    with replacing(path) as temporary:
-        with h5py.File(temporary, "w", userblock_size=USER_BLOCK, libver=("v110", "v110")) as file:
-            file.attrs["schema"] = SCHEMA
-            file.attrs["environment"] = json.dumps(episode.environment, allow_nan=False)
-            file.attrs["summary"] = json.dumps(episode.summary, allow_nan=False)
-            for key in ("actions", "rewards", "terminated", "truncated", "state_steps"):
-                _write_array(file, key, getattr(episode, key))
-            for group in GROUPS:
-                for key, value in getattr(episode, group).items():
-                    _write_array(file.require_group(group), key, value)
-        _write_user_block(temporary)
-        digest = sha256(temporary)
-    return digest
+    content = _image(episode)
+    whole = _user_block(hashlib.sha256(content).hexdigest(), len(content)) + content
+    with refusals():
+        write_bytes(path, whole)
+    return hashlib.sha256(whole).hexdigest()
+
+
+def _image(episode: Episode) -> bytes:
+    """The HDF5 file, without its user block, made in memory: on a full disk the HDF5 library would bring the process
+    down.
+    """
+    memory = {"driver": "core", "backing_store": False}
+    with h5py.File("episode", "w", userblock_size=USER_BLOCK, libver=("v110", "v110"), **memory) as file:
+        file.attrs["schema"] = SCHEMA
+        file.attrs["environment"] = json.dumps(episode.environment, allow_nan=False)
+        file.attrs["summary"] = json.dumps(episode.summary, allow_nan=False)
+        for key in ("actions", "rewards", "terminated", "truncated", "state_steps"):
+            _write_array(file, key, getattr(episode, key))
+        for group in GROUPS:
+            for key, value in getattr(episode, group).items():
+                _write_array(file.require_group(group), key, value)
+        file.flush()
+        return file.id.get_file_image()
 
 
 def read_episode(path: str | os.PathLike, sha256_expected: str | None = None) -> Episode:
@@ -195,12 +206,6 @@ def _written_size(header: bytes) -> int | None:
     with contextlib.suppress(ValueError, IndexError, UnicodeDecodeError):
         return int(header.rstrip(b"\0").decode("ascii").split("\n")[2].removeprefix("bytes "))
     return None
-
-
-def _write_user_block(path: Path) -> None:
-    header = _user_block(sha256(path, USER_BLOCK), path.stat().st_size - USER_BLOCK)
-    with open(path, "r+b") as file:
-        file.write(header)
 
 
 def _write_array(group: h5py.Group, name: str, value: np.ndarray) -> None:

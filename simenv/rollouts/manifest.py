@@ -9,9 +9,9 @@ import os
 from importlib import metadata
 from pathlib import Path
 
-from simenv.rollouts.atomic import replacing
+from simenv._files import sha256, write_text
 from simenv.rollouts.episode import SCHEMA, read_episode
-from simenv.rollouts.errors import RolloutError
+from simenv.rollouts.errors import RolloutError, refusals
 
 FORMAT = "simenv-rollouts"
 NAME = "manifest.json"
@@ -59,8 +59,8 @@ class Manifest:
             raise RolloutError(
                 f"the recording's description is not JSON ({error}); use plain task arguments"
             ) from error
-        with replacing(Path(directory) / NAME) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        with refusals():
+            write_text(Path(directory) / NAME, text + "\n")
 
     @classmethod
     def load(cls, directory: str | os.PathLike) -> "Manifest":
@@ -105,8 +105,6 @@ class Manifest:
         episode = read_episode(path)
         if self.environment and episode.environment != self.environment:
             raise RolloutError(f"{path}: recorded with another environment than its directory; move it elsewhere")
-        from simenv.rollouts.atomic import sha256
-
         self.environment = episode.environment
         self.episodes.append({"file": path.name, "sha256": sha256(path), **episode.summary})
 

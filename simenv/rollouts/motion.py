@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from simenv._files import write_text
 from simenv.rollouts import rotations
-from simenv.rollouts.atomic import replacing
-from simenv.rollouts.errors import RolloutError
+from simenv.rollouts.errors import RolloutError, refusals
 
 HEADER = "time [s], x,y,z [m], qx,qy,qz,qw"
 COLUMNS = ("time", "x", "y", "z", "qx", "qy", "qz", "qw")
@@ -90,8 +90,8 @@ def save_motion(path: str | os.PathLike, motion: Motion) -> None:
     """Write a motion in the format that :func:`load_motion` reads."""
     table = np.column_stack([motion.times, motion.positions, motion.quaternions])
     lines = [HEADER, *(",".join(format(value, ".9g") for value in row) for row in table)]
-    with replacing(Path(path)) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with refusals():
+        write_text(path, "\n".join(lines) + "\n")
 
 
 def _limited(reader, path: Path):

@@ -7,17 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from simenv._files import TEMPORARY_SUFFIX
 from simenv.rollouts.access import Access, describe, host
-from simenv.rollouts.atomic import TEMPORARY_SUFFIX
 from simenv.rollouts.episode import Episode, write_episode
 from simenv.rollouts.errors import RolloutError
-from simenv.rollouts.lock import DirectoryLock
+from simenv.rollouts.lock import lock_directory
 from simenv.rollouts.manifest import NAME, Manifest, finite
-
-# What a recording keeps of the state besides the initial one: enough to draw it, and to compare with a real robot.
-STATE_FIELDS = (
-    "x", "active", "body_q", "rigid_q", "rigid_twist", "grip", "wrench", "touch", "field", "time",
-)  # fmt: skip  # those that a scene has
 
 
 class Recorder:
@@ -37,7 +32,7 @@ class Recorder:
         directory: Where to write; created if missing. One recorder at a time may use it.
         env: From ``gym.make`` or ``gym.make_vec``.
         states: Which states to keep beside the initial one: every step ("all"), each ``stride``-th and the last
-            ("keyframes"), or "none". Keeping states copies (N, P, 3) particles to the host each time.
+            ("keyframes"), or "none". All fields of the state are copied to the host each time.
         stride: Control steps between keyframes.
         observations: Whether to keep the T+1 observations.
         keep_partial: Whether unfinished episodes are kept.
@@ -75,7 +70,7 @@ class Recorder:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RolloutError(f"{self.directory}: no directory to record into ({error}); choose another") from error
-        self._lock = DirectoryLock(self.directory)
+        self._lock = lock_directory(self.directory)
         try:
             self.manifest = self._open(description)
         except BaseException:
@@ -103,8 +98,7 @@ class Recorder:
         self._check_open()
         mask = (options or {}).get("reset_mask")
         worlds = np.arange(self._access.num_worlds) if mask is None else np.flatnonzero(host(mask))
-        for world in worlds.tolist():
-            self._finish(world, complete=False)
+        self._finish(dict.fromkeys(worlds.tolist()), complete=False)
         observation, info = self.env.reset(seed=seed, options=options)
         if isinstance(seed, int | np.integer) and self.manifest.seed is None:
             self.manifest.seed = int(seed)
@@ -139,8 +133,7 @@ class Recorder:
         self._keep_states(running, ended | cut)
         outcome = _outcome(access.batch(info) if not access.batched else info, access.autoreset)
         finished = [world for world in running if ended[world] or cut[world]]
-        for world in finished:
-            self._finish(world, complete=True, outcome={k: v[world] for k, v in outcome.items()})
+        self._finish({w: {k: v[w] for k, v in outcome.items()} for w in finished}, complete=True)
         if access.autoreset == "same_step":
             self._begin(np.array(finished, int), observations)
         elif access.autoreset == "next_step":
@@ -153,8 +146,7 @@ class Recorder:
         if self._closed:
             return
         try:
-            for world in range(len(self._tracks)):
-                self._finish(world, complete=False)
+            self._finish(dict.fromkeys(range(len(self._tracks))), complete=False)
             self.manifest.save(self.directory)
         finally:
             self._closed = True
@@ -225,20 +217,34 @@ class Recorder:
             self._append_states(keep)
 
     def _append_states(self, worlds: list[int]) -> None:
-        state = self._access.core.state
-        present = state.as_dict()
-        fields = {name: host(present[name]) for name in STATE_FIELDS if name in present}
+        fields = {name: host(value) for name, value in self._access.core.state.as_dict().items()}
         for world in worlds:
             self._tracks[world].keep({name: value[world].copy() for name, value in fields.items()})
 
-    def _finish(self, world: int, *, complete: bool, outcome: dict | None = None) -> None:
-        track, self._tracks[world] = self._tracks[world], None
-        if track is None:
-            return
-        if not track.length or not (complete or self._keep_partial):
-            if self._quota is not None:
+    def _finish(self, outcomes: dict[int, dict | None], *, complete: bool) -> None:
+        """Write the episodes of worlds (and their outcome); one that can't be written is lost, and the others are not.
+
+        Raises:
+            RolloutError: Of the first one that could not be written, after all have been tried.
+        """
+        refused = None
+        for world, outcome in outcomes.items():
+            track, self._tracks[world] = self._tracks[world], None
+            if track is None:
+                continue
+            recorded = False
+            try:
+                if track.length and (complete or self._keep_partial):
+                    self._write(world, track, complete, outcome or {})
+                    recorded = True
+            except RolloutError as error:
+                refused = refused or error
+            if not recorded and self._quota is not None:
                 self._quota[world] += 1  # it was begun, and is not recorded
-            return
+        if refused is not None:
+            raise refused
+
+    def _write(self, world: int, track: "_Track", complete: bool, outcome: dict) -> None:
         path = self.directory / f"rollout-{self._next:06d}.h5"
         origin = {
             "world": world,
@@ -246,7 +252,7 @@ class Recorder:
             "episode": int(track.state["rng.episode"][0]),
             "complete": complete,
         }
-        episode = track.episode(self.manifest.environment, origin, outcome or {})
+        episode = track.episode(self.manifest.environment, origin, outcome)
         digest = write_episode(path, episode)
         self._next += 1
         self.manifest.episodes.append({"file": path.name, "sha256": digest, **episode.summary})

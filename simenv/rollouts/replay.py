@@ -4,7 +4,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,6 @@ from simenv.rollouts import access
 from simenv.rollouts.episode import Episode
 from simenv.rollouts.errors import RolloutError
 from simenv.rollouts.manifest import versions
-
-# Units of the recorded state fields.
-UNITS = {
-    "x": "m", "body_q": "m, 1", "rigid_q": "m, 1", "rigid_twist": "m/s, rad/s", "wrench": "N, N m",
-    "grip": "m, m/s", "touch": "N", "field": "N", "time": "s", "active": "1", "rewards": "1", "actions": "1",
-}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +105,7 @@ def replay(
             str(env.unwrapped.world.device),
             all(item.first_step is None for item in deviations) if mode == "actions" else None,
             tuple(deviations),
-            _remarks(episode, env),
+            _remarks(episode, env) + (_not_kept(episode, env) if mode == "states" else ()),
             None if video is None else str(video),
         )
     finally:
@@ -129,27 +123,42 @@ def restore(env: Any, episode: Episode) -> None:
     wrong = sorted(set(recorded) ^ set(now))
     wrong += [name for name in recorded if name in now and recorded[name].shape[1:] != tuple(now[name].shape[1:])]
     if wrong:
-        raise RolloutError(
-            f"the recorded state does not fit this version of {episode.environment['id']} "
-            f"(different: {', '.join(wrong)}); replay it with the source that recorded it, "
-            f"simenv {episode.environment['versions'].get('simenv')}"
-        )
+        raise _other_version(episode, f"the recorded state (different: {', '.join(wrong)}) does not fit")
     core.set_state({name: _like(value, now[name]).expand_as(now[name]).clone() for name, value in recorded.items()})
 
 
 def state_at(env: Any, episode: Episode, index: int) -> Any:
-    """Stored state number ``index`` as a state of one world; fields that were not stored are the current ones."""
+    """Stored state number ``index`` as a state of one world.
+
+    Fields that were not stored, of which old recordings have some, are the current ones.
+
+    Raises:
+        RolloutError: A stored field is none of this world's state.
+    """
     state = env.unwrapped.state
-    rows = {k: _like(v[index : index + 1], getattr(state, k)) for k, v in episode.states.items()}
-    return dataclasses.replace(state, **rows)
+    present = state.as_dict()
+    _require_fields(episode, present)
+    return state.replace(**{k: _like(v[index : index + 1], present[k]) for k, v in episode.states.items()})
 
 
-def compare(recorded: np.ndarray, replayed: np.ndarray, name: str, steps: np.ndarray) -> Deviation:
+def _other_version(episode: Episode, what: str) -> RolloutError:
+    return RolloutError(
+        f"{what} this version of {episode.environment['id']}; replay it with the source that recorded it, "
+        f"simenv {episode.environment['versions'].get('simenv')}"
+    )
+
+
+def _require_fields(episode: Episode, present: Mapping[str, Any]) -> None:
+    unknown = sorted(set(episode.states) - set(present))
+    if unknown:
+        raise _other_version(episode, f"the recording kept states of {', '.join(unknown)}, which are none of")
+
+
+def compare(recorded: np.ndarray, replayed: np.ndarray, name: str, steps: np.ndarray, unit: str = "") -> Deviation:
     """Deviation of two arrays of equal shape (K, ...), whose rows belong to the control steps ``steps`` (K,).
 
     Not-a-number equals itself here: a replay reproduces it, or does not.
     """
-    unit = UNITS.get(name.rsplit("/", 1)[-1], "")
     if recorded.shape != replayed.shape:
         raise RolloutError(f"{name}: recorded shape {recorded.shape}, replayed {replayed.shape}; the task has changed")
     a, b = recorded.astype(np.float64), replayed.astype(np.float64)
@@ -165,6 +174,8 @@ def compare(recorded: np.ndarray, replayed: np.ndarray, name: str, steps: np.nda
 
 def _simulate(env: Any, episode: Episode, film: Any) -> list[Deviation]:
     core = env.unwrapped
+    _require_fields(episode, core.state.as_dict())
+    units = {"rewards": "1", **{f"states/{name}": unit for name, unit in core.state.units().items()}}
     keep = set(episode.state_steps.tolist())
     states: dict[str, list] = {name: [] for name in episode.states}
     outputs: dict[str, list] = {name: [] for name in ("rewards", "terminated", "truncated")}
@@ -190,7 +201,11 @@ def _simulate(env: Any, episode: Episode, film: Any) -> list[Deviation]:
     # The observation before the first action belongs to the reset, which a replay replaces by the stored state.
     pairs += [(f"observations/{k}", episode.observations[k][1:], v, steps) for k, v in observations.items()]
     pairs += [(f"states/{k}", episode.states[k], v, episode.state_steps) for k, v in states.items()]
-    return [compare(recorded, np.stack(values), name, at) for name, recorded, values, at in pairs if len(values)]
+    return [
+        compare(recorded, np.stack(values), name, at, units.get(name, ""))
+        for name, recorded, values, at in pairs
+        if len(values)
+    ]
 
 
 def _play(env: Any, episode: Episode, film: Any) -> list[Deviation]:
@@ -230,6 +245,12 @@ def _remarks(episode: Episode, env: Any) -> tuple[str, ...]:
     if device != episode.environment["device"]:
         remarks.append(f"recorded on {episode.environment['device']}, replayed on {device}")
     return tuple(remarks)
+
+
+def _not_kept(episode: Episode, env: Any) -> tuple[str, ...]:
+    """What a recording by an older version cannot show."""
+    missing = [name for name in env.unwrapped.state.as_dict() if name not in episode.states]
+    return (f"states of {', '.join(missing)} were not kept; they are shown as at the start",) if missing else ()
 
 
 def _like(value: np.ndarray, tensor: torch.Tensor) -> torch.Tensor:

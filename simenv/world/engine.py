@@ -166,7 +166,7 @@ class Engine:
 
     def _any_idle(self, active: torch.Tensor) -> bool:
         """Whether any particle takes no part, so that solvers leave it out; on CUDA they do not."""
-        return self.device.type != "cuda" and int(active.count_nonzero()) < active.numel()
+        return not on_cuda(self.device) and int(active.count_nonzero()) < active.numel()
 
 
 def _rows(name: str, tensor: torch.Tensor, rows: slice, substeps: int) -> torch.Tensor:

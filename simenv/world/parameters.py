@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from simenv.physics.device import on_cuda
 from simenv.physics.mpm.materials import PARAMETER_COUNT
 from simenv.world import status
 from simenv.world.limits import ROUNDING, Limit, material_limits
@@ -243,7 +244,7 @@ class Parameters(NamedTensors):
         These are on CUDA, as the host would wait for the comparison, and with gradients: a graph can be used once.
         """
         values = self._values.values()
-        if self._device.type == "cuda" or any(value.requires_grad for value in values):
+        if on_cuda(self._device) or any(value.requires_grad for value in values):
             return None
         return torch.cat([value.reshape(-1) for value in values])
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Self
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
 
 import torch
 
@@ -20,18 +20,40 @@ def check_tensor(name: str, tensor: torch.Tensor, like: torch.Tensor) -> None:
         )
 
 
+def about(unit: str, compared: bool = False) -> dict[str, Any]:
+    """What a field of a state declares.
+
+    Args:
+        unit: of its numbers; empty where a task decides.
+        compared: whether identification compares it with a recording unless it is told what to compare.
+    """
+    return {"unit": unit, "compared": compared}
+
+
 class Batched:
-    """What states have in common: they are dataclasses of tensors (N, ...), of which some may be None."""
+    """What states have in common: they are dataclasses of tensors (N, ...), of which some may be None. Recordings,
+    replays and comparisons take names and units from the fields, which declare them by `about`.
+    """
+
+    @classmethod
+    def units(cls) -> dict[str, str]:
+        """Unit of every field by name."""
+        return {each.name: each.metadata["unit"] for each in fields(cls)}  # type: ignore[arg-type]
+
+    @classmethod
+    def compared(cls) -> tuple[str, ...]:
+        """Fields that tell how the world moves, and what its sensors read."""
+        return tuple(each.name for each in fields(cls) if each.metadata["compared"])  # type: ignore[arg-type]
 
     def as_dict(self) -> dict[str, torch.Tensor]:
         """The tensors by name, not copied; those that the scene has."""
-        every = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        every = {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
         return {name: tensor for name, tensor in every.items() if tensor is not None}
 
     @classmethod
     def from_dict(cls, tensors: dict[str, torch.Tensor]) -> Self:
         """A state of the tensors of `as_dict`; other entries are ignored."""
-        optional = {field.name for field in fields(cls) if field.default is None} - tensors.keys()  # type: ignore[arg-type]
+        optional = {each.name for each in fields(cls) if each.default is None} - tensors.keys()  # type: ignore[arg-type]
         return cls(**{f.name: tensors[f.name] for f in fields(cls) if f.name not in optional})  # type: ignore[arg-type]
 
     def check(self, like: Self) -> None:
@@ -100,23 +122,23 @@ class State(Batched):
         memory: numbers that the task keeps through an episode, (N, M), or None (`Task.remember`).
     """
 
-    x: torch.Tensor
-    v: torch.Tensor
-    C: torch.Tensor
-    F: torch.Tensor
-    J: torch.Tensor
-    active: torch.Tensor
-    body_q: torch.Tensor
-    body_twist: torch.Tensor
-    wrench: torch.Tensor
-    time: torch.Tensor
-    emitted: torch.Tensor
-    status: torch.Tensor
-    rigid_q: torch.Tensor | None = None
-    rigid_twist: torch.Tensor | None = None
-    substeps: torch.Tensor | None = None
-    touch: torch.Tensor | None = None
-    memory: torch.Tensor | None = None
+    x: torch.Tensor = field(metadata=about("m", compared=True))
+    v: torch.Tensor = field(metadata=about("m/s"))
+    C: torch.Tensor = field(metadata=about("1/s"))
+    F: torch.Tensor = field(metadata=about("1"))
+    J: torch.Tensor = field(metadata=about("1"))
+    active: torch.Tensor = field(metadata=about("1"))
+    body_q: torch.Tensor = field(metadata=about("m, 1"))
+    body_twist: torch.Tensor = field(metadata=about("m/s, rad/s"))
+    wrench: torch.Tensor = field(metadata=about("N, N m"))
+    time: torch.Tensor = field(metadata=about("s"))
+    emitted: torch.Tensor = field(metadata=about("1"))
+    status: torch.Tensor = field(metadata=about("1"))
+    rigid_q: torch.Tensor | None = field(default=None, metadata=about("m, 1", compared=True))
+    rigid_twist: torch.Tensor | None = field(default=None, metadata=about("m/s, rad/s"))
+    substeps: torch.Tensor | None = field(default=None, metadata=about("1"))
+    touch: torch.Tensor | None = field(default=None, metadata=about("N"))
+    memory: torch.Tensor | None = field(default=None, metadata=about(""))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import torch
 
 from simenv.physics.rigid.model import CARRIED, DRIVEN, FREE
 from simenv.world.parameters import NamedTensors
-from simenv.world.state import Batched
+from simenv.world.state import Batched, about
 from simenv.world.touch_gels import gel_parameters
 from simenv.world.touch_limits import least_areas, touch_limits
 from simenv.world.touch_scene import GAINS, TouchScene
@@ -41,22 +42,22 @@ class TouchState(Batched):
             place the arm's hand: changing its pose alone has no effect; use `TouchWorld.place_hand`.
     """
 
-    body_q: torch.Tensor
-    body_twist: torch.Tensor
-    grip: torch.Tensor
-    stick: torch.Tensor
-    gel_rotation: torch.Tensor
-    gel_offset: torch.Tensor
-    held: torch.Tensor
-    field: torch.Tensor
-    depth: torch.Tensor
-    wrench: torch.Tensor
-    push: torch.Tensor
-    time: torch.Tensor
-    status: torch.Tensor
-    memory: torch.Tensor | None = None
-    joint_q: torch.Tensor | None = None
-    joint_qd: torch.Tensor | None = None
+    body_q: torch.Tensor = dataclasses.field(metadata=about("m, 1", compared=True))
+    body_twist: torch.Tensor = dataclasses.field(metadata=about("m/s, rad/s"))
+    grip: torch.Tensor = dataclasses.field(metadata=about("m, m/s", compared=True))
+    stick: torch.Tensor = dataclasses.field(metadata=about("m"))
+    gel_rotation: torch.Tensor = dataclasses.field(metadata=about("1"))
+    gel_offset: torch.Tensor = dataclasses.field(metadata=about("m"))
+    held: torch.Tensor = dataclasses.field(metadata=about("m"))
+    field: torch.Tensor = dataclasses.field(metadata=about("N"))
+    depth: torch.Tensor = dataclasses.field(metadata=about("m"))
+    wrench: torch.Tensor = dataclasses.field(metadata=about("N, N m", compared=True))
+    push: torch.Tensor = dataclasses.field(metadata=about("N, N m"))
+    time: torch.Tensor = dataclasses.field(metadata=about("s"))
+    status: torch.Tensor = dataclasses.field(metadata=about("1"))
+    memory: torch.Tensor | None = dataclasses.field(default=None, metadata=about(""))
+    joint_q: torch.Tensor | None = dataclasses.field(default=None, metadata=about("rad or m", compared=True))
+    joint_qd: torch.Tensor | None = dataclasses.field(default=None, metadata=about("rad/s or m/s"))
 
 
 @dataclass(frozen=True)

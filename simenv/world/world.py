@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from simenv.physics.device import resolve_device
+from simenv.physics.device import on_cuda, resolve_device
 from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.model import PAD
 from simenv.physics.mpm.rigid import RIGID_FIELDS
@@ -199,7 +199,7 @@ class World:
 
     def _kept(self, after: State, good: torch.Tensor, before: State) -> State:
         """The state after a step in the worlds that are good (N,), and before it in the others."""
-        if self.device.type == "cuda" or not bool(good.all()):
+        if on_cuda(self.device) or not bool(good.all()):
             return after.where(good, before)
         # the solver's results are tensors of their own already: no copy of what may be many particles
         mine = {name: getattr(after, name) for name in STATE_FIELDS}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from simenv.agents import cma_es, random_search, trajectory
-from simenv.agents.checkpoint import CheckpointError, has_checkpoint, load_checkpoint, save_checkpoint, write_atomically
+from simenv.agents.checkpoint import CheckpointError, has_checkpoint, load_checkpoint, save_checkpoint
 from simenv.agents.cma_es import CmaConfig
 from simenv.agents.random_search import RandomConfig
 from simenv.agents.result import Code
@@ -214,12 +214,3 @@ def test_no_checkpoint(tmp_path):
 def test_infinity_is_refused_in_json(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         save_checkpoint(tmp_path, 1, {}, {"x": float("inf")})
-
-
-def test_write_atomically_leaves_the_old_file_on_error(tmp_path):
-    path = tmp_path / "f"
-    path.write_text("old")
-    with pytest.raises(RuntimeError), write_atomically(path) as file:
-        file.write(b"half")
-        raise RuntimeError
-    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1

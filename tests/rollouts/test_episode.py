@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from simenv.rollouts import RolloutError, atomic, read_episode, write_episode
+from simenv import _files
+from simenv.rollouts import RolloutError, read_episode, write_episode
 from simenv.rollouts.episode import USER_BLOCK, verify
 
 
@@ -33,7 +34,7 @@ def test_round_trip_is_bit_exact(tmp_path, episode):
     episode = dataclasses.replace(episode, rewards=odd)
     digest = write_episode(tmp_path / "rollout-000000.h5", episode)
     assert_same(episode, read_episode(tmp_path / "rollout-000000.h5", digest))
-    assert digest == atomic.sha256(tmp_path / "rollout-000000.h5")
+    assert digest == _files.sha256(tmp_path / "rollout-000000.h5")
     assert os.listdir(tmp_path) == ["rollout-000000.h5"]
 
 
@@ -131,7 +132,7 @@ def test_full_disk_keeps_the_old_file_and_leaves_no_litter(tmp_path, episode_fac
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(atomic.os, "fsync", full)
+    monkeypatch.setattr(_files.os, "fsync", full)
     with pytest.raises(RolloutError, match=r"cannot write .*e\.h5: No space left on device"):
         write_episode(path, episode_factory(seed=1))
     assert path.read_bytes() == before

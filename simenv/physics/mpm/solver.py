@@ -248,7 +248,7 @@ class MPMSolver(Buffers):
         Rigid bodies find theirs by their numbers, so that only what comes after the last active one can be left out.
         """
         total = active.shape[1]
-        if self.device.type == "cuda" or int(active.count_nonzero()) == total:
+        if on_cuda(self.device) or int(active.count_nonzero()) == total:
             return None
         some = active[0].nonzero()[:, 0]
         return Ordering(torch.arange(int(some[-1]) + 1) if self._rigid and len(some) else some)

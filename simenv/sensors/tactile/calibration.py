@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from simenv._files import write_bytes, write_text
 from simenv.errors import AssetError
 from simenv.sensors.tactile.membrane import Membrane
 from simenv.sensors.tactile.photometry import NormalTable, centred, monomials
@@ -61,7 +62,7 @@ class TactileCalibration:
 
     def save(self, folder: str | Path) -> Path:
         """Write NAME.json and NAME.safetensors into a folder; returns the path of the first."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,7 @@ class TactileCalibration:
             "background": np.ascontiguousarray(self.background),
             "table": np.ascontiguousarray(self.table.values, dtype=np.float32),
         }
-        save_file(arrays, folder / f"{self.name}.safetensors")
+        write_bytes(folder / f"{self.name}.safetensors", save(arrays))
         numbers = {
             "format": FORMAT,
             "name": self.name,
@@ -80,7 +81,7 @@ class TactileCalibration:
             "about": self.about,
         }
         path = folder / f"{self.name}.json"
-        path.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(numbers, indent=2) + "\n")
         return path
 
     @classmethod
