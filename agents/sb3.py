@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from simenv._extras import missing
 from simenv.agents.checkpoint import CheckpointError, has_checkpoint, load_checkpoint, save_checkpoint
 from simenv.agents.policy import flat_space, flatten, save_policy
 from simenv.agents.result import Code
@@ -118,7 +119,7 @@ def make_model(env: Any, config: PPOConfig | SACConfig) -> Any:
     try:
         from stable_baselines3 import PPO, SAC
     except ImportError as error:
-        raise ImportError("training needs Stable-Baselines3: pip install 'simenv[rl]'") from error
+        raise missing("stable-baselines3", "rl", "training by PPO or SAC of Stable-Baselines3") from error
     common = {
         "learning_rate": config.learning_rate,
         "gamma": config.gamma,

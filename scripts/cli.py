@@ -150,7 +150,11 @@ def _is_expected(error: Exception) -> bool:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"the package {error.name!r} is not installed; `pip install {error.name}`, or the extra that brings it"
+        from simenv._extras import extra_of, install_command
+
+        extra = extra_of(error.name)
+        remedy = install_command(extra) if extra else f"pip install {error.name}"
+        return f"the package {error.name!r} is not installed: {remedy}"
     text = " ".join(str(error).split())
     return text or type(error).__name__
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 
+from simenv._extras import missing
 from simenv.envs.registration import make_bridged_env
 from simenv.envs.spaces import map_tensors, to_numpy
 from simenv.envs.vector_env import SimVectorEnv
@@ -25,7 +26,7 @@ try:
     from stable_baselines3.common.monitor import Monitor
     from stable_baselines3.common.vec_env import VecEnv
 except ImportError as error:
-    raise ImportError("simenv.envs.sb3 needs Stable-Baselines3; install it with: pip install 'simenv[rl]'.") from error
+    raise missing("stable-baselines3", "rl", "simenv.envs.sb3") from error
 
 
 class SB3VecEnv(VecEnv):
