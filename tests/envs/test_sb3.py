@@ -55,6 +55,14 @@ def test_termination_is_not_truncation() -> None:
     assert infos[0]["TimeLimit.truncated"] is False
 
 
+def test_a_failure_in_the_last_step_is_a_failure() -> None:
+    """Both flags fall together: the value of what follows must not be counted."""
+    env = make(floor=1.0, max_episode_steps=1)
+    env.reset()
+    _, _, done, infos = env.step(np.zeros((3, 2), dtype=np.float32))
+    assert done.all() and [info["TimeLimit.truncated"] for info in infos] == [False] * 3
+
+
 def test_seed_restarts_the_same_episodes() -> None:
     env = make()
     first = env.reset()
