@@ -73,8 +73,8 @@ def check_render_mode(value: Any, allowed: Iterable[str]) -> str | None:
     """The render mode of a batch; ValueError, with a remedy for windows, if it has no such mode."""
     if value == "human":
         raise ValueError(
-            "render_mode='human' is for gymnasium.make. A batch draws pictures: make it with "
-            "render_mode='rgb_array' and call render(), or put gymnasium.wrappers.vector.HumanRendering, which needs pygame, around it."
+            "render_mode='human' is for gymnasium.make. A batch draws pictures: make it with render_mode='rgb_array' "
+            "and call render(), or put gymnasium.wrappers.vector.HumanRendering, which needs pygame, around it."
         )
     return choose("render_mode", value, (None, *allowed))
 

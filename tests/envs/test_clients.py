@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What clients of Gymnasium rely on, each way in its own test, without the clients that are not installed."""
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -139,13 +140,18 @@ def test_only_numpy_s_generators_are_taken() -> None:
             env.unwrapped.np_random = np.random.RandomState(0)
 
 
-def test_a_window_without_pygame_is_refused_when_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.util
-
+def pygame(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    """As if pygame were installed, or not."""
     found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *args: None if name == "pygame" else found(name, *args)
-    )
+
+    def find_spec(name: str, *args: Any) -> Any:
+        return (object() if there else None) if name == "pygame" else found(name, *args)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+
+
+def test_a_window_without_pygame_is_refused_when_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    pygame(monkeypatch, there=False)
     with pytest.raises(gym.error.DependencyNotInstalled, match=r"pip install pygame.*rgb_array.*RecordVideo"):
         gym.make(ID, device="cpu", render_mode="human")
     with pytest.raises(ValueError, match=r"render_mode='human' is for gymnasium\.make.*rgb_array"):
@@ -154,9 +160,7 @@ def test_a_window_without_pygame_is_refused_when_made(monkeypatch: pytest.Monkey
 
 def test_a_window_opens_where_pygame_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gymnasium's wrapper shows the pictures; its window is not opened before the first reset."""
-    import importlib.util
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *args: object())
+    pygame(monkeypatch, there=True)
     env = gym.make(ID, device="cpu", render_mode="human", render_size=(32, 24))
     assert env.render_mode == "human" and env.unwrapped.render_mode == "rgb_array"
     assert env.unwrapped.vector.render_size == (32, 24)
