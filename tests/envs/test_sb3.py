@@ -39,6 +39,9 @@ def test_episode_end_is_reported_for_done_worlds_only() -> None:
             assert infos == [{}, {}, {}]
     assert done.dtype == np.bool_
     assert done.all()
+    terms = [infos[i]["episode"] for i in range(3)]
+    assert [each["reward/distance"] + each["reward/effort"] for each in terms] == pytest.approx(total, rel=1e-5)
+    assert [each["reward/effort"] for each in terms] == pytest.approx([3 * -0.01 * 2 * 0.5**2] * 3)
     for i, info in enumerate(infos):
         assert info["TimeLimit.truncated"] is True
         assert info["episode"]["l"] == 3
