@@ -42,6 +42,7 @@ $(VENV)/.torch: $(VENV)/.created
 
 $(VENV)/.runtime: $(VENV)/.torch pyproject.toml constraints.txt
 	@echo "==> installing simenv and what it needs (once)"
+	@$(PIP) uninstall -y simenv && rm -rf simenv.egg-info  # the distribution's old name: two would clash
 	@$(PIP) install -c constraints.txt -e '.[search]'
 	@touch $@
 

@@ -115,7 +115,7 @@ class BC(Learner):
             self.actor.trunk.update(view)
             self.dataset.add({f"seen|{k}": v for k, v in view.items()} | {"label": self.actor.to_normalized(label)})
             self.observation, reward, terminated, truncated, info = self.env.step(self.choose(label))
-            self.episodes.add(reward, terminated | truncated, info["success"])
+            self.episodes.add(reward, terminated | truncated, info)
         self.timesteps += self.config.rollout_steps * self.num_envs
 
     def fit(self) -> float:

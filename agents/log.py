@@ -85,5 +85,5 @@ def _tensorboard(directory: Path, resume_at: int | None) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        return None  # an extra (simenv[rl]); metrics.csv holds the same numbers
+        return None  # the extra `rl`; metrics.csv holds the same numbers
     return SummaryWriter(str(directory), purge_step=None if resume_at is None else resume_at + 1)

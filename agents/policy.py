@@ -15,6 +15,7 @@ import gymnasium
 import numpy as np
 import torch
 
+from simenv._extras import missing
 from simenv.agents.checkpoint import CheckpointError, has_checkpoint, load_checkpoint, save_checkpoint
 from simenv.agents.networks import Actor
 from simenv.envs.spaces import map_tensors
@@ -208,7 +209,7 @@ def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Po
         from stable_baselines3.ppo.policies import MlpPolicy as PPOPolicy
         from stable_baselines3.sac.policies import MlpPolicy as SACPolicy
     except ImportError as error:
-        raise ImportError("policies need Stable-Baselines3: pip install 'simenv[rl]'") from error
+        raise missing("stable-baselines3", "rl", "a policy of Stable-Baselines3") from error
     spaces = [_space(arrays[f"{name}.low"], arrays[f"{name}.high"]) for name in ("observation", "action")]
     kind = PPOPolicy if meta["algorithm"] == "ppo" else SACPolicy
     network = kind(*spaces, lambda _: 0.0, net_arch=[int(width) for width in meta["net_arch"]])

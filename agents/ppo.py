@@ -200,7 +200,7 @@ class PPO(Learner):
             done = terminated | truncated
             after = self.critic.value(self.critic_view(info["final_obs"]))
             storage.put(step, reward=reward.to(torch.float32), after=after, terminated=terminated, done=done)
-            self.episodes.add(reward, done, info["success"])
+            self.episodes.add(reward, done, info)
             if self.augmentation is not None:
                 self.augmentation.begin(done)
         self.timesteps += c.rollout_steps * self.num_envs

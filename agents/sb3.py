@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from simenv._extras import missing
 from simenv.agents.checkpoint import CheckpointError, has_checkpoint, load_checkpoint, save_checkpoint
 from simenv.agents.policy import flat_space, flatten, save_policy
 from simenv.agents.result import Code
@@ -34,7 +35,9 @@ class TrainConfig:
     """Options common to both algorithms."""
 
     timesteps: int = 200_000
-    """Control steps to train for, summed over worlds."""
+    """Control steps to train for, summed over worlds; the last one is completed in all worlds (SAC), or the last
+    rollout (PPO).
+    """
     seed: int = 0
     """Seed of the networks, the exploration and the episodes (world i starts with seed + i)."""
     num_envs: int = 16
@@ -118,7 +121,7 @@ def make_model(env: Any, config: PPOConfig | SACConfig) -> Any:
     try:
         from stable_baselines3 import PPO, SAC
     except ImportError as error:
-        raise ImportError("training needs Stable-Baselines3: pip install 'simenv[rl]'") from error
+        raise missing("stable-baselines3", "rl", "training by PPO or SAC of Stable-Baselines3") from error
     common = {
         "learning_rate": config.learning_rate,
         "gamma": config.gamma,
@@ -205,11 +208,12 @@ def _train(env: Any, config: PPOConfig | SACConfig, callback: Callback | None, s
     if config.resume and has_checkpoint(config.checkpoint_dir):
         elapsed = _resume(model, statistics, config)
     started, iteration, code, saved = time.perf_counter() - elapsed, 0, None, model.num_timesteps
-    size = config.rollout_steps * env.num_envs
+    size, fixed = config.rollout_steps * env.num_envs, isinstance(config, PPOConfig)  # PPO's rollouts have one length
     try:
         while code is None and model.num_timesteps < config.timesteps:
             try:
-                model.learn(size, log_interval=None, reset_num_timesteps=False)
+                left = size if fixed else min(size, config.timesteps - model.num_timesteps)
+                model.learn(left, log_interval=None, reset_num_timesteps=False)
             except ValueError:  # torch refuses a distribution with a NaN mean
                 if _finite(model):
                     raise
@@ -217,6 +221,7 @@ def _train(env: Any, config: PPOConfig | SACConfig, callback: Callback | None, s
                 code = Code.DIVERGED  # the last good checkpoint stays the last
                 break
             model.dump_logs()
+            metrics.update(_reward_terms(model))
             iteration += 1
             if config.checkpoint_dir and iteration % config.checkpoint_every == 0:
                 _save(model, statistics, config, time.perf_counter() - started)
@@ -237,7 +242,15 @@ def _train(env: Any, config: PPOConfig | SACConfig, callback: Callback | None, s
         success_rate=float(np.mean(success)) if success else math.nan,
         seconds=seconds,
         model=model,
+        episodes=len(returns),
     )
+
+
+def _reward_terms(model: Any) -> dict[str, float]:
+    """Means per episode over the last 100, where the environment tells them (`simenv.envs.sb3` does)."""
+    rows = list(model.ep_info_buffer or ())
+    names = dict.fromkeys(name for row in rows for name in row if name.startswith("reward/"))
+    return {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
 
 
 def _finite(model: Any) -> bool:
@@ -305,6 +318,10 @@ def _resume(model: Any, statistics: Any, config: PPOConfig | SACConfig) -> float
     differing = [
         f"{k}: {found.get(k)!r} there, {wanted.get(k)!r} now" for k in wanted | found if found.get(k) != wanted.get(k)
     ]
+    if "bridge|_returns" in arrays:
+        raise CheckpointError(
+            f"{config.checkpoint_dir} was written by an earlier version of simenv, and cannot go on; start anew"
+        )
     if differing:
         raise CheckpointError(
             f"{config.checkpoint_dir} belongs to a run with other options ({'; '.join(differing)}); use the same "

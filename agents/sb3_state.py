@@ -156,10 +156,7 @@ def _capture_worlds(model: Any) -> dict[str, Any]:
     if not env.has_attr("get_state"):
         return {}
     arrays = {f"worlds|{name}": value for name, value in env.env_method("get_state", indices=0)[0].items()}
-    for name in ("_returns", "_lengths"):
-        if isinstance(getattr(env, name, None), np.ndarray):
-            arrays[f"bridge|{name}"] = getattr(env, name)
-    return arrays
+    return arrays | {f"bridge|{name}": value for name, value in getattr(env, "_sums", {}).items()}
 
 
 def _restore_worlds(model: Any, arrays: dict[str, torch.Tensor]) -> bool:
@@ -170,6 +167,6 @@ def _restore_worlds(model: Any, arrays: dict[str, torch.Tensor]) -> bool:
     current = env.env_method("get_state", indices=0)[0]
     moved = {name: value.to(current[name].device) for name, value in state.items()}
     env.env_method("set_state", moved, indices=0)
-    for name, value in _under(arrays, "bridge|").items():
-        getattr(env, name)[:] = value.numpy()
+    if hasattr(env, "_sums"):
+        env._sums = {name: value.numpy() for name, value in _under(arrays, "bridge|").items()}
     return True

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from gymnasium.vector import AutoresetMode
 from torch import nn
 
 from simenv.agents.checkpoint import CheckpointError, has_checkpoint, load_checkpoint, save_checkpoint
+from simenv.agents.episodes import RETURN, SUCCESS, Episodes
 from simenv.agents.networks import Actor
 from simenv.agents.result import Code
 from simenv.envs.views import select_view
@@ -48,6 +47,8 @@ class TrainResult:
     """Wall time [s]."""
     model: Any
     """The learner, or the Stable-Baselines3 model."""
+    episodes: int = 0
+    """Episodes that return and success are over, at most 100."""
 
 
 @contextlib.contextmanager
@@ -106,36 +107,6 @@ class LearnConfig:
                 raise ValueError(f"{name} = {getattr(self, name)}: it must be positive")
         if any(width < 1 for width in self.hidden):
             raise ValueError(f"hidden = {tuple(self.hidden)}: each layer must have at least 1 unit")
-
-
-class Episodes:
-    """Returns and successes of the episodes that have ended.
-
-    Args:
-        num_envs: Number of worlds.
-        device: Where rewards are.
-    """
-
-    def __init__(self, num_envs: int, device: torch.device) -> None:
-        self.running = torch.zeros(num_envs, dtype=torch.float64, device=device)
-        self.ended: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        self.returns: deque[float] = deque(maxlen=100)
-        self.successes: deque[float] = deque(maxlen=100)
-
-    def add(self, reward: torch.Tensor, done: torch.Tensor, success: torch.Tensor) -> None:
-        """One step of all worlds; does not wait for the device."""
-        self.running = self.running + reward
-        self.ended.append((done.clone(), self.running, success.clone()))
-        self.running = torch.where(done, 0.0, self.running)
-
-    def metrics(self) -> dict[str, float]:
-        """Means over the last 100 episodes; NaN before the first ends."""
-        for done, total, success in self.ended:
-            self.returns.extend(total[done].tolist())
-            self.successes.extend(success[done].to(torch.float64).tolist())
-        self.ended.clear()
-        means = {"ep_rew_mean": self.returns, "success_rate": self.successes}
-        return {f"rollout/{k}": sum(v) / len(v) if v else math.nan for k, v in means.items()}
 
 
 class Learner:
@@ -230,7 +201,9 @@ def train(learner: Learner, callback: Callback | None = None) -> TrainResult:
     with finish_on_interrupt() as stop:
         try:
             while code is None and learner.timesteps < config.timesteps:
+                before, begun = learner.timesteps, time.perf_counter()
                 metrics = learner.iterate()
+                metrics["time/fps"] = (learner.timesteps - before) / (time.perf_counter() - begun)
                 if not learner.finite():
                     code = Code.DIVERGED  # the last good checkpoint stays the last
                     break
@@ -249,10 +222,11 @@ def train(learner: Learner, callback: Callback | None = None) -> TrainResult:
     return TrainResult(
         code=code or Code.MAX_SIMULATED_STEPS,
         timesteps=learner.timesteps,
-        episode_return=means["rollout/ep_rew_mean"],
-        success_rate=means["rollout/success_rate"],
+        episode_return=means[RETURN],
+        success_rate=means[SUCCESS],
         seconds=time.perf_counter() - started,
         model=learner,
+        episodes=len(learner.episodes),
     )
 
 
@@ -307,8 +281,8 @@ def _save(learner: Learner, seconds: float) -> None:
         arrays |= {f"optimizer|{index}|{key}": torch.as_tensor(value) for key, value in entry.items()}
     arrays |= {f"worlds|{name}": value for name, value in learner.env.unwrapped.get_state().items()}
     arrays |= {f"extras|{name}": value for name, value in learner.extras().items()}
-    arrays |= {"random": learner.generator.get_state(), "episodes|running": learner.episodes.running}
-    kept = {name: list(getattr(learner.episodes, name)) for name in ("returns", "successes")}
+    running, kept = learner.episodes.state()
+    arrays |= {"random": learner.generator.get_state()} | {f"episodes|{name}": value for name, value in running.items()}
     meta = {"method": learner.name, "config": _options(learner.config), "seconds": seconds, "episodes": kept}
     meta["worlds"] = learner.num_envs
     save_checkpoint(learner.config.checkpoint_dir, learner.timesteps, arrays, meta)  # type: ignore[arg-type]
@@ -318,6 +292,8 @@ def _save(learner: Learner, seconds: float) -> None:
 def _resume(learner: Learner) -> float:
     folder = learner.config.checkpoint_dir
     arrays, meta, step = load_checkpoint(folder)  # type: ignore[arg-type]
+    if not isinstance(meta.get("episodes"), list):
+        raise CheckpointError(f"{folder} was written by an earlier version of simenv, and cannot go on; start anew")
     wanted = {"method": learner.name, "worlds": learner.num_envs, **_options(learner.config)}
     found = {"method": meta.get("method"), "worlds": meta.get("worlds"), **meta.get("config", {})}
     differing = [f"{k}: {found.get(k)!r} there, {wanted.get(k)!r} now" for k in wanted if found.get(k) != wanted[k]]
@@ -342,9 +318,7 @@ def _resume(learner: Learner) -> float:
     learner.env.unwrapped.set_state(under("worlds|"))
     learner.observation = learner.env.unwrapped.observe()
     learner.restore_extras(under("extras|"))
-    learner.episodes.running = under("episodes|")["running"]
-    for name, values in meta["episodes"].items():
-        getattr(learner.episodes, name).extend(values)
+    learner.episodes.restore(under("episodes|"), meta["episodes"])
     learner.generator.set_state(arrays["random"])
     learner.timesteps = step
     return float(meta["seconds"])

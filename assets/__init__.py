@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Meshes that come with simenv; README.md says where each one comes from and under which licence."""
+"""Meshes that come with simenv; sources.toml says where each one comes from and under which licence."""
 
 from importlib import resources
 from pathlib import Path

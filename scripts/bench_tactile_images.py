@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+from simenv._extras import install_command
 from simenv.scripts.bench_report import BENCHMARKS, Row, missing_row, paired, target_row, value_row
 
 TARGET = 10.0  # times taxim, per image
@@ -31,7 +32,7 @@ def tactile_image_rows(part: Row, quick: bool, device: str) -> None:
         alone = measure("simenv", device, "1", 1)
         rows.append(value_row(f"tactile images {SIZES['simenv']}, N = 1", "images/s", alone, 1))
     if importlib.util.find_spec("taxim") is None:
-        rows.append(missing_row("taxim (torch)", "pip install --no-deps taxim", cores))
+        rows.append(missing_row("taxim (torch)", install_command("calibration"), cores))
     else:
         for n in PEERS[device][: 1 if quick else None]:
             theirs = measure("taxim", device, n, cores or 1)

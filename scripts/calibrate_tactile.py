@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from simenv._extras import missing
 from simenv._files import replacing, write_text
 
 SOURCES = {"taxim:gelsight": "gelsight", "taxim:gelsight_mini": "gelsight_mini"}
@@ -19,7 +20,7 @@ BALL_RADIUS = 2.0e-3
 ABOUT = {
     "source": "PyPI package taxim 1.4.1, calib/{folder}/dataPack.npz",
     "licence": "MIT",
-    "attribution": "Taxim (Si, Yuan 2022); GPU Taxim, Copyright (c) Tim Schneider",
+    "attribution": "Taxim (Si, Yuan 2022), Copyright (c) 2021 CMURoboTouch; packaged by Tim Schneider",
 }
 COLUMNS = ("file", "x", "y", "radius")
 
@@ -119,9 +120,7 @@ def taxim_images(folder: str, ball_radius: float, pixel: float) -> tuple[Any, An
 
     spec = importlib.util.find_spec("taxim")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(
-            "the real images are in the package taxim: pip install --no-deps taxim==1.4.1 (extra `calibration`)"
-        )
+        raise missing("taxim", "calibration", "the calibration by taxim's real images")
     files = Path(spec.origin).parent / "calib" / folder
     with np.load(files / "dataPack.npz") as pack:
         images, background = pack["imgs"], pack["f0"]

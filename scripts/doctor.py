@@ -62,9 +62,16 @@ def _show(rows: list[Row]) -> None:
 
 
 def _versions() -> list[Row]:
+    from simenv._extras import DISTRIBUTION, rival
     from simenv.rollouts.manifest import versions
 
-    return [("fail" if version == "not installed" else "ok", name, version) for name, version in versions().items()]
+    rows: list[Row] = [
+        ("fail" if version == "not installed" else "ok", name, version) for name, version in versions().items()
+    ]
+    if (other := rival()) is not None:
+        text = f"{DISTRIBUTION} and simenv {other} are both installed and both bring `simenv`; pip uninstall the latter"
+        rows.append(("fail", "distribution", text))
+    return rows
 
 
 def _processor() -> list[Row]:

@@ -62,8 +62,15 @@ def _facts(env: Any) -> dict:
         "particle_groups": {name: part.stop - part.start for name, part in world.particle_groups.items()},
         "bodies": list(world.body_names),
         "colliders": list(world.collider_names),
-        "parameters": {name: host(world.parameters[name])[0].tolist() for name in sorted(world.parameters)},
+        "parameters": {name: _plain(host(world.parameters[name])[0]) for name in sorted(world.parameters)},
     }
+
+
+def _plain(values: Any) -> Any:
+    """Numbers with the digits that their precision has: 0.2, not 0.20000000298023224 for a float32."""
+    import numpy as np
+
+    return np.array([float(str(value)) for value in np.ravel(values)]).reshape(np.shape(values)).tolist()
 
 
 def _show(id: str, documentation: str, facts: dict) -> None:

@@ -9,7 +9,7 @@ import json
 
 @dataclasses.dataclass(frozen=True)
 class ListTasks:
-    """List the environments with their episode length and one line each.
+    """List the environments with their episode length, and what each asks of an agent.
 
     `simenv info ID` tells more about one.
     """
@@ -54,7 +54,9 @@ def rows_of_tasks() -> list[dict]:
 
 
 def _summary(entry_point: str) -> str:
-    """First sentence of the class docstring, headings apart; read from the source, so that Warp and torch stay out."""
+    """What is asked: the first sentence of the class docstring, headings apart. Read from the source, so that Warp and
+    torch stay out.
+    """
     module, _, name = entry_point.partition(":")
     try:
         spec = importlib.util.find_spec(module)

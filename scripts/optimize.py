@@ -39,14 +39,20 @@ class Optimize:
     """Iterations at most."""
     max_simulated_steps: int | None = None
     """Budget of forward control steps, summed over worlds."""
-    horizon: int | None = None
-    """Control steps; the task's episode length by default."""
+    horizon: Annotated[int | None, tyro.conf.arg(aliases=["--steps"])] = None
+    """Control steps of the episode; the task's own length by default."""
     knots: int | None = None
     """B-spline control points per action: a fifth of the horizon by default, 0 for one free action per step."""
     patience: int | None = None
     """Stop after so many iterations without improvement."""
-    stop_on_success: bool = True
-    """Stop once the task succeeds (after --success-patience more iterations)."""
+    # The help of a switch that is on is that of --no-...
+    stop_on_success: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="Go on when the task succeeds; otherwise it stops there (after --success-patience more iterations).",
+            help_behavior_hint="",
+        ),
+    ] = True
     success_patience: int = 0
     """Iterations to go on improving after the first success."""
     screen: int = 4
@@ -77,8 +83,9 @@ class Optimize:
     """Mesh of the container (.stl, .obj, ...), for tasks that take one."""
     env_args: str = ""
     """Other task arguments as a JSON object."""
-    record: bool = True
-    """Record the best episode into OUT/rollout."""
+    record: Annotated[
+        bool, tyro.conf.arg(help="Do not record the best episode into OUT/rollout.", help_behavior_hint="")
+    ] = True
     video: bool = False
     """Also write it as a video, OUT/rollout.mp4."""
 

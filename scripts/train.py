@@ -51,7 +51,7 @@ class Train:
     seed: int = 0
     """Seed of the networks, the exploration and the episodes (world i starts with seed + i)."""
     timesteps: int = 200_000
-    """Control steps to train for, summed over worlds."""
+    """Control steps to train for, summed over worlds; rounded up to whole iterations (sb3_sac: steps of all worlds)."""
     num_envs: int = 16
     """Worlds simulated together."""
     lr: float = 3e-4
@@ -94,26 +94,33 @@ class Train:
         work = self._sb3(folder, options) if self.algorithm.startswith("sb3_") else self._torch(folder, options)
         log = RunLog(folder, "timesteps", before)
         try:
-            with runs.Progress(self.timesteps, "step", before or 0) as progress:
+            with runs.Progress(self._planned(), "step", before or 0) as progress:
 
                 def report(steps: int, metrics: Mapping[str, float]) -> None:
                     log.write(steps, metrics)
-                    values = (metrics.get(f"rollout/{name}", math.nan) for name in ("ep_rew_mean", "success_rate"))
-                    progress.update(steps, dict(zip(("return", "success"), map("{:.4g}".format, values), strict=True)))
+                    progress.update(steps, _shown(metrics))
 
                 result = work(report)
         finally:
             log.close()
         reason = "all timesteps were spent" if result.code is Code.MAX_SIMULATED_STEPS else str(result.code)
         print(reason)
-        print(
-            f"return {result.episode_return:.6g}, success rate {result.success_rate:.3g} over the last 100 episodes; "
-            f"{result.timesteps} steps, {result.seconds:.1f} s; {folder}"
-        )
+        print(f"{_summary(result)}; {result.timesteps} steps, {result.seconds:.1f} s; {folder}")
         if result.code is Code.INTERRUPTED:
             print(f"resume with: {runs.resume_command(self, 'train', folder)}", file=sys.stderr)
             return runs.INTERRUPTED
         return int(result.code is Code.DIVERGED)
+
+    def _planned(self) -> int:
+        """Control steps that will be simulated; says so where they are more than was asked for."""
+        one_by_one = self.algorithm == "sb3_sac"
+        unit = self.num_envs * (1 if one_by_one else self.rollout_steps)
+        planned = -(-self.timesteps // unit) * unit
+        if planned > self.timesteps > 0:
+            made_of = f"{self.num_envs} worlds" + ("" if one_by_one else f" x {self.rollout_steps} steps")
+            reason = f"{self.algorithm} trains in units of {unit} ({made_of})"
+            print(f"--timesteps {self.timesteps} becomes {planned}: {reason}", file=sys.stderr)
+        return planned
 
     def _torch(self, folder: Path, options: dict[str, Any]) -> Work:
         """Training by an agent on torch tensors."""
@@ -170,3 +177,19 @@ class Train:
             return make_sb3_env(self.id, self.num_envs, **options)
         except TypeError as error:
             raise ValueError(f"{self.id}: {error}; `simenv info {self.id}` lists the arguments") from error
+
+
+def _shown(metrics: Mapping[str, float]) -> dict[str, str]:
+    """What the progress line says of the last 100 episodes."""
+    value, success = (metrics.get(f"rollout/{name}", math.nan) for name in ("ep_rew_mean", "success_rate"))
+    if math.isnan(value):
+        return {"no episode": "has ended yet"}
+    return {"return": f"{value:.4g}", "success": f"{success:.4g}"}
+
+
+def _summary(result: Any) -> str:
+    """Return and success, and of how many episodes."""
+    if not result.episodes:
+        return "no episode has ended"
+    episodes = "1 episode" if result.episodes == 1 else f"the last {result.episodes} episodes"
+    return f"return {result.episode_return:.6g}, success rate {result.success_rate:.3g} over {episodes}"

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from simenv._extras import missing
+
 
 class ResultCode(enum.Enum):
     """Base of the codes that say why a search stopped. Each member holds ``message`` (what happened) and ``remedy``
@@ -45,7 +47,7 @@ def cma_strategy(
     try:
         import cma
     except ImportError as error:
-        raise ImportError("CMA-ES needs the package cma: pip install 'simenv[search]'") from error
+        raise missing("cma", "search", "CMA-ES") from error
     chosen = {
         "bounds": [low, high],
         "randn": np.random.RandomState(seed % 2**32).randn,

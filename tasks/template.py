@@ -31,7 +31,7 @@ SUCCESS = 0.01  # the block's centre is this close to the goal [m]
 class PushBlock(Task):
     """## Description
 
-    A soft elastic block lies on a table. A rigid ball, moved by its velocity, pushes it to a goal.
+    Push a soft block to a goal with a ball. The elastic block lies on a table; the rigid ball moves by its velocity.
 
     ## Action Space
 

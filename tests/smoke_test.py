@@ -2,14 +2,35 @@
 """What an installed simenv must do, run by ``make build`` in an environment that holds the wheel or sdist and nothing
 else.
 
-It is a plain script, without pytest: the environment under test has only what ``pip install simenv`` brings.
+It is a plain script, without pytest: the environment under test has only what ``pip install simenv-physics`` brings.
 """
 
+import importlib.metadata
 import importlib.resources
 import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+
+
+def check_licences() -> None:
+    """The notices of what others made travel with it, in the metadata and beside the data.
+
+    Raises:
+        AssertionError: If one is missing.
+    """
+    distribution = importlib.metadata.distribution("simenv-physics")
+    named = distribution.metadata.get_all("License-File") or []
+    assert {"LICENSE", "NOTICE", "assets/tactile/LICENSE"} <= set(named), f"licence files in the metadata: {named}"
+    files = {
+        str(file): file.locate().read_text(encoding="utf-8")
+        for file in distribution.files or []
+        if "LICENSE" in str(file)
+    }
+    beside = [text for name, text in files.items() if name == "simenv/assets/tactile/LICENSE"]
+    inside = [text for name, text in files.items() if name.endswith("licenses/assets/tactile/LICENSE")]
+    assert beside and beside == inside, f"the notice of the tactile calibrations is missing in {sorted(files)}"
+    assert "Copyright (c) 2021 CMURoboTouch" in beside[0]
 
 
 def main() -> None:
@@ -27,6 +48,8 @@ def main() -> None:
         assert importlib.util.find_spec(name) is None, f"a package was installed under the bare name {name}"
         importlib.import_module(f"simenv.{name}")
     assert importlib.resources.files("simenv").joinpath("py.typed").is_file(), "py.typed is missing"
+
+    check_licences()
 
     import gymnasium
 

@@ -68,6 +68,16 @@ def whole(option: str, value: Any, hint: str = "") -> int:
     return int(value)
 
 
+def check_render_mode(value: Any, allowed: Iterable[str]) -> str | None:
+    """The render mode of a batch; ValueError, with a remedy for windows, if it has no such mode."""
+    if value == "human":
+        raise ValueError(
+            "render_mode='human' is for gymnasium.make. A batch draws pictures: make it with render_mode='rgb_array' "
+            "and call render(), or put gymnasium.wrappers.vector.HumanRendering, which needs pygame, around it."
+        )
+    return choose("render_mode", value, (None, *allowed))
+
+
 def frame_size(value: Sequence[int]) -> tuple[int, int]:
     """Width and height of a frame [pixel]; ValueError if they are not two whole numbers of at least 1."""
     try:
@@ -154,8 +164,8 @@ def make_task(
     takes_any = any(kind.kind is kind.VAR_KEYWORD for kind in parameters.values())
     for name, value in arguments.items():
         if name not in known and not takes_any:
-            raise TypeError(
-                f"{cls.task_id or cls.__name__} has no argument "
+            raise TypeError(  # Python's own words, which clients look for to leave an argument out
+                f"{cls.task_id or cls.__name__}: __init__() got an unexpected keyword argument "
                 f"{name!r}.{suggestion(name, [*known, *environment_options])} "
                 f"Task arguments: {', '.join(known) or 'none'}. Environment options: {', '.join(environment_options)}."
             )

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+import gymnasium
 
 from simenv import _registry
 from simenv.envs.options import make_task, suggestion
@@ -117,7 +120,7 @@ def make_bridged_env(
     return make_vector_env(task_id, num_envs, **fixed, **kwargs)
 
 
-def make_env(task_id: str, **kwargs: Any) -> SimEnv:
+def make_env(task_id: str, **kwargs: Any) -> gymnasium.Env:
     """Entry point of ``gymnasium.make``, which adds the time limit as a wrapper.
 
     Args:
@@ -125,19 +128,34 @@ def make_env(task_id: str, **kwargs: Any) -> SimEnv:
         **kwargs: Options of `SimEnv`, ``observation_mode``, and arguments of the task.
 
     Returns:
-        The single NumPy environment.
+        The single NumPy environment; with ``render_mode="human"`` in Gymnasium's wrapper, which shows its pictures in
+        a window.
 
     Raises:
+        DependencyNotInstalled: For ``render_mode="human"`` without pygame.
         TypeError: For an unknown argument, naming the closest.
     """
+    if kwargs.get("render_mode") == "human":
+        return _in_a_window(task_id, kwargs)
     options, arguments = _split(kwargs, _SINGLE_OPTIONS)
     cls = task_class(task_id)
     task = make_task(cls, arguments, options.pop("observation_mode", cls.observation_modes[0]), _SINGLE_OPTIONS)
     return SimEnv(task, **options)
 
 
-# Gymnasium looks here to decide on wrappers for render modes such as "rgb_array_list".
-make_env.metadata = SimEnv.metadata  # type: ignore[attr-defined]
+# Gymnasium looks here to decide on wrappers for render modes such as "rgb_array_list". With "human" in the list it
+# leaves that mode to make_env; its own way fails in the first reset where pygame is missing.
+make_env.metadata = {"render_modes": [*SimEnv.metadata["render_modes"], "human"]}  # type: ignore[attr-defined]
+
+
+def _in_a_window(task_id: str, kwargs: dict[str, Any]) -> gymnasium.Env:
+    if importlib.util.find_spec("pygame") is None:
+        raise gymnasium.error.DependencyNotInstalled(
+            "render_mode='human' shows a window by pygame, which is not installed: pip install pygame. Without "
+            "a window make the environment with render_mode='rgb_array' and call render(), or write a video with "
+            "simenv.envs.record_video.RecordVideo."
+        )
+    return gymnasium.wrappers.HumanRendering(make_env(task_id, **kwargs | {"render_mode": "rgb_array"}))
 
 
 def _split(kwargs: dict[str, Any], option_names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from gymnasium.vector import AutoresetMode
 
+from simenv._extras import missing
 from simenv.envs.registration import make_bridged_env
 from simenv.envs.spaces import Observation
 from simenv.envs.vector_env import SimVectorEnv
@@ -16,7 +17,7 @@ try:
     from rsl_rl.env import VecEnv
     from tensordict import TensorDict
 except ImportError as error:
-    raise ImportError("simenv.envs.rsl_rl needs rsl_rl; install it with: pip install 'simenv[rl]'.") from error
+    raise missing("rsl-rl-lib", "rl", "simenv.envs.rsl_rl") from error
 
 ONLY = "state"  # the group of an observation that is one tensor
 

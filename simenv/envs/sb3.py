@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 
+from simenv._extras import missing
 from simenv.envs.registration import make_bridged_env
 from simenv.envs.spaces import map_tensors, to_numpy
 from simenv.envs.vector_env import SimVectorEnv
@@ -25,7 +26,7 @@ try:
     from stable_baselines3.common.monitor import Monitor
     from stable_baselines3.common.vec_env import VecEnv
 except ImportError as error:
-    raise ImportError("simenv.envs.sb3 needs Stable-Baselines3; install it with: pip install 'simenv[rl]'.") from error
+    raise missing("stable-baselines3", "rl", "simenv.envs.sb3") from error
 
 
 class SB3VecEnv(VecEnv):
@@ -49,8 +50,8 @@ class SB3VecEnv(VecEnv):
         self._checker = dataclasses.replace(checker, low=checker.low.cpu(), high=checker.high.cpu())
         self._nobody = torch.zeros(env.num_envs, dtype=torch.bool)
         self._action: torch.Tensor | None = None
-        self._returns = np.zeros(env.num_envs)
-        self._lengths = np.zeros(env.num_envs, dtype=np.int64)
+        # Of the running episodes, under the names of Monitor: return, length, and each term of the reward.
+        self._sums: dict[str, np.ndarray] = {}
         self._started = np.zeros(env.num_envs)
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self.metadata["render_fps"] = env.metadata["render_fps"]
@@ -71,8 +72,7 @@ class SB3VecEnv(VecEnv):
         seeded = any(seed is not None for seed in self._seeds)
         observation, _ = self.env.reset(seed=list(self._seeds) if seeded else None)
         self._reset_seeds()
-        self._returns[:] = 0.0
-        self._lengths[:] = 0
+        self._sums = {}
         self._started[:] = time.perf_counter()
         return to_numpy(observation)
 
@@ -97,10 +97,13 @@ class SB3VecEnv(VecEnv):
             those of worlds that are done have entries; the others are one shared empty dict.
         """
         observation, reward, terminated, truncated, info = self.env.step(self._action)
-        rewards, ended, limited = torch.stack([reward.double(), terminated.double(), truncated.double()]).cpu().numpy()
+        terms = {name: term for name, term in info["reward_terms"].items() if not name.startswith("_")}  # masks
+        columns = [reward, terminated, truncated, *terms.values()]
+        rewards, ended, limited, *parts = torch.stack([column.double() for column in columns]).cpu().numpy()
         done = (ended + limited) > 0
-        self._returns += rewards
-        self._lengths += 1
+        step = {"r": rewards, "l": np.ones(self.num_envs, dtype=np.int64)}
+        step |= {f"reward/{name}": part for name, part in zip(terms, parts, strict=True)}
+        self._sums = {name: self._sums.get(name, 0) + value for name, value in step.items()}
         empty: dict[str, Any] = {}
         infos = [empty] * self.num_envs
         worlds = np.flatnonzero(done)
@@ -120,15 +123,14 @@ class SB3VecEnv(VecEnv):
                 "terminal_observation": map_tensors(lambda array, k=k: array[k], rows["final_obs"]),
                 "TimeLimit.truncated": bool(only_limited[i]),
                 "episode": {
-                    "r": float(self._returns[i]),
-                    "l": int(self._lengths[i]),
+                    **{name: value[i].item() for name, value in self._sums.items()},
                     "t": round(now - self._started[i], 6),
                 },
                 "is_success": bool(rows["success"][k]),
                 "sim_status": int(rows["sim_status"][k]),
             }
-        self._returns[worlds] = 0.0
-        self._lengths[worlds] = 0
+        for sums in self._sums.values():
+            sums[worlds] = 0
 
     def close(self) -> None:
         """Release the environment."""

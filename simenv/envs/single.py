@@ -64,15 +64,13 @@ class SimEnv(gymnasium.Env):
         """Start an episode.
 
         Args:
-            seed: Start the sequence of episodes that belongs to this seed; None goes on to the next episode.
+            seed: Start the sequence of episodes that belongs to this seed; None goes on to the next episode; with the
+                first reset, and the first after `np_random` was set, it draws a seed from there.
             options: None or empty.
 
         Returns:
             Observation and info.
         """
-        super().reset(seed=seed)
-        if seed is None and self._np_random is None:
-            seed = int(self.np_random.integers(2**62))
         observation, info = self.vector.reset(seed=seed, options=options)
         return _first(observation), self._info(info)
 
@@ -111,6 +109,24 @@ class SimEnv(gymnasium.Env):
     def set_state(self, state: dict[str, torch.Tensor]) -> None:
         """As `SimVectorEnv.set_state`, with N = 1."""
         self.vector.set_state(state)
+
+    @property
+    def np_random(self) -> np.random.Generator:
+        """The generator from which a `reset` without a seed draws one; see `SimVectorEnv.np_random`."""
+        return self.vector.np_random
+
+    @np_random.setter
+    def np_random(self, value: np.random.Generator) -> None:
+        self.vector.np_random = value
+
+    @property
+    def np_random_seed(self) -> int:
+        """The seed of `np_random`; -1 if a generator was set."""
+        return self.vector.np_random_seed
+
+    @property
+    def _np_random(self) -> np.random.Generator | None:  # Gymnasium's checker looks here
+        return self.vector._np_random
 
     @property
     def task(self) -> Task:

@@ -11,15 +11,16 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.error import ClosedEnvironmentError, ResetNeeded
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from simenv.envs import rollout as rollouts
 from simenv.envs.actions import ActionChecker, isolate_rows
 from simenv.envs.batch import Batch, Outcome
-from simenv.envs.options import BAD_ACTION_MODES, DTYPES, OUTPUTS, choose, frame_size, whole
+from simenv.envs.identity import IdentifiedVectorEnv
+from simenv.envs.options import BAD_ACTION_MODES, DTYPES, OUTPUTS, check_render_mode, choose, frame_size, whole
 from simenv.envs.options import autoreset_mode as parse_mode
-from simenv.envs.resets import reset_mask, world_seeds
+from simenv.envs.resets import reset_mask
 from simenv.envs.spaces import action_space, map_tensors, observation_space, to_numpy, with_masks
 from simenv.envs.task import Task
 from simenv.physics.device import resolve_device
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from simenv.world import State, World
 
 
-class SimVectorEnv(VectorEnv):
+class SimVectorEnv(IdentifiedVectorEnv):
     """A batch of worlds. Usually made by ``gymnasium.make_vec(id, num_envs=N, ...)``.
 
     ``step`` never waits for the device with ``output="torch"``: actions are checked on the device (see
@@ -94,7 +95,7 @@ class SimVectorEnv(VectorEnv):
             raise ValueError("differentiable=True needs output='torch': NumPy arrays carry no gradient.")
         torch_dtype = DTYPES[choose("dtype", dtype, DTYPES)]
         torch_device = resolve_device(device)
-        self.render_mode = choose("render_mode", render_mode, (None, *self.metadata["render_modes"]))
+        self.render_mode = check_render_mode(render_mode, self.metadata["render_modes"])
         self.render_size = frame_size(render_size)
         self.max_episode_steps = max_episode_steps
         self.differentiable = differentiable
@@ -133,7 +134,7 @@ class SimVectorEnv(VectorEnv):
 
         Args:
             seed: World i gets ``seed + i``, or ``seed[i]`` from a list, and its first episode. None goes on to the next
-                episode.
+                episode; with the first reset, and the first after `np_random` was set, it draws a seed from there.
             options: ``{"reset_mask": (N,) bool array or tensor}`` resets only the worlds that are True; it is not
                 modified.
 
@@ -147,15 +148,11 @@ class SimVectorEnv(VectorEnv):
         batch = self._open()
         super().reset(seed=int(seed) if isinstance(seed, (int, np.integer)) else None)
         mask = reset_mask(options, self._nobody)
-        first = self._needs_reset
-        if first and not bool(mask.all()):
+        if self._needs_reset and not bool(mask.all()):
             raise ResetNeeded("The first reset() must reset all worlds; leave out options['reset_mask'].")
-        values, seeded = world_seeds(seed, self._nobody)
-        if first:  # worlds without a seed of their own draw one
-            drawn, _ = world_seeds(int(self.np_random.integers(2**62)), self._nobody)
-            values, seeded = torch.where(seeded, values, drawn), mask
-        batch.seed = torch.where(mask & seeded, values, batch.seed)
-        batch.episode_index = torch.where(mask & seeded, -1, batch.episode_index)
+        values, seeded = self._reset_seeds(seed, mask)
+        batch.seed = torch.where(seeded, values, batch.seed)
+        batch.episode_index = torch.where(seeded, -1, batch.episode_index)
         batch.begin_next(mask)
         if self._stagger and batch.max_episode_steps is not None:
             late = batch.random().integers("simenv.stagger", 0, batch.max_episode_steps)
@@ -296,7 +293,7 @@ class SimVectorEnv(VectorEnv):
             ValueError: If names, shapes or dtypes do not fit this environment.
         """
         self._open().set_state(dict(state))
-        self._needs_reset = False
+        self._needs_reset, self._undrawn = False, self._nobody
 
     def detach_state(self) -> None:
         """Cut the graph at the present state: what follows has no gradient with respect to what came before."""

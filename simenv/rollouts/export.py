@@ -6,13 +6,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from simenv._extras import missing
 from simenv.rollouts.episode import Episode
 from simenv.rollouts.errors import RolloutError
 from simenv.rollouts.reader import Recording
 
 
 def export_minari(recording: Recording, dataset_id: str, **metadata: Any) -> Any:
-    """Write the episodes of a recording as a local Minari data set. Needs the extra ``simenv[data]``.
+    """Write the episodes of a recording as a local Minari data set. Needs the extra ``data``.
 
     Minari keeps observations, actions, rewards, ends and, as infos, the reward terms. States, parameters and
     checksums stay in the recording.
@@ -27,10 +28,13 @@ def export_minari(recording: Recording, dataset_id: str, **metadata: Any) -> Any
 
     Raises:
         RolloutError: A damaged episode, one without observations, or one of another environment.
-        ModuleNotFoundError: Minari is not installed.
+        ImportError: Minari is not installed.
     """
-    import minari
-    from minari.data_collector.episode_buffer import EpisodeBuffer
+    try:
+        import minari
+        from minari.data_collector.episode_buffer import EpisodeBuffer
+    except ImportError as error:
+        raise missing("minari", "data", "the export to Minari") from error
 
     first = recording[0]
     buffers = []

@@ -6,29 +6,26 @@ import hashlib
 import json
 import math
 import os
-from importlib import metadata
 from pathlib import Path
 
+from simenv._extras import version_of
 from simenv._files import sha256, write_text
 from simenv.rollouts.episode import SCHEMA, read_episode
 from simenv.rollouts.errors import RolloutError, refusals
 
 FORMAT = "simenv-rollouts"
 NAME = "manifest.json"
-PACKAGES = ("simenv", "warp-lang", "newton", "torch", "gymnasium", "numpy", "h5py")
+PACKAGES = ("warp-lang", "newton", "torch", "gymnasium", "numpy", "h5py")
 
 
 def versions() -> dict[str, str]:
     """Installed versions of what decides the numbers, without importing any of it."""
     import platform
 
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    from simenv import __version__  # what is imported, under whatever name it was installed
+
+    found = {"python": platform.python_version(), "simenv": __version__}
+    return found | {name: version_of(name) or "not installed" for name in PACKAGES}
 
 
 @dataclasses.dataclass

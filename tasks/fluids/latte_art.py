@@ -49,9 +49,10 @@ PATTERNS = {  # of about unit size
 class LatteArt(Task):
     """## Description
 
-    A spout lets a thin jet of milk, 6.8 ml/s for 2 s, into a cup of coffee. Move it so that the milk at the surface
-    shows the target pattern: a line, an arc, a ring, a wave or a heart. Milk and coffee are weakly compressible
-    Newtonian liquids of nearly the same density, in a cup that is a triangle mesh in metres.
+    Pour milk onto coffee so that it draws a given pattern. A spout lets a thin jet of milk, 6.8 ml/s for 2 s, into a
+    cup of coffee; what the milk at the surface shows is compared with a line, an arc, a ring, a wave or a heart. Milk
+    and coffee are weakly compressible Newtonian liquids of nearly the same density, in a cup that is a triangle mesh in
+    metres.
 
     ## Action Space
 

@@ -29,8 +29,8 @@ WIDTH = 0.005  # over which a particle passes from outside to inside in the smoo
 class Pouring(Task):
     """## Description
 
-    A kinematic hand holds a glass of liquid beside a container. Tip the glass so that the liquid ends in the container
-    and nothing is spilled. Glass and container are triangle meshes in metres; the liquid is a weakly compressible
+    Pour a glass of liquid into a container, by default a bowl, or your own mesh, without spilling. A kinematic hand
+    holds the glass beside the container. Both are triangle meshes in metres; the liquid is a weakly compressible
     Newtonian fluid.
 
     ## Action Space

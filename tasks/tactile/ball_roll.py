@@ -33,11 +33,11 @@ DOWN = (1.0, 0.0, 0.0, 0.0)
 class BallRoll(Task):
     """## Description
 
-    A glass ball, 30 mm wide, lies on a table under a flat tactile pad that presses on it. Move the pad so that the ball
-    rolls to the goal and stays there. Without slip the ball goes half as far as the pad. An impedance drives the pad
-    (600 N/m, 50 N s/m; 1 kg); the gel is a bed of springs with friction that remembers (150 kPa, 3 mm, mu 0.8), whose
-    force field is both what the pad reads and what moves the ball. The table is stiff (20 kN/m) and has friction
-    (mu 0.5).
+    Roll a ball to a goal under a tactile pad, by shear. The ball, of glass and 30 mm wide, lies on a table under the
+    flat pad, which presses on it, and must stay at the goal. Without slip it goes half as far as the pad. An impedance
+    drives the pad (600 N/m, 50 N s/m; 1 kg); the gel is a bed of springs with friction that remembers (150 kPa, 3 mm,
+    mu 0.8), whose force field is both what the pad reads and what moves the ball. The table is stiff (20 kN/m) and has
+    friction (mu 0.5).
 
     Everything is differentiable: actions, state, masses, gel, friction and gains. The kinks are taxels that begin to
     touch or to slip, and the ball leaving pad or table.

@@ -22,10 +22,11 @@ TURN, WAIT, LIFT, STEPS = 36, 8, 24, 256  # steps of turning, opening and rising
 class BoltOnNut(PegTask):
     """## Description
 
-    A gripper with two tactile gels holds an M16 cap screw by its head. Put it upright into a nut, whose place is
-    observed with an error; then, by themselves, the hand turns by about 1 rad, the fingers open and the hand rises, and
-    the bolt must stay upright in the nut. Task, randomisation, observations, actions, rewards and success follow
-    Akinola et al. 2025 (TacSL), who give no results for it.
+    Put a bolt held by two tactile fingers into a nut (both smooth) and turn it. The bolt is an M16 cap screw, held by
+    its head; the place of the nut, into which it goes upright, is observed with an error. Then, by themselves, the hand
+    turns by about 1 rad, the fingers open and the hand rises, and the bolt must stay upright in the nut. Task,
+    randomisation, observations, actions, rewards and success follow Akinola et al. 2025 (TacSL), who give no results
+    for it.
 
     There is no thread: bolt and nut are smooth, with a clearance, and the bolt goes in by sliding. What else is
     modelled, and what is differentiable, is as in `PegInsertion-v0`; contact points are 60 on the lower 14 mm of the

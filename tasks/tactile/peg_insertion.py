@@ -17,9 +17,9 @@ LENGTH = 0.05  # of the peg [m]
 class PegInsertion(PegTask):
     """## Description
 
-    A gripper with two tactile gels holds a steel peg, 16 mm wide and 50 mm long, tilted in the hand. Insert it into a
-    socket 9 mm deep, whose place is observed with an error. Task, randomisation, observations, actions, rewards and
-    success follow Akinola et al. 2025 (TacSL).
+    Insert a peg held by two tactile fingers into a socket, as in TacSL. The peg, of steel, 16 mm wide and 50 mm long,
+    is tilted in the hand; the place of the socket, 9 mm deep, is observed with an error. Task, randomisation,
+    observations, actions, rewards and success follow Akinola et al. 2025 (TacSL).
 
     What is modelled: the hand as a rigid body (1 kg, 0.01 kg m^2) under TacSL's task-space impedance (600 N/m, 50 N
     m/rad, 50 N s/m, 1.41 N m s), without the arm's joints unless `robot` names one; fingers that close with 10 N; gels

@@ -23,10 +23,10 @@ WAIT, LIFT, STEPS = 8, 24, 256  # the fingers open in the first, the hand rises 
 class PegPlacement(PegTask):
     """## Description
 
-    A gripper with two tactile gels holds a steel peg, 16 mm wide and 50 mm long, tilted in the hand. Put it upright on
-    a pad (100 mm wide, 25 mm high), whose place is observed with an error; then the fingers open and the hand rises, by
-    themselves, and the peg must stand. Task, randomisation, observations, actions, rewards and success follow Akinola
-    et al. 2025 (TacSL).
+    Put a peg held by two tactile fingers upright on a pad, as in TacSL. The peg, of steel, 16 mm wide and 50 mm long,
+    is tilted in the hand; the place of the pad (100 mm wide, 25 mm high) is observed with an error. Then the fingers
+    open and the hand rises, by themselves, and the peg must stand. Task, randomisation, observations, actions, rewards
+    and success follow Akinola et al. 2025 (TacSL).
 
     What is modelled, and what is differentiable, is as in `PegInsertion-v0`; contact points are the rim of the peg's
     foot (12), against pad and table. Once the peg has fallen, its side goes through pad and table.

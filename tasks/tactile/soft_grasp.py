@@ -37,10 +37,10 @@ SIDES = {"left": -1.0, "right": 1.0}
 class SoftGrasp(Task):
     """## Description
 
-    A soft elastic block (40 mm, 64 g) lies on a table between two fingers with tactile pads. Close them, and lift the
-    block to a given height, neither letting it slip nor crushing it. The block is solved by the material point method;
-    each pad has 4 x 4 taxels, which share the contact forces that act on the block. The fingers are kinematic: they
-    move as told.
+    Lift a soft block with two tactile fingers, without slip or crush. The elastic block (40 mm, 64 g) lies on a table
+    between two fingers with tactile pads, which close and lift it to a given height. The block is solved by the
+    material point method; each pad has 4 x 4 taxels, which share the contact forces that act on the block. The fingers
+    are kinematic: they move as told.
 
     Differentiable: actions, state, the block's stiffness and density, friction. Before the first touch the gradient
     with respect to the block's motion is zero. Contact acts on the nodes of the grid (8 mm), so that the table still

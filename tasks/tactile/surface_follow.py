@@ -31,10 +31,10 @@ DOWN = (1.0, 0.0, 0.0, 0.0)  # the finger's z axis points down
 class SurfaceFollow(Task):
     """## Description
 
-    A finger with a dome of gel, 12 mm in radius, stands on a bumpy surface that it does not know. Move it 60 mm along
-    x while it presses with a set force. An impedance drives the finger (600 N/m, 50 N s/m, 50 N m/rad, 1.41 N m s;
-    1 kg, 0.01 kg m^2); the gel is a bed of springs with friction (150 kPa, 3 mm), whose force field is both what the
-    finger reads and what it feels.
+    Follow an unknown bumpy surface with a tactile finger at a set force. The finger, with a dome of gel 12 mm in
+    radius, stands on the surface and goes 60 mm along x. An impedance drives the finger (600 N/m, 50 N s/m, 50 N m/rad,
+    1.41 N m s; 1 kg, 0.01 kg m^2); the gel is a bed of springs with friction (150 kPa, 3 mm), whose force field is both
+    what the finger reads and what it feels.
 
     Everything is differentiable: actions, state, gel, friction and gains. The kinks are taxels that begin to touch or
     to slip.

@@ -68,6 +68,20 @@ def test_clipped_loss_by_hand():
     assert clipped_loss(ratio, advantage, 0.2).item() == pytest.approx(0.15, abs=1e-7)
 
 
+@pytest.mark.parametrize(("weight", "grows"), [(1.0, True), (-1.0, False)])
+def test_the_entropy_bonus_widens_the_policy(make, weight, grows):
+    """Without advantages the loss is the bonus alone: an update raises the entropy, and with a negative weight lowers
+    it.
+    """
+    learner = ppo.PPO(make(num_envs=8), dataclasses.replace(CONFIG, entropy=weight, epochs=2, grad_norm=1e9))
+    rollout, returns = learner.collect()
+    flat = dataclasses.replace(rollout.flat(), advantages=torch.zeros(64))
+    before = learner.actor(flat.seen).entropy().sum(-1).mean()
+    learner.update(flat, returns.flatten())
+    gained = learner.actor(flat.seen).entropy().sum(-1).mean() - before
+    assert (gained > 1e-3) if grows else (gained < -1e-3)
+
+
 @pytest.mark.parametrize("task", ["Goal", "Hold"])
 def test_a_time_limit_is_bootstrapped_and_an_end_is_not(make, task):
     config = dataclasses.replace(CONFIG, rollout_steps=12, gae_lambda=0.0, gamma=0.9, first_std=2.0)
@@ -231,6 +245,26 @@ def test_dagger_holds_where_cloning_falls(make):
     assert rates["bc"] < 0.1 and rates["dagger"] > 0.95
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_the_expert_leads_all_worlds_in_dagger_s_first_iteration(make, decay):
+    """decay^0 = 1, also for 0; then it leads a share of decay^i, none for 0."""
+    env, spoken = make(num_envs=64, actor="blind", expert="privileged"), []
+    step = env.step
+    env.step = lambda action: (spoken.append(action.clone()), step(action))[1]
+
+    def teacher(seen):
+        return torch.full_like(seen["expert/state"][:, :1], 0.75)  # which an actor that has not learnt does not say
+
+    config = dagger.DAggerConfig(rollout_steps=8, hidden=(8,), gradient_steps=1, batch_size=16, decay=decay)
+    learner = dagger.DAgger(env, config, teacher)
+    learner.iterate()
+    assert all(torch.equal(action, torch.full_like(action, 0.75)) for action in spoken)
+    spoken.clear()
+    learner.iterate()
+    led = float(torch.stack([(action == 0.75).all(-1).double().mean() for action in spoken]).mean())
+    assert led == pytest.approx(decay, abs=4 * (0.25 / 512) ** 0.5 if decay else 0.0)  # 4 sigma of 512 draws
+
+
 def test_dagger_resumes_with_the_same_numbers(make, tmp_path):
     modes = {"actor": "touch", "expert": "privileged"}
     config = dagger.DAggerConfig(
@@ -267,6 +301,18 @@ def test_a_learnt_critic_teaches_a_new_actor(make, tmp_path):
         assert gained > 0.95
     with pytest.raises(CheckpointError, match="does not fit"):
         aacd.AACD(make(actor="touch"), config)
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_a_frozen_critic_keeps_every_number_and_another_learns(make, tmp_path, freeze):
+    config = dataclasses.replace(CONFIG, timesteps=4 * 8 * 2, batch_size=16, epochs=1, hidden=(8,))
+    teacher = ppo.learn(make(num_envs=4), dataclasses.replace(config, checkpoint_dir=str(tmp_path))).model
+    before = {name: value.clone() for name, value in teacher.critic.state_dict().items()}
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    stage2 = aacd.AACDConfig(**values, critic=str(tmp_path), freeze_critic=freeze)
+    after = aacd.learn(make(num_envs=4, actor="touch", critic="privileged"), stage2).model.critic.state_dict()
+    same = {name: torch.equal(after[name], value) for name, value in before.items()}
+    assert before.keys() == after.keys() and (all(same.values()) if freeze else not any(same.values())), same
 
 
 def test_images_are_what_is_uint8_and_large_enough_whatever_the_shape_of_a_force_field():

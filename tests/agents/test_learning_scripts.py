@@ -4,6 +4,7 @@
 import csv
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from simenv.rollouts import Recording
 from simenv.scripts import benchmark_touch
 from simenv.scripts.record import Record
 from simenv.scripts.train import Train
-from tests.agents import goal_task  # noqa: F401  (registers TestEnv/Goal-v0)
+from tests.agents import goal_task
 
 ROOT = Path(__file__).resolve().parents[2]
 ID = "TestEnv/Goal-v0"
@@ -41,6 +42,46 @@ def test_train_all_algorithms_and_resume(tmp_path, capsys):
             with open(tmp_path / algorithm / "part" / "metrics.csv", newline="") as file:
                 assert [row["timesteps"] for row in csv.DictReader(file)] == ["32", "64", "96", "128", "160"]
     assert "all timesteps were spent" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "sb3_ppo", "sb3_sac"])
+def test_the_table_holds_speed_lengths_and_reward_terms(tmp_path, capsys, algorithm):
+    """The terms add up to the return, and every episode of `goal_task` has the same length."""
+    if algorithm != "ppo":
+        pytest.importorskip("stable_baselines3")
+    options = OPTIONS | {"num_envs": 2, "rollout_steps": goal_task.STEPS, "steps": goal_task.STEPS}
+    command = Train(ID, algorithm=algorithm, out=tmp_path / "run", timesteps=4 * goal_task.STEPS, **options)
+    assert command.run() == 0
+    out, err = capsys.readouterr()
+    with open(tmp_path / "run" / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2
+    last = {name: float(value) for name, value in rows[-1].items() if value}
+    assert last["time/fps"] > 0.0
+    assert last["rollout/ep_len_mean"] <= goal_task.STEPS
+    terms = {name: value for name, value in last.items() if name.startswith("reward/")}
+    assert terms and sum(terms.values()) == pytest.approx(last["rollout/ep_rew_mean"], rel=1e-5)
+    assert f"return {last['rollout/ep_rew_mean']:.4g}" in err and "nan" not in out + err
+    assert re.search(r"over the last [2-5] episodes", out), "not of the last 100"
+
+
+def test_before_an_episode_has_ended_no_return_is_told(tmp_path, capsys):
+    options = OPTIONS | {"num_envs": 2, "rollout_steps": 2, "batch_size": 4}
+    command = Train(ID, algorithm="sb3_ppo", out=tmp_path, timesteps=5, **options)
+    assert command.run() == 0
+    out, err = capsys.readouterr()
+    assert "no episode has ended; 8 steps" in out and "no episode has ended yet" in err and "nan" not in out + err
+    assert "--timesteps 5 becomes 8: sb3_ppo trains in units of 4 (2 worlds x 2 steps)" in err
+
+
+@pytest.mark.parametrize(("timesteps", "spent"), [(40, 40), (41, 42)])
+def test_sac_runs_the_steps_that_were_asked_for(tmp_path, capsys, timesteps, spent):
+    pytest.importorskip("stable_baselines3")
+    command = Train(ID, algorithm="sb3_sac", out=tmp_path, timesteps=timesteps, **OPTIONS | {"num_envs": 2})
+    assert command.run() == 0
+    out, err = capsys.readouterr()
+    assert f"{spent} steps, " in out and f"step {spent}/{spent}" in err
+    assert ("becomes" in err) == (spent != timesteps)
 
 
 def test_an_expert_is_asked_for(tmp_path):

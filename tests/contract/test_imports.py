@@ -23,7 +23,7 @@ FILES = rules.shipped_files()
 
 # Distribution names that differ from what is imported.
 IMPORT_NAMES = {"warp-lang": "warp", "pillow": "PIL", "stable-baselines3": "stable_baselines3", "rsl-rl-lib": "rsl_rl"}
-IMPORT_NAMES |= {"rerun-sdk": "rerun", "imageio-ffmpeg": "imageio_ffmpeg"}
+IMPORT_NAMES |= {"imageio-ffmpeg": "imageio_ffmpeg"}
 
 
 @pytest.mark.parametrize(

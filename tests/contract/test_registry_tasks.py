@@ -39,7 +39,11 @@ def test_the_registered_limit_is_the_default() -> None:
 @pytest.mark.parametrize(
     ("kwargs", "error", "message"),
     [
-        ({"spead": 1.0}, TypeError, r"TestEnv/Splash-v0 has no argument 'spead'\. Did you mean speed\?"),
+        (
+            {"spead": 1.0},
+            TypeError,
+            r"Splash-v0: __init__\(\) got an unexpected keyword argument 'spead'\. Did you mean speed\?",
+        ),
         ({"autoreset_mod": "disabled"}, TypeError, r"Did you mean autoreset_mode"),
         ({"speed": object()}, TypeError, "'speed' .* is not JSON-serialisable"),
         ({"speed": "fast"}, TypeError, "argument 'speed' of TestEnv/Splash-v0 is 'fast'; it must be a number"),
@@ -50,7 +54,8 @@ def test_the_registered_limit_is_the_default() -> None:
         ({"autoreset_mode": "samestep"}, ValueError, r"autoreset_mode='samestep' .* Did you mean same_step"),
         ({"observation_mode": "pixels"}, ValueError, "observation_mode='pixels' is not one of 'state'"),
         ({"on_bad_action": "ignore"}, ValueError, "on_bad_action='ignore' is not one of 'raise', 'clip'"),
-        ({"render_mode": "human"}, ValueError, "render_mode='human' is not one of None, 'rgb_array'"),
+        ({"render_mode": "human"}, ValueError, r"render_mode='human' is for gymnasium\.make.*render_mode='rgb_array'"),
+        ({"render_mode": "ansi"}, ValueError, "render_mode='ansi' is not one of None, 'rgb_array'"),
         ({"max_episode_steps": 0}, ValueError, "max_episode_steps=0: the minimum is 1"),
         ({"max_episode_steps": 2.5}, ValueError, "max_episode_steps=2.5 is not a whole number"),
         ({"num_envs": 0}, ValueError, "num_envs=0: the minimum is 1"),

@@ -63,6 +63,13 @@ def test_a_failure_is_no_time_out() -> None:
     assert not extras["time_outs"].any()
 
 
+def test_a_failure_in_the_last_step_is_no_time_out() -> None:
+    """Both flags fall together: the value of what follows must not be counted."""
+    env = make(floor=1.0, max_episode_steps=1)
+    *_, done, extras = env.step(torch.zeros(3, 2))
+    assert done.all() and not extras["time_outs"].any()
+
+
 def test_the_runner_may_spread_the_time_limits() -> None:
     env = make()
     env.episode_length_buf = torch.tensor([0, 1, 2])

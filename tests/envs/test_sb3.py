@@ -39,6 +39,9 @@ def test_episode_end_is_reported_for_done_worlds_only() -> None:
             assert infos == [{}, {}, {}]
     assert done.dtype == np.bool_
     assert done.all()
+    terms = [infos[i]["episode"] for i in range(3)]
+    assert [each["reward/distance"] + each["reward/effort"] for each in terms] == pytest.approx(total, rel=1e-5)
+    assert [each["reward/effort"] for each in terms] == pytest.approx([3 * -0.01 * 2 * 0.5**2] * 3)
     for i, info in enumerate(infos):
         assert info["TimeLimit.truncated"] is True
         assert info["episode"]["l"] == 3
@@ -53,6 +56,14 @@ def test_termination_is_not_truncation() -> None:
     _, _, done, infos = env.step(np.zeros((3, 2), dtype=np.float32))
     assert done.all()
     assert infos[0]["TimeLimit.truncated"] is False
+
+
+def test_a_failure_in_the_last_step_is_a_failure() -> None:
+    """Both flags fall together: the value of what follows must not be counted."""
+    env = make(floor=1.0, max_episode_steps=1)
+    env.reset()
+    _, _, done, infos = env.step(np.zeros((3, 2), dtype=np.float32))
+    assert done.all() and [info["TimeLimit.truncated"] for info in infos] == [False] * 3
 
 
 def test_seed_restarts_the_same_episodes() -> None:

@@ -19,7 +19,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-import simenv  # noqa: F401  registers the tasks
+import simenv
 from simenv.world.touch_solver import TouchSolver
 
 DOUBLE = torch.float64

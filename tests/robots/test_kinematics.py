@@ -71,25 +71,38 @@ def test_jacobian_against_central_differences():
         assert (jacobian[:, 3:, i] - turned / (2 * h)).abs().max() < 1e-9
 
 
-def test_newton_computes_the_same_frames_and_inertia():
-    chain, q = load("panda"), joints(3, seed=2)
-    arm, model = Arm(chain, 3, dtype=torch.float64), newton_model(chain, torch.device("cpu"))
+def newton_s_own_reading():
+    """Newton's model of the whole file, hand, fingers and fixed joints included, which knows nothing of our `Chain`."""
+    builder = newton.ModelBuilder()
+    builder.add_urdf(str(path("robots/panda.urdf")), enable_self_collisions=False)
+    return builder.finalize("cpu")
+
+
+def newton_s_chain():
+    """What inverse kinematics works with."""
+    return newton_model(load("panda"), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("make", [newton_s_own_reading, newton_s_chain])
+def test_newton_computes_the_same_frames_and_inertia(make):
+    """Fingers stand at zero. What is fixed to a link belongs to it, so that the block of the seven joints in Newton's
+    matrix is the arm's.
+    """
+    chain, q, model = load("panda"), joints(3, seed=2), make()
+    arm = Arm(chain, 3, dtype=torch.float64)
     links, inertia = arm.link_poses(torch.as_tensor(q)), arm.mass_matrix(torch.as_tensor(q))
+    names = [label.rsplit("/", 1)[-1] for label in model.joint_label]
+    rows = [names.index(name) for name in chain.joints]
+    start, rate, child = (getattr(model, f"joint_{name}").numpy()[rows] for name in ("q_start", "qd_start", "child"))
     for i in range(3):
-        state = model.state()
-        newton.eval_fk(model, wp.array(q[i], dtype=float), model.joint_qd, state)
-        theirs = state.body_q.numpy()
-        theirs = theirs * np.sign((theirs[:, 3:] * links[i, :, 3:].numpy()).sum(-1, keepdims=True)) ** [
-            0,
-            0,
-            0,
-            1,
-            1,
-            1,
-            1,
-        ]
+        state, position = model.state(), np.zeros(model.joint_coord_count)
+        position[start] = q[i]
+        newton.eval_fk(model, wp.array(position, dtype=float), model.joint_qd, state)
+        theirs = state.body_q.numpy()[child]
+        theirs[:, 3:] *= np.sign((theirs[:, 3:] * links[i, :, 3:].numpy()).sum(-1, keepdims=True))
         assert np.abs(theirs - links[i].numpy()).max() < 1e-5
-        assert np.abs(newton.eval_mass_matrix(model, state).numpy()[0] - inertia[i].numpy()).max() < 1e-5
+        matrix = newton.eval_mass_matrix(model, state).numpy()[0][np.ix_(rate, rate)]
+        assert np.abs(matrix - inertia[i].numpy()).max() < 1e-5
 
 
 def test_inertia_is_that_of_the_identified_robot(tmp_path):

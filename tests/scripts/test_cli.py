@@ -3,10 +3,12 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import simenv
@@ -147,6 +149,48 @@ def test_list(capsys):
     assert rows.keys() == set(simenv.list_tasks())
     assert rows["SimEnv/Pouring-v0"]["max_episode_steps"] > 0 and rows["SimEnv/Pouring-v0"]["description"]
     assert "SimEnv/Pouring-v0" in run(capsys, "list")[1]
+
+
+def test_list_and_the_readme_say_the_same_of_each_task(capsys):
+    """Both say what is asked: a sentence that begins with a verb, not with where things stand."""
+    rows = json.loads(run(capsys, "list", "--json")[1])
+    told = {row["id"]: row["description"] for row in rows if row["id"] in simenv._BUILTIN_TASKS}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = dict(re.findall(r"^\| `(SimEnv/[^`]+)` \| ([^|]+) \|", readme, re.MULTILINE))
+    assert {task: text[0].lower() + text[1:] for task, text in told.items()} == table
+    assert not [text for text in told.values() if text.split()[0] in ("A", "An", "The", "Two")]
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_help_of_a_switch_says_what_the_switch_does(capsys, name):
+    """One that is on by default is switched off by ``--no-...``, and then its help is that of switching off."""
+    status, out, _ = run(capsys, name, "--help")
+    assert status == 0 and "(default: True)" not in out
+    module, cls, _ = cli.COMMANDS[name]
+    fields = getattr(importlib.import_module(module), cls).__dataclass_fields__.values()
+    text = " ".join(out.replace("\u2502", " ").split())
+    for field in (field for field in fields if field.default is True):
+        assert re.search(f"--no-{field.name.replace('_', '-')} (Do not|Go on) ", text)
+
+
+def test_optimize_takes_steps_as_train_and_record_do(capsys):
+    import tyro
+
+    from simenv.scripts.optimize import Optimize
+
+    for flag in ("--steps", "--horizon"):
+        assert tyro.cli(Optimize, args=["SimEnv/Pouring-v0", flag, "7"]).horizon == 7
+
+
+def test_info_prints_numbers_with_the_digits_they_have(capsys):
+    from simenv.scripts.info import _plain
+
+    values = np.array([0.2, -9.81, 1.0 / 3.0])
+    assert _plain(values.astype(np.float32)) == [0.2, -9.81, 0.33333334] and _plain(values) == values.tolist()
+    assert _plain(np.float32(0.8)) == 0.8
+    status, out, _ = run(capsys, "info", "SimEnv/BallRoll-v0", "--json")
+    parameters = json.loads(out)["parameters"]
+    assert status == 0 and parameters["gravity"] == [0.0, 0.0, -9.81] and parameters["gel.mu"] == 0.8
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"]])
