@@ -88,12 +88,12 @@ class Engine:
     def _each_world(self, work: Work, gradient: bool, choice: torch.Tensor | None, active: torch.Tensor) -> None:
         """Call `work` for every world, or on CUDA for every number of substeps with all worlds."""
         try:
-            self._share(work, gradient, choice)
+            self._share(work, gradient, choice, active)
         except BaseException:
             self._solvers.clear()  # one of them may be half made
             raise
 
-    def _share(self, work: Work, gradient: bool, choice: torch.Tensor | None) -> None:
+    def _share(self, work: Work, gradient: bool, choice: torch.Tensor | None, active: torch.Tensor) -> None:
         threads = self._threads()
         pool = self._workers.pool(threads)
         if on_cuda(self.device):
