@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from simenv.physics import exact
 from simenv.world.parameters import Parameters
 from simenv.world.scene import COURANT, DIFFUSION, Scene
 from simenv.world.status import TOO_STIFF
@@ -56,7 +57,7 @@ class Pace:
         for body, name in self._moving:
             offset, radius, diagonal = self._arms[name]
             arm = (offset + parameters[f"{name}.scale"] * radius).clamp(max=diagonal)
-            speed = torch.maximum(speed, twist[:, body, :3].norm(dim=-1) + twist[:, body, 3:].norm(dim=-1) * arm)
+            speed = torch.maximum(speed, exact.norm(twist[:, body, :3]) + exact.norm(twist[:, body, 3:]) * arm)
         return speed
 
     @torch.no_grad()
@@ -83,7 +84,7 @@ class Pace:
             values = {field: parameters[f"{name}.{field}"] for field in material.parameter_names()}
             sound = torch.maximum(sound, (material.pressure_modulus(values) / values["density"]).sqrt())
             diffusion = torch.maximum(diffusion, material.kinematic_viscosity(values))
-        fastest = (v.square().sum(-1).sqrt() * active).amax(-1) + parameters["gravity"].norm(dim=-1) * T
+        fastest = (exact.norm(v) * active).amax(-1) + exact.norm(parameters["gravity"]) * T
         fastest = torch.maximum(fastest, self._collider_speed(twist, parameters))
         stiff = torch.maximum(sound * (T / (COURANT * dx)), diffusion * (T / (DIFFUSION * dx**2)))
         need = torch.maximum(stiff, (sound + fastest) * (T / (COURANT * dx)))

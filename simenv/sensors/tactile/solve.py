@@ -26,6 +26,7 @@ import torch
 import warp as wp
 
 from simenv import _threads
+from simenv.physics import exact
 from simenv.sensors.tactile.bridge import as_array, warp_real
 from simenv.sensors.tactile.convolution import Response
 from simenv.sensors.tactile.kernels_solve import solve_kernels
@@ -48,7 +49,7 @@ class Accuracy:
 
 
 def _sum(x: torch.Tensor) -> torch.Tensor:
-    return x.flatten(1).sum(1)
+    return exact.total(x.flatten(1))
 
 
 def _peak(x: torch.Tensor) -> torch.Tensor:
