@@ -13,6 +13,7 @@ import torch
 from simenv.envs import EpisodeRandom, Task, observations, register_task
 from simenv.envs.measures import centre_of_mass
 from simenv.geometry.shapes import Plane, Sphere
+from simenv.physics import exact
 from simenv.physics.mpm.materials import Elastic
 from simenv.world import Control, Scene, State, World
 
@@ -137,7 +138,7 @@ class PushBlock(Task):
         return {
             "progress": 10.0 * (self._to_goal(before, episode) - self._to_goal(after, episode)),
             "reach": self._to_block(before) - self._to_block(after),
-            "effort": -0.001 * (action**2).sum(dim=-1),
+            "effort": -0.001 * exact.total(action**2),
         }
 
     def evaluate(self, world: World, state: State, episode: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -150,9 +151,9 @@ class PushBlock(Task):
     def _to_goal(self, state: State, episode: dict[str, torch.Tensor]) -> torch.Tensor:
         """(N,) distance of the block's centre to the goal in the plane [m]; 1e-8 keeps its gradient finite."""
         offset = centre_of_mass(state.x, state.active)[:, :2] - episode["goal"]
-        return torch.sqrt((offset**2).sum(dim=-1) + 1e-8)
+        return torch.sqrt(exact.total(offset**2) + 1e-8)
 
     def _to_block(self, state: State) -> torch.Tensor:
         """(N,) distance of the ball to the block's centre in the plane [m]."""
         offset = centre_of_mass(state.x, state.active)[:, :2] - state.body_q[:, 0, :2]
-        return torch.sqrt((offset**2).sum(dim=-1) + 1e-8)
+        return torch.sqrt(exact.total(offset**2) + 1e-8)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from simenv.envs.constants import constant
+from simenv.physics import exact
 
 
 def box_distance(
@@ -46,7 +47,7 @@ def cylinder_distance(points: torch.Tensor, base: torch.Tensor, radius: float, h
     """
     base = constant(base, points.dtype, points.device)
     offset = points - base
-    radial = _safe_norm(offset[..., :2]) - radius
+    radial = exact.norm(offset[..., :2]) - radius
     axial = (offset[..., 2] - height / 2).abs() - height / 2
     excess = torch.stack([radial, axial], dim=-1)
     return _outside_norm(excess) + excess.amax(dim=-1).clamp(max=0.0)
@@ -84,7 +85,7 @@ def fraction_inside(distance: torch.Tensor, active: torch.Tensor, width: float) 
     """
     if width <= 0.0:
         raise ValueError(f"width={width} m must be positive; use count_inside for a hard count.")
-    return active_mean(torch.sigmoid(-distance / width), active)
+    return active_mean(exact.sigmoid(-distance / width), active)
 
 
 def count_inside(distance: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
@@ -125,9 +126,9 @@ def centre_of_mass(positions: torch.Tensor, weight: torch.Tensor) -> torch.Tenso
     Returns:
         (N, 3) [m].
     """
-    weight = weight.to(positions.dtype).unsqueeze(-1)
-    total = weight.sum(dim=1)
-    return (positions * weight).sum(dim=1) / torch.where(total > 0, total, 1.0)
+    mass = _count(weight, positions.dtype) if weight.dtype == torch.bool else exact.total(weight, 1)
+    moment = exact.total(positions * weight.to(positions.dtype).unsqueeze(-1), 1)
+    return moment / torch.where(mass > 0, mass, 1.0).unsqueeze(-1)
 
 
 def chamfer(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -140,8 +141,8 @@ def chamfer(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     Returns:
         (N,) [m].
     """
-    square = ((a.unsqueeze(2) - b.unsqueeze(1)) ** 2).sum(dim=-1)
-    return 0.5 * (_root(square.amin(dim=2)).mean(dim=1) + _root(square.amin(dim=1)).mean(dim=1))
+    square = exact.total((a.unsqueeze(2) - b.unsqueeze(1)) ** 2)
+    return 0.5 * (exact.mean(exact.root(square.amin(dim=2))) + exact.mean(exact.root(square.amin(dim=1))))
 
 
 def density_l1(density: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -154,7 +155,7 @@ def density_l1(density: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Returns:
         (N,) [kg/m^3].
     """
-    return (density - target).abs().flatten(1).mean(dim=1)
+    return exact.mean((density - target).abs().flatten(1))
 
 
 def density_iou(density: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -168,26 +169,20 @@ def density_iou(density: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         (N,) in [0, 1]; 1 where both are empty.
     """
     target = target.expand_as(density)
-    shared = torch.minimum(density, target).flatten(1).sum(dim=1)
-    union = torch.maximum(density, target).flatten(1).sum(dim=1)
+    shared = exact.total(torch.minimum(density, target).flatten(1))
+    union = exact.total(torch.maximum(density, target).flatten(1))
     return torch.where(union > 0, shared / torch.where(union > 0, union, 1.0), 1.0)
 
 
 def active_mean(values: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
     """Mean of (N, K) `values` over the active particles, (N,); 0 where none is active."""
-    weight = active.to(values.dtype)
-    return (values * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
+    return exact.total(values * active.to(values.dtype), 1) / _count(active, values.dtype).clamp(min=1.0)
 
 
-def _root(square: torch.Tensor) -> torch.Tensor:
-    """Square root with gradient 0 at 0, where the derivative is infinite."""
-    positive = square > 0
-    return torch.where(positive, torch.sqrt(torch.where(positive, square, 1.0)), 0.0)
-
-
-def _safe_norm(vector: torch.Tensor) -> torch.Tensor:
-    return _root((vector * vector).sum(dim=-1))
+def _count(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """How many of (N, K) are true (N,), as a whole number, which is exact in any order."""
+    return mask.sum(dim=1).to(dtype)
 
 
 def _outside_norm(excess: torch.Tensor) -> torch.Tensor:
-    return _safe_norm(excess.clamp(min=0.0))
+    return exact.norm(excess.clamp(min=0.0))

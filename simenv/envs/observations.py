@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -148,24 +147,40 @@ def density_grid(
             f"density_grid needs at least 2 nodes per axis and low < high, got shape={shape}, low={low}, high={high}."
         )
     x = state.x[:, particles]
-    start = constant(low, x.dtype, x.device)
-    nodes = constant(shape, torch.int64, x.device)
-    spacing = (constant(high, x.dtype, x.device) - start) / (nodes - 1)
-    position = (x - start) / spacing  # in units of the spacing
-    base = torch.floor(position.detach() - 0.5)  # first of the three nodes within reach
-    offset = position - base
-    weights = torch.stack([0.5 * (1.5 - offset) ** 2, 0.75 - (offset - 1.0) ** 2, 0.5 * (offset - 0.5) ** 2])
+    spacing = tuple((b - a) / (count - 1) for a, b, count in zip(low, high, shape, strict=True))
     mass = torch.where(state.active[:, particles], constant(mass, x.dtype, x.device), 0.0)
-    base = base.to(torch.int64)
-    grid = torch.zeros(x.shape[0], math.prod(shape), dtype=x.dtype, device=x.device)
-    strides = constant((shape[1] * shape[2], shape[2], 1), torch.int64, x.device)
-    for i, j, k in itertools.product(range(3), repeat=3):
-        node = base + constant((i, j, k), torch.int64, x.device)
-        inside = ((node >= 0) & (node < nodes)).all(dim=-1)
-        amount = mass * weights[i, ..., 0] * weights[j, ..., 1] * weights[k, ..., 2]
-        index = torch.where(inside, (node * strides).sum(dim=-1), 0)
-        grid = grid.scatter_add(1, index, torch.where(inside, amount, torch.zeros_like(amount)))
-    return (grid / spacing.prod()).reshape(-1, *shape)
+    grid = _Density.apply(x, mass.expand(x.shape[:2]), tuple(shape), tuple(low), spacing)
+    return grid / math.prod(spacing)
+
+
+class _Density(torch.autograd.Function):
+    """Amounts (N, K) at places (N, K, 3) [m], shared out to the nodes of a grid."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, amount: torch.Tensor, shape: tuple[int, ...], low: tuple[float, ...],
+        spacing: tuple[float, ...],
+    ) -> torch.Tensor:  # fmt: skip
+        from simenv.envs.kernels_measures import measures_kernels  # importing environments does not load Warp
+        from simenv.physics.direct import launch_on, real_of
+
+        kernels = measures_kernels(real_of(x.dtype))
+        ctx.kernels, (worlds, particles) = kernels, amount.shape
+        ctx.numbers = [particles, *shape, kernels.vec3(*low), kernels.vec3(*spacing), worlds]
+        ctx.save_for_backward(x, amount)
+        grid = x.new_zeros((worlds, *shape))
+        launch_on(kernels.density, amount.numel(), ctx.numbers, [x, amount], [grid])
+        return grid
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        from simenv.physics.direct import launch_on
+
+        x, amount = ctx.saved_tensors
+        adjoints = [torch.empty_like(each, memory_format=torch.contiguous_format) for each in (x, amount)]
+        launch_on(ctx.kernels.density_adjoint, amount.numel(), ctx.numbers, [x, amount, grads[0]], adjoints)
+        return *adjoints, None, None, None
 
 
 def _body_index(world: World, name: str) -> int:

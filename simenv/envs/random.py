@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import torch
 
 from simenv.envs.constants import constant
+from simenv.physics import exact
 from simenv.physics.device import resolve_device
 
 _WORD = 1 << 64
@@ -175,8 +176,9 @@ class EpisodeRandom:
         """
         count = math.prod(shape)
         unit = self._unit(name, 2 * count).reshape(self.num_worlds, 2, count)
-        radius = torch.sqrt(-2.0 * torch.log1p(-unit[:, 0]))  # 1 - u lies in (0, 1], whose logarithm is finite
-        standard = (radius * torch.cos(2.0 * math.pi * unit[:, 1])).reshape(self.num_worlds, *shape)
+        radius = torch.sqrt(-2.0 * exact.log(1.0 - unit[:, 0]))  # 1 - u is exact, in (0, 1]: its logarithm is finite
+        _, cosine = exact.sincos(2.0 * math.pi * unit[:, 1])
+        standard = (radius * cosine).reshape(self.num_worlds, *shape)
         return (self._number(mean, name, shape) + self._number(std, name, shape) * standard).to(self.dtype)
 
     def integers(self, name: str, low: int, high: int, shape: Sequence[int] = ()) -> torch.Tensor:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a vessel's content is: the convex hull of its mesh, as planes that torch can evaluate for every particle."""
+"""Where a vessel's content is: the convex hull of its mesh, as planes whose distance is taken for every particle."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,5 +46,26 @@ def hull_distance(points: torch.Tensor, planes: np.ndarray) -> torch.Tensor:
     Returns:
         (N, P) [m], negative inside.
     """
-    table = constant(planes, points.dtype, points.device)
-    return (points @ table[:, :3].T - table[:, 3]).amax(-1)
+    return _HullDistance.apply(points, constant(planes, points.dtype, points.device))
+
+
+class _HullDistance(torch.autograd.Function):
+    """The distance's gradient is the normal of the plane it is taken to."""
+
+    @staticmethod
+    def forward(ctx: Any, points: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+        from simenv.envs.kernels_measures import measures_kernels  # importing environments does not load Warp
+        from simenv.physics.direct import launch_on, real_of
+
+        distance = points.new_empty(points.shape[:-1])
+        face = torch.empty(distance.shape, dtype=torch.int64, device=points.device)
+        numbers = [distance.numel(), len(planes)]
+        hull = measures_kernels(real_of(points.dtype)).hull
+        launch_on(hull, distance.numel(), numbers, [planes, points], [distance, face])
+        ctx.save_for_backward(planes, face)
+        return distance
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        planes, face = ctx.saved_tensors
+        return grads[0].unsqueeze(-1) * planes[:, :3][face], None

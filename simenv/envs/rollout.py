@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils import checkpoint as utils
 
+from simenv.physics import exact
+
 if TYPE_CHECKING:
     from simenv.envs.batch import Batch, Outcome, Snapshot
     from simenv.world import State
@@ -78,7 +80,7 @@ def run(
     return Rollout(
         observations=_stack([outcome.observation for outcome in outcomes]) if observe else None,
         rewards=rewards,
-        returns=rewards.sum(dim=0),
+        returns=exact.total(rewards, 0),
         terminated=torch.stack([outcome.terminated for outcome in outcomes]),
         truncated=torch.stack([outcome.truncated for outcome in outcomes]),
         success=last["success"],

@@ -15,11 +15,11 @@ and g is that of the face that was met, not of the surface nearest to a point th
 ray that passes a rim does not touch, however near, and one that enters beside it has the slope of its own face.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
 
+from simenv._exclusive import built_once
 from simenv.geometry.distance import (
     KIND_BOX,
     KIND_CAPSULE,
@@ -43,7 +43,7 @@ _CAPSULE = wp.constant(KIND_CAPSULE)
 _CUP = wp.constant(KIND_CUP)
 
 
-@cache
+@built_once
 def entry_functions(real: type) -> SimpleNamespace:
     """Return the Warp function `entry` of the module docstring for one scalar type, and `Shape`, `vec3`, `vec4`.
 

@@ -5,17 +5,18 @@ A span is vec2(enter, leave), in the ray's own t; the ray misses where enter >= 
 of their spans.
 """
 
-from functools import cache
 from types import SimpleNamespace
 
 import warp as wp
+
+from simenv._exclusive import built_once
 
 __all__ = ["interval_functions"]
 
 FAR = 1.0e30
 
 
-@cache
+@built_once
 def interval_functions(real: type) -> SimpleNamespace:
     """Spans of the ray x + t axis, and what goes with them, for one scalar type.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from simenv.physics import exact
 from simenv.world.limits import COURANT, DIFFUSION, ROUNDING
 from simenv.world.parameters import Parameters
 from simenv.world.scene import Scene
@@ -54,7 +55,7 @@ class Pace:
         for body, name in self._moving:
             offset, radius, diagonal = self._arms[name]
             arm = (offset + parameters[f"{name}.scale"] * radius).clamp(max=diagonal)
-            speed = torch.maximum(speed, twist[:, body, :3].norm(dim=-1) + twist[:, body, 3:].norm(dim=-1) * arm)
+            speed = torch.maximum(speed, exact.norm(twist[:, body, :3]) + exact.norm(twist[:, body, 3:]) * arm)
         return speed
 
     @torch.no_grad()
@@ -80,7 +81,7 @@ class Pace:
             values = {field: parameters[f"{name}.{field}"] for field in material.parameter_names()}
             sound = torch.maximum(sound, (material.pressure_modulus(values) / values["density"]).sqrt())
             diffusion = torch.maximum(diffusion, material.kinematic_viscosity(values))
-        fastest = (v.square().sum(-1).sqrt() * active).amax(-1) + parameters["gravity"].norm(dim=-1) * T
+        fastest = (exact.norm(v) * active).amax(-1) + exact.norm(parameters["gravity"]) * T
         fastest = torch.maximum(fastest, self._collider_speed(twist, parameters))
         need = torch.maximum(diffusion * (T / (DIFFUSION * dx**2)), (sound + fastest) * (T / (COURANT * dx)))
         enough = need[:, None] <= self._counts[:-1] * ROUNDING  # false where the speed is not a number

@@ -12,6 +12,7 @@ import torch
 from simenv.geometry.mass import MassProperties, mass_properties
 from simenv.geometry.sampling import fill
 from simenv.geometry.shapes import Shape
+from simenv.physics import exact
 from simenv.physics.mpm.model import RigidSpec
 from simenv.world import checks
 from simenv.world.rotation import quaternion_multiply, quaternion_to_matrix, rotate
@@ -148,11 +149,11 @@ class RigidMotion:
         """Inertia tensors per unit density in the world [m^5], (N, R, 3, 3)."""
         q, _ = self._principal(pose[..., 3:])
         turn = quaternion_to_matrix(q)
-        return (turn * self._moments.unsqueeze(-2)) @ turn.transpose(-1, -2)
+        return exact.matmul(turn * self._moments.unsqueeze(-2), turn.transpose(-1, -2))
 
 
 def _unit(q: torch.Tensor) -> torch.Tensor:
-    return q / q.square().sum(-1, keepdim=True).sqrt()
+    return q / exact.norm(q, keepdim=True)
 
 
 def _quaternion_of(matrix: np.ndarray) -> np.ndarray:

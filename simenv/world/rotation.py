@@ -5,23 +5,26 @@ from __future__ import annotations
 
 import torch
 
+from simenv.physics import exact
+
 
 def quaternion_multiply(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Product a b of quaternions (..., 4): the rotation b followed by a."""
     av, aw, bv, bw = a[..., :3], a[..., 3:], b[..., :3], b[..., 3:]
     av, bv = torch.broadcast_tensors(av, bv)
     vector = aw * bv + bw * av + torch.linalg.cross(av, bv)
-    return torch.cat([vector, aw * bw - (av * bv).sum(-1, keepdim=True)], -1)
+    return torch.cat([vector, aw * bw - exact.dot(av, bv, keepdim=True)], -1)
 
 
 def quaternion_from_rotation_vector(rotation: torch.Tensor) -> torch.Tensor:
     """Quaternion of a rotation vector (..., 3) [rad], smooth at zero."""
     half = 0.5 * rotation
-    square = (half * half).sum(-1, keepdim=True)
+    square = exact.dot(half, half, keepdim=True)
     small = square < 1e-6
     angle = torch.where(small, torch.ones_like(square), square).sqrt()
-    sinc = torch.where(small, 1 - square / 6 + square**2 / 120, angle.sin() / angle)
-    cosine = torch.where(small, 1 - square / 2 + square**2 / 24, angle.cos())
+    sine, cosine = exact.sincos(angle)
+    sinc = torch.where(small, 1 - square / 6 + square**2 / 120, sine / angle)
+    cosine = torch.where(small, 1 - square / 2 + square**2 / 24, cosine)
     return torch.cat([sinc * half, cosine], -1)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from simenv.physics import exact
 from simenv.physics.device import on_cuda, resolve_device
 from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.model import PAD
@@ -266,7 +267,7 @@ class World:
             raise KeyError(f"collider {collider!r} has no skin; those with one: {', '.join(self._skins) or 'none'}")
         span, shape, axes = self._skins[collider]
         assert state.touch is not None
-        return (state.touch[:, span] @ axes).unflatten(1, shape)
+        return exact.matmul(state.touch[:, span], axes).unflatten(1, shape)
 
     def collider_poses(self, state: State) -> torch.Tensor:
         """World poses of all colliders [m, quaternion xyzw], (N, Cl, 7)."""
@@ -289,11 +290,11 @@ class World:
         times = (self.pace.times if choice is None else self.pace.times[choice]).view(-1, K, 1, 1)
         linear, angular = twist[..., :3], twist[..., 3:]
         turn = quaternion_from_rotation_vector(angular.unsqueeze(1) * times)  # (N, K, B, 4)
-        body_q = torch.cat([body_q[..., :3], body_q[..., 3:] / body_q[..., 3:].norm(dim=-1, keepdim=True)], -1)
+        body_q = torch.cat([body_q[..., :3], body_q[..., 3:] / exact.norm(body_q[..., 3:], keepdim=True)], -1)
         q = quaternion_multiply(turn, body_q[:, None, :, 3:])
         p = body_q[:, None, :, :3] + linear.unsqueeze(1) * times
         last = quaternion_multiply(quaternion_from_rotation_vector(angular * self.dt), body_q[..., 3:])
-        last = last / last.norm(dim=-1, keepdim=True)
+        last = last / exact.norm(last, keepdim=True)
         end_q = torch.cat([body_q[..., :3] + linear * self.dt, last], -1)
         position, rotation, velocity, omega = [], [], [], []
         for index, body in enumerate(self._collider_body):

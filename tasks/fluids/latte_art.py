@@ -11,6 +11,7 @@ from simenv.envs import Task, measures, observations, regions, register_task
 from simenv.envs.constants import constant
 from simenv.geometry.sampling import fill_cavity
 from simenv.geometry.shapes import Cylinder, MeshShape
+from simenv.physics import exact
 from simenv.physics.mpm.materials import Liquid
 from simenv.world import Control, Scene
 
@@ -22,6 +23,7 @@ SPEED = (0.15, 0.15, 0.05)  # of an action of 1 [m/s]
 POUR = {"count": 5, "capacity": 500, "radius": 0.0033, "speed": 0.2}  # particles per step and in all; [m]; [m/s]
 VISIBLE = (0.010, 0.002)  # milk is seen down to this depth, and over which length it fades [m]
 NODES, HALF = 16, 0.0525  # of the grid of areal density: per side, and half of its side [m]
+AXIS = np.linspace(-HALF, HALF, NODES)  # where its nodes are, from the middle [m]
 LINE = 4.0e-6  # variance of a line across it, times its length [m^3]: a short one takes the same milk and is wider
 BLUR = 0.015  # standard deviation of the blur for the measure `rough` [m]
 GAINS = {"match": 4.0, "rough": 1.0, "near": -1.0, "spilled": -3.0}  # reward for a change of each measure
@@ -144,21 +146,22 @@ class LatteArt(Task):
         kinds = [self.pattern] if self.pattern else list(PATTERNS)
         shapes = constant([PATTERNS[name] for name in kinds], random.dtype, random.device)
         angle = random.uniform("angle", 0.0, 2 * np.pi)
-        turn = torch.stack([angle.cos(), angle.sin(), -angle.sin(), angle.cos()], -1).reshape(-1, 2, 2)
-        curve = shapes[random.integers("kind", 0, len(kinds))] @ turn
+        sine, cosine = exact.sincos(angle)
+        turn = torch.stack([cosine, sine, -sine, cosine], -1).reshape(-1, 2, 2)
+        curve = exact.matmul(shapes[random.integers("kind", 0, len(kinds))], turn)
         curve = curve * random.uniform("size", 0.024, 0.030)[:, None, None]
         curve = curve + random.uniform("centre", -0.005, 0.005, (2,))[:, None]
-        axis = torch.linspace(-HALF, HALF, NODES, dtype=curve.dtype, device=curve.device)
+        axis = constant(AXIS, curve.dtype, curve.device)
         nodes = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).reshape(1, -1, 1, 2)
-        length = curve.diff(dim=1).norm(dim=-1).sum(-1)[:, None, None]
-        target = torch.exp(-((nodes - curve[:, None]) ** 2).sum(-1) / (2 * LINE) * length).sum(-1)
+        length = exact.total(exact.norm(curve.diff(dim=1)))[:, None, None]
+        target = exact.total(exact.exp(-exact.total((nodes - curve[:, None]) ** 2) / (2 * LINE) * length))
         mass = self.milk_density * np.pi * POUR["radius"] ** 2 * POUR["speed"] * 0.02 * POUR["capacity"] / POUR["count"]
-        target = target / target.sum(-1, keepdim=True) * mass / (2 * HALF / (NODES - 1)) ** 2
+        target = target / exact.total(target, keepdim=True) * mass / (2 * HALF / (NODES - 1)) ** 2
         start = curve[:, 0] + random.uniform("spout", -0.008, 0.008, (2,))
         episode = {"curve": curve, "target": target, "start": start}
         if self.randomize:
             for name, value in self.viscosity.items():
-                episode[f"{name}.viscosity"] = value * 2.0 ** random.uniform(name, -1.0, 1.0)
+                episode[f"{name}.viscosity"] = value * exact.exp(np.log(2.0) * random.uniform(name, -1.0, 1.0))
         return episode
 
     def initial_state(self, world, episode):
@@ -198,11 +201,12 @@ class LatteArt(Task):
         milk = world.particle_groups["milk"]
         volume = world.volume[:, milk]
         level = LEVEL + volume[:, :1] * state.emitted / SURFACE
-        share = torch.sigmoid((state.x[:, milk, 2] - level + VISIBLE[0]) / VISIBLE[1])
+        share = exact.sigmoid((state.x[:, milk, 2] - level + VISIBLE[0]) / VISIBLE[1])
         mass = volume * world.parameters["milk.density"][:, None] * share
         low, high = (CUP[0] - HALF, CUP[1] - HALF, -1.0), (CUP[0] + HALF, CUP[1] + HALF, 1.0)
         # Two layers 2 m apart hold all of it; per area is per volume times that.
-        return 2.0 * observations.density_grid(state, milk, mass, (NODES, NODES, 2), low, high).sum(-1).flatten(1)
+        layers = observations.density_grid(state, milk, mass, (NODES, NODES, 2), low, high)
+        return 2.0 * exact.total(layers).flatten(1)
 
     def _outside(self, world, state):
         """Signed distance of every particle of milk to the places that are not spilled [m], (N, 500)."""
@@ -212,22 +216,21 @@ class LatteArt(Task):
     def _measures(self, world, state, episode):
         milk = world.particle_groups["milk"]
         out, place = state.active[:, milk], state.x[:, milk, :2] - constant(CUP[:2], state.x.dtype, state.x.device)
-        square = ((place[:, :, None] - episode["curve"][:, None]) ** 2).sum(-1) + 1e-6  # 1 mm rounds the root at 0
+        square = exact.total((place[:, :, None] - episode["curve"][:, None]) ** 2) + 1e-6  # 1 mm rounds the root at 0
         both = torch.stack([self._seen(world, state), episode["target"]])
-        axis = torch.linspace(-HALF, HALF, NODES, dtype=place.dtype, device=place.device)
-        blur = torch.exp(-((axis[:, None] - axis) ** 2) / (2 * BLUR**2))
-        blurred = blur @ both.unflatten(-1, (NODES, NODES)) @ blur
+        blur = constant(np.exp(-((AXIS[:, None] - AXIS) ** 2) / (2 * BLUR**2)), place.dtype, place.device)
+        blurred = exact.matmul(exact.matmul(blur, both.unflatten(-1, (NODES, NODES))), blur)
         return {
             "match": measures.density_iou(*both),
             "rough": measures.density_iou(*blurred),
-            "near": torch.where(out, square.amin(2).sqrt(), 0.0).mean(1) / 0.01,
-            "spilled": torch.where(out, torch.sigmoid(self._outside(world, state) / WIDTH), 0.0).mean(1),
+            "near": exact.mean(torch.where(out, square.amin(2).sqrt(), 0.0)) / 0.01,
+            "spilled": exact.mean(torch.where(out, exact.sigmoid(self._outside(world, state) / WIDTH), 0.0)),
         }
 
     def reward(self, world, before, action, after, episode):
         old, new = self._measures(world, before, episode), self._measures(world, after, episode)
         gains = {name: factor * (new[name] - old[name]) for name, factor in GAINS.items()}
-        return {**gains, "effort": -0.001 * (action**2).sum(-1)}
+        return {**gains, "effort": -0.001 * exact.total(action**2)}
 
     def evaluate(self, world, state, episode):
         half = 0.5 * episode["target"].amax(1, keepdim=True)

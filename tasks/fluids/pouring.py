@@ -13,6 +13,7 @@ from simenv.envs import Task, measures, observations, regions, register_task
 from simenv.envs.constants import constant
 from simenv.geometry.sampling import fill_cavity
 from simenv.geometry.shapes import MeshShape
+from simenv.physics import exact
 from simenv.physics.mpm.materials import Liquid
 from simenv.world import Control, Scene
 
@@ -137,7 +138,9 @@ class Pouring(Task):
             "level": random.uniform("level", *LEVEL),
         }
         if self.randomize:
-            episode["liquid.viscosity"] = self.viscosity * 3.0 ** random.uniform("viscosity", -1.0, 1.0)
+            episode["liquid.viscosity"] = self.viscosity * exact.exp(
+                np.log(3.0) * random.uniform("viscosity", -1.0, 1.0)
+            )
             episode["liquid.density"] = random.uniform("density", 900.0, 1100.0)
             episode["glass.friction"] = random.uniform("friction", 0.0, 0.3)
         return episode
@@ -156,7 +159,7 @@ class Pouring(Task):
 
     def control(self, world, state, action, episode):
         hand = observations.body_pose(world, state, "hand")
-        tilt = 2 * torch.atan2(hand[:, 4], hand[:, 6])
+        tilt = 2 * exact.atan2(hand[:, 4], hand[:, 6])
         place = torch.cat([hand[:, :3], tilt[:, None]], -1)
         low, high = (constant((*WORKSPACE[i], TILT[i]), place.dtype, place.device) for i in (0, 1))
         speed = action * constant(SPEED, action.dtype, action.device)
@@ -211,12 +214,12 @@ class Pouring(Task):
 
     def reward(self, world, before, action, after, episode):
         old, new = self._shares(before, episode), self._shares(after, episode)
-        start = (episode["container"] - constant(HAND, after.x.dtype, after.x.device)).norm(dim=-1)
+        start = exact.norm(episode["container"] - constant(HAND, after.x.dtype, after.x.device))
         return {
             "delivered": 2.0 * (new["delivered"] - old["delivered"]),
             "approach": 1.0 * (old["distance"] - new["distance"]) / start,
             "spilled": -0.5 * (new["spilled"] - old["spilled"]),
-            "effort": -0.001 * (action**2).sum(-1),
+            "effort": -0.001 * exact.total(action**2),
         }
 
     def evaluate(self, world, state, episode):

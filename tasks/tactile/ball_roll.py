@@ -15,6 +15,7 @@ from simenv.envs.images import gel_images
 from simenv.envs.modes import observe_blocks, with_extras
 from simenv.envs.options import choose
 from simenv.geometry.shapes import Box, Plane, Sphere
+from simenv.physics import exact
 from simenv.sensors.tactile import flat_grid, layer_gels
 from simenv.world import TouchControl, TouchScene
 
@@ -114,7 +115,7 @@ class BallRoll(Task):
 
     def sample(self, random):
         distance, angle = random.uniform("distance", *GOAL), random.uniform("angle", 0.0, 2 * math.pi)
-        goal = distance[:, None] * torch.stack([angle.cos(), angle.sin()], -1)
+        goal = distance[:, None] * torch.stack(exact.sincos(angle)[::-1], -1)
         episode = {"goal": goal, "offset": random.uniform("offset", -0.003, 0.003, (2,))}
         if self.randomize:
             mass = DENSITY * 4 / 3 * math.pi * RADIUS**3
@@ -152,22 +153,22 @@ class BallRoll(Task):
 
     def _distance(self, state, episode):
         """Distance of the ball to the goal on the table (N,) [m]; 10 um round the root at 0."""
-        return (((state.body_q[:, 2, :2] - episode["goal"]) ** 2).sum(-1) + 1e-10).sqrt()
+        return (exact.total((state.body_q[:, 2, :2] - episode["goal"]) ** 2) + 1e-10).sqrt()
 
     def reward(self, world, before, action, after, episode):
         old, new = self._distance(before, episode), self._distance(after, episode)
         square = (new / 0.005) ** 2
-        speed = (after.body_twist[:, 2, :3] ** 2).sum(-1)
+        speed = exact.total(after.body_twist[:, 2, :3] ** 2)
         last = after.time > world.dt * (self.max_episode_steps - 4.5)
         return {
-            "nearer": 2.0 * (old - new) / episode["goal"].norm(dim=-1),
+            "nearer": 2.0 * (old - new) / exact.norm(episode["goal"]),
             "stay": -0.2 * square / (1.0 + square),
             "calm": torch.where(last, -0.1 * speed / 0.1**2, 0.0),
-            "effort": -0.001 * (action**2).sum(-1),
+            "effort": -0.001 * exact.total(action**2),
         }
 
     def evaluate(self, world, state, episode):
-        distance, speed = self._distance(state, episode), state.body_twist[:, 2, :3].norm(dim=-1)
-        force = state.field[..., 2].sum(1)
+        distance, speed = self._distance(state, episode), exact.norm(state.body_twist[:, 2, :3])
+        force = exact.total(state.field[..., 2])
         success = (distance < NEAR) & (speed < SLOW) & (force > 0.0)
         return {"success": success, "distance": distance, "speed": speed, "force": force}

@@ -8,6 +8,7 @@ import numpy as np
 from simenv.assets import path
 from simenv.envs import register_task
 from simenv.geometry.shapes import Cup, Cylinder, MeshShape
+from simenv.physics import exact
 from simenv.physics.rigid.model import body_properties
 from simenv.tasks.tactile.peg import PegTask, rings
 
@@ -133,7 +134,7 @@ class BoltOnNut(PegTask):
 
     def evaluate(self, world, state, episode):
         lean, offset = self.axis(state)[:, 2], self.offset(state, episode)
-        aside = offset[:, :2].norm(dim=-1)
+        aside = exact.norm(offset[:, :2])
         seated = (lean > UPRIGHT) & (aside < ASIDE * 0.016) & (offset[:, 2].abs() < NUT)
         over = state.time > (STEPS + TURN + WAIT + LIFT - 0.5) * world.dt
         return {"success": seated & over, "upright": lean, "aside": aside}

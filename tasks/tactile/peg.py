@@ -22,6 +22,7 @@ from simenv.envs.images import camera_image, gel_images
 from simenv.envs.modes import observe_blocks, with_extras
 from simenv.envs.options import choose
 from simenv.geometry.shapes import Box, Plane, Shape
+from simenv.physics import exact
 from simenv.render.items import Camera
 from simenv.robots import load
 from simenv.sensors.tactile import WinklerGel, flat_grid, layer_gels
@@ -201,7 +202,7 @@ class PegTask(Task):
         state, depth = state.replace(body_q=pose), line_contact_depth(GRIP, SPRINGS, self.held_radius, self.held_length)
         for _ in range(3):  # until the gels press with the fingers' force, which grows with depth^1.5
             state = world.touch_anew(state.replace(grip=torch.stack([zero + self.held_radius - depth, zero], -1)))
-            depth = depth * (2.0 * GRIP / (state.field[..., 2].sum(1) + 1e-3)) ** (2.0 / 3.0)
+            depth = depth * exact.power(2.0 * GRIP / (exact.total(state.field[..., 2]) + 1e-3), 2.0 / 3.0)
         return state.replace(memory=torch.zeros_like(pose[:, 0, :6]))  # the last action
 
     def control(self, world, state, action, episode):
@@ -272,20 +273,20 @@ class PegTask(Task):
         along = constant(KEYPOINTS, state.body_q.dtype, state.body_q.device)[:, None]
         tip = self.axis(state) - constant((0.0, 0.0, 1.0), state.body_q.dtype, state.body_q.device)
         away = self.offset(state, episode)[:, None] + along * tip[:, None]
-        return ((away**2).sum(-1) + 1e-10).sqrt().mean(1)
+        return exact.mean((exact.total(away**2) + 1e-10).sqrt())
 
     def reward(self, world, before, action, after, episode):
         distance = self.keypoint_distance(after, episode)
         top, half = self.mouth()
-        side = ((self.offset(after, episode)[:, :2] ** 2).sum(-1) + 1e-10).sqrt()
+        side = (exact.total(self.offset(after, episode)[:, :2] ** 2) + 1e-10).sqrt()
         low = after.body_q[:, 3, 2] - half * self.axis(after)[:, 2] < episode["socket"][:, 2] + top
         beside = low & (side > self.held_radius)
-        swell = torch.exp(50.0 * distance.clamp(max=1.0))
-        push = ((after.push[:, 3, :3] ** 2).sum(-1) + 1e-10).sqrt()
+        swell = exact.exp(50.0 * distance.clamp(max=1.0))
+        push = (exact.total(after.push[:, 3, :3] ** 2) + 1e-10).sqrt()
         weight = torch.where(side < self.held_radius, 0.01 * self.contact_penalty, self.contact_penalty)
         return {
             "keypoints": -0.1 * distance * torch.where(beside, 10.0, 1.0),
             "close": 0.1 / (swell + 1e-4 + 1.0 / swell),
-            "smooth": -0.001 * ((action - before.memory) ** 2 + 1e-8).sum(-1).sqrt(),
+            "smooth": -0.001 * exact.total((action - before.memory) ** 2 + 1e-8).sqrt(),
             "contact": -weight * push,
         }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from simenv.envs.constants import constant
+from simenv.physics import exact
 
 if TYPE_CHECKING:
     from simenv.tasks.tactile.peg import PegTask
@@ -39,8 +40,8 @@ def lower_into_place(
     lean = torch.linalg.cross(axis, upright)
     top, half = task.mouth()
     gap = state.body_q[:, 3, 2] - half * axis[:, 2] - episode["socket"][:, 2] - top
-    off, most = offset[:, :2].norm(dim=-1) / (task.play / 2), min(TILT, task.play / ARM)
-    height = HOVER * (torch.maximum(off, lean.norm(dim=-1) / most) - 1.0).clamp(-1.0, 1.0)
+    off, most = exact.norm(offset[:, :2]) / (task.play / 2), min(TILT, task.play / ARM)
+    height = HOVER * (torch.maximum(off, exact.norm(lean) / most) - 1.0).clamp(-1.0, 1.0)
     height = torch.where(gap < -0.001, -1.0, height)  # once inside it goes on
     down = (LOWER * (height - gap)).clamp(min=-FASTEST)
     return torch.cat([-ASIDE * offset[:, :2], down[:, None]], -1), LEVEL * lean

@@ -7,6 +7,7 @@ import numpy as np
 
 from simenv.envs import register_task
 from simenv.geometry.shapes import Cylinder
+from simenv.physics import exact
 from simenv.tasks.tactile.peg import PegTask, rings
 
 PAD = (0.05, 0.025)  # radius and height of the pad [m]
@@ -106,7 +107,7 @@ class PegPlacement(PegTask):
 
     def evaluate(self, world, state, episode):
         lean, offset = self.axis(state)[:, 2], self.offset(state, episode)
-        aside = offset[:, :2].norm(dim=-1)
+        aside = exact.norm(offset[:, :2])
         stands = (lean > UPRIGHT) & (aside < ASIDE * 2 * self.held_radius) & (offset[:, 2].abs() < OFF)
         over = state.time > (STEPS + WAIT + LIFT - 0.5) * world.dt
         return {"success": stands & over, "upright": lean, "aside": aside}

@@ -12,6 +12,7 @@ from simenv.envs.measures import centre_of_mass
 from simenv.envs.modes import observe_blocks, with_extras
 from simenv.envs.observations import keypoints
 from simenv.geometry.shapes import Box, Plane
+from simenv.physics import exact
 from simenv.physics.mpm.materials import Elastic
 from simenv.world import Control, Scene
 
@@ -167,13 +168,13 @@ class SoftGrasp(Task):
     def _strain(self, state):
         """Mean Frobenius norm of Green's strain (N,)."""
         identity = torch.eye(3, dtype=state.F.dtype, device=state.F.device)
-        strain = 0.5 * (state.F.transpose(-1, -2) @ state.F - identity)
-        return ((strain**2).sum((-1, -2)) + 1e-8).sqrt().mean(1)
+        strain = 0.5 * (exact.matmul(state.F.transpose(-1, -2), state.F) - identity)
+        return exact.mean((exact.total((strain**2).flatten(-2)) + 1e-8).sqrt())
 
     def _gaps(self, state):
         """Mean distance of the pads from the block's sides as built, at most what it was (N,) [m]."""
         away = (state.body_q[:, :, 0] - MIDDLE[0]).abs() - THICK - BLOCK / 2
-        return away.clamp(0.0, GAP).mean(1)
+        return exact.mean(away.clamp(0.0, GAP))
 
     def reward(self, world, before, action, after, episode):
         slip, off = (self._slip(after) / 0.004) ** 2, ((self._risen(after) - episode["height"]) / 0.004) ** 2
@@ -183,9 +184,9 @@ class SoftGrasp(Task):
             "lift": 3.0 * (high - low) / episode["height"],
             "grasp": 0.5 * (self._gaps(before) - self._gaps(after)) / GAP,
             "slip": -0.1 * slip / (1.0 + slip),
-            "crush": -0.05 * (self._strain(after) / CRUSH) ** 4,
+            "crush": -0.05 * ((self._strain(after) / CRUSH) ** 2) ** 2,
             "stay": torch.where(last, -0.1 * off / (1.0 + off), 0.0),
-            "effort": -0.001 * (action**2).sum(-1),
+            "effort": -0.001 * exact.total(action**2),
         }
 
     def evaluate(self, world, state, episode):

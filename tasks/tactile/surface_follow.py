@@ -15,6 +15,7 @@ from simenv.envs.constants import constant
 from simenv.envs.images import gel_images
 from simenv.envs.modes import observe_blocks, with_extras
 from simenv.geometry.shapes import Capsule, MeshShape
+from simenv.physics import exact
 from simenv.sensors.tactile import WinklerGel, curved_grid
 from simenv.world import TouchControl, TouchScene
 
@@ -125,7 +126,7 @@ class SurfaceFollow(Task):
         state = world.initial_state()
         pose, half = state.body_q.clone(), 0.5 * episode["angle"]
         pose[:, 0, :2] = episode["shift"]
-        pose[:, 0, 5], pose[:, 0, 6] = half.sin(), half.cos()
+        pose[:, 0, 5], pose[:, 0, 6] = exact.sincos(half)
         for sink in (0.0, 4e-4):  # twice, as the depth of a slanted taxel is not along z
             state = world.touch_anew(state.replace(body_q=pose))
             pose = pose.clone()
@@ -163,20 +164,20 @@ class SurfaceFollow(Task):
 
     def _error(self, state, episode):
         """Relative error of the normal force (N,)."""
-        return state.field[..., 2].sum(1) / episode["target"] - 1.0
+        return exact.total(state.field[..., 2]) / episode["target"] - 1.0
 
     def reward(self, world, before, action, after, episode):
         old, new = self._from_start(world, before), self._from_start(world, after)
         square = self._error(after, episode) ** 2
         field, grid = after.field[..., 2], world.sensors["tip"].grid
         points = constant(grid.points[:, :2], field.dtype, field.device)
-        centre = (field[..., None] * points).sum(1) / (field.sum(1, keepdim=True) + 0.05)
+        centre = exact.total(field[..., None] * points, 1) / (exact.total(field, keepdim=True) + 0.05)
         return {
             "progress": 2.0 * (new[:, 0].clamp(max=LENGTH) - old[:, 0].clamp(max=LENGTH)) / LENGTH,
             "force": -0.1 * square / (1.0 + 0.25 * square),  # bends over to 0.4
-            "centre": -0.02 * (centre**2).sum(-1) / 0.004**2,
+            "centre": -0.02 * exact.total(centre**2) / 0.004**2,
             "sideways": -0.02 * (new[:, 1] / 0.005) ** 2,
-            "effort": -0.001 * (action**2).sum(-1),
+            "effort": -0.001 * exact.total(action**2),
         }
 
     def evaluate(self, world, state, episode):

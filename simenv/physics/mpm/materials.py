@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from simenv.physics import exact
 from simenv.physics.mpm.constitutive import COROTATED, NEO_HOOKEAN, VON_MISES
 from simenv.physics.mpm.kernels_transfer import LIQUID
 from simenv.physics.mpm.yielding import HERSCHEL_BULKLEY, SAND, SNOW
@@ -303,7 +304,7 @@ class Sand(Material):
     def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         """See `Material.kernel_parameters`."""
         lam, mu = _lame(values)
-        sine, cosine = torch.sin(values["friction_angle"]), torch.cos(values["friction_angle"])
+        sine, cosine = exact.sincos(values["friction_angle"])
         # sqrt(3/2) |dev tau| is the difference q of axial and lateral stress, which Mohr-Coulomb limits to
         # (6 sin(phi) p + 6 c cos(phi)) / (3 - sin(phi)) in triaxial compression.
         factor = (2 / 3) ** 0.5 * 6 / (3 - sine)

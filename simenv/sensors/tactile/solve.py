@@ -25,6 +25,7 @@ import torch
 import warp as wp
 
 from simenv import _threads
+from simenv.physics import exact
 from simenv.physics.capture import launch, load
 from simenv.physics.device import on_cuda
 from simenv.sensors.tactile.bridge import as_array, warp_real
@@ -49,7 +50,7 @@ class Accuracy:
 
 
 def _sum(x: torch.Tensor) -> torch.Tensor:
-    return x.flatten(1).sum(1)
+    return exact.total(x.flatten(1))
 
 
 def _peak(x: torch.Tensor) -> torch.Tensor:
