@@ -11,6 +11,8 @@ from functools import cache
 import numpy as np
 import warp as wp
 
+from simenv import _warp
+
 __all__ = ["self_intersections"]
 
 # Relative to the diagonal of the mesh's bounding box. Files in single precision round at 6e-8, so that a crossing must
@@ -147,6 +149,7 @@ def self_intersections(vertices: np.ndarray, faces: np.ndarray) -> tuple[int, in
     """
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     unit = (vertices - 0.5 * (low + high)) / np.linalg.norm(high - low)
+    _warp.start()
     with wp.ScopedDevice("cpu"):
         mesh = wp.Mesh(
             points=wp.array(unit.astype(np.float32), dtype=wp.vec3f),

@@ -19,6 +19,7 @@ import numpy as np
 import trimesh
 import warp as wp
 
+from simenv import _warp
 from simenv.errors import AssetError
 from simenv.geometry.mesh_check import check_mesh, load_mesh
 
@@ -105,6 +106,7 @@ def signed_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
     Returns:
         (n,) float64 [m], negative inside.
     """
+    _warp.start()
     with wp.ScopedDevice("cpu"):
         queries, middle = _queries(mesh)
         values = wp.empty(len(points), dtype=float)
@@ -170,6 +172,7 @@ def cached_grid(mesh: trimesh.Trimesh, spacing: float | None = None) -> SdfGrid:
 
 
 def _compute(mesh: trimesh.Trimesh, origin: np.ndarray, spacing: float, shape: tuple[int, int, int]) -> np.ndarray:
+    _warp.start()
     with wp.ScopedDevice("cpu"):
         queries, middle = _queries(mesh)
         values = wp.empty(shape, dtype=float)

@@ -16,6 +16,7 @@ import torch
 import warp as wp
 from newton.sensors import SensorCamera
 
+from simenv import _warp
 from simenv.render.frames import visible_colliders
 from simenv.render.items import Camera, Studio, rgba
 from simenv.render.meshes import corner_mesh
@@ -55,6 +56,7 @@ class BodyCamera:
         drawn, ground = visible_colliders(world.scene)
         drawn = [name for name in drawn if rgba(world.scene.colliders[name].color)[3] == 1.0]
         self._drawn = torch.tensor([world.collider_names.index(name) for name in drawn], device=device)
+        _warp.start()
         where = wp.device_from_torch(device)
         self._model = _model(world, drawn, ground, where)
         self._state = self._model.state()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 import warp as wp
 
+from simenv import _warp
 from simenv.physics.rigid.arm import POSE, ArmLaunches
 from simenv.physics.rigid.buffers import Memory
 from simenv.physics.rigid.chain import Chain, Drive
@@ -31,7 +32,7 @@ class Arm:
         self, chain: Chain, num_worlds: int = 1, device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32, drive: Drive | None = None, gravity: tuple[float, ...] = GRAVITY,
     ):  # fmt: skip
-        wp.init()
+        _warp.start()
         self.chain, self.num_worlds = chain, num_worlds
         self.device, self.dtype = torch.device(device), dtype
         self._wp_device = wp.device_from_torch(self.device)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import warp as wp
 
+from simenv import _warp
 from simenv.physics.rigid.chain import Chain
 
 __all__ = ["InverseKinematics", "newton_model"]
@@ -24,6 +25,7 @@ def newton_model(chain: Chain, device: torch.device):
     """
     import newton
 
+    _warp.start()
     builder = newton.ModelBuilder()
     joints = []
     for i, name in enumerate(chain.joints):

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import warp as wp
 
+from simenv import _warp
 from simenv.geometry.distance import distance_functions, pack_shapes
 from simenv.physics.rigid.arm import ArmLaunches
 from simenv.physics.rigid.buffers import Launch, Memory, Slot
@@ -41,7 +42,7 @@ class TouchSolver:
     def __init__(
         self, model: RigidModel, sensors: Sequence[TactileField], worlds: int, dtype: torch.dtype, device: torch.device
     ):
-        wp.init()
+        _warp.start()
         self.model, self.worlds = model, worlds
         self.dtype, self.device = dtype, device
         self.wp_device = wp.device_from_torch(device)

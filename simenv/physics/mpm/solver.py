@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import torch
 import warp as wp
 
+from simenv import _warp
 from simenv.physics.mpm.buffers import STATE_FIELDS, Buffers, Types
 from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
 from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
@@ -57,7 +58,7 @@ class MPMSolver(Buffers):
             raise ValueError(f"a CPU solver holds one world, not {worlds}; use one solver for each thread")
         check_size(model, worlds, lanes)
         self.model, self.worlds, self.device, self.dtype, self.lanes = model, worlds, device, dtype, lanes
-        wp.init()
+        _warp.start()
         self.wp_device = wp.device_from_torch(device)
         real = wp.float32 if dtype == torch.float32 else wp.float64
         st = stencil_functions(real)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import warp as wp
 
+from simenv import _warp
 from simenv.errors import DeviceError
 from simenv.geometry.distance import pack_shapes
 from simenv.geometry.shapes import Shape
@@ -66,7 +67,7 @@ class PackedShape:
         from simenv.geometry.distance import distance_functions
 
         real = warp_real(dtype)
-        wp.init()
+        _warp.start()
         if device.type == "cuda" and not wp.is_cuda_available():
             raise DeviceError(f"Warp has no CUDA device for a sensor on {device}; use device='cpu'")
         self.shape = shape

@@ -15,8 +15,8 @@ import math
 from typing import Any, Protocol
 
 import torch
-import warp as wp
 
+from simenv import _warp
 from simenv.geometry.shapes import Shape
 from simenv.sensors.tactile.bridge import Operation, PackedShape, constant_array, warp_real
 from simenv.sensors.tactile.calibration import TactileCalibration
@@ -52,7 +52,7 @@ class TableShader:
     def __init__(
         self, table: NormalTable | TaximTable, background: Any, pixel: float, dtype: torch.dtype, device: torch.device
     ):
-        wp.init()
+        _warp.start()
         k = self.kernels = image_kernels(warp_real(dtype))
         self.rows, self.columns = background.shape[:2]
         self.differentiable = isinstance(table, NormalTable)

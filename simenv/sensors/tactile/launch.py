@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import warp as wp
 
+from simenv import _warp
 from simenv._threads import get_num_threads, run_together
 from simenv.sensors.tactile.bridge import as_array, stream_scope
 
@@ -42,7 +43,7 @@ def launch_worlds(
         inputs: contiguous tensors, worlds first, each with the Warp dtype of its last axes.
         outputs: contiguous tensors to write to, likewise.
     """
-    wp.init()
+    _warp.start()
     first = outputs[0][0]
     worlds, device = first.shape[0], wp.device_from_torch(first.device)
     arrays = [as_array(tensor, kind) for tensor, kind in (*inputs, *outputs)]

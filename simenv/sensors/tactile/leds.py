@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import warp as wp
 
+from simenv import _warp
 from simenv.sensors.tactile.bridge import Operation, constant_array, warp_real
 from simenv.sensors.tactile.kernels_leds import STEPS, leds_kernels
 from simenv.sensors.tactile.photometry import BINS, NormalTable, monomials
@@ -115,7 +115,7 @@ class LedShader:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ):
-        wp.init()
+        _warp.start()
         device = torch.device(device)
         k = leds_kernels(warp_real(dtype))
         rows, columns = background.shape[:2]

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import warp as wp
 
+from simenv import _warp
 from simenv.sensors.tactile.bridge import stream_scope, warp_real
 from simenv.sensors.tactile.compliance import surface_influence
 from simenv.sensors.tactile.contact import TactileReading
@@ -92,7 +93,7 @@ class MarkerField:
         if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
             raise ValueError(f"points must be finite and (M, 2) with M >= 1 [m], not {points.shape}; see marker_grid")
         warp_real(dtype)
-        wp.init()
+        _warp.start()
         self.grid, self.dtype, self.device = grid, dtype, torch.device(device)
         self.points = torch.as_tensor(points, dtype=dtype, device=self.device)
         self.modulus = torch.tensor(float(modulus), dtype=dtype, device=self.device)
