@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from simenv._debug import ENVIRONMENT_VARIABLE, debugging
+
 # name -> (module, class, one line of help). Adding a subcommand is one file and one row.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "list": ("simenv.scripts.list_tasks", "ListTasks", "list the environments"),
@@ -28,10 +30,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("simenv.scripts.doctor", "Doctor", "check the installation"),
 }
 
-# Commands that never need Warp.
-LIGHT = ("list",)
-
-ENVIRONMENT_VARIABLE = "SIMENV_DEBUG"
 USAGE_ERROR, INTERRUPTED = 2, 130
 
 
@@ -60,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if _debugging() or not _is_expected(error):
+        if debugging() or not _is_expected(error):
             raise
         print(f"simenv: error: {_one_line(error)}", file=sys.stderr)
         return USAGE_ERROR
@@ -90,20 +88,7 @@ def _dispatch(arguments: list[str]) -> int:
         parsed = tyro.cli(command, args=rest, prog=f"simenv {name}", config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as stop:  # tyro has printed the help (0) or what is wrong (2)
         return int(stop.code or 0)
-    if name not in LIGHT and not _debugging():
-        _silence_warp()
     return int(parsed.run())
-
-
-def _debugging() -> bool:
-    return os.environ.get(ENVIRONMENT_VARIABLE, "") not in ("", "0")
-
-
-def _silence_warp() -> None:
-    """Keep Warp's banner and module messages out of stdout, which belongs to the command's result (often JSON)."""
-    import warp as wp
-
-    wp.config.log_level = wp.LOG_ERROR
 
 
 def _load(name: str, module: str, cls: str) -> type:

@@ -40,7 +40,6 @@ class Demo:
         self.out.mkdir(parents=True, exist_ok=True)
         for old in [*self.out.glob("rollout-*.h5"), *self.out.glob("manifest.json")]:
             old.unlink()
-        runs.announce_kernels()
         results = {"gradient": self._gradient(options)}
         budget = results["gradient"].simulated_steps
         for method in ("random", "cma"):

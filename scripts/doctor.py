@@ -88,6 +88,9 @@ def _gpus() -> list[Row]:
     import torch
     import warp as wp
 
+    from simenv import _warp
+
+    _warp.start()
     devices = wp.get_cuda_devices()
     if not devices:
         return [("note", "CUDA", "no CUDA device: simulation runs on the CPU")]
@@ -104,7 +107,9 @@ def _gpus() -> list[Row]:
 def _kernel_cache() -> list[Row]:
     import warp as wp
 
-    wp.init()
+    from simenv import _warp
+
+    _warp.start()
     path = Path(wp.config.kernel_cache_dir)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     text = f"{path} ({size / 2**20:.1f} MiB)"

@@ -59,7 +59,6 @@ class Identify:
         recorded = {name: float(value.reshape(-1)[0]) for name, value in episode.parameters.items() if value.size == 1}
         limits = dict(parse_parameter(text, recorded) for text in self.parameter)
         config = IdentifyConfig(self.method, self.iterations, tolerance=self.tolerance, seed=self.seed)
-        runs.announce_kernels()
         with runs.Progress(self.iterations, "iteration") as progress:
 
             def report(row: Any) -> None:

@@ -103,7 +103,6 @@ class Optimize:
         optimize, config = self._method(folder)
         options |= {"device": self.device, "dtype": self.dtype}
         options |= {"max_episode_steps": self.horizon} if self.horizon else {}
-        runs.announce_kernels()
         started = time.perf_counter()
         env = make_vec(
             self.id,

@@ -72,19 +72,6 @@ def task_options(env_args: str, container: Path | None) -> dict[str, Any]:
     return options
 
 
-def announce_kernels() -> None:
-    """Says that kernels will be compiled, if none of simenv's is in Warp's cache; otherwise the first seconds look
-    like a hang.
-    """
-    import warp as wp
-
-    wp.config.quiet = True
-    wp.init()
-    cache = wp.config.kernel_cache_dir
-    if not cache or not any(Path(cache).glob("wp_simenv*")):
-        print("compiling kernels (once, ~20 s)", file=sys.stderr, flush=True)
-
-
 class Progress:
     """A progress bar on a terminal, and a line now and then elsewhere.
 

@@ -90,7 +90,6 @@ class Train:
         before = load_checkpoint(folder)[2] if self.resume and has_checkpoint(folder) else None
         options |= {"device": self.device}
         options |= {"max_episode_steps": self.steps} if self.steps is not None else {}
-        runs.announce_kernels()
         work = self._sb3(folder, options) if self.algorithm.startswith("sb3_") else self._torch(folder, options)
         log = RunLog(folder, "timesteps", before)
         try:

@@ -22,6 +22,7 @@ MAX_FACES = 2_000_000
 MAX_SIZE = 100.0  # longest side [m]; more is a file in millimetres rather than a vessel of that size
 MIN_SIZE = 1e-4  # longest side [m]
 _BYTES_PER_FACE = 400  # generous for text formats
+_STL_HEADER = 84  # bytes before the first face of a binary STL file
 
 
 def load_mesh(file: str | os.PathLike, scale: float = 1.0) -> trimesh.Trimesh:
@@ -39,7 +40,8 @@ def load_mesh(file: str | os.PathLike, scale: float = 1.0) -> trimesh.Trimesh:
     """
     path = Path(file)
     if not path.is_file():
-        raise AssetError(f"mesh file {path} does not exist or is no file; check the path, relative to {Path.cwd()}")
+        what = "is a folder; name the file in it" if path.is_dir() else "does not exist or is no file; check the path"
+        raise AssetError(f"mesh file {path} {what}, relative to {Path.cwd()}")
     kind = path.suffix.lower()
     if kind not in EXTENSIONS:
         known = ", ".join(EXTENSIONS)
@@ -91,12 +93,22 @@ def _check_counts(path: Path, kind: str, size: int) -> None:
     if size == 0:
         raise AssetError(f"mesh file {path} is empty; export it again")
     if kind == ".stl" and not head.lstrip().startswith(b"solid"):
-        promised = int.from_bytes(head[80:84], "little") if len(head) >= 84 else -1
-        if promised < 0 or 84 + 50 * promised != size:
+        if size < _STL_HEADER:
+            raise AssetError(
+                f"mesh file {path} has {size} bytes, and the header of an STL file alone has {_STL_HEADER}; it is "
+                "truncated or no STL file, export it again"
+            )
+        promised = int.from_bytes(head[80:84], "little")
+        if _STL_HEADER + 50 * promised != size:
             raise AssetError(
                 f"mesh file {path} has {size} bytes, but its header promises {promised} faces "
-                f"({84 + 50 * promised} bytes); it is truncated or no STL file, export it again"
+                f"({_STL_HEADER + 50 * promised} bytes); it is truncated or no STL file, export it again"
             )
+    if kind == ".ply" and not (head.startswith(b"ply") and (b"end_header" in head or size > len(head))):
+        raise AssetError(
+            f"mesh file {path} has {size} bytes, and no PLY header from 'ply' to 'end_header' in them; it is truncated "
+            "or no PLY file, export it again"
+        )
     if kind in (".ply", ".off"):
         # every element takes at least two bytes in any encoding, so that larger counts are a lie
         pattern = rb"element\s+\w+\s+(\d+)" if kind == ".ply" else rb"(?m)^\s*(?:OFF\s+)?(\d+)\s+\d+\s+\d+\s*$"
@@ -129,7 +141,9 @@ def _checked(vertices: np.ndarray, faces: np.ndarray, name: str, scale: float) -
 
 def _check_arrays(vertices: np.ndarray, faces: np.ndarray, name: str) -> None:
     if vertices.ndim != 2 or vertices.shape[1] != 3 or faces.ndim != 2 or faces.shape[1] != 3 or len(faces) == 0:
-        raise AssetError(f"{name} holds no triangles; export a closed triangle mesh")
+        raise AssetError(
+            f"{name} holds no triangles; export a closed triangle mesh, and if it did hold some, it is truncated"
+        )
     if len(faces) > MAX_FACES:
         raise AssetError(f"{name} has {len(faces)} faces, the limit is {MAX_FACES}; decimate it")
     bad = ~np.isfinite(vertices).all(axis=-1)

@@ -9,6 +9,7 @@ bounding volume hierarchy in single precision with inflated boxes, the decision 
 import numpy as np
 import warp as wp
 
+from simenv import _warp
 from simenv._exclusive import built_once, one_at_a_time
 
 __all__ = ["self_intersections"]
@@ -148,6 +149,7 @@ def self_intersections(vertices: np.ndarray, faces: np.ndarray) -> tuple[int, in
     """
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     unit = (vertices - 0.5 * (low + high)) / np.linalg.norm(high - low)
+    _warp.start()
     with wp.ScopedDevice("cpu"):
         mesh = wp.Mesh(
             points=wp.array(unit.astype(np.float32), dtype=wp.vec3f),

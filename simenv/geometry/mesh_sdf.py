@@ -17,6 +17,7 @@ import numpy as np
 import trimesh
 import warp as wp
 
+from simenv import _warp
 from simenv._exclusive import built_once, one_at_a_time
 from simenv._files import replacing
 from simenv.errors import AssetError
@@ -106,6 +107,7 @@ def signed_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
     Returns:
         (n,) float64 [m], negative inside.
     """
+    _warp.start()
     with wp.ScopedDevice("cpu"):
         queries, middle = _queries(mesh)
         values = wp.empty(len(points), dtype=float)
@@ -172,6 +174,7 @@ def cached_grid(mesh: trimesh.Trimesh, spacing: float | None = None) -> SdfGrid:
 
 @one_at_a_time
 def _compute(mesh: trimesh.Trimesh, origin: np.ndarray, spacing: float, shape: tuple[int, int, int]) -> np.ndarray:
+    _warp.start()
     with wp.ScopedDevice("cpu"):
         queries, middle = _queries(mesh)
         values = wp.empty(shape, dtype=float)

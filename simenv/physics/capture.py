@@ -1,74 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place that starts Warp, loads kernels, launches them outside graphs, and records graphs.
-
-Warp notes for the whole process that a graph is being recorded. What another thread launches meanwhile would be noted
-in that graph too, which corrupts it. `start_warp` makes that note each thread's own, as it is in Warp's C++ part.
-"""
+"""The one place that loads kernels, launches them outside graphs, and records graphs, from any thread."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
 import warp as wp
-from warp._src import codegen, context
 
-from simenv._exclusive import EXCLUSIVE, hold_across_forks
+from simenv import _warp
+from simenv._exclusive import EXCLUSIVE
 from simenv._threads import run_apart
 
-__all__ = ["launch", "load", "record", "start_warp"]
+__all__ = ["launch", "load", "record"]
 
-_NOTES = ("_apic_capture", "_apic_graph")  # what is being recorded, attributes of Warp's runtime
-_noted = threading.local()
 _loaded: set[tuple[wp.Module, str]] = set()
-_started = False
-
-
-class _Note:
-    """An attribute with a value for each thread, None at first."""
-
-    def __init__(self, name: str):
-        self._name = name
-
-    def __get__(self, owner: Any, kind: type | None = None) -> Any:
-        return getattr(_noted, self._name, None)
-
-    def __set__(self, owner: Any, value: Any) -> None:
-        setattr(_noted, self._name, value)
-
-
-def start_warp() -> None:
-    """Start Warp; whoever uses it first calls this, or one of the functions below.
-
-    Raises:
-        RuntimeError: this version of Warp records graphs in another way than the one that this file knows.
-    """
-    global _started
-    if _started:
-        return
-    with EXCLUSIVE:
-        if _started:
-            return
-        wp.init()
-        runtime, lock = context.runtime, getattr(codegen, "_codegen_lock", None)
-        missing = [name for name in _NOTES if name not in vars(runtime)]
-        if missing or lock is None:
-            raise RuntimeError(
-                f"Warp {wp.__version__} has no {', '.join(missing) or '_codegen_lock'}, which simenv needs to record "
-                "graphs safely among threads; install a version of Warp that simenv was tested with (constraints.txt)"
-            )
-        for name in _NOTES:
-            setattr(_noted, name, vars(runtime)[name])  # this thread's, should it be recording
-            setattr(type(runtime), name, _Note(name))
-        hold_across_forks(lock)
-        _started = True
 
 
 def load(kernels: Iterable[wp.Kernel], device: wp.Device) -> None:
     """Compile and load the modules of kernels, where they are not."""
-    start_warp()
+    _warp.start()
     for kernel in kernels:
         key = (kernel.module, str(device))
         if key not in _loaded:

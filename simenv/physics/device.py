@@ -14,8 +14,8 @@ from typing import Any
 import torch
 import warp as wp
 
+from simenv import _warp
 from simenv.errors import DeviceError
-from simenv.physics.capture import start_warp
 
 __all__ = ["launch_graph", "on_cuda", "resolve_device", "stream_scope", "synchronize", "warp_device"]
 
@@ -41,7 +41,7 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
         wanted = None
     if wanted is None:
         raise DeviceError(f"device={device!r} is not a device name; use 'cpu', 'cuda' or 'cuda:<index>'.")
-    start_warp()
+    _warp.start()
     if wanted.type == "cpu":
         return torch.device("cpu")
     if wanted.type != "cuda":
@@ -80,7 +80,7 @@ def on_cuda(device: torch.device) -> bool:
 
 def warp_device(device: torch.device) -> wp.Device:
     """Warp's device of a torch device that `resolve_device` gave, or that a tensor has."""
-    start_warp()  # without which Warp has no devices
+    _warp.start()  # without which Warp has no devices
     return wp.device_from_torch(device)
 
 

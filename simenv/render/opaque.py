@@ -11,6 +11,7 @@ import numpy as np
 import warp as wp
 from newton.sensors import SensorCamera
 
+from simenv import _warp
 from simenv.render import kernels_frame
 from simenv.render.items import Camera, Studio
 
@@ -64,6 +65,7 @@ class OpaqueCaster:
         width: int,
         height: int,
     ) -> None:
+        _warp.start()
         builder = newton.ModelBuilder(gravity=(0.0, 0.0, 0.0))
         for vertices, normals, color in meshes:
             indices = np.arange(len(vertices), dtype=np.int32)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import warp as wp
 
+from simenv import _warp
 from simenv._exclusive import one_at_a_time
 from simenv.render import kernels_frame
 from simenv.render.items import Camera, MeshItem, ParticleItem, Studio
@@ -80,6 +81,7 @@ class Picture:
         self.width, self.height, self.supersample, self.liquid = width, height, supersample, liquid
         self.camera, self.studio = camera, studio or Studio()
         self.meshes = list(meshes)
+        _warp.start()
         self._parts = [self._part(item) for item in self.meshes]
         self._opaque_index = [i for i, item in enumerate(self.meshes) if not item.transparent]
         newton_meshes = []

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import warp as wp
 
+from simenv import _warp
 from simenv._exclusive import EXCLUSIVE, one_at_a_time
 from simenv.physics.device import stream_scope, warp_device
 from simenv.physics.rigid.chain import Chain
@@ -26,6 +27,7 @@ def newton_model(chain: Chain, device: torch.device):
     """
     import newton
 
+    _warp.start()
     builder = newton.ModelBuilder()
     joints = []
     for i, name in enumerate(chain.joints):

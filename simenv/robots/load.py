@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import warp as wp
 
+from simenv import _warp
 from simenv._exclusive import one_at_a_time
 from simenv.assets import path as asset_path
 from simenv.errors import AssetError
@@ -59,6 +60,7 @@ def load(robot: str | Path, tool: str = "tool", posture: Any = None) -> Chain:
 def _parse(file: Path) -> newton.ModelBuilder:
     import newton
 
+    _warp.start()
     builder = newton.ModelBuilder()
     readers = {".urdf": builder.add_urdf, ".xml": builder.add_mjcf, ".mjcf": builder.add_mjcf}
     if file.suffix.lower() not in readers:

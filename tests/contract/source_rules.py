@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "scripts": _ENVS | {"rollouts", "tasks", "agents", "assets"},
 }
 # Modules directly in simenv/, which every layer may import; the second set is for environments and above.
-LIGHT = {"errors", "_exclusive", "_extras", "_files", "_search", "_threads"}
+LIGHT = {"errors", "_debug", "_exclusive", "_extras", "_files", "_recording", "_search", "_threads", "_warp"}
 REGISTRY = {"_registry"}
 ABOVE_WORLD = {"envs", "rollouts", "render", "tasks", "agents", "scripts"}
 

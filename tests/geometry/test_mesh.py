@@ -168,6 +168,35 @@ def test_bad_files_are_named(tmp_path):
         load_mesh(tmp_path / "lie.ply")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("six.stl", b"\0" * 6, r"has 6 bytes, and the header of an STL file alone has 84; it is truncated"),
+        ("header.stl", b"\0" * 83, r"has 83 bytes, and the header"),
+        ("none.stl", b"\0" * 84, r"holds no triangles"),
+        (
+            "one.stl",
+            b"\0" * 80 + b"\1\0\0\0" + b"\0" * 49,
+            r"has 133 bytes, but its header promises 1 faces \(134 bytes\)",
+        ),
+        ("text.stl", b"solid ball\n facet normal 0 0 1\n  outer loop\n", "holds no triangles.*it is truncated"),
+        ("six.ply", b"ply\nfo", r"has 6 bytes, and no PLY header from 'ply' to 'end_header'"),
+        ("other.ply", b"solid\nend_header\n", "no PLY file"),
+        ("six.obj", b"v 0 1 ", "it is truncated or damaged"),
+        ("six.off", b"OFF\n8 ", "can't be read as OFF.*truncated or damaged"),
+        ("six.glb", b"glTF\0\0", r"unknown extension '\.glb'; convert it to one of \.stl"),
+        ("empty.obj", b"", "is empty"),
+    ],
+)
+def test_files_cut_short_say_so_in_numbers_that_are_true(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AssetError, match=message) as error:
+        load_mesh(tmp_path / name)
+    assert "-" not in str(error.value).replace(str(tmp_path), ""), "no counts below zero"
+    with pytest.raises(AssetError, match="is a folder; name the file in it"):
+        load_mesh(tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["stl", "stl_ascii", "obj", "ply", "ply_ascii", "off"])
 def test_truncated_and_damaged_files(tmp_path, kind):
     ball = trimesh.creation.icosphere(2, radius=0.1)

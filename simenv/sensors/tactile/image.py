@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 import torch
 
+from simenv import _warp
 from simenv.geometry.shapes import Shape
-from simenv.physics.capture import start_warp
 from simenv.physics.device import resolve_device
 from simenv.sensors.tactile.bridge import Operation, PackedShape, constant_array, warp_real
 from simenv.sensors.tactile.calibration import TactileCalibration
@@ -53,7 +53,7 @@ class TableShader:
     def __init__(
         self, table: NormalTable | TaximTable, background: Any, pixel: float, dtype: torch.dtype, device: torch.device
     ):
-        start_warp()
+        _warp.start()
         k = self.kernels = image_kernels(warp_real(dtype))
         self.rows, self.columns = background.shape[:2]
         self.differentiable = isinstance(table, NormalTable)
