@@ -101,7 +101,9 @@ def task_page(task_id: str) -> str:
     entry, cls = _registry.TASKS[task_id], _registry.load_task(task_id)
     if not cls.__doc__:
         raise ValueError(f"{entry.entry_point} has no docstring; write one with Gymnasium's headings.")
-    lines = [f"# {cls.__name__}", "", *picture(cls.__name__), "```python", f'env = gym.make("{task_id}")', "```", ""]
+    example = ["import gymnasium as gym", "import simenv", "", f'env = gym.make("{task_id}")']
+    example.append("observation, info = env.reset(seed=0)")
+    lines = [f"# {cls.__name__}", "", *picture(cls.__name__), "```python", *example, "```", ""]
     lines += ["| | |", "|---|---|", f"| id | `{task_id}` |", f"| class | `{entry.entry_point}` |"]
     lines += [f"| control steps per episode | {entry.max_episode_steps} |"]
     blocks = [mode for mode in cls.observation_modes if "+" not in mode]

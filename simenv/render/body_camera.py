@@ -55,6 +55,7 @@ class BodyCamera:
         drawn, ground = visible_colliders(world.scene)
         drawn = [name for name in drawn if rgba(world.scene.colliders[name].color)[3] == 1.0]
         self._drawn = torch.tensor([world.collider_names.index(name) for name in drawn], device=device)
+        wp.init()
         where = wp.device_from_torch(device)
         self._model = _model(world, drawn, ground, where)
         self._state = self._model.state()
