@@ -20,6 +20,8 @@ from simenv.agents.networks import Actor
 from simenv.envs.spaces import map_tensors
 from simenv.envs.views import select_view
 
+__all__ = ["Policy", "TorchPolicy", "load_policy", "save_policy"]
+
 ALGORITHMS = ("ppo", "sac")
 
 

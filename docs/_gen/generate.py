@@ -21,6 +21,7 @@ from simenv.scripts.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "build" / "docs"
+PACKAGE = ROOT / "build" / "docs_package"  # simenv as it is installed, with the folders that lie beside it
 
 TOP_PAGES = {
     "README.md": "index.md",
@@ -179,8 +180,19 @@ def write_performance() -> None:
     page.write_text(text, encoding="utf-8")
 
 
+def link_package() -> None:
+    """Lay out simenv as pyproject.toml maps it, for the API page: that is read from files, not imported."""
+    shutil.rmtree(PACKAGE, ignore_errors=True)
+    (PACKAGE / "simenv").mkdir(parents=True)
+    beside = (ROOT / name for name in ("agents", "assets", "scripts", "tasks"))
+    for source in (*(ROOT / "simenv").iterdir(), *beside):
+        if source.name != "__pycache__":
+            (PACKAGE / "simenv" / source.name).symlink_to(source)
+
+
 def main() -> None:
     """Fill build/docs from scratch."""
+    link_package()
     shutil.rmtree(OUT, ignore_errors=True)
     shutil.copytree(ROOT / "docs", OUT, ignore=shutil.ignore_patterns("_gen", "__pycache__"))
     for source, page in TOP_PAGES.items():

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+__all__ = ["constant"]
+
 
 def constant(values: Any, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """A tensor of fixed numbers.

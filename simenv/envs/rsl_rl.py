@@ -18,6 +18,8 @@ try:
 except ImportError as error:
     raise ImportError("simenv.envs.rsl_rl needs rsl_rl; install it with: pip install 'simenv[rl]'.") from error
 
+__all__ = ["RslRlVecEnv", "make_rsl_rl_env"]
+
 ONLY = "state"  # the group of an observation that is one tensor
 
 

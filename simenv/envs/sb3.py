@@ -27,6 +27,8 @@ try:
 except ImportError as error:
     raise ImportError("simenv.envs.sb3 needs Stable-Baselines3; install it with: pip install 'simenv[rl]'.") from error
 
+__all__ = ["SB3VecEnv", "make_sb3_env"]
+
 
 class SB3VecEnv(VecEnv):
     """A SAME_STEP torch `SimVectorEnv` as a Stable-Baselines3 VecEnv. Must be the outermost wrapper of the environment.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The code blocks of the documentation, with what comments in the page say about them."""
 
+import ast
 import importlib.util
 import re
 from dataclasses import dataclass
@@ -70,3 +71,23 @@ def commands(page: str, text: str) -> list[tuple[str, str]]:
     prose = _BLOCK.sub(lambda match: "\n" * match[0].count("\n"), text)
     found += [(f"{page}:{prose.count(chr(10), 0, match.start()) + 1}", match[1]) for match in _INLINE.finditer(prose)]
     return found
+
+
+def public_modules() -> list[str]:
+    """The modules of the API page. A function with its module's name has an entry of its own there, `a.name.name`."""
+    entries = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.M)
+    return [entry for entry in entries if len(entry.split(".")) < 3 or entry.split(".")[-1] != entry.split(".")[-2]]
+
+
+def public_names(module: str) -> list[str]:
+    """``__all__`` of a module, from its source, so that no extra need be installed."""
+    parts = module.split(".")[1:]
+    file = ROOT / "simenv" / Path(*parts)
+    file = file if file.exists() or file.with_suffix(".py").exists() else ROOT / Path(*parts)
+    source = (file / "__init__.py" if file.is_dir() else file.with_suffix(".py")).read_text(encoding="utf-8")
+    (names,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    return names
