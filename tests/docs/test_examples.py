@@ -27,6 +27,16 @@ def test_blocks_and_their_comments_are_found() -> None:
     assert len(PYTHON) > 30 and len(COMMANDS) > 40
 
 
+def test_files_that_pages_name_are_there() -> None:
+    named = re.compile(r"`((?:simenv|tasks|agents|assets|scripts|benchmarks|tests|docs)/[\w./*<>-]+)`")
+    missing = []
+    for page, text in PAGES.items():
+        for path in named.findall(text):
+            if "<" not in path and not any(pages.ROOT.glob(path.split("::")[0].rstrip("/"))):
+                missing.append(f"{page}: {path}")
+    assert not missing
+
+
 def _parameter(block: pages.Block):
     return pytest.param(block, id=block.name, marks=[pytest.mark.slow] if "slow" in block.notes else [])
 
