@@ -17,6 +17,8 @@ from simenv.agents.networks import Critic
 from simenv.agents.ppo import PPO, PPOConfig
 from simenv.agents.training import Callback, TrainResult, train
 
+__all__ = ["AACD", "AACDConfig", "learn", "load_critic"]
+
 
 @dataclasses.dataclass(frozen=True)
 class AACDConfig(PPOConfig):

@@ -16,6 +16,8 @@ import torch
 from simenv.agents.networks import Actor, shapes_of
 from simenv.agents.training import Callback, LearnConfig, Learner, TrainResult, train
 
+__all__ = ["BC", "BCConfig", "learn"]
+
 Expert = Callable[[Any], torch.Tensor]
 """Observation of the environment -> actions (N, A)."""
 

@@ -25,6 +25,8 @@ from simenv.agents.problem import Problem, SearchConfig
 from simenv.agents.result import Code, OptimizationResult
 from simenv.agents.run import Callback, Iteration, State, run_method
 
+__all__ = ["CmaConfig", "CmaSearch", "optimize"]
+
 
 @dataclasses.dataclass(frozen=True)
 class CmaConfig(SearchConfig):

@@ -15,6 +15,8 @@ import torch
 from simenv.agents.bc import BC, BCConfig, Expert
 from simenv.agents.training import Callback, TrainResult, train
 
+__all__ = ["DAgger", "DAggerConfig", "learn"]
+
 
 @dataclasses.dataclass(frozen=True)
 class DAggerConfig(BCConfig):

@@ -22,6 +22,8 @@ from simenv.envs.spaces import map_tensors
 from simenv.envs.views import select_view
 from simenv.physics.device import resolve_device
 
+__all__ = ["Policy", "TorchPolicy", "load_policy", "save_policy"]
+
 ALGORITHMS = ("ppo", "sac")
 
 

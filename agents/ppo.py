@@ -19,6 +19,8 @@ from simenv.agents.networks import Actor, Critic, shapes_of
 from simenv.agents.training import Callback, LearnConfig, Learner, TrainResult, train
 from simenv.envs.views import select_view
 
+__all__ = ["PPO", "PPOConfig", "learn"]
+
 View = dict[str, torch.Tensor]
 
 

@@ -13,6 +13,8 @@ from simenv.agents.problem import Problem, SearchConfig
 from simenv.agents.result import OptimizationResult
 from simenv.agents.run import Callback, Iteration, State, run_method
 
+__all__ = ["RandomConfig", "RandomSearch", "optimize"]
+
 
 @dataclasses.dataclass(frozen=True)
 class RandomConfig(SearchConfig):

@@ -27,6 +27,8 @@ from simenv.agents.networks import Actor
 from simenv.agents.result import Code
 from simenv.envs.views import select_view
 
+__all__ = ["LearnConfig", "TrainResult", "evaluate", "train"]
+
 Callback = Callable[[int, Mapping[str, float]], bool | None]
 """Called after each iteration with the control steps so far and the metrics; return True to stop."""
 

@@ -12,7 +12,7 @@ import torch
 
 from simenv.envs import EpisodeRandom, Task, observations, register_task
 from simenv.envs.measures import centre_of_mass
-from simenv.geometry.shapes import Plane, Sphere
+from simenv.geometry import Plane, Sphere
 from simenv.physics import exact
 from simenv.physics.mpm.materials import Elastic
 from simenv.world import Control, Scene, State, World

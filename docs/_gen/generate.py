@@ -21,6 +21,7 @@ from simenv.scripts.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "build" / "docs"
+PACKAGE = ROOT / "build" / "docs_package"  # simenv as it is installed, with the folders that lie beside it
 
 TOP_PAGES = {
     "README.md": "index.md",
@@ -101,7 +102,9 @@ def task_page(task_id: str) -> str:
     entry, cls = _registry.TASKS[task_id], _registry.load_task(task_id)
     if not cls.__doc__:
         raise ValueError(f"{entry.entry_point} has no docstring; write one with Gymnasium's headings.")
-    lines = [f"# {cls.__name__}", "", *picture(cls.__name__), "```python", f'env = gym.make("{task_id}")', "```", ""]
+    example = ["import gymnasium as gym", "import simenv", "", f'env = gym.make("{task_id}")']
+    example.append("observation, info = env.reset(seed=0)")
+    lines = [f"# {cls.__name__}", "", *picture(cls.__name__), "```python", *example, "```", ""]
     lines += ["| | |", "|---|---|", f"| id | `{task_id}` |", f"| class | `{entry.entry_point}` |"]
     lines += [f"| control steps per episode | {entry.max_episode_steps} |"]
     blocks = [mode for mode in cls.observation_modes if "+" not in mode]
@@ -177,8 +180,19 @@ def write_performance() -> None:
     page.write_text(text, encoding="utf-8")
 
 
+def link_package() -> None:
+    """Lay out simenv as pyproject.toml maps it, for the API page: that is read from files, not imported."""
+    shutil.rmtree(PACKAGE, ignore_errors=True)
+    (PACKAGE / "simenv").mkdir(parents=True)
+    beside = (ROOT / name for name in ("agents", "assets", "scripts", "tasks"))
+    for source in (*(ROOT / "simenv").iterdir(), *beside):
+        if source.name != "__pycache__":
+            (PACKAGE / "simenv" / source.name).symlink_to(source)
+
+
 def main() -> None:
     """Fill build/docs from scratch."""
+    link_package()
     shutil.rmtree(OUT, ignore_errors=True)
     shutil.copytree(ROOT / "docs", OUT, ignore=shutil.ignore_patterns("_gen", "__pycache__"))
     for source, page in TOP_PAGES.items():

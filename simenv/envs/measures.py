@@ -14,6 +14,20 @@ import torch
 from simenv.envs.constants import constant
 from simenv.physics import exact
 
+__all__ = [
+    "active_mean",
+    "box_distance",
+    "centre_of_mass",
+    "chamfer",
+    "count_inside",
+    "cylinder_distance",
+    "density_iou",
+    "density_l1",
+    "fraction_inside",
+    "spilled_fraction",
+    "to_frame",
+]
+
 
 def box_distance(
     points: torch.Tensor, low: Sequence[float] | torch.Tensor, high: Sequence[float] | torch.Tensor

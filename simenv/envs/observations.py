@@ -14,6 +14,8 @@ from simenv.envs.constants import constant
 if TYPE_CHECKING:
     from simenv.world import State, World
 
+__all__ = ["body_pose", "body_twist", "collider_wrench", "density_grid", "keypoints", "rigid_motion"]
+
 
 def keypoints(state: State, particles: slice, count: int) -> torch.Tensor:
     """Positions and velocities of an evenly spaced subset of particles.

@@ -11,6 +11,8 @@ import torch
 from simenv.envs.constants import constant
 from simenv.geometry.shapes import Shape
 
+__all__ = ["hull_distance", "hull_planes"]
+
 _AZIMUTHS = 16  # a round vessel's radius is met within 1 - cos(pi / 16) = 1.9 %
 _ELEVATIONS = (0.0, -0.35, -0.8)  # [rad] of the side planes; negative ones follow a tapered bottom
 

@@ -19,6 +19,8 @@ try:
 except ImportError as error:
     raise missing("rsl-rl-lib", "rl", "simenv.envs.rsl_rl") from error
 
+__all__ = ["RslRlVecEnv", "make_rsl_rl_env"]
+
 ONLY = "state"  # the group of an observation that is one tensor
 
 

@@ -28,6 +28,8 @@ try:
 except ImportError as error:
     raise missing("stable-baselines3", "rl", "simenv.envs.sb3") from error
 
+__all__ = ["SB3VecEnv", "make_sb3_env"]
+
 
 class SB3VecEnv(VecEnv):
     """A SAME_STEP torch `SimVectorEnv` as a Stable-Baselines3 VecEnv. Must be the outermost wrapper of the environment.

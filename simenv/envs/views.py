@@ -15,6 +15,8 @@ import torch
 from simenv.envs.modes import choose_mode
 from simenv.envs.task import Task
 
+__all__ = ["add_views", "select_view"]
+
 BARE = "observation"
 """Name of an observation that is a tensor and not a dict, inside a view."""
 

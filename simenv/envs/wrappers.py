@@ -17,6 +17,8 @@ from gymnasium.vector.utils import batch_space
 
 from simenv.envs.spaces import UNBOUNDED, map_tensors
 
+__all__ = ["NormalizeObservation", "RecordEpisodeStatistics"]
+
 
 class _TorchWrapper(VectorWrapper):
     def __init__(self, env: VectorEnv) -> None:

@@ -11,6 +11,8 @@ from simenv.rollouts.episode import Episode
 from simenv.rollouts.errors import RolloutError
 from simenv.rollouts.reader import Recording
 
+__all__ = ["export_minari"]
+
 
 def export_minari(recording: Recording, dataset_id: str, **metadata: Any) -> Any:
     """Write the episodes of a recording as a local Minari data set. Needs the extra ``data``.

@@ -14,6 +14,8 @@ from simenv.physics.mpm.constitutive import COROTATED, NEO_HOOKEAN, VON_MISES
 from simenv.physics.mpm.kernels_transfer import LIQUID
 from simenv.physics.mpm.yielding import HERSCHEL_BULKLEY, SAND, SNOW
 
+__all__ = ["Bingham", "Elastic", "ElastoPlastic", "HerschelBulkley", "Liquid", "Material", "Sand", "Snow"]
+
 PARAMETER_COUNT = 8  # length of a material's parameter vector in the kernels; columns.py says what stands where
 
 
