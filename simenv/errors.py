@@ -27,4 +27,8 @@ class DeviceError(SimEnvError, RuntimeError):
     """A device was asked for that this machine, or this build of Warp or torch, does not have."""
 
 
-__all__ = ["ActionError", "AssetError", "DeviceError", "SimEnvError", "SimulationError"]
+class UnpairedBodiesWarning(UserWarning):
+    """Bodies of a scene would pass through each other, as neither a gel nor contact points pair them."""
+
+
+__all__ = ["ActionError", "AssetError", "DeviceError", "SimEnvError", "SimulationError", "UnpairedBodiesWarning"]
