@@ -32,8 +32,8 @@ PARTICLES, GRID, SUBSTEPS, DT = 2880, 48, 40, 5e-4
 RADIUS = 0.1  # of the vessel's inside [m]
 
 
-def small_scene() -> Scene:
-    """The vessel, filled to about its radius."""
+def small_scene(waiting: int = 0) -> Scene:
+    """The vessel, filled to about its radius, under a spout in which particles wait, if any."""
     dx = 1.0 / GRID
     extent = (GRID - 1 - 2 * PAD) * dx
     scene = Scene(size=(extent,) * 3, dx=dx, substep_dt=DT, substeps=SUBSTEPS)
@@ -47,6 +47,9 @@ def small_scene() -> Scene:
     height = 0.02 + random.random(PARTICLES) * PARTICLES * volume / (np.pi * (0.9 * RADIUS) ** 2)
     x = np.stack([centre + radius * np.cos(angle), centre + radius * np.sin(angle), bottom + 0.05 + height], 1)
     scene.add_particles("liquid", "liquid", x, volume)
+    if waiting:
+        scene.add_body("spout", (0.2, 0.2, 0.6))
+        scene.add_emitter("spout", "spout", "liquid", waiting, radius=0.02, speed=0.5, count=SUBSTEPS)
     model = scene.mpm_model()
     if model.shape != (GRID,) * 3:
         raise ValueError(f"grid {model.shape}; it should have {GRID} nodes along each axis")
@@ -56,8 +59,9 @@ def small_scene() -> Scene:
 def rollout(world: World, twists: torch.Tensor) -> None:
     """Steps with `twists` (T, N, 1, 6), and their gradient if they require one."""
     state = world.initial_state()
+    closed = torch.zeros_like(state.emitted, dtype=torch.bool)
     for twist in twists:
-        state = world.step(state, Control(twist))
+        state = world.step(state, Control(twist, closed))
     if bool(state.status.any()):
         raise RuntimeError(f"status {state.status.tolist()}")
     if twists.requires_grad:
@@ -74,21 +78,24 @@ class Server:
         self.device = resolve_device(request.get("device", "cpu"))
         wp.config.log_level = wp.LOG_ERROR
         torch.set_num_threads(1)  # torch only moves states
-        self.batches: dict[int, World] = {}
+        self.batches: dict[tuple[int, int], World] = {}
         return {"simenv": simenv.__version__, "warp": wp.__version__, "torch": torch.__version__}
 
     def run(self, request: dict) -> dict:
-        """Env-steps per second of ``worlds`` worlds for ``steps`` steps with ``threads`` threads."""
-        count, steps = request["worlds"], request["steps"]
+        """Env-steps per second of ``worlds`` worlds for ``steps`` steps with ``threads`` threads; ``waiting`` particles
+        of each are still in a closed spout.
+        """
+        count, steps, waiting = request["worlds"], request["steps"], request.get("waiting", 0)
         simenv.set_num_threads(request["threads"])
-        if count not in self.batches:
-            self.batches[count] = World(small_scene(), count, device=self.device)
+        if (count, waiting) not in self.batches:
+            self.batches[count, waiting] = World(small_scene(waiting), count, device=self.device)
+        world = self.batches[count, waiting]
         generator = torch.Generator().manual_seed(0)
-        twists = torch.zeros(steps, count, 1, 6, device=self.device)
-        twists[..., :3] = (0.4 * torch.rand(steps, count, 1, 3, generator=generator) - 0.2).to(self.device)
+        twists = torch.zeros(steps, count, len(world.body_names), 6, device=self.device)
+        twists[..., :1, :3] = (0.4 * torch.rand(steps, count, 1, 3, generator=generator) - 0.2).to(self.device)
         twists.requires_grad_(request["gradient"])
         start = time.perf_counter()
-        rollout(self.batches[count], twists)
+        rollout(world, twists)
         synchronize(self.device)
         return {"rate": count * steps / (time.perf_counter() - start)}
 

@@ -13,7 +13,9 @@ from simenv._files import write_text
 from simenv.scripts import bench_report
 from simenv.scripts.bench_report import Row
 
-Part = Literal["forward", "gradient", "environment", "worlds", "memory", "bound", "tactile-fields", "tactile-images"]
+Part = Literal[
+    "forward", "gradient", "environment", "worlds", "idle", "memory", "bound", "tactile-fields", "tactile-images"
+]  # fmt: skip
 PARTS: tuple[Part, ...] = get_args(Part)
 ON_CUDA: tuple[Part, ...] = ("forward", "gradient", "environment", "worlds", "tactile-fields", "tactile-images")
 
@@ -83,7 +85,7 @@ def measure(name: Part, quick: bool, device: str) -> Row:
     from simenv.scripts.bench_solver import solver_rows
     from simenv.scripts.bench_tactile_fields import tactile_field_rows
     from simenv.scripts.bench_tactile_images import tactile_image_rows
-    from simenv.scripts.bench_worlds import world_rows
+    from simenv.scripts.bench_worlds import idle_rows, world_rows
 
     part: Row = {**bench_report.describe_moment(), "versions": {}, "rows": []}
     started = time.perf_counter()
@@ -95,6 +97,8 @@ def measure(name: Part, quick: bool, device: str) -> Row:
             environment_rows(part, scratch, quick, device)
         elif name == "worlds":
             world_rows(part, quick, device)
+        elif name == "idle":
+            idle_rows(part, quick, device)
         elif name == "memory":
             memory_rows(part, scratch, quick, device)
         elif name == "tactile-fields":

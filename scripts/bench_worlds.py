@@ -13,6 +13,8 @@ KEEPS = 0.95  # of the env-steps/s of one world: a batch must not cost throughpu
 SCALES = 1.8  # two threads over one
 CPU_TARGETS = {(False, 4): 6.0, (True, 4): 8.0}  # times rewarped, by gradient and worlds
 OVER_REWARPED = 3.0  # on CUDA
+WAITING = (40, 20_000)  # particles in a closed spout: one that is hardly there, and many
+IDLE_LIMIT = {False: 1.1, True: 1.3}  # time with many over time with few, by gradient
 
 Case = tuple[str, bool, int, int]  # program, gradient, worlds, threads
 
@@ -88,6 +90,26 @@ def peer_rows(part: Row, rates: dict[Case, list[float]], gradient: bool, device:
             name = f"{job}: simenv / rewarped, N = {count} (same size, not the same vessel)"
             shown, target = (threads, CPU_TARGETS.get((gradient, count))) if device == "cpu" else (None, OVER_REWARPED)
             part["rows"].append(target_row(name, "x", ratio, target, True, shown))
+
+
+def idle_rows(part: Row, quick: bool, device: str) -> None:
+    """What particles cost that wait in a closed spout, in alternation with as good as none."""
+    with running({"simenv": "worlds.py"}) as (programs, missing):
+        set_up(programs, missing, part["versions"], device=device)
+        for gradient in (False, True):
+            rates: dict[int, list[float]] = {waiting: [] for waiting in WAITING}
+            for index in range(-1, 1 if quick else 15):  # the first round warms up
+                for waiting in WAITING:
+                    request: dict[str, Any] = {"worlds": 1, "threads": 1, "gradient": gradient, "steps": 4}
+                    rate = programs["simenv"].ask("run", waiting=waiting, **request)["rate"]
+                    if index >= 0:
+                        rates[waiting].append(rate)
+            job, (few, many) = "gradient" if gradient else "forward", WAITING
+            for waiting in WAITING:
+                name = f"{job}: N = 1, {waiting} particles wait"
+                part["rows"].append(value_row(name, "env-steps/s", rates[waiting], 1))
+            ratio, limit = paired(rates[few], rates[many]), IDLE_LIMIT[gradient]
+            part["rows"].append(target_row(f"{job}: time, {many} wait / {few} wait", "x", ratio, limit, False, 1))
 
 
 def title(case: Case) -> str:

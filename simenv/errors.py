@@ -31,4 +31,16 @@ class FileWriteError(SimEnvError, OSError):
     """The file system refused a file (full, read-only, no permission); the message names it, the cause and the room."""
 
 
-__all__ = ["ActionError", "AssetError", "DeviceError", "FileWriteError", "SimEnvError", "SimulationError"]
+class UnpairedBodiesWarning(UserWarning):
+    """Bodies of a scene would pass through each other, as neither a gel nor contact points pair them."""
+
+
+__all__ = [
+    "ActionError",
+    "AssetError",
+    "DeviceError",
+    "FileWriteError",
+    "SimEnvError",
+    "SimulationError",
+    "UnpairedBodiesWarning",
+]

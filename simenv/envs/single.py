@@ -154,10 +154,9 @@ class SimEnv(gymnasium.Env):
         return self.vector.parameters
 
     def _info(self, vector_info: dict[str, Any]) -> dict[str, Any]:
-        from simenv.world import status
-
         info = _first({name: value for name, value in vector_info.items() if not name.startswith("_")})
-        info["sim_status_message"] = status.describe(info["sim_status"]) if info["sim_status"] else ""
+        bits = info["sim_status"]
+        info["sim_status_message"] = self.vector.world.parameters.explain(bits) if bits else ""
         return info
 
 

@@ -126,7 +126,7 @@ def replay_motion(
         limited_steps=limited,
         evaluation=_evaluation(core, state),
         sim_status=status,
-        sim_status_message=_describe(status),
+        sim_status_message=_describe(core.world, status),
         video=None if video is None else str(video),
     )
 
@@ -216,7 +216,5 @@ def _evaluation(core: Any, state: Any) -> dict[str, float | bool]:
     return {name: bool(row) if row.dtype.kind == "b" else float(row) for name, row in rows.items() if row.ndim == 0}
 
 
-def _describe(status: int) -> str:
-    from simenv.world import status as bits
-
-    return bits.describe(status) if status else "ok"
+def _describe(world: Any, status: int) -> str:
+    return world.parameters.explain(status) if status else "ok"

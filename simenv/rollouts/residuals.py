@@ -293,9 +293,7 @@ def record_world(
                 for name, values in kept.items():
                     values.append(quantity(name, quantities)(world, state)[row].double().cpu().numpy())
     if int(state.status[row]):
-        from simenv.world import status
-
-        raise RolloutError(f"the simulation failed: {status.describe(int(state.status[row]))}")
+        raise RolloutError(f"the simulation failed: {world.parameters.explain(int(state.status[row]), row)}")
     return Observed({name: np.stack(values) for name, values in kept.items()}, np.asarray(steps))
 
 

@@ -2,9 +2,9 @@
 """What a substep bears: limits of explicit integration on the physical parameters of a world.
 
 A scene checks them when it is built, a world whenever a parameter is given a number, and at every step, on its device,
-for each world of its own. The moduli are those of the undeformed material: a liquid at volume ratio J has sound 1 / J
-times as fast, and solids stiffen too, so that a world close to a limit that is then compressed by a half may still
-fail, which its status says (`too_fast`, `inverted` or `nonfinite`).
+for each world of its own. The moduli are those of the undeformed material. A liquid keeps its speed of sound, as its
+pressure is linear in its density; solids stiffen when they are compressed, so that one close to a limit may still fail,
+which its status says (`too_fast`, `inverted` or `nonfinite`).
 """
 
 from __future__ import annotations

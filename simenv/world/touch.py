@@ -20,6 +20,7 @@ from simenv.robots.arm import Arm
 from simenv.sensors.tactile import ElasticLayerGel
 from simenv.world import checks
 from simenv.world import status as bits
+from simenv.world.pairing import warn_of_unpaired
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.world.state import check_tensor
 from simenv.world.touch_gels import gel_parameters
@@ -97,6 +98,7 @@ class TouchWorld:
         self.scene, self.num_worlds = scene, num_worlds
         self.dtype = dtype
         self.model = scene.rigid_model()
+        warn_of_unpaired(scene)
         self.arm = None if scene.arm is None else Arm(scene.arm.chain, num_worlds, self.device, dtype)
         ease = arm_ease(self.arm, scene.substep_dt)
         self.parameters = TouchParameters(scene, num_worlds, self.device, dtype, ease)

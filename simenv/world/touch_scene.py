@@ -104,6 +104,7 @@ class TouchScene:
     bodies: dict[str, TouchBody] = field(default_factory=dict, init=False)
     gels: dict[str, TouchGel] = field(default_factory=dict, init=False)
     points: list[Points] = field(default_factory=list, init=False)
+    passing: dict[frozenset[str], str] = field(default_factory=dict, init=False)  # pairs that may pass, and why
     arm: ArmMount | None = field(default=None, init=False)
     shapes: dict[str, Shape] = field(default_factory=dict, init=False)
     centres: dict[str, np.ndarray] = field(default_factory=dict, init=False)
@@ -300,6 +301,22 @@ class TouchScene:
         if self.bodies[against].kind != FIXED:
             raise ValueError(f"points can only touch a body that stands still; {against!r} moves")
         self.points.append(Points(body, against, np.reshape(offsets, (-1, 3)), radius, share))
+
+    def let_pass(self, body: str, other: str, why: str) -> None:
+        """Say that two bodies without a gel or points between them may pass through each other, or never meet.
+
+        Without it the world warns of them (`UnpairedBodiesWarning`).
+
+        Args:
+            body: one of them.
+            other: the other.
+            why: the reason, for who reads the scene.
+        """
+        self._body(body)
+        self._body(other)
+        if not why.strip():
+            raise ValueError(f"let_pass({body!r}, {other!r}): why = {why!r}; say why they may pass or never meet")
+        self.passing[frozenset((body, other))] = why
 
     def add_look(
         self, name: str, shape: Shape, body: str | None, position: Vector = (0.0, 0.0, 0.0),

@@ -108,6 +108,7 @@ class BallRoll(Task):
         scene.add_body("ball", Sphere(RADIUS), DENSITY, (0.0, 0.0, RADIUS), color=(0.80, 0.34, 0.22, 1.0))
         scene.add_points("ball", "table", np.zeros((1, 3)), radius=RADIUS)
         scene.add_gel("gel", "pad", "ball", flat_grid(TAXELS, TAXELS, PAD, PAD), self.gel)
+        scene.let_pass("pad", "table", "the ball is between them")
         scene.add_look(
             "plate", Box((PAD / 2, PAD / 2, 0.003)), "pad", (0.0, 0.0, -0.003), color=(0.86, 0.95, 0.97, 0.3)
         )

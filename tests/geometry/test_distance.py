@@ -32,11 +32,13 @@ def make_kernel(real):
         sdf_values: wp.array(dtype=real),
         x: wp.array(dtype=ns.vec3),
         a: wp.array(dtype=ns.vec3),
+        reach: wp.array(dtype=real),
         n_out: wp.array(dtype=ns.vec4),
         g_out: wp.array(dtype=ns.vec3),
         h_out: wp.array(dtype=ns.vec3),
         t_out: wp.array(dtype=ns.vec3),
         adj_out: wp.array(dtype=ns.vec3),
+        far_out: wp.array(dtype=wp.int32),
     ):
         i = wp.tid()
         n_out[i] = ns.distance(shapes[0], sdf_values, x[i])
@@ -45,6 +47,7 @@ def make_kernel(real):
         t_out[i] = ns.distance_hessian_transpose_product(shapes[0], sdf_values, x[i], a[i])
         adj = ns.vec4(a[i][0], a[i][1], a[i][2], a[i][0])
         adj_out[i] = ns.distance_adjoint(shapes[0], sdf_values, x[i], adj)
+        far_out[i] = int(ns.surely_farther(shapes[0], sdf_values, x[i], reach[i]))
 
     return evaluate
 
@@ -53,9 +56,11 @@ KERNELS = {}
 
 
 class Evaluated:
-    """n (n,3), phi (n,), g (n,3), h = (dn/dx) a, t = (dn/dx)^T a, adj = adjoint with adj_n = a and adj_phi = a_x."""
+    """n (n,3), phi (n,), g (n,3), h = (dn/dx) a, t = (dn/dx)^T a, adj = adjoint with adj_n = a and adj_phi = a_x, and
+    far: whether phi is surely more than `reach`.
+    """
 
-    def __init__(self, packed, real, x, a):
+    def __init__(self, packed, real, x, a, reach=None):
         if real not in KERNELS:
             KERNELS[real] = make_kernel(real)
         ns, scalar = distance_functions(real), SCALARS[real]
@@ -67,8 +72,11 @@ class Evaluated:
             wp.array(values, dtype=real, device="cpu"),
             wp.array(x.astype(scalar), dtype=ns.vec3, device="cpu"),
             wp.array(a.astype(scalar), dtype=ns.vec3, device="cpu"),
+            wp.array(np.zeros(len(x), scalar) if reach is None else reach.astype(scalar), dtype=real, device="cpu"),
         ]
-        wp.launch(KERNELS[real], dim=len(x), inputs=inputs, outputs=[n4, *outs], device="cpu")
+        far = wp.zeros(len(x), dtype=wp.int32, device="cpu")
+        wp.launch(KERNELS[real], dim=len(x), inputs=inputs, outputs=[n4, *outs, far], device="cpu")
+        self.far = far.numpy()
         self.n, self.phi = n4.numpy()[:, :3], n4.numpy()[:, 3]
         self.g, self.h, self.t, self.adj = (out.numpy() for out in outs)
 
@@ -88,6 +96,19 @@ def volume_shape(real=wp.float64, seed=0):
     shape.sdf_start = 11
     flat = np.concatenate([np.full(11, 1e9), values.ravel(), np.full(3, 1e9)])
     return ([shape], flat.astype(SCALARS[real])), values, origin, spacing
+
+
+def test_what_is_surely_farther_is_farther():
+    """The culling of contact: true only where phi > reach, also for a volume whose nearest value lies beyond it."""
+    packed, _, origin, spacing = volume_shape()
+    x = origin + spacing * np.array([4, 5, 6]) * np.random.default_rng(3).random((4000, 3))
+    phi = Evaluated(packed, wp.float64, x, x).phi
+
+    def share(below):
+        return Evaluated(packed, wp.float64, x, x, phi - below).far.mean()
+
+    assert share(-1e-9) == 0.0  # phi is below the reach
+    assert share(1.5 * spacing) > 0.5 and share(4.0 * spacing) == 1.0  # and it is not blind
 
 
 def cases():

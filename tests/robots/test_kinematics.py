@@ -50,6 +50,12 @@ def test_float64_is_double_precision():
         assert np.abs(frame @ turn(*chain.tool_turn) - pose[:3, :3]).max() < 1e-13
 
 
+def test_masses_are_those_identified():
+    """Gaz et al. 2019, table of the links' masses; with link 7 the hand of 0.73 kg and two fingers of 0.1 kg."""
+    masses = [4.970684, 0.646926, 3.228604, 3.587895, 1.225946, 1.666555, 0.735522 + 0.73 + 2 * 0.1]
+    assert load("panda").mass.tolist() == pytest.approx(masses, rel=1e-6)
+
+
 def test_limits_and_motors_are_franka_s():
     chain = load("panda")
     assert np.abs(chain.lower - LOWER).max() < 1e-6 and np.abs(chain.upper - UPPER).max() < 1e-6

@@ -122,6 +122,16 @@ def test_a_stop_is_an_impulse_on_its_joint():
     assert float(lost) == pytest.approx(taken, rel=1e-6)
 
 
+def test_joints_lose_what_their_damping_takes():
+    """M q'' = - h - D q' of loose arms, and a single joint that coasts to rest as exp(-D t / M)."""
+    damping = np.array([0.5, 1.0, 1.5, 2.0, 0.3, 0.2, 0.1])
+    arm = Arm(replace(FREE, damping=damping), 4, dtype=torch.float64, drive=LOOSE)
+    q, rate = double(joints(4)), double(joints(4, seed=3))
+    _, after = arm.step(q, rate, DT)
+    push = (arm.mass_matrix(q) @ ((after - rate) / DT)[..., None])[..., 0] + arm.bias(q, rate)
+    assert (push + double(damping) * rate).abs().max() < 1e-9
+
+
 def test_motors_do_not_exceed_their_torque():
     """An arm with weak motors under a stiff impedance moves as one that these torques alone act on."""
     weak = replace(FREE, effort=np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.5, 0.2]))

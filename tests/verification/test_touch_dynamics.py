@@ -146,6 +146,24 @@ def test_a_hand_follows_the_equation_of_its_impedance():
     assert np.abs(path - exact).max() < 0.01 * 25.0 * 2e-4 * 3  # first order in dt: c dt / m of the distance
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_a_hand_turns_to_its_goal_as_its_impedance_says(axis):
+    """I a'' + c a' + k a = 0 of a small angle, at the gains of TacSL (I = 0.01, c = 1.41, k = 50), just underdamped."""
+    scene, turn = TouchScene(2e-5, 50), 0.02
+    start = [0.0, 0.0, 0.0, np.cos(turn / 2)]
+    start[axis] = np.sin(turn / 2)
+    scene.add_hand("hand", (0.0, 0.0, 0.0), start)
+    world = scene.make_world(1, dtype=DOUBLE)
+    goal = torch.tensor([[[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]]], dtype=DOUBLE)
+    path = [2 * np.arcsin(float(s.body_q[0, 0, 3 + axis])) for s in run(world, world.initial_state(), 40, goal)]
+    t, half = 1e-3 * np.arange(1, 41), 1.41 / (2 * 0.01)
+    omega = np.sqrt(50.0 / 0.01 - half**2)
+    exact = turn * np.exp(-half * t) * (np.cos(omega * t) + half / omega * np.sin(omega * t))
+    # first order in dt: c dt / I = 0.3 % of the angle; 2 sin(a / 2) for a: 2e-5 of it
+    assert np.abs(np.array(path) - exact).max() < 0.003 * turn
+    assert path[-1] < 0.25 * turn
+
+
 SPRINGS, ELASTIC = WinklerGel(1e8, 5e7, 0.9), ElasticLayerGel(1e5, 0.9, 0.45, 3e-3)
 
 

@@ -7,6 +7,7 @@ import torch
 
 import simenv
 from simenv import _threads
+from simenv.geometry.shapes import Box
 from simenv.physics.mpm.materials import Elastic, Liquid
 from simenv.world import Scene, World, status
 from tests.gradients.scenes import Problem, central_differences, direction, plateau, press_scene
@@ -113,6 +114,32 @@ def test_speed_and_viscosity_count_too():
     counts = [SUBSTEPS * 2 ** max(0, int(np.ceil(np.log2(need / SUBSTEPS)))) for need in expected]
     assert state.substeps.tolist() == counts == [8, 16, 64]
     assert (state.status == 0).all()
+
+
+def test_a_turning_tool_counts_with_its_arm():
+    """A box at a distance from its body's origin: |v| + |omega| (|offset| + |corner|), times the scale, bounds it."""
+    half, offset = (0.003, 0.004, 0.012), (0.03, 0.04, 0.12)  # corner at 13 mm, offset of 130 mm
+    scene = bar_scene()
+    scene.add_body("hand", (0.1, 0.08, 0.1))
+    scene.add_collider("tool", Box(half), "hand", position=offset)
+    scene.add_collider("foot", Box(half), position=(0.3, 0.1, 0.05))  # stands still
+    world = World(scene, 5)
+    c, T = np.sqrt(YOUNG * 0.75 / (1.25 * 0.5) / DENSITY), world.dt
+    wanted = np.array([9, 15, 17, 31, 33])  # least number of substeps, on both sides of a choice
+    speed = wanted * 0.5 * DX / T - c
+    twist = torch.zeros(5, 1, 6)
+    omega = (speed - 2.0) / (0.130 + 2.0 * 0.013)
+    twist[:, 0, :3] = torch.tensor([0.0, 1.2, 1.6])
+    twist[:, 0, 3:] = torch.as_tensor(omega)[:, None] * torch.tensor([2.0, -1.0, 2.0]) / 3.0
+    world.parameters["tool.scale"] = torch.full((5,), 2.0)
+    start = world.initial_state()
+    choice, count = world.pace.choose(world.parameters, 0.0 * start.v, start.active, twist)
+    assert count.tolist() == [16, 16, 32, 32, 64]
+    assert choice.tolist() == [1, 1, 2, 2, 3]
+    for factor in (0.98, 1.02):  # a hair less and more is another choice, so that no term can be missing
+        _, other = world.pace.choose(world.parameters, 0.0 * start.v, start.active, factor * twist)
+        need = (c + factor * speed) * T / (0.5 * DX)
+        assert other.tolist() == [SUBSTEPS * 2 ** max(0, int(np.ceil(np.log2(n / SUBSTEPS)))) for n in need]
 
 
 def press(most, dt=4.0e-4, substeps=5):

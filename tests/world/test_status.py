@@ -210,6 +210,18 @@ def test_a_motion_that_is_not_a_number_stops_its_world_alone(spoil):
         assert grad[BAD].abs().max() == 0 and torch.isfinite(grad).all()
 
 
+@pytest.mark.parametrize("ratio", [-0.5, 0.0])
+def test_a_liquid_without_volume_stops_its_world_alone(ratio):
+    world = World(press_scene("viscous"), 3)
+    start = world.initial_state()
+    J = start.J.clone()
+    J[BAD, 4] = ratio
+    state = world.step(start.replace(J=J), world.zero_control())
+    assert state.status[[0, 2]].tolist() == [0, 0]
+    assert int(state.status[BAD]) & status.INVERTED, status.describe(int(state.status[BAD]))
+    assert torch.equal(state.x[BAD], start.x[BAD])
+
+
 @pytest.mark.parametrize("material", ["sand", "snow", "bingham"])
 def test_a_volume_ratio_that_is_not_a_number_stops_its_world_alone(material):
     def spoil(world, state):

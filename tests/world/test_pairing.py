@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies of a scene in touch that nothing pairs pass through each other: not without a word."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import simenv
+from simenv.envs.registration import task_class
+from simenv.errors import UnpairedBodiesWarning
+from simenv.geometry.shapes import Box, Plane, Sphere
+from simenv.sensors.tactile import WinklerGel, flat_grid
+from simenv.world import TouchScene
+from simenv.world.pairing import unpaired
+
+
+def scene():
+    """A table and two balls above each other; only the lower one touches the table."""
+    made = TouchScene(1e-3, 3)
+    made.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
+    made.add_body("lower", Sphere(0.01), 2500.0, (0.0, 0.0, 0.01))
+    made.add_body("upper", Sphere(0.01), 2500.0, (0.0, 0.0, 0.05))
+    made.add_points("lower", "table", np.zeros((1, 3)), 0.01)
+    return made
+
+
+def with_gel(**hand):
+    made = scene()
+    made.add_hand("pad", (0.0, 0.0, 0.08), (1.0, 0.0, 0.0, 0.0))
+    if hand.get("gel", True):
+        made.add_gel("gel", "pad", "upper", flat_grid(4, 4, 0.01, 0.01), WinklerGel(1e7, 5e6, 0.8))
+    return made
+
+
+def test_a_world_warns_of_bodies_that_pass_through_each_other():
+    with pytest.warns(UnpairedBodiesWarning) as told:
+        scene().make_world(1)
+    assert len(told) == 1
+    text = str(told[0].message)
+    for part in ("'lower' and 'upper'", "'table' and 'upper'", "add_points", "add_gel", "let_pass("):
+        assert part in text
+    assert "'table' and 'lower'" not in text
+    assert told[0].filename == __file__  # it points at who made the world
+
+
+def test_pairs_are_those_without_gel_or_points():
+    assert unpaired(scene()) == [("table", "upper"), ("lower", "upper")]
+    # a hand has an extent if it carries a gel
+    assert unpaired(with_gel(gel=False)) == unpaired(scene())
+    assert unpaired(with_gel()) == [("table", "upper"), ("table", "pad"), ("lower", "upper"), ("lower", "pad")]
+    # two that stand still never meet
+    made = TouchScene(1e-3, 3)
+    made.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
+    made.add_fixed("box", Box((0.1, 0.1, 0.1)), (0.0, 0.0, 0.0))
+    assert unpaired(made) == []
+
+
+def test_what_is_said_to_pass_is_not_told():
+    made = scene()
+    made.let_pass("upper", "lower", "they are in different boxes")
+    assert unpaired(made) == [("table", "upper")]
+    made.let_pass("table", "upper", "it hangs")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made.make_world(1)
+    with pytest.raises(ValueError, match="no body 'ball'"):
+        made.let_pass("upper", "ball", "there is none")
+    with pytest.raises(ValueError, match="say why"):
+        made.let_pass("upper", "lower", " ")
+
+
+@pytest.mark.parametrize("task_id", simenv.list_tasks())
+def test_no_task_has_bodies_of_which_nobody_said_anything(task_id):
+    scene = task_class(task_id)().build()
+    if isinstance(scene, TouchScene):
+        assert unpaired(scene) == []
