@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs cases of `cuda_cases` on the CPU as CUDA would, in a process of its own: ``python -m tests.contract.cuda_emulation
-OUT CASE...`` writes ``OUT/CASE.npz``.
+"""Runs cases of `cuda_cases` on the CPU as CUDA would, in a process of its own:
+``python -m tests.contract.cuda_emulation OUT CASE...`` writes ``OUT/CASE.npz``.
 
 All worlds are in one launch, sums are atomic and native code is that between ``#if defined(__CUDACC__)`` and ``#else``;
 and every launch runs its threads from the last to the first, so that what depends on their order shows.

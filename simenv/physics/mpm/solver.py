@@ -69,6 +69,8 @@ class MPMSolver(Buffers):
         self._states: list[dict[str, torch.Tensor]] = []
         self._momentum: list[torch.Tensor] = []
         self._programs = Programs(self._program, self._kernels_of, lanes, device, self.wp_device)
+        self._rigid = None
+        self._require(False, 4 * sum(BlockStorage.sizes(model, worlds).values()) if model.is_sparse else 0)
         self._allocate_inputs()
         lent = self._workspace(real)
         sparse = model.is_sparse
@@ -211,6 +213,7 @@ class MPMSolver(Buffers):
         """The phases of "forward", of "keep", which leaves what "backward" needs, or of "backward"."""
         K, keep = self.model.substeps, name != "forward"
         phases: list[Phase] = []
+        self._require(gradient=keep)  # before the first array of a program, and of the reverse sweep that will follow
         if name == "backward":
             self._allocate_adjoint()
             for k in reversed(range(K)):
