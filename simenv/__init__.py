@@ -12,7 +12,7 @@ from simenv import _exclusive as _exclusive  # what a forked child starts with
 from simenv import _registry
 from simenv._registry import list_tasks
 from simenv._threads import get_num_threads, let_idle_threads_sleep, set_num_threads
-from simenv.errors import ActionError, AssetError, DeviceError, SimEnvError, SimulationError
+from simenv.errors import ActionError, AssetError, DeviceError, OutOfMemoryError, SimEnvError, SimulationError
 
 if TYPE_CHECKING:
     from simenv.envs.registration import register_task as register_task
@@ -65,6 +65,7 @@ __all__ = [
     "ActionError",
     "AssetError",
     "DeviceError",
+    "OutOfMemoryError",
     "SimEnvError",
     "SimulationError",
     "Task",

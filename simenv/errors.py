@@ -23,6 +23,10 @@ class SimulationError(SimEnvError, RuntimeError):
     """A scene, parameter or state cannot be simulated (unstable step, empty scene, mismatched shapes)."""
 
 
+class OutOfMemoryError(SimEnvError, MemoryError):
+    """Buffers would need more memory than the device, or the machine, has free; nothing of them was made."""
+
+
 class DeviceError(SimEnvError, RuntimeError):
     """A device was asked for that this machine, or this build of Warp or torch, does not have."""
 
@@ -40,6 +44,7 @@ __all__ = [
     "AssetError",
     "DeviceError",
     "FileWriteError",
+    "OutOfMemoryError",
     "SimEnvError",
     "SimulationError",
     "UnpairedBodiesWarning",

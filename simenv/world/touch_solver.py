@@ -18,6 +18,7 @@ import warp as wp
 from simenv.geometry.distance import distance_functions, pack_shapes
 from simenv.physics.capture import record
 from simenv.physics.device import launch_graph, warp_device
+from simenv.physics.memory import require_memory
 from simenv.physics.rigid.arm import ArmLaunches
 from simenv.physics.rigid.buffers import Launch, Memory, Slot
 from simenv.physics.rigid.kernels_motion import motion_kernels
@@ -65,6 +66,8 @@ class TouchSolver:
         self._program = [] if self._arm is None else [self._arm.motion(self._bodies[0])]
         self._program += [launch for _ in range(model.substeps) for launch in self._substep()]
         self._graphs: dict[bool, object] = {}
+        self._require(gradient=False)
+        self._memory.allocate()
 
     # ------------------------------------------------------------------------------------------- what never changes
 
@@ -148,6 +151,12 @@ class TouchSolver:
         kernel = self._points.point_impulses
         return [Launch(kernel, (self.worlds, count), [*constants, self._inertia], inputs, outputs)]
 
+    def _require(self, gradient: bool) -> None:
+        """Raise OutOfMemoryError if what a step, or its gradient, still lacks does not fit."""
+        what = "the gradient of a control step" if gradient else "a control step"
+        remedies = ["no gradient", "fewer substeps in a control step"] if gradient else ["fewer taxels"]
+        require_memory(what, self.worlds, self._memory.missing(gradient), self.device, remedies)
+
     def record(self, gradient: bool) -> None:
         """Compile and record what the first step would, on the thread that calls."""
         for reverse in (False, True) if gradient else (False,):
@@ -158,6 +167,7 @@ class TouchSolver:
             kernels = {launch.kernel for launch in self._program}
             kernels |= {launch.reverse for launch in self._program if launch.reverse is not None}
             if reverse:
+                self._require(gradient=True)
                 self._memory.clear_adjoints()  # allocates
             self._graphs[reverse] = record(kernels, partial(self._launch_all, reverse), self.wp_device)
         return self._graphs[reverse]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 
 from simenv.physics import exact
 from simenv.physics.device import on_cuda, resolve_device
-from simenv.physics.mpm.buffers import STATE_FIELDS
+from simenv.physics.memory import require_memory
+from simenv.physics.mpm.buffers import STATE_FIELDS, state_shapes
 from simenv.physics.mpm.model import PAD
 from simenv.physics.mpm.rigid import RIGID_FIELDS
 from simenv.world import checks
@@ -50,6 +52,9 @@ class World:
         self.scene, self.num_worlds = scene, num_worlds
         self.dtype = dtype
         self.model = scene.mpm_model()
+        floats = sum(map(math.prod, state_shapes(self.model).values()))
+        what = "the state before and after a control step"
+        require_memory(what, num_worlds, 3 * num_worlds * floats * dtype.itemsize, self.device, ["fewer particles"])
         self.pace = Pace(scene, self.device, dtype)
         self.engine = Engine(self.model, num_worlds, self.device, dtype, self.pace.counts)
         self.parameters = Parameters(scene, num_worlds, self.device, dtype)

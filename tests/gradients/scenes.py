@@ -65,14 +65,14 @@ class Problem:
 
     Args:
         scene: of the world; worlds: N; dtype: of everything.
-        control: makes the `Control` from a step's twist (N, B, 6); steps: control steps.
+        control: makes the `Control` from a step's twist (N, B, 6); steps: control steps; device: of the world.
     """
 
     def __init__(
         self, scene: Scene, worlds: int = 1, dtype: torch.dtype = torch.float64, steps: int = STEPS,
-        control: Callable[[torch.Tensor], Control] = Control,
+        control: Callable[[torch.Tensor], Control] = Control, device: str = "cpu",
     ):  # fmt: skip
-        self.world, self.control = World(scene, worlds, dtype=dtype), control
+        self.world, self.control = World(scene, worlds, device, dtype), control
         self.start = self.world.initial_state()
         for name, group in scene.particles.items():
             if isinstance(scene.materials[group.material], Sand):  # at F = I it has no derivative: press it a little
@@ -80,13 +80,14 @@ class Problem:
         world, random = self.world, torch.Generator().manual_seed(3)
 
         def normal(*shape: int) -> torch.Tensor:
-            return torch.randn(*shape, generator=random, dtype=torch.float64).to(dtype)
+            return torch.randn(*shape, generator=random, dtype=torch.float64).to(world.device, dtype)
 
         particles, bodies, colliders = world.particle_count, len(world.body_names), len(world.collider_names)
         self.weight_x, self.weight_v = normal(particles, 3), 0.1 * normal(particles, 3)
         self.weight_wrench = 0.05 * normal(steps, colliders, 6)
         self.weight_touch = 0.5 * normal(world.model.taxel_count, 3)
-        twist = 0.1 * normal(steps, bodies, 6) + torch.tensor([0.1, -0.1, -0.75, 1.0, 2.0, -1.0], dtype=dtype)
+        twist = 0.1 * normal(steps, bodies, 6)
+        twist = twist + twist.new_tensor([0.1, -0.1, -0.75, 1.0, 2.0, -1.0])
         self.leaves = {"twist": twist.unsqueeze(0).expand(worlds, -1, -1, -1).clone()}
         self.weight_rigid = normal(len(world.rigid_names), 13)
         for field in FIELDS:

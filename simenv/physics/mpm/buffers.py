@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import torch
 import warp as wp
 
 from simenv.geometry.distance import distance_functions, pack_shapes
+from simenv.physics.memory import require_memory
 from simenv.physics.mpm.contact import AT_WALL, PRESS, RECOVERY
 from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_grid import BOUNDARIES
@@ -20,6 +22,14 @@ from simenv.physics.mpm.skin import skin_functions
 
 STATE_FIELDS = ("x", "v", "C", "F", "J")
 _FAR = 1e9  # stands for an infinite bound [m]
+_MOTION = {"position": (3,), "rotation": (3, 3), "velocity": (3,), "omega": (3,)}  # of a collider in a substep
+Shapes = dict[str, tuple[str, tuple[int, ...]]]
+
+
+def state_shapes(model: MPMModel) -> dict[str, tuple[int, ...]]:
+    """Shapes of a world's particle state, in the order of `STATE_FIELDS`."""
+    P = model.particle_count
+    return {"x": (P, 3), "v": (P, 3), "C": (P, 3, 3), "F": (P if model.keeps_F else 1, 3, 3), "J": (P,)}
 
 
 @dataclass(frozen=True)
@@ -95,29 +105,79 @@ class Buffers:
         self._arrays[key] = wp.from_torch(self.tensors[key].view(-1), dtype=wp.int32)
         return self.tensors[key]
 
-    def _allocate_inputs(self) -> None:
+    # ------------------------------------------------- what there is: key -> (field whose type it has, shape)
+
+    def _input_shapes(self) -> Shapes:
         model, S = self.model, self.worlds
         K, P, M, B, L = model.substeps, model.particle_count, len(model.kinds), len(model.colliders), self.lanes
+        shapes: Shapes = {"volume": ("volume", (S, P)), "parameters": ("parameters", (S, M, 8))}
+        shapes["gravity"] = ("gravity", (S, 3))
+        shapes |= {name: (name, (S, K, max(B, 1), *inner)) for name, inner in _MOTION.items()}
+        shapes |= {name: (name, (S, max(B, 1))) for name in ("friction", "scale")}
+        for lane in range(L):
+            shapes |= {f"{name}{lane}": (name, (S, max(B, 1), 3)) for name in ("force", "torque")}
+        shapes["touch"] = ("touch", (S, max(model.taxel_count, 1), 3))
+        shapes["grid_velocity"] = ("grid", (S, model.cells, 4))
+        if model.acts_at(AT_WALL):
+            shapes["pushed"] = ("v", (S, P, 3))
+        if L > 1:
+            shapes["lanes"] = ("grid", (L, model.cells, 4))
+        return shapes
+
+    def _state_shapes(self, index: int) -> Shapes:
+        fields = state_shapes(self.model).items()
+        return {f"{name}@{index}": (name, (self.worlds, *shape)) for name, shape in fields}
+
+    def _momentum_shape(self, index: int) -> Shapes:
+        return {f"momentum@{index}": ("grid", (self.worlds, self.model.cells, 4))}
+
+    def _adjoint_shapes(self) -> Shapes:
+        model, S, L = self.model, self.worlds, self.lanes
+        K, P, B = model.substeps, model.particle_count, max(len(model.colliders), 1)
+        shapes: Shapes = {f"adj_{name}": (name, (S, *shape)) for name, shape in state_shapes(model).items()}
+        shapes["adj_parameters"] = ("parameters", (S, P, 8))
+        shapes["adj_grid"] = ("grid", (max(L, S), model.cells, 4))
+        for name in ("force", "torque"):
+            shapes |= {f"{kind}_{name}": (name, (S, B, 3)) for kind in ("adj", "unused")}
+        shapes["adj_touch"] = ("touch", (S, max(model.taxel_count, 1), 3))
+        for lane in range(L):
+            shapes |= {f"adj_{name}{lane}": (name, (S, K, B, *inner)) for name, inner in _MOTION.items()}
+            shapes |= {f"adj_friction{lane}": ("friction", (S, B)), f"adj_gravity{lane}": ("gravity", (S, 3))}
+        return shapes
+
+    def bytes_needed(self, gradient: bool) -> int:
+        """Bytes of the floating-point arrays that a control step, or its gradient, still lacks."""
+        keep = self.model.substeps if gradient else 0
+        shapes = self._input_shapes()
+        for k in range(keep + 1):
+            shapes |= self._state_shapes(k)
+            shapes |= self._momentum_shape(k) if k < max(keep, 1) else {}
+            shapes |= self._rigid.state_shapes(k) if self._rigid else {}
+        if gradient:
+            shapes |= self._adjoint_shapes() | (self._rigid.adjoint_shapes() if self._rigid else {})
+        missing = (shape for key, (_, shape) in shapes.items() if key not in self._arrays)
+        return self.dtype.itemsize * sum(map(math.prod, missing))
+
+    def _require(self, gradient: bool, more: int = 0) -> None:
+        """Raise OutOfMemoryError if what a step still lacks, and `more` bytes, do not fit."""
+        remedies = [] if self.model.is_sparse else ["grid='sparse'"]
+        remedies += ["no gradient", "fewer substeps in a control step"] if gradient else ["a coarser dx"]
+        what = "the gradient of a control step" if gradient else "a control step"
+        require_memory(what, self.worlds, self.bytes_needed(gradient) + more, self.device, remedies)
+
+    # ------------------------------------------------------------------------------------------ making it
+
+    def _allocate(self, shapes: Shapes) -> None:
+        for key, (name, shape) in shapes.items():
+            self._new(key, name, *shape)
+
+    def _allocate_inputs(self) -> None:
+        model, S, P, M = self.model, self.worlds, self.model.particle_count, len(self.model.kinds)
         self._new_int("material", P).copy_(torch.as_tensor(np.asarray(model.material, dtype=np.int32)))
         self._new_int("kind", M).copy_(torch.tensor(model.kinds, dtype=torch.int32))
         self._new_int("active", S, P)
         self._new_int("status", S)
-        self._new("volume", "volume", S, P)
-        self._new("parameters", "parameters", S, M, 8)
-        self._new("gravity", "gravity", S, 3)
-        for name, inner in (("position", (3,)), ("rotation", (3, 3)), ("velocity", (3,)), ("omega", (3,))):
-            self._new(name, name, S, K, max(B, 1), *inner)
-        for name in ("friction", "scale"):
-            self._new(name, name, S, max(B, 1))
-        for lane in range(L):
-            self._new(f"force{lane}", "force", S, max(B, 1), 3)
-            self._new(f"torque{lane}", "torque", S, max(B, 1), 3)
-        self._new("touch", "touch", S, max(model.taxel_count, 1), 3)
-        self._new("grid_velocity", "grid", S, model.cells, 4)
-        if model.acts_at(AT_WALL):
-            self._new("pushed", "v", S, P, 3)
-        if L > 1:
-            self._new("lanes", "grid", L, model.cells, 4)
+        self._allocate(self._input_shapes())
         self._colliders = self._make_colliders()
 
     def _make_colliders(self):
@@ -163,45 +223,29 @@ class Buffers:
     def _state(self, index: int) -> dict[str, wp.array]:
         """Warp arrays of the `index`-th particle state; allocated when first asked for."""
         while len(self._states) <= index:
-            k, (S, P) = len(self._states), (self.worlds, self.model.particle_count)
-            solid = P if self.model.keeps_F else 1
-            state = {"x": (S, P, 3), "v": (S, P, 3), "C": (S, P, 3, 3), "F": (S, solid, 3, 3), "J": (S, P)}
-            self._states.append({name: self._new(f"{name}@{k}", name, *shape) for name, shape in state.items()})
+            shapes = self._state_shapes(len(self._states))
+            self._allocate(shapes)
+            self._states.append({name: self.tensors[key] for name, key in zip(STATE_FIELDS, shapes, strict=True)})
         return {name: self._arrays[f"{name}@{index}"] for name in STATE_FIELDS}
 
     def _momentum_grid(self, index: int) -> wp.array:
         while len(self._momentum) <= index:
-            k = len(self._momentum)
-            tensor = torch.empty((self.worlds, self.model.cells, 4), dtype=self.dtype, device=self.device)
+            ((key, (name, shape)),) = self._momentum_shape(len(self._momentum)).items()
+            tensor = torch.empty(shape, dtype=self.dtype, device=self.device)
             self._momentum.append(tensor)
-            self._wrap(f"momentum@{k}", "grid", tensor)
+            self._wrap(key, name, tensor)
         return self._arrays[f"momentum@{index}"]
 
     def _allocate_adjoint(self) -> None:
         if "adj_x" in self.tensors:
             return
-        model, S, L = self.model, self.worlds, self.lanes
-        K, P, B = model.substeps, model.particle_count, max(len(model.colliders), 1)
-        solid = P if model.keeps_F else 1
-        for name, shape in (("x", (P, 3)), ("v", (P, 3)), ("C", (P, 3, 3)), ("F", (solid, 3, 3)), ("J", (P,))):
-            self._new(f"adj_{name}", name, S, *shape)
+        self._allocate(self._adjoint_shapes())
         if self._rigid:
             self._rigid.allocate_adjoint()
-        self._new("adj_parameters", "parameters", S, P, 8)
-        self._new("adj_grid", "grid", max(L, S), model.cells, 4)
-        self._new("adj_force", "force", S, B, 3)
-        self._new("adj_torque", "torque", S, B, 3)
-        self._new("adj_touch", "touch", S, max(model.taxel_count, 1), 3)
-        self._new("unused_force", "force", S, B, 3)
-        self._new("unused_torque", "torque", S, B, 3)
         self._adjoints = []
-        for lane in range(L):
+        for lane in range(self.lanes):
             struct = self._structs.ColliderAdjoints()
-            for name, inner in (("position", (3,)), ("rotation", (3, 3)), ("velocity", (3,)), ("omega", (3,))):
-                self._new(f"adj_{name}{lane}", name, S, K, B, *inner)
-            self._new(f"adj_friction{lane}", "friction", S, B)
-            self._new(f"adj_gravity{lane}", "gravity", S, 3)
-            for name in ("position", "rotation", "velocity", "omega", "friction"):
+            for name in (*_MOTION, "friction"):
                 setattr(struct, name, self._arrays[f"adj_{name}{lane}"])
             for name in ("force", "torque", "touch"):
                 setattr(struct, name, self._arrays[f"adj_{name}"])

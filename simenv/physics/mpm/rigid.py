@@ -116,15 +116,26 @@ class RigidBodies:
         """Namespaces of the kernels that a program uses."""
         return (self._motion, self._onto_grid, *((self._from_grid,) if backward else ()))
 
+    def state_shapes(self, index: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Arrays of the bodies after `index` substeps: key -> (field whose type it has, shape)."""
+        S, R = self._sizes["S"], self._sizes["R"]
+        shapes = {f"{name}@{index}": (kind, (S, R, size)) for name, (kind, size) in _TYPES.items()}
+        shapes |= {f"rigid_rotation@{index}": ("F", (S, R, 3, 3)), f"rigid_omega@{index}": ("v", (S, R, 3))}
+        return {**shapes, f"rigid_gathered@{index}": ("v", (S, self._sizes["members"], 3))}
+
+    def adjoint_shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Arrays of the reverse sweep, likewise."""
+        S, R = self._sizes["S"], self._sizes["R"]
+        shapes = {f"adj_{name}": (kind, (S, R, size)) for name, (kind, size) in _TYPES.items()}
+        shapes |= {f"rigid_adj_{name}": ("v", (self._blocks, 3)) for name in ("position", "linear", "omega")}
+        return {**shapes, "rigid_adj_rotation": ("F", (self._blocks, 3, 3))}
+
     def state(self, index: int) -> dict[str, wp.array]:
         """Warp arrays of the bodies after `index` substeps; allocated when first asked for."""
-        solver, S, R = self._solver, self._sizes["S"], self._sizes["R"]
+        solver = self._solver
         if f"rigid_position@{index}" not in solver.tensors:
-            for name, (kind, size) in _TYPES.items():
-                solver.new(f"{name}@{index}", kind, S, R, size)
-            solver.new(f"rigid_rotation@{index}", "F", S, R, 3, 3)
-            solver.new(f"rigid_omega@{index}", "v", S, R, 3)
-            solver.new(f"rigid_gathered@{index}", "v", S, self._sizes["members"], 3)
+            for key, (kind, shape) in self.state_shapes(index).items():
+                solver.new(key, kind, *shape)
         names = (*RIGID_FIELDS, "rigid_rotation", "rigid_omega", "rigid_gathered")
         return {name.removeprefix("rigid_"): solver.arrays[f"{name}@{index}"] for name in names}
 
@@ -135,12 +146,8 @@ class RigidBodies:
 
     def allocate_adjoint(self) -> None:
         """Allocate what the reverse sweep needs."""
-        solver, S, R = self._solver, self._sizes["S"], self._sizes["R"]
-        for name, (kind, size) in _TYPES.items():
-            solver.new(f"adj_{name}", kind, S, R, size)
-        for name in ("position", "linear", "omega"):
-            solver.new(f"rigid_adj_{name}", "v", self._blocks, 3)
-        solver.new("rigid_adj_rotation", "F", self._blocks, 3, 3)
+        for key, (kind, shape) in self.adjoint_shapes().items():
+            self._solver.new(key, kind, *shape)
 
     # ---------------------------------------------------------------- forward
 

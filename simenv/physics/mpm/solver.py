@@ -74,6 +74,8 @@ class MPMSolver(Buffers):
         self._momentum: list[torch.Tensor] = []
         self._programs: dict[int, Programs] = {}  # by the number of particles that they launch
         self._launched = self._count = model.particle_count
+        self._rigid = None
+        self._require(False, 4 * sum(BlockStorage.sizes(model, worlds).values()) if model.is_sparse else 0)
         self._allocate_inputs()
         lent = self._workspace(real)
         sparse = model.is_sparse
@@ -217,6 +219,7 @@ class MPMSolver(Buffers):
         self._launched = count
         K, keep = self.model.substeps, name != "forward"
         phases: list[Phase] = []
+        self._require(gradient=keep)  # before the first array of a program, and of the reverse sweep that will follow
         if name == "backward":
             self._allocate_adjoint()
             for k in reversed(range(K)):

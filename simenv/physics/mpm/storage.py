@@ -113,12 +113,8 @@ class BlockStorage:
         self.kernels = block_kernels(solver.real, on_cuda(device))
         self.chunk, self.parts = (1, 1) if on_cuda(device) else (BLOCK, BLOCK_NODES // BLOCK)
         self._layout = layout = BlockLayout.of(model.shape)
-        sizes = {
-            "marks": S * layout.words, "before": S * layout.words, "block": S * model.blocks, "count": S,
-            "marked": S * layout.groups, "sums": S * layout.groups, "supers": S * layout.supers,
-        }  # fmt: skip
         self._arrays = {}
-        for name, size in sizes.items():
+        for name, size in self.sizes(model, S).items():
             solver.tensors[f"blocks_{name}"], self._arrays[name] = _integers(device, size)
         table = solver.grid.table
         table.capacity, table.columns_y, table.row_words = model.blocks, layout.columns[1], layout.row_words
@@ -127,6 +123,16 @@ class BlockStorage:
             setattr(table, name, self._arrays[name])
         self._table = table
         self._unused = _integers(device, 6)[1]
+
+    @staticmethod
+    def sizes(model: MPMModel, worlds: int) -> dict[str, int]:
+        """Integers in each table."""
+        layout = BlockLayout.of(model.shape)
+        each = {
+            "marks": layout.words, "before": layout.words, "block": model.blocks, "count": 1,
+            "marked": layout.groups, "sums": layout.groups, "supers": layout.supers,
+        }  # fmt: skip
+        return {name: worlds * count for name, count in each.items()}
 
     def begin(self) -> None:
         """Nothing to do: each substep forgets the one before it."""

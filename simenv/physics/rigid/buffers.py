@@ -17,13 +17,40 @@ __all__ = ["Launch", "Memory", "Slot"]
 
 
 class Slot:
-    """An array (N, *shape) of a Warp dtype and, once asked for, its adjoint; each is a torch tensor as well."""
+    """An array (N, *shape) of a Warp dtype and its adjoint, each a torch tensor as well, and made when asked for.
 
-    def __init__(self, tensor: torch.Tensor, kind: type):
-        self.tensor, self.kind = tensor, kind
-        self.array = wp.from_torch(tensor, dtype=kind, requires_grad=False)
+    Args:
+        size: shape of the tensor, (N, *shape) and the axes of the dtype.
+        kind: Warp dtype.
+        dtype, device: of the tensor.
+    """
+
+    def __init__(self, size: tuple[int, ...], kind: type, dtype: torch.dtype, device: torch.device):
+        self.kind, self._size = kind, size
+        self._new = {"dtype": dtype, "device": device}
+        self._tensor: torch.Tensor | None = None
+        self._array: wp.array | None = None
         self._adjoint: torch.Tensor | None = None
         self._adjoint_array: wp.array | None = None
+
+    def missing(self, adjoint: bool) -> int:
+        """Bytes of the array, or with its adjoint, that are not allocated yet."""
+        arrays = (self._tensor, self._adjoint) if adjoint else (self._tensor,)
+        return sum(each is None for each in arrays) * math.prod(self._size) * self._new["dtype"].itemsize
+
+    @property
+    def tensor(self) -> torch.Tensor:
+        """The tensor; zeros at first."""
+        if self._tensor is None:
+            self._tensor = torch.zeros(math.prod(self._size), **self._new).view(self._size)
+            self._array = wp.from_torch(self._tensor, dtype=self.kind, requires_grad=False)
+        return self._tensor
+
+    @property
+    def array(self) -> wp.array:
+        """The Warp array."""
+        _ = self.tensor
+        return self._array
 
     @property
     def adjoint(self) -> torch.Tensor:
@@ -88,11 +115,20 @@ class Memory:
         """A new slot (N, *shape) of a Warp dtype; `sums` says that kernels add to it, so that it starts at zero."""
         inner = tuple(getattr(kind, "_shape_", ()))
         size = (self.worlds, *shape, *inner)
-        made = Slot(torch.zeros(math.prod(size), dtype=self.dtype, device=self.device).view(size), kind)
+        made = Slot(size, kind, self.dtype, self.device)
         self._slots.append(made)
         if sums:
             self._sums.append(made)
         return made
+
+    def missing(self, adjoint: bool) -> int:
+        """Bytes of all slots, or with their adjoints, that are not allocated yet."""
+        return sum(slot.missing(adjoint) for slot in self._slots)
+
+    def allocate(self) -> None:
+        """Allocate all slots, without their adjoints; a graph must not."""
+        for slot in self._slots:
+            _ = slot.tensor
 
     def clear_sums(self) -> None:
         """Zero what kernels add to."""
