@@ -138,8 +138,8 @@ def _printed(image: np.ndarray, places: torch.Tensor, grid: TaxelGrid) -> np.nda
 
 
 def press(
-    shape: Shape, sensor: str, gel: WinklerGel | ElasticLayerGel, layer: Layer, taxels: tuple[int, int], steps: int, fps: float,
-    motion: tuple[float, float, float],
+    shape: Shape, sensor: str, gel: WinklerGel | ElasticLayerGel, layer: Layer, taxels: tuple[int, int], steps: int,
+    fps: float, motion: tuple[float, float, float],
 ) -> TouchSeries:  # fmt: skip
     """A shape pressed into a gel, slid along x, turned about its axis and lifted.
 
