@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from simenv.sensors.tactile.contact import Contact, Motion, TactileReading
+from simenv.sensors.tactile.indentation import ball_on_layer
 
 __all__ = ["TacSLGel", "WinklerGel", "check_parameters"]
 
@@ -88,26 +89,54 @@ class WinklerGel:
 
     @classmethod
     def from_layer(
-        cls, modulus: float, poisson: float, thickness: float, mu: float = 1.0, damping: float = 0.0
+        cls,
+        modulus: float,
+        poisson: float,
+        thickness: float,
+        mu: float = 1.0,
+        damping: float = 0.0,
+        radius: float | None = None,
+        depth: float | None = None,
     ) -> WinklerGel:
-        """Stiffness of a bonded layer under a load much wider than its thickness (Johnson 1985, section 5.8).
+        """Stiffness of a bonded elastic layer, under a ball or under a wide flat load.
 
-        k_n = E (1 - nu) / ((1 + nu) (1 - 2 nu) h) and k_t = E / (2 (1 + nu) h).
+        With `radius` and `depth` the springs push back on that ball in that depth as the layer does, and resist its
+        sliding as the layer does without slip (`simenv.sensors.tactile.indentation`): k_n = F / (pi d^2 (R - d / 3)),
+        the force over the volume of the ball's cap, and k_t = K / (pi d (2 R - d)), over its area. Springs spread
+        otherwise than a layer, F ~ d^2 instead of about d^1.5 to d^2, so choose the depth of the grasp.
+
+        Without them, for a flat load much wider than the layer is thick (Johnson 1985, section 5.8),
+        k_n = E (1 - nu) / ((1 + nu) (1 - 2 nu) h) and k_t = E / (2 (1 + nu) h). Near nu = 1/2 that is far too stiff for
+        smaller contacts, since the gel may then flow aside: for a ball of 15 mm on 4 mm at nu = 0.48 the force is 3.2
+        to 3.9 times too large in depths of 0.1 to 1 mm; at nu = 0.3 it is 0.65 to 0.98 of the layer's.
 
         Args:
             modulus: Young's modulus E [Pa].
-            poisson: nu, below 0.5, where the layer would be rigid.
+            poisson: nu; without a ball below 0.5, where the layer would be rigid.
             thickness: h [m].
             mu: friction.
             damping: of Hunt and Crossley [s/m].
+            radius: R of the ball, or of the curvature where the object touches [m].
+            depth: d of the ball's lowest point below the gel's surface at rest [m].
+
+        Raises:
+            ValueError: a number is out of range, or only one of `radius` and `depth` is given.
         """
+        if not (modulus > 0.0 and thickness > 0.0):
+            raise ValueError(f"modulus = {modulus!r} Pa and thickness = {thickness!r} m must be positive")
+        if (radius is None) != (depth is None):
+            raise ValueError(
+                f"radius = {radius!r} and depth = {depth!r}: give both, for a ball, or neither, for a wide flat load"
+            )
+        if radius is not None and depth is not None:
+            ball = ball_on_layer(modulus, poisson, thickness, radius, depth)
+            k_n = ball.force / (math.pi * depth**2 * (radius - depth / 3.0))
+            return cls(k_n, ball.sideways / (math.pi * depth * (2.0 * radius - depth)), mu, damping)
         if not -1.0 < poisson < 0.5:
             raise ValueError(
                 f"poisson = {poisson!r} must lie in (-1, 0.5): an incompressible bonded layer under a wide load does "
-                "not yield; use a value such as 0.48"
+                "not yield; use a value such as 0.48, or give the radius and the depth of a ball"
             )
-        if not (modulus > 0.0 and thickness > 0.0):
-            raise ValueError(f"modulus = {modulus!r} Pa and thickness = {thickness!r} m must be positive")
         k_n = modulus * (1.0 - poisson) / ((1.0 + poisson) * (1.0 - 2.0 * poisson) * thickness)
         return cls(k_n, modulus / (2.0 * (1.0 + poisson) * thickness), mu, damping)
 
