@@ -153,8 +153,10 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"the package {error.name!r} is not installed; `pip install {error.name}`, or the extra that brings it"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) and not error.filename:
-        return f"{error.strerror}, while a file was written that has no name here (kernels are kept in Warp's cache, " \
+        return (
+            f"{error.strerror}, while a file was written that has no name here (kernels are kept in Warp's cache, "
             "videos and scratch files in the folder of TMPDIR); free some space, or raise the limit of `ulimit -f`"
+        )
     text = " ".join(str(error).split())
     return text or type(error).__name__
 

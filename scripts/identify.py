@@ -29,7 +29,8 @@ class Identify:
     episode: int = 0
     """Which episode of a directory (from 0)."""
     observe: tuple[str, ...] = ()
-    """What to compare: recorded states (x, wrench, rigid_q), or observations/NAME; by default all particles."""
+    """What to compare: recorded states (x, wrench, body_q ...), or observations/NAME; by default what shows how
+    the world moves."""
     steps: int | None = None
     """Compare the first so many control steps; all by default."""
     starts: int = 1
@@ -121,6 +122,12 @@ def _show(result: Any, limits: dict[str, tuple[float, float]], recorded: dict[st
         print(f"{name} deviates by {deviation:.3g} (root mean square)")
     print(f"{len(result.history)} iterations, {result.rollouts} rollouts, {result.seconds:.1f} s")
     print(result.code)
+    for name in result.without_effect:
+        print(f"{name}: nothing of what was observed depends on it here, so its value means nothing")
+    for name in result.at_limit:
+        (low, high), value = limits[name], result.values[name]
+        side, beyond = ("lower", "below") if value - low < high - value else ("upper", "above")
+        print(f"{name}: the best value is at the {side} limit {value:.6g}, so what was observed asks for one {beyond}")
 
 
 def _show_json(result: Any) -> None:
