@@ -108,6 +108,8 @@ class Identification:
         values: parameter -> value of lowest loss, in the parameter's unit.
         loss: See `Progress`.
         deviations: quantity -> root mean square difference to the observation, in the quantity's unit.
+        shares: quantity -> the same in shares of its scale, which is what it changes by unless it was given: far below
+            one where the simulation does what was observed.
         at_limit: Parameters that ended at a limit.
         without_effect: Parameters that change nothing of what was observed; their values mean nothing.
         history: One row for each iteration.
@@ -121,6 +123,7 @@ class Identification:
     values: dict[str, float]
     loss: float
     deviations: dict[str, float]
+    shares: dict[str, float]
     at_limit: tuple[str, ...]
     without_effect: tuple[str, ...]
     history: tuple[Progress, ...]
@@ -310,6 +313,7 @@ def _run(
     if best is None or code is None:  # interrupted before anything was known
         raise KeyboardInterrupt
     values = comparison.values(best.points)
+    deviations = {} if best.r is None else comparison.deviations(best.r)
     edges = np.minimum(best.point, 1.0 - best.point) < EDGE
     at_limit = tuple(each.name for each, edge in zip(comparison.sought, edges, strict=True) if edge)
     idle = () if code in (Code.INTERRUPTED, Code.DIVERGED) else comparison.without_effect(best.point)
@@ -319,7 +323,8 @@ def _run(
         code=code,
         values=_named(comparison, best.point),
         loss=best.loss,
-        deviations={} if best.r is None else comparison.deviations(best.r),
+        deviations=deviations,
+        shares={name: deviation / comparison.scale[name] for name, deviation in deviations.items()},
         at_limit=at_limit,
         without_effect=idle,
         history=tuple(history),
