@@ -10,6 +10,7 @@ import tyro
 
 from simenv.scripts import runs
 
+FAR = 0.1  # share of its change by which a quantity may deviate before the fit is called poor
 DECADES = 10.0  # default limits: the recorded value over this, and times this
 
 
@@ -29,7 +30,8 @@ class Identify:
     episode: int = 0
     """Which episode of a directory (from 0)."""
     observe: tuple[str, ...] = ()
-    """What to compare: recorded states (x, wrench, rigid_q), or observations/NAME; by default all particles."""
+    """What to compare: recorded states (x, wrench, body_q ...), or observations/NAME; by default what shows how
+    the world moves."""
     steps: int | None = None
     """Compare the first so many control steps; all by default."""
     starts: int = 1
@@ -117,9 +119,18 @@ def _show(result: Any, limits: dict[str, tuple[float, float]], recorded: dict[st
             others.add_row(str(index), f"{loss:.3g}", *(f"{column[index]:.4g}" for column in result.starts.values()))
         console.print(others)
     for name, deviation in result.deviations.items():
-        print(f"{name} deviates by {deviation:.3g} (root mean square)")
+        share = result.shares[name]
+        print(f"{name} deviates by {deviation:.3g} (root mean square), {share:.2g} of what it changes by")
     print(f"{len(result.history)} iterations, {result.rollouts} rollouts, {result.seconds:.1f} s")
     print(result.code)
+    if max(result.shares.values(), default=0.0) > FAR:
+        print("the best fit is poor: there may be a better one from other starts (--starts 8), or the model differs")
+    for name in result.without_effect:
+        print(f"{name}: nothing of what was observed depends on it here, so its value means nothing")
+    for name in result.at_limit:
+        (low, high), value = limits[name], result.values[name]
+        side, beyond = ("lower", "below") if value - low < high - value else ("upper", "above")
+        print(f"{name}: the best value is at the {side} limit {value:.6g}, so what was observed asks for one {beyond}")
 
 
 def _show_json(result: Any) -> None:

@@ -15,9 +15,10 @@ from typing import Literal
 import numpy as np
 
 from simenv._search import ResultCode, cma_strategy, rank_last
+from simenv.errors import SimulationError
 from simenv.rollouts.errors import RolloutError
 from simenv.rollouts.gauss_newton import GaussNewton
-from simenv.rollouts.residuals import Comparison, Drive, Observed, Quantity, Range, as_drive, ranges
+from simenv.rollouts.residuals import Comparison, Drive, Observed, Quantity, Range, Remember, as_drive, ranges
 from simenv.world import Control, State, World
 
 SWEEP_COST = 2  # rollouts that a reverse sweep is charged as
@@ -31,6 +32,10 @@ class Code(ResultCode):
     AT_LIMIT = (
         "converged, with a parameter at one of its limits",
         "widen its limits if physics allows; otherwise something else of the scene differs from what was observed",
+    )
+    NO_EFFECT = (
+        "a parameter that was sought changes nothing of what was observed",
+        "leave it out, observe something that it changes, or record a motion in which it matters",
     )
     STALLED = (
         "no step along the gradient lowers the deviation, however short: the loss is rough or has a kink there",
@@ -103,7 +108,10 @@ class Identification:
         values: parameter -> value of lowest loss, in the parameter's unit.
         loss: See `Progress`.
         deviations: quantity -> root mean square difference to the observation, in the quantity's unit.
+        shares: quantity -> the same in shares of its scale, which is what it changes by unless it was given: far below
+            one where the simulation does what was observed.
         at_limit: Parameters that ended at a limit.
+        without_effect: Parameters that change nothing of what was observed; their values mean nothing.
         history: One row for each iteration.
         starts: parameter -> (N,) where each start ended; of CMA-ES, the best candidate of each generation.
         losses: (N,) their losses, +inf where the simulation failed.
@@ -115,7 +123,9 @@ class Identification:
     values: dict[str, float]
     loss: float
     deviations: dict[str, float]
+    shares: dict[str, float]
     at_limit: tuple[str, ...]
+    without_effect: tuple[str, ...]
     history: tuple[Progress, ...]
     starts: dict[str, np.ndarray]
     losses: np.ndarray
@@ -131,7 +141,7 @@ def identify(
     world: World, controls: Drive | Sequence[Control], observed: Observed, parameters: Mapping[str, Sequence[float]],
     *, initial: Mapping[str, float | Sequence[float]] | None = None, start: State | None = None,
     config: IdentifyConfig | None = None, quantities: Mapping[str, Quantity] | None = None,
-    callback: Callback | None = None,
+    callback: Callback | None = None, remember: Remember | None = None,
 ) -> Identification:  # fmt: skip
     """Find the physical parameters with which a world does what was observed.
 
@@ -148,12 +158,14 @@ def identify(
         config: Options.
         quantities: Observable quantities of your own by name: functions of the world and the state, (N, ...).
         callback: Called after each iteration.
+        remember: What a task writes into the state after each step.
 
     Returns:
         The values, with history and result code.
 
     Raises:
-        RolloutError: The observation, the limits or the guesses do not fit the world.
+        RolloutError: The observation, the limits or the guesses do not fit the world, or it has no gradients and they
+            are wanted.
     """
     config = config or IdentifyConfig()
     sought = ranges(world, parameters)
@@ -161,7 +173,7 @@ def identify(
     if not callable(controls) and len(controls) < steps:
         raise RolloutError(f"{len(controls)} controls, but the last observation is after step {steps}; give as many")
     first = world.initial_state() if start is None else start
-    comparison = Comparison(world, first, as_drive(controls), steps, observed, sought, quantities)
+    comparison = Comparison(world, first, as_drive(controls), steps, observed, sought, quantities, remember)
     points = first_points(sought, world.num_worlds, initial or {}, config.seed)
     search = _gradient if config.method == "gradient" else _cma
     return _run(search(comparison, points, config), comparison, config, callback)
@@ -219,7 +231,10 @@ def _gradient(comparison: Comparison, points: np.ndarray, config: IdentifyConfig
         trial = np.stack([search.ask() for search in searches])
         if all(search.done for search in searches):
             break
-        r, failed = comparison.residuals(trial, graph=True)
+        try:
+            r, failed = comparison.residuals(trial, graph=True)
+        except SimulationError as error:
+            raise RolloutError(f"no gradient here ({error}); search without: method='cma' (`--method cma`)") from error
         wanted = [search.tell(*row) for search, *row in zip(searches, r, failed, strict=True)]
         for search, row, new in zip(searches, r, wanted, strict=True):
             if new:
@@ -298,14 +313,20 @@ def _run(
     if best is None or code is None:  # interrupted before anything was known
         raise KeyboardInterrupt
     values = comparison.values(best.points)
+    deviations = {} if best.r is None else comparison.deviations(best.r)
     edges = np.minimum(best.point, 1.0 - best.point) < EDGE
     at_limit = tuple(each.name for each, edge in zip(comparison.sought, edges, strict=True) if edge)
+    idle = () if code in (Code.INTERRUPTED, Code.DIVERGED) else comparison.without_effect(best.point)
+    if code is Code.CONVERGED:
+        code = Code.NO_EFFECT if idle else Code.AT_LIMIT if at_limit else code
     return Identification(
-        code=Code.AT_LIMIT if at_limit and code is Code.CONVERGED else code,
+        code=code,
         values=_named(comparison, best.point),
         loss=best.loss,
-        deviations={} if best.r is None else comparison.deviations(best.r),
+        deviations=deviations,
+        shares={name: deviation / comparison.scale[name] for name, deviation in deviations.items()},
         at_limit=at_limit,
+        without_effect=idle,
         history=tuple(history),
         starts={each.name: values[:, i] for i, each in enumerate(comparison.sought)},
         losses=best.losses,

@@ -33,8 +33,9 @@ def identify_episode(
     Args:
         episode: From :class:`~simenv.rollouts.reader.Recording`.
         parameters: name -> (low, high), in the parameter's unit.
-        observe: What to compare: names of recorded states ("x", "wrench" ...), or "observations/NAME". By default the
-            particles, and the rigid bodies where there are any.
+        observe: What to compare: names of recorded states ("x", "wrench" ...), or "observations/NAME". By default
+            what shows how the world moves: particles and rigid bodies, or the bodies, gripper, joints and wrenches of a
+            world of touch; of these what changes.
         steps: Compare the first so many control steps; None for all.
         initial: name -> the first guess, one or one for each start; by default the middle of the limits.
         starts: Starts at once, each a world; those after the first are random.
@@ -52,22 +53,28 @@ def identify_episode(
         raise RolloutError(f"starts = {starts}; at least 1 is needed")
     if steps is not None and not 1 <= steps <= len(episode):
         raise RolloutError(f"steps = {steps}; the episode has 1 .. {len(episode)}")
-    observed = observed_of(episode, observe, len(episode) if steps is None else steps)
+    steps = len(episode) if steps is None else steps
     env = access.make(episode.environment, device=device, num_envs=starts)
     try:
         restore(env, episode)
         core = env.unwrapped
+        observed = observed_of(episode, observe or _moving(episode, core.state.compared(), steps), steps)
         actions = torch.as_tensor(episode.actions, dtype=core.world.dtype, device=core.world.device)
         nobody = torch.zeros(starts, dtype=torch.bool, device=core.world.device)
 
+        def executed(step: int) -> torch.Tensor:
+            return core.action_checker.execute(actions[step].expand(starts, -1), nobody)
+
         def drive(state: State, step: int) -> Control:
-            action = core.action_checker.execute(actions[step].expand(starts, -1), nobody)
-            return core.task.control(core.world, state, action, core.episode)
+            return core.task.control(core.world, state, executed(step), core.episode)
+
+        def remember(before: State, step: int, after: State) -> State:
+            return core.task.remember(core.world, before, executed(step), after, core.episode)
 
         return identify(
             core.world, drive, observed, parameters, initial=initial, start=core.state, config=config,
             quantities={name: _observation(core, name) for name in observed.values if name.startswith(PREFIX)},
-            callback=callback,
+            callback=callback, remember=remember,
         )  # fmt: skip
     finally:
         env.close()
@@ -79,11 +86,13 @@ def observed_of(episode: Episode, names: Sequence[str], steps: int) -> Observed:
     Raises:
         RolloutError: It says nothing of one of them.
     """
-    names = names or [name for name in ("x", "rigid_q") if name in episode.states]
     known = [*episode.states, *(PREFIX + name for name in episode.observations)]
     for name in names:
         if name not in known:
-            raise RolloutError(f"{name!r} was not recorded; there are {', '.join(known) or 'none'}")
+            raise RolloutError(
+                f"{name!r} was not recorded; compare what was ({', '.join(known) or 'nothing'}), or record it again "
+                "with states='keyframes' or 'all' (`--states`)"
+            )
     if not names:
         raise RolloutError(
             f"no states were recorded, so there is nothing to compare; name an observation ({', '.join(known)}), or "
@@ -100,9 +109,18 @@ def observed_of(episode: Episode, names: Sequence[str], steps: int) -> Observed:
             values[name] = episode.observations[name.removeprefix(PREFIX)][at[rows]].astype(float)
             continue
         values[name] = episode.states[name][rows].astype(float)
-        if name == "x" and "active" in episode.states:
+        particles = episode.states[name].shape[:2] == episode.states.get("active", np.zeros(0)).shape
+        if particles:
             values[name][~episode.states["active"][rows].astype(bool)] = np.nan
     return Observed(values, at[rows])
+
+
+def _moving(episode: Episode, names: Sequence[str], steps: int) -> list[str]:
+    """Which of these recorded states change within the first control steps; all, if none does."""
+    kept = [name for name in names if name in episode.states]
+    rows = episode.state_steps <= steps
+    moving = [name for name in kept if np.ptp(episode.states[name][rows], axis=0).max(initial=0.0) > 0.0]
+    return moving or kept
 
 
 def _observation(core: Any, name: str) -> Quantity:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,7 +27,10 @@ Drive = Callable[[State, int], Control]
 """The control of a step, from the state before it and its number, from 0."""
 Quantity = Callable[[World, State], torch.Tensor]
 """An observable quantity (N, ...) of a state."""
+Remember = Callable[[State, int, State], State]
+"""The state after a step, with what a task writes into it, from the state before, the step's number and that state."""
 
+NUDGE = 0.05  # of a parameter's range, by which it is moved to see whether it has any effect
 DENSITY_SPACING = 4.0  # of the nodes of the quantity "density", in grid spacings
 
 
@@ -35,9 +39,9 @@ class Observed:
     """What was seen of a rollout.
 
     Attributes:
-        values: quantity -> (K, ...), NaN where nothing was seen: "x" (K, P, 3) [m], "v" [m/s], "wrench" (K, Cl, 6)
-            [N, N m], "body_q", "rigid_q" [m, 1], "rigid_twist" [m/s, rad/s], "density" [kg/m^3], or the name of a
-            quantity of your own.
+        values: quantity -> (K, ...), NaN where nothing was seen: a field of the world's state with real numbers, such
+            as "x" (K, P, 3) [m], "wrench" (K, Cl, 6) [N, N m] or "body_q" [m, 1]; "density" [kg/m^3] of particles; or
+            the name of a quantity of your own.
         steps: (K,) control steps after which it was seen, increasing; 1 is the end of the first.
         scale: quantity -> the deviation that counts as one, in the quantity's unit, such as a sensor's standard
             deviation; the default is the root mean square of its change over the rollout.
@@ -59,21 +63,31 @@ def density(world: World, state: State) -> torch.Tensor:
     return density_grid(state, slice(0, world.particle_count), mass, shape.tolist(), low.tolist(), high.tolist())
 
 
-def quantity(name: str, own: Mapping[str, Quantity] | None = None) -> Quantity:
-    """The quantity of this name: one of the caller's own, the density, or a field of the state.
+def _field(name: str, world: World, state: State) -> torch.Tensor:
+    return getattr(state, name)
+
+
+def quantity(name: str, state: State, own: Mapping[str, Quantity] | None = None) -> Quantity:
+    """The quantity of this name: one of the caller's own, the density of particles, or a field of the state.
+
+    Args:
+        name: Its name.
+        state: Of the world, whose fields there are.
+        own: The caller's own.
 
     Raises:
         RolloutError: There is none.
     """
-    if own and name in own:
-        return own[name]
-    if name == "density":
-        return density
-    fields = ("x", "v", "J", "F", "wrench", "body_q", "rigid_q", "rigid_twist")
-    if name not in fields:
-        known = ", ".join([*fields, "density", *(own or ())])
-        raise RolloutError(f"no observable quantity {name!r}; there are {known}; give others by `quantities`")
-    return lambda world, state: getattr(state, name)
+    real = [field for field, value in state.as_dict().items() if value.is_floating_point()]
+    known: dict[str, Quantity] = {field: partial(_field, field) for field in real}
+    if "x" in known:
+        known["density"] = density
+    known |= own or {}
+    if name not in known:
+        raise RolloutError(
+            f"no observable quantity {name!r}; there are {', '.join(known)}; give others by `quantities`"
+        )
+    return known[name]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,11 +144,22 @@ def ranges(world: World, limits: Mapping[str, Sequence[float]]) -> tuple[Range, 
             raise RolloutError(f"parameter {name!r}: limits {low:g} .. {high:g}; they must be finite, and increase")
         for value in (low, high):
             try:
-                world.scene.check_parameter(name, value)
+                _try_value(world, name, value)
             except ValueError as error:
                 raise RolloutError(f"parameter {name!r}: the limit {value:g} can't be simulated: {error}") from error
         found.append(Range(name, low, high))
     return tuple(found)
+
+
+def _try_value(world: World, name: str, value: float) -> None:
+    """Raise ValueError if the scene could not be simulated with this value in every world."""
+    now = world.parameters[name]
+    try:
+        world.parameters[name] = value  # a number is checked, a tensor only when it is stepped
+    finally:
+        world.parameters[name] = now
+    if world.scene.materials:
+        world.scene.check_parameter(name, value)
 
 
 class Comparison:
@@ -148,6 +173,7 @@ class Comparison:
         observed: What was seen.
         sought: The n parameters that are guessed.
         quantities: Other quantities by name.
+        remember: What a task writes into the state after each step.
 
     Attributes:
         rollouts: Forward simulations of one world so far.
@@ -160,8 +186,9 @@ class Comparison:
 
     def __init__(
         self, world: World, start: State, drive: Drive, steps: int, observed: Observed, sought: Sequence[Range],
-        quantities: Mapping[str, Quantity] | None = None,
+        quantities: Mapping[str, Quantity] | None = None, remember: Remember | None = None,
     ):  # fmt: skip
+        self._remember = remember or (lambda before, step, after: after)
         self.world, self.start, self.drive, self.steps, self.sought = world, start.detach(), drive, steps, sought
         self.rollouts = self.sweeps = 0
         self._graph: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -169,7 +196,7 @@ class Comparison:
         if not len(at) or at[0] < 1 or at[-1] > steps or np.any(np.diff(at) <= 0):
             raise RolloutError(f"observed steps {at.tolist()} must increase within 1 .. {steps}")
         self._at = {int(step): row for row, step in enumerate(at)}
-        self._quantities = {name: quantity(name, quantities) for name in observed.values}
+        self._quantities = {name: quantity(name, self.start, quantities) for name in observed.values}
         if not observed.values:
             raise RolloutError("nothing was observed; give at least one quantity")
         self._seen: dict[str, list[torch.Tensor]] = {}
@@ -192,10 +219,11 @@ class Comparison:
             raise RolloutError(f"observed {name!r} holds no finite number; leave it out")
         scale = observed.scale.get(name)
         if scale is None:
-            middle = np.sum(values, 0, where=seen) / np.maximum(seen.sum(0), 1)
-            scale = float(np.sqrt(np.mean((values - middle)[seen] ** 2)))
+            scale = self._change(name, values, seen)
         if not scale > 0.0:
-            raise RolloutError(f"observed {name!r} does not change, or its scale {scale} is not positive; leave it out")
+            raise RolloutError(
+                f"the scale {scale} of observed {name!r} is not positive; give the deviation that counts"
+            )
         world, weight = self.world, 1.0 / (scale * np.sqrt(seen.sum()))
         self.scale[name] = scale
         self._seen[name] = [torch.as_tensor(row, device=world.device) for row in seen]
@@ -203,6 +231,27 @@ class Comparison:
             (torch.as_tensor(row[mask], device=world.device, dtype=world.dtype), float(weight))
             for row, mask in zip(values, seen, strict=True)
         ]
+
+    def _change(self, name: str, values: np.ndarray, seen: np.ndarray) -> float:
+        """Root mean square of what a quantity changes by over the observed steps.
+
+        Raises:
+            RolloutError: It was seen too rarely to change, or is constant.
+        """
+        at = ", ".join(map(str, self._at))
+        if seen.sum(0).max() < 2:
+            raise RolloutError(
+                f"observed {name!r} was seen once only (after control step {at}), so nothing tells by how much it "
+                "changes; keep more states (`simenv record --stride` smaller, or `--states all`), or give its scale"
+            )
+        middle = np.sum(values, 0, where=seen) / np.maximum(seen.sum(0), 1)
+        change = float(np.sqrt(np.mean((values - middle)[seen] ** 2)))
+        if not change > 0.0:
+            raise RolloutError(
+                f"observed {name!r} does not change from one observed control step to the next ({at}), so it tells "
+                "nothing; compare another quantity (`--observe`), record a motion that changes it, or give its scale"
+            )
+        return change
 
     def values(self, points: np.ndarray) -> np.ndarray:
         """Parameter values (N, n) of points (N, n)."""
@@ -232,10 +281,24 @@ class Comparison:
         self._graph = (leaf, torch.where(failed[:, None], 0.0, r)) if graph else None
         return r.detach().to("cpu", torch.float64).numpy(), failed.cpu().numpy()
 
+    def without_effect(self, point: np.ndarray) -> tuple[str, ...]:
+        """The parameters whose change leaves every bit of what is compared as it is, at a point (n,). Not counted."""
+        moved = point + NUDGE * np.where(point < 0.5, 1.0, -1.0) * np.eye(len(point))
+        trials, worlds, kept = np.concatenate([point[None], moved]), self.world.num_worlds, []
+        before = self.rollouts
+        for begin in range(0, len(trials), worlds):
+            chunk = trials[begin : begin + worlds]
+            filled = np.concatenate([chunk, np.repeat(chunk[-1:], worlds - len(chunk), 0)])
+            r, failed = self.residuals(filled, graph=False)
+            kept += [None if bad else row for row, bad in zip(r, failed, strict=True)][: len(chunk)]
+        self.rollouts = before
+        same = [row is not None and kept[0] is not None and np.array_equal(row, kept[0]) for row in kept[1:]]
+        return tuple(each.name for each, equal in zip(self.sought, same, strict=True) if equal)
+
     def _roll_out(self) -> tuple[torch.Tensor, torch.Tensor]:
         state, parts = self.start, []
         for step in range(self.steps):
-            state = self.world.step(state, self.drive(state, step))
+            state = self._remember(state, step, self.world.step(state, self.drive(state, step)))
             row = self._at.get(step + 1)
             if row is not None:
                 parts += [self._part(name, state, row) for name in self._quantities]
@@ -286,12 +349,13 @@ def record_world(
     """
     drive, steps = as_drive(controls), list(at)
     state, kept = world.initial_state() if start is None else start, {name: [] for name in names}
+    observables = {name: quantity(name, state, quantities) for name in kept}
     with torch.no_grad():
         for step in range(steps[-1]):
             state = world.step(state, drive(state, step))
             if step + 1 in steps:
                 for name, values in kept.items():
-                    values.append(quantity(name, quantities)(world, state)[row].double().cpu().numpy())
+                    values.append(observables[name](world, state)[row].double().cpu().numpy())
     if int(state.status[row]):
         raise RolloutError(f"the simulation failed: {world.parameters.explain(int(state.status[row]), row)}")
     return Observed({name: np.stack(values) for name, values in kept.items()}, np.asarray(steps))

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small hand-made episodes."""
+"""Small episodes, made by hand and recorded."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
-from simenv.rollouts import Episode
+from simenv.rollouts import Episode, Recorder, Recording
 from simenv.rollouts.manifest import versions
 
 
@@ -50,3 +51,24 @@ def episode() -> Episode:
 @pytest.fixture
 def episode_factory():
     return make_episode
+
+
+def record_with_states(directory, task_id, **options):
+    """An episode of four random steps with all states, and the states that the environment had."""
+    env = gym.make_vec(task_id, num_envs=1, device="cpu", max_episode_steps=4, **options)
+    with Recorder(directory, env, states="all") as recorder:
+        recorder.reset(seed=3)
+        env.action_space.seed(3)
+        states = [env.unwrapped.state]
+        for _ in range(4):
+            recorder.step(env.action_space.sample())
+            states.append(env.unwrapped.state)
+    env.close()
+    return Recording(directory)[0], states
+
+
+@pytest.fixture(scope="session")
+def panda_episode(tmp_path_factory):
+    """Of a task with a robot arm."""
+    options = {"robot": "panda", "observation_mode": "reduced"}
+    return record_with_states(tmp_path_factory.mktemp("panda"), "SimEnv/PegInsertion-v0", **options)

@@ -3,47 +3,28 @@
 
 import dataclasses
 
-import gymnasium as gym
 import numpy as np
 import pytest
 
 import tests.envs.splash_task  # noqa: F401  (registers the task)
-from simenv.rollouts import Recorder, Recording, access, replay
+from simenv.rollouts import access, replay
 from simenv.rollouts.replay import restore, state_at
 from simenv.world.state import State
 from simenv.world.touch_state import TouchState
 from tests.robots.panda import tool
+from tests.rollouts.conftest import record_with_states
 
 # What recordings before the fields came from the state kept.
 OLD = ("x", "active", "body_q", "rigid_q", "rigid_twist", "grip", "wrench", "touch", "field", "time")
-SCENES = {
-    "particles": ("TestEnv/Splash-v0", {}),
-    "panda": ("SimEnv/PegInsertion-v0", {"robot": "panda", "observation_mode": "reduced"}),
-}
+SCENES = ("particles", "panda")
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
+def recorded(tmp_path_factory, panda_episode):
     """name -> (its episode, the states that the environment had)."""
-    made = {}
-
-    def record(name):
-        if name not in made:
-            task_id, options = SCENES[name]
-            directory = tmp_path_factory.mktemp(name)
-            env = gym.make_vec(task_id, num_envs=1, device="cpu", max_episode_steps=4, **options)
-            with Recorder(directory, env, states="all") as recorder:
-                recorder.reset(seed=3)
-                env.action_space.seed(3)
-                states = [env.unwrapped.state]
-                for _ in range(4):
-                    recorder.step(env.action_space.sample())
-                    states.append(env.unwrapped.state)
-            env.close()
-            made[name] = Recording(directory)[0], states
-        return made[name]
-
-    return record
+    folder = tmp_path_factory.mktemp("particles")
+    made = {"particles": record_with_states(folder, "TestEnv/Splash-v0"), "panda": panda_episode}
+    return made.__getitem__
 
 
 @pytest.mark.parametrize("name", SCENES)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A parameter of every task is found from a recording of it, whose truth is known."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import simenv
+from simenv.rollouts import IdentifyConfig, Recorder, Recording, RolloutError, identify_episode
+from simenv.rollouts.identify import Code
+
+# task -> (parameter, control steps, of which each so many-th is kept, motion, upper limit over the truth)
+CASES = {
+    "SimEnv/Pouring-v0": ("liquid.viscosity", 2, 1, "nominal", 8.0),
+    "SimEnv/LatteArt-v0": ("coffee.viscosity", 2, 1, "random", 8.0),
+    "SimEnv/SoftGrasp-v0": ("foam.youngs_modulus", 3, 1, "nominal", 3.0),
+    "SimEnv/SurfaceFollow-v0": ("tip.k_n", 4, 1, "nominal", 8.0),
+    "SimEnv/BallRoll-v0": ("contact.stiffness", 4, 1, "nominal", 8.0),
+    "SimEnv/PegInsertion-v0": ("peg.mass", 3, 1, "random", 8.0),
+    "SimEnv/PegPlacement-v0": ("left.k_n", 3, 1, "random", 8.0),
+    "SimEnv/BoltOnNut-v0": ("peg.mass", 3, 1, "random", 8.0),
+}
+
+
+def record(folder, task_id, steps, stride=1, motion="nominal", dtype="float64", **options):
+    env = gym.make_vec(task_id, num_envs=1, device="cpu", dtype=dtype, max_episode_steps=steps, **options)
+    moves = env.unwrapped.task.nominal_actions(steps) if motion == "nominal" else None
+    env.action_space.seed(1)
+    with Recorder(folder, env, stride=stride) as recorder:
+        recorder.reset(seed=1)
+        for step in range(steps):
+            action = env.action_space.sample() if moves is None else moves[step][None]
+            recorder.step(action.astype(env.action_space.dtype))
+    env.close()
+    return Recording(folder)[0]
+
+
+def test_every_task_is_here():
+    assert sorted(CASES) == sorted(simenv._BUILTIN_TASKS)
+
+
+@pytest.mark.parametrize("task_id", CASES)
+def test_the_truth_is_recovered(tmp_path, task_id):
+    name, steps, stride, motion, upper = CASES[task_id]
+    episode = record(tmp_path, task_id, steps, stride, motion)
+    truth = float(episode.parameters[name][0])
+    # the search starts in the geometric middle, which is 2 (1.2) times the truth
+    result = identify_episode(episode, {name: (truth / 2.0, truth * upper)})
+    print(f"\nmeasured {result.values[name] / truth - 1:.1e}, {len(result.history)} iterations, {result.shares}")
+    assert result.code is Code.CONVERGED and result.without_effect == ()
+    assert result.values[name] == pytest.approx(truth, rel=2e-3)
+    assert max(result.shares.values()) < 5e-3
+
+
+def test_an_elastic_gel(tmp_path):
+    episode = record(tmp_path, "SimEnv/BallRoll-v0", 2, gel="elastic")
+    truth = float(episode.parameters["gel.modulus"][0])
+    result = identify_episode(episode, {"gel.modulus": (truth / 2, truth * 4)}, observe=("wrench",))
+    assert result.values["gel.modulus"] == pytest.approx(truth, rel=2e-3)
+
+
+def test_an_arm_has_no_gradient_and_cma_finds_it(panda_episode):
+    panda = panda_episode[0]
+    truth = float(panda.parameters["hand.stiffness"][0])
+    limits = {"hand.stiffness": (truth / 2, truth * 4)}
+    with pytest.raises(RolloutError, match=r"no gradient here \(a step with a robot arm .*--method cma") as error:
+        identify_episode(panda, limits)
+    assert "\n" not in str(error.value)
+    config = IdentifyConfig("cma", iterations=16, tolerance=1e-3)
+    result = identify_episode(panda, limits, steps=2, starts=4, config=config)
+    print(f"\nmeasured {result.values['hand.stiffness'] / truth - 1:.1e}, {result.rollouts} rollouts")
+    assert result.values["hand.stiffness"] == pytest.approx(truth, rel=0.02)
+    assert "joint_q" in result.deviations
+
+
+def test_a_parameter_without_effect_is_named(tmp_path):
+    # the finger of this task has no stiff contact, so that the parameters of that do nothing
+    episode = record(tmp_path, "SimEnv/SurfaceFollow-v0", 3)
+    result = identify_episode(episode, {"contact.stiffness": (1e3, 1e6), "tip.k_n": (2e8, 4e9)})
+    assert result.code is Code.NO_EFFECT and result.without_effect == ("contact.stiffness",)
+    assert result.values["tip.k_n"] == pytest.approx(float(episode.parameters["tip.k_n"][0]), rel=2e-3)
+
+
+def test_what_hides_a_parameter_is_named(tmp_path):
+    episode = record(tmp_path, "SimEnv/SurfaceFollow-v0", 4, stride=4)
+    limits = {"tip.k_n": (2e8, 4e9)}
+
+    def refused(match, **options):
+        with pytest.raises(RolloutError, match=match):
+            identify_episode(episode, limits, **options)
+
+    refused(r"was seen once only \(after control step 4\).*--stride.*--states all")
+    refused(r"'grip' was seen once only", observe=("grip",))
+    refused(r"'skin' was not recorded; compare what was \(body_q, body_twist, depth, .*--states", observe=("skin",))
+    refused(r"no observable quantity 'status'; there are body_q", observe=("status",))
+    refused(r"'observations/target' does not change.*--observe", observe=("observations/target",))
+    with pytest.raises(RolloutError, match=r"the limit -1 can't be simulated.*must lie between"):
+        identify_episode(episode, {"tip.k_n": (-1.0, 4e9)})
+
+
+def test_observations_are_compared_as_they_were_recorded(tmp_path):
+    """A constant is added to what the environment observed: the deviation is that constant, at the true parameter."""
+    episode = record(tmp_path, "SimEnv/SurfaceFollow-v0", 3)
+    truth, offset = float(episode.parameters["tip.k_n"][0]), 0.125
+    episode.observations["wrench"][1:] += offset
+    config = IdentifyConfig(iterations=1)  # one rollout, at the middle of the limits, which is the truth
+    for observe in ("observations/wrench", "wrench"):
+        result = identify_episode(
+            episode, {"tip.k_n": (truth / 2, truth * 2)}, observe=(observe,), config=config
+        )  # fmt: skip
+        expected = offset if observe.startswith("observations") else 0.0
+        assert result.deviations[observe] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+        change = episode.states["wrench"][1:, 0] - episode.states["wrench"][1:, 0].mean(0)
+        scale = np.sqrt(np.mean(change**2))
+        assert result.shares[observe] == pytest.approx(expected / scale, rel=1e-6, abs=1e-7)
