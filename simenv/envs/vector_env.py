@@ -153,12 +153,7 @@ class SimVectorEnv(VectorEnv):
         if first:  # worlds without a seed of their own draw one
             drawn, _ = world_seeds(int(self.np_random.integers(2**62)), self._nobody)
             values, seeded = torch.where(seeded, values, drawn), mask
-        batch.seed = torch.where(mask & seeded, values, batch.seed)
-        batch.episode_index = torch.where(mask & seeded, -1, batch.episode_index)
-        batch.begin_next(mask)
-        if self._stagger and batch.max_episode_steps is not None:
-            late = batch.random().integers("simenv.stagger", 0, batch.max_episode_steps)
-            batch.elapsed = torch.where(mask & (batch.episode_index == 0), late, batch.elapsed)
+        batch.begin_seeded(mask, values, seeded, self._stagger)
         self._needs_reset = False
         with self._grad():
             observation = batch.observe()
@@ -185,7 +180,7 @@ class SimVectorEnv(VectorEnv):
         frozen = self._nobody if self.autoreset_mode is AutoresetMode.SAME_STEP else batch.done
         if self._host:
             self._check_on_host(action, frozen)
-        with self._grad():
+        with batch.all_or_nothing(), self._grad():
             if self.differentiable and action.requires_grad:
                 action = isolate_rows(action, self._broken_gradients)
             if self.autoreset_mode is AutoresetMode.NEXT_STEP:
@@ -261,7 +256,7 @@ class SimVectorEnv(VectorEnv):
         if self._host:
             for each in action:
                 batch.actions.require_usable(each, self._nobody)
-        with self._grad():
+        with batch.all_or_nothing(), self._grad():
             if self.differentiable and action.requires_grad:
                 action = torch.stack([isolate_rows(each, self._broken_gradients) for each in action])
             result = rollouts.run(batch, action, keep_states, observe, checkpoint)
@@ -338,6 +333,9 @@ class SimVectorEnv(VectorEnv):
         return self._ready().done
 
     # ------------------------------------------------------------------------------------------------ inside
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_renderer": None}  # a copy makes its own when asked
 
     def _open(self) -> Batch:
         if self._batch is None:
