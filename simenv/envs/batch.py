@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -74,6 +76,23 @@ class Batch:
     def _full(self, value: Any, dtype: torch.dtype) -> torch.Tensor:
         return torch.full((self.world.num_worlds,), value, dtype=dtype, device=self.world.device)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickling and copying: what decides the future, without graphs, like `get_state`."""
+        state = None if self.state is None else self.state.detach()
+        return {**vars(self), "state": state, "_drawn": {name: value.detach() for name, value in self._drawn.items()}}
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Put everything back as it was if what is done inside fails or is interrupted."""
+        kept, parameters = {**vars(self), "_drawn": dict(self._drawn)}, dict(self.world.parameters)
+        try:
+            yield
+        except BaseException:
+            vars(self).update(kept)
+            for name, value in parameters.items():
+                self.world.parameters[name] = value
+            raise
+
     @property
     def episode(self) -> dict[str, torch.Tensor]:
         """What the task drew, with world parameters as they are now (the caller may have assigned them since)."""
@@ -123,6 +142,23 @@ class Batch:
         """
         self.episode_index = self.episode_index + mask.to(torch.int64)
         self.begin(mask)
+
+    def begin_seeded(self, mask: torch.Tensor, seeds: torch.Tensor, seeded: torch.Tensor, stagger: bool) -> None:
+        """Start the first episode of a new seed in the masked worlds that are given one, the following one in others.
+
+        Args:
+            mask: (N,) bool.
+            seeds: (N,) int64.
+            seeded: (N,) bool, whether a world is given its seed.
+            stagger: Whether first episodes start at random times.
+        """
+        with self.all_or_nothing():
+            self.seed = torch.where(mask & seeded, seeds, self.seed)
+            self.episode_index = torch.where(mask & seeded, -1, self.episode_index)
+            self.begin_next(mask)
+            if stagger and self.max_episode_steps is not None:
+                late = self.random().integers("simenv.stagger", 0, self.max_episode_steps)
+                self.elapsed = torch.where(mask & (self.episode_index == 0), late, self.elapsed)
 
     def advance(self, action: torch.Tensor, frozen: torch.Tensor, observe: bool = True) -> Outcome:
         """One control step.

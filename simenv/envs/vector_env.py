@@ -151,12 +151,7 @@ class SimVectorEnv(IdentifiedVectorEnv):
         if self._needs_reset and not bool(mask.all()):
             raise ResetNeeded("The first reset() must reset all worlds; leave out options['reset_mask'].")
         values, seeded = self._reset_seeds(seed, mask)
-        batch.seed = torch.where(seeded, values, batch.seed)
-        batch.episode_index = torch.where(seeded, -1, batch.episode_index)
-        batch.begin_next(mask)
-        if self._stagger and batch.max_episode_steps is not None:
-            late = batch.random().integers("simenv.stagger", 0, batch.max_episode_steps)
-            batch.elapsed = torch.where(mask & (batch.episode_index == 0), late, batch.elapsed)
+        batch.begin_seeded(mask, values, seeded, self._stagger)
         self._needs_reset = False
         with self._grad():
             observation = batch.observe()
@@ -183,7 +178,7 @@ class SimVectorEnv(IdentifiedVectorEnv):
         frozen = self._nobody if self.autoreset_mode is AutoresetMode.SAME_STEP else batch.done
         if self._host:
             self._check_on_host(action, frozen)
-        with self._grad():
+        with batch.all_or_nothing(), self._grad():
             if self.differentiable and action.requires_grad:
                 action = isolate_rows(action, self._broken_gradients)
             if self.autoreset_mode is AutoresetMode.NEXT_STEP:
@@ -259,7 +254,7 @@ class SimVectorEnv(IdentifiedVectorEnv):
         if self._host:
             for each in action:
                 batch.actions.require_usable(each, self._nobody)
-        with self._grad():
+        with batch.all_or_nothing(), self._grad():
             if self.differentiable and action.requires_grad:
                 action = torch.stack([isolate_rows(each, self._broken_gradients) for each in action])
             result = rollouts.run(batch, action, keep_states, observe, checkpoint)
@@ -336,6 +331,9 @@ class SimVectorEnv(IdentifiedVectorEnv):
         return self._ready().done
 
     # ------------------------------------------------------------------------------------------------ inside
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_renderer": None}  # a copy makes its own when asked
 
     def _open(self) -> Batch:
         if self._batch is None:

@@ -21,6 +21,22 @@ BARE = "observation"
 """Name of an observation that is a tensor and not a dict, inside a view."""
 
 
+class _Views:
+    """Observes a task in several modes; an object, not a function, so that the task can be copied and pickled."""
+
+    def __init__(self, task: Task, modes: dict[str, str]):
+        self._task, self._modes = task, modes
+
+    def __call__(self, world: Any, state: Any, episode: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        seen: dict[str, torch.Tensor] = {}
+        for view, mode in self._modes.items():
+            self._task.observation_mode = mode
+            part = type(self._task).observe(self._task, world, state, episode)
+            parts = part if isinstance(part, Mapping) else {BARE: part}
+            seen |= {f"{view}/{name}": value for name, value in parts.items()}
+        return seen
+
+
 def add_views(task: Task, modes: Mapping[str, str]) -> Task:
     """Makes a task observe several modes.
 
@@ -41,18 +57,7 @@ def add_views(task: Task, modes: Mapping[str, str]) -> Task:
         named[view] = choose_mode(f"observation_mode[{view!r}]", mode, type(task).observation_modes)
     if not modes:
         raise ValueError("observation_mode is an empty dict; give at least one view, or the name of a mode.")
-    observe_one = task.observe
-
-    def observe(world: Any, state: Any, episode: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        seen: dict[str, torch.Tensor] = {}
-        for view, mode in named.items():
-            task.observation_mode = mode
-            part = observe_one(world, state, episode)
-            parts = part if isinstance(part, Mapping) else {BARE: part}
-            seen |= {f"{view}/{name}": value for name, value in parts.items()}
-        return seen
-
-    task.observe = observe  # type: ignore[method-assign]
+    task.observe = _Views(task, named)  # type: ignore[method-assign]
     task.observation_limits = None  # type: ignore[misc]
     task.view_modes = named  # type: ignore[attr-defined]
     return task

@@ -52,8 +52,8 @@ def record(kernels: Iterable[wp.Kernel], commands: Callable[[], None], device: w
 
 
 def _recorded(commands: Callable[[], None], device: wp.Device) -> Any:
-    wp.capture_begin(device)
     try:
+        wp.capture_begin(device)
         commands()
         return wp.capture_end(device)
     except BaseException:

@@ -83,6 +83,12 @@ class Recorder:
         self._quota = None if episodes is None else [len(range(world, episodes, worlds)) for world in range(worlds)]
         self._closed = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError(
+            f"a Recorder can't be pickled or copied: two would write into {self.directory}; pickle or copy its .env, "
+            "and record that into a directory of its own"
+        )
+
     @property
     def episode_count(self) -> int:
         """Episodes in the manifest, those of earlier sessions included."""

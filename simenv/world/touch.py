@@ -21,6 +21,7 @@ from simenv.sensors.tactile import ElasticLayerGel
 from simenv.world import checks
 from simenv.world import status as bits
 from simenv.world.pairing import warn_of_unpaired
+from simenv.world.rebuilt import Rebuilt
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.world.state import check_tensor
 from simenv.world.touch_gels import gel_parameters
@@ -72,7 +73,7 @@ def _fault(out: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.where(finite, status, bits.NONFINITE).to(torch.int32)
 
 
-class TouchWorld:
+class TouchWorld(Rebuilt):
     """A batch of worlds of rigid bodies in touch, with the same face as `World`.
 
     Args:

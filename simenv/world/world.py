@@ -19,6 +19,7 @@ from simenv.world import checks
 from simenv.world.engine import RESULT_FIELDS, Engine, StepFunction
 from simenv.world.pace import Pace
 from simenv.world.parameters import Parameters
+from simenv.world.rebuilt import Rebuilt
 from simenv.world.rigid import RigidMotion
 from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, quaternion_to_matrix, rotate
 from simenv.world.scene import Scene
@@ -26,7 +27,7 @@ from simenv.world.state import Control, State, check_tensor
 from simenv.world.status import NONFINITE
 
 
-class World:
+class World(Rebuilt):
     """A batch of worlds.
 
     Args:
