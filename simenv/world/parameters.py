@@ -79,7 +79,7 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
         self._check(name)
         if not isinstance(value, torch.Tensor):
             value = np.asarray(value, dtype=np.float64)
-            self._refuse(name, value)
+            self.check(name, value)
         shape = self._values[name].shape
         tensor = torch.as_tensor(value, device=self._device, dtype=self._dtype)
         if name.endswith(self._constant_suffix) and tensor.requires_grad:
@@ -108,8 +108,10 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
                 name = limit.names[0]
                 raise ValueError(limit.describe(self._built, name, 0.0))
 
-    def _refuse(self, name: str, numbers: np.ndarray) -> None:
-        """Raise ValueError if a parameter cannot have these numbers beside the present values of the others."""
+    def check(self, name: str, value: float | np.ndarray) -> None:
+        """Raise ValueError if a parameter cannot have a number, or (N,) of them, beside what the others have now."""
+        self._check(name)
+        numbers = np.asarray(value, dtype=np.float64)
         for value in numbers.flat:
             if not _is_within(name, value):
                 lower, upper = _bounds(name)
