@@ -32,6 +32,11 @@ def _bounds(name: str) -> tuple[float, float]:
     return _BOUNDS.get(name.rpartition(".")[2], (-_SLACK, math.inf))
 
 
+def _is_within(name: str, value: float) -> bool:
+    lower, upper = _bounds(name)
+    return bool(lower < value < upper)
+
+
 class NamedTensors(MutableMapping[str, torch.Tensor]):
     """Mapping of a fixed set of names to tensors (N, ...).
 
@@ -75,7 +80,7 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
         self._check(name)
         if not isinstance(value, torch.Tensor):
             value = np.asarray(value, dtype=np.float64)
-            self._refuse(name, value)
+            self.check(name, value)
         shape = self._values[name].shape
         tensor = torch.as_tensor(value, device=self._device, dtype=self._dtype)
         if name.endswith(self._constant_suffix) and tensor.requires_grad:
@@ -104,31 +109,32 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
                 name = limit.names[0]
                 raise ValueError(limit.describe(self._built, name, 0.0))
 
-    def _refuse(self, name: str, numbers: np.ndarray) -> None:
-        """Raise ValueError if a parameter cannot have these numbers beside the present values of the others."""
-        lower, upper = _bounds(name)
+    def check(self, name: str, value: float | np.ndarray) -> None:
+        """Raise ValueError if a parameter cannot have a number, or (N,) of them, beside what the others have now."""
+        self._check(name)
+        numbers = np.asarray(value, dtype=np.float64)
         for value in numbers.flat:
-            if not lower < value < upper:
+            if not _is_within(name, value):
+                lower, upper = _bounds(name)
                 raise ValueError(f"parameter {name!r} = {value}; it must lie between {lower} and {upper} (SI units)")
         if self._values[name].dim() > 1 or (numbers.ndim and numbers.shape != (self._worlds,)):
             return
         given = {name: torch.as_tensor(numbers).expand(self._worlds)}
         for limit in self._limits:
             if name in limit.names:
-                fault = self._fault(limit, name, given)
-                if fault is not None:
-                    raise ValueError(fault[1])
+                self._refuse_load(limit, name, given)
 
-    def _fault(self, limit: Limit, name: str, given: Mapping[str, torch.Tensor]) -> tuple[int, str] | None:
-        """The world in which a limit is most exceeded, and what `Limit.describe` says about a parameter there."""
-        every = {each: value.detach().cpu().double() for each, value in self._scalars().items()} | given
+    def _refuse_load(self, limit: Limit, name: str, given: Mapping[str, torch.Tensor]) -> None:
+        """Raise ValueError if the `given` values of a parameter break a limit, about the world where they do most."""
+        every = {each: value.detach().cpu().double() for each, value in self._scalars().items()}
+        every.update(given)
         load = torch.as_tensor(limit.load(every)).expand(self._worlds)
         row = int(torch.where(load > ROUNDING, load, 0.0).argmax())
         if not load[row] > ROUNDING:
-            return None
+            return
         values = {each: float(value[row]) for each, value in every.items()}
         present = float(self._values[name].detach()[row])
-        return row, limit.describe(values, name, present if present != values[name] else self._built[name])
+        raise ValueError(limit.describe(values, name, present if present != values[name] else self._built[name]))
 
     def _scalars(self) -> dict[str, torch.Tensor]:
         return {name: value for name, value in self._values.items() if value.dim() == 1} | self._beside
@@ -142,13 +148,12 @@ class NamedTensors(MutableMapping[str, torch.Tensor]):
         """
         said = [status.describe(bits)]
         values = {name: float(value.detach()[row]) for name, value in self._scalars().items()}
+        beyond = {name: _bounds(name) for name, value in values.items() if not _is_within(name, value)}
         if bits & status.BAD_PARAMETER:
-            for name, value in values.items():
-                lower, upper = _bounds(name)
-                if not lower < value < upper:
-                    said.append(f"parameter {name!r} = {value} must lie between {lower} and {upper}.")
+            for name, (lower, upper) in beyond.items():
+                said.append(f"parameter {name!r} = {values[name]} must lie between {lower} and {upper}.")
         for limit in self._limits:
-            if bits & limit.bit and limit.load(values) > ROUNDING:
+            if bits & limit.bit and not beyond.keys() & set(limit.names) and limit.load(values) > ROUNDING:
                 changed = [name for name in limit.names if values[name] != self._built[name]]
                 said += [f"{limit.describe(values, name, self._built[name])}." for name in changed]
         return " ".join(said)

@@ -52,7 +52,7 @@ def touch_limits(scene: TouchScene, arm: tuple[float, float] = (0.0, 0.0)) -> li
             most, at the chain's posture; zero leaves the arm out.
     """
     make = _Maker(scene, arm)
-    return [*make.impedances(), *make.gels(), *make.points()]
+    return [*make.impedances(), *make.gels(), *make.gripper(), *make.points()]
 
 
 class _Maker:
@@ -112,6 +112,21 @@ class _Maker:
                 what = f"{' and '.join(repr(name) for name in gels)} between {pair[0]!r} and {pair[1]!r}"
                 limits.append(self._limit((*names, *free), load, what))
         return limits
+
+    def gripper(self) -> list[Limit]:
+        """Of the fingers that gels slide with: two of mass m share one coordinate, and their damping d is implicit, so
+        that Jury's criterion has 1 / (2 m + d dt) for 1 / m.
+        """
+        slides = {name: float(np.dot(gel.mount.slide, gel.mount.slide)) for name, gel in self._scene.gels.items()}
+        sliding = {name: self._scene.gels[name] for name, slide in slides.items() if slide}
+        names = tuple(gel_names(name, gel, False) for name, gel in sliding.items())
+        ease = 1.0 / (2.0 * self._scene.gripper.mass + self._scene.gripper.damping * self._dt)
+
+        def load(values: Values) -> Any:
+            stiffness = sum(slides[name] * _stiffness(name, gel, values, False) for name, gel in sliding.items())
+            return self._load(stiffness, stiffness * self._scene.lead, ease)
+
+        return [self._limit(names, load, "the fingers of the gripper")] if names else []
 
     def _ease(self, name: str, values: Values, along: bool) -> Any:
         """Inverse mass of a body where a gel presses, the least that it can be [1/kg]."""

@@ -4,13 +4,15 @@
 import re
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
 import simenv.world.limits as limits
-from simenv.geometry.shapes import Plane, Sphere
+from simenv.geometry.shapes import Box, Plane, Sphere
 from simenv.physics.mpm.materials import Bingham, Elastic, ElastoPlastic, HerschelBulkley, Liquid, Sand, Snow
+from simenv.physics.rigid.model import Gripper
 from simenv.robots import load
 from simenv.robots.arm import Arm
 from simenv.sensors.tactile import ElasticLayerGel, WinklerGel, flat_grid
@@ -224,6 +226,7 @@ def pressed(gel, depth=1e-4, substep=SUBSTEP, lead=1e-3, n=16):
     made.add_body("ball", Sphere(BALL), DENSITY, (0.0, 0.0, BALL))
     made.add_points("ball", "table", np.zeros((1, 3)), BALL)
     made.add_hand("pad", (0.0, 0.0, 2 * BALL - depth), (1.0, 0.0, 0.0, 0.0), mass=1.0)
+    made.let_pass("pad", "table", "the ball is between them")
     made.add_gel("gel", "pad", "ball", flat_grid(n, n, 0.016, 0.016), gel)
     return made
 
@@ -258,6 +261,30 @@ def test_a_gel_that_is_too_stiff_where_it_touches_stops_its_world_alone():
     after = world.step(state, world.zero_control(state))
     assert after.status.tolist() == [0, status.STIFF_SPRING, 0]
     assert torch.equal(after.body_q[BAD], state.body_q[BAD])
+
+
+@pytest.mark.parametrize(("factor", "grows"), [(0.99, False), (1.01, True)])
+def test_fingers_lighter_than_their_gel_bears_are_refused(factor, grows):
+    """Where their motion grows: half of the gel's force on each finger, whose damping is implicit, in 1000 substeps."""
+    lead, mass, damping, area = 1e-3, 0.05, 4.0, 4e-6
+    limit = 4.0 * (2 * mass + damping * SUBSTEP) / (area * (SUBSTEP**2 + 2 * lead * SUBSTEP))
+    place, speed = 1e-6, 0.0
+    for _ in range(1000):
+        push = -0.5 * factor * limit * area * (place + lead * speed)
+        speed = (speed + SUBSTEP / mass * push) / (1.0 + SUBSTEP * damping / mass)
+        place += SUBSTEP * speed
+    assert (abs(place) > 1e-4) if grows else (abs(place) < 1e-8)
+
+    made = TouchScene(SUBSTEP, 3, lead=lead, gripper=Gripper(mass, damping))
+    made.add_fixed("block", Box((0.05, 0.05, 0.02)), (0.0, 0.0, 0.0))
+    made.add_hand("hand", (0.0, 0.0, 0.0205), (1.0, 0.0, 0.0, 0.0), mass=1e6, inertia=1e4)
+    gel = WinklerGel(factor * limit, 1e3, 0.0)
+    made.add_gel("gel", "hand", "block", flat_grid(2, 2, 0.004, 0.004), gel, slide=(0.0, 0.0, -1.0))
+    if grows:
+        with pytest.raises(ValueError, match=r"'gel.k_n' = .*fingers of the gripper"):
+            made.make_world(1)
+    else:
+        made.make_world(1)
 
 
 def test_an_elastic_gel_has_the_stiffness_of_a_punch_on_a_half_space():
@@ -303,3 +330,25 @@ def test_an_arm_is_held_to_its_own_inertia():
     stiff = replace(chain, damping=np.array([*chain.damping[:6], 2.0 / dt]))  # its last link has less than 1 kg m^2
     with pytest.raises(ValueError, match="damping of the arm's joints"):
         arm_ease(Arm(stiff, dtype=DOUBLE), dt)
+
+
+def test_an_environment_tells_which_parameter_ended_an_episode():
+    """However it came there: a tensor assigned, or a state that was restored."""
+    env = gym.make("SimEnv/Pouring-v0").unwrapped
+    env.reset(seed=0)
+    viscosity = env.parameters["liquid.viscosity"]
+    before, action = env.get_state(), np.zeros(env.action_space.shape, np.float32)
+    env.parameters["liquid.viscosity"] = torch.full_like(viscosity, 1e4)
+    spoilt = env.get_state()
+    for state in (None, spoilt):
+        if state is not None:
+            env.set_state(state)
+        _, _, terminated, _, info = env.step(action)
+        assert terminated and info["sim_status"] == status.TOO_VISCOUS
+        for part in ("'liquid.viscosity' = 10000; a substep of", "bears at most", "shorten the substep"):
+            assert part in info["sim_status_message"]
+        env.set_state(before)
+    assert env.step(action)[4]["sim_status"] == 0
+    with pytest.raises(ValueError, match=r"'liquid.viscosity' = 10000"):
+        env.parameters["liquid.viscosity"] = 1e4
+    env.close()

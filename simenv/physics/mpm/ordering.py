@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+HALVINGS = 4  # programs for all particles, for half of them, and so on
 SORT_FROM = 20_000  # particles; the grid of a smaller world stays in the caches in any order
 _LARGEST = np.iinfo(np.uint16).max  # NumPy sorts keys of 16 bits by radix
 
@@ -32,6 +33,24 @@ class Ordering:
 
     def __len__(self) -> int:
         return len(self.forward)
+
+    @classmethod
+    def of_active(cls, active: torch.Tensor, numbered: bool) -> Ordering:
+        """The active of P particles, `active` (P,), in their order.
+
+        Args:
+            active: whether they take part, on the CPU.
+            numbered: rigid bodies find their particles by number, so that only what comes after the last active one can
+                be left out.
+        """
+        some = active.nonzero()[:, 0]
+        return cls(torch.arange(int(some[-1]) + 1) if numbered and len(some) else some)
+
+    def rounded(self, total: int) -> int:
+        """For how many of `total` particles launches are recorded when these are held: one of a few numbers, as each
+        has a program of its own.
+        """
+        return min(count for count in (-(-total // 2**power) for power in range(HALVINGS + 1)) if count >= len(self))
 
     def take(self, value: torch.Tensor, target: torch.Tensor) -> None:
         """Copy the particles of `value` (S, P, ...) to the first n of `target` (S, at least n, ...)."""

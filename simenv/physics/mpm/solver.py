@@ -31,7 +31,6 @@ from simenv.physics.mpm.rigid import RIGID_FIELDS, RigidBodies, Workspace
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.storage import BlockStorage, DenseStorage, check_size, share
 
-_HALVINGS = 4  # programs for all particles, half of them, ... that are launched where others take no part
 INPUT_FIELDS = ("volume", "parameters", "gravity", "position", "rotation", "velocity", "omega", "friction")
 
 
@@ -245,22 +244,13 @@ class MPMSolver(Buffers):
             self._programs[count] = Programs(build, self._kernels_of, self.lanes, self.device, self.wp_device)
         return self._programs[count]
 
-    def _held(self, active: torch.Tensor) -> Ordering | None:
-        """The particles that a step of a CPU's world with `active` (1, P) holds; None if they are all.
-
-        Rigid bodies find theirs by their numbers, so that only what comes after the last active one can be left out.
-        """
-        total = active.shape[1]
-        if on_cuda(self.device) or int(active.count_nonzero()) == total:
-            return None
-        some = active[0].nonzero()[:, 0]
-        return Ordering(torch.arange(int(some[-1]) + 1) if self._rigid and len(some) else some)
-
-    def _rounded(self, held: Ordering | None) -> int:
-        """Number of particles that are launched for those: each is a program, so that they are few."""
+    def _held(self, active: torch.Tensor | None) -> tuple[Ordering | None, int]:
+        """What a step with `active` (S, P) holds, None if it is everything, and the particles that it launches."""
         total = self.model.particle_count
-        counts = [-(-total // 2**power) for power in range(_HALVINGS + 1)]
-        return total if held is None else min(count for count in counts if count >= len(held))
+        if active is None or on_cuda(self.device) or int(active.count_nonzero()) == total:
+            return None, total
+        held = Ordering.of_active(active[0], self._rigid is not None)
+        return held, held.rounded(total)
 
     def prepare(self, gradient: bool, side_by_side: bool = False, active: torch.Tensor | None = None) -> None:
         """Compile kernels, allocate buffers and record launches, so that the first step does not.
@@ -270,7 +260,7 @@ class MPMSolver(Buffers):
             side_by_side: whether lanes will run on threads of their own.
             active: which particles of the world will take part, (1, P); None are all.
         """
-        count = self._rounded(None if active is None else self._held(active))
+        count = self._held(active)[1]
         for name in ("keep", "backward") if gradient else ("forward",):
             self._programs_for(count).prepare(name, side_by_side)
 
@@ -300,8 +290,8 @@ class MPMSolver(Buffers):
 
     def _order(self, x: torch.Tensor, active: torch.Tensor) -> None:
         """Decide which particles, at `x` (S, P, 3), a step holds and where."""
-        model, held = self.model, self._held(active)
-        self._count = self._rounded(held)
+        model = self.model
+        held, self._count = self._held(active)
         if self._sorts and (model.particle_count if held is None else len(held)) >= SORT_FROM:
             points = x[0] if held is None else x[0, held.forward]
             order = Ordering.by_row(points.to(self.dtype), model.origin, model.dx, model.shape)
