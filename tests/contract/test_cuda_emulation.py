@@ -3,9 +3,9 @@
 all gradients of worlds that differ, in float64.
 
 Forced are all branches that `on_cuda` decides: one solver for all worlds, ``batched`` kernels, dense and sparse grids
-without bounds, adaptive substeps by masks, one shard of a touch world. Threads run backwards. Not covered, as only a GPU
-has it: real atomics and races, streams, capture and replay, single-precision contraction, running out of memory. Not
-covered either, as it takes minutes: the elastic gel, whose solves run to their last iteration on CUDA.
+without bounds, adaptive substeps by masks, one shard of a touch world. Threads run backwards. Not covered, as only a
+GPU has it: real atomics and races, streams, capture and replay, single-precision contraction, running out of memory.
+Not covered either, as it takes minutes: the elastic gel, whose solves run to their last iteration on CUDA.
 """
 
 import subprocess
