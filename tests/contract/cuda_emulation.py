@@ -33,7 +33,7 @@ def emulate_cuda() -> None:
             raise RuntimeError(f"Warp {wp.__version__} no longer has the loop over threads in {name}: {text}")
         setattr(codegen, name, text.replace(FORTH, BACK))
     # Warp names a compiled module by its source, which does not contain what was changed above
-    key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+    key = hashlib.sha256(" ".join((CUDA_ONLY, FORTH, BACK, *TEMPLATES)).encode()).hexdigest()[:8]
     wp.config.log_level = wp.LOG_WARNING
     wp.init()
     wp.config.kernel_cache_dir = str(Path(wp.config.kernel_cache_dir) / f"emulated-cuda-{key}")

@@ -8,6 +8,7 @@ import torch
 import warp as wp
 
 import simenv
+from tests.contract.test_observation_modes import MODES
 from tests.contract.waiting import Waiting
 
 # What a CPU world does that one on CUDA does not.
@@ -48,9 +49,9 @@ def test_what_waits_is_seen(wait):
     assert watch.found == set()
 
 
-@pytest.mark.parametrize("task_id", sorted(simenv._BUILTIN_TASKS))
-def test_a_step_of_a_task_does_not_wait(task_id):
-    env = gym.make_vec(task_id, num_envs=2, output="torch", device="cpu", max_episode_steps=2)
+def watched(task_id, **options):
+    """What would wait in steps of a task, the resets among them."""
+    env = gym.make_vec(task_id, num_envs=2, output="torch", device="cpu", max_episode_steps=2, **options)
     env.reset(seed=0)
     actions = torch.zeros(2, *env.single_action_space.shape)
     for _ in range(3):  # with a reset; constants are made once
@@ -59,4 +60,29 @@ def test_a_step_of_a_task_does_not_wait(task_id):
         for _ in range(3):
             env.step(actions)
     env.close()
-    assert watch.found == set()
+    return watch.found
+
+
+def tasks():
+    for task_id in sorted(simenv._BUILTIN_TASKS):
+        alike = task_id in ("SimEnv/BoltOnNut-v0", "SimEnv/PegPlacement-v0")  # as the other peg task
+        yield pytest.param(task_id, marks=pytest.mark.slow if alike else ())
+
+
+@pytest.mark.parametrize("task_id", tasks())
+def test_a_step_of_a_task_does_not_wait(task_id):
+    assert watched(task_id) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task_id", "mode"), [(task, mode) for task, modes in MODES.items() for mode in modes if "camera" not in mode]
+)
+def test_a_step_with_any_observation_does_not_wait(task_id, mode):
+    """The wrist's camera is Newton's, which is not watched."""
+    assert watched(task_id, observation_mode=mode) == set()
+
+
+@pytest.mark.slow
+def test_a_step_of_an_arm_does_not_wait():
+    assert watched("SimEnv/PegInsertion-v0", robot="panda") == set()

@@ -53,7 +53,7 @@ def holds(solver):
     return sum(tensor.nbytes for tensor in tensors if tensor.is_floating_point())
 
 
-@pytest.mark.parametrize("name", ["families", "sparse", "skin", "rigid"])
+@pytest.mark.parametrize("name", ["families", "sparse", "skin", pytest.param("rigid", marks=pytest.mark.slow)])
 def test_the_bytes_told_are_those_allocated(name):
     scene = press_scene("every_family") if name == "families" else PARTICLES[name]()
     world = World(scene, 1, dtype=torch.float64)
