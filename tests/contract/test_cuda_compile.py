@@ -70,9 +70,13 @@ def tactile(real, name):
     return kernels_of(getattr(module, name.removeprefix("kernels_") + "_kernels")(real))
 
 
-def bodies(real, name):
-    module = importlib.import_module(f"simenv.physics.rigid.{name}")
+def factory(real, name):
+    module = importlib.import_module(name)
     return kernels_of(getattr(module, module.__all__[0])(real))
+
+
+def bodies(real, name):
+    return factory(real, f"simenv.physics.rigid.{name}")
 
 
 def plain(name):
@@ -114,6 +118,7 @@ TACTILE = (
     "kernels_solve",
 )  # in simenv/sensors/tactile
 BODIES = ("kernels_arm", "kernels_motion", "kernels_points")  # in simenv/physics/rigid
+OTHERS = ("simenv.physics.kernels_exact", "simenv.envs.kernels_measures")
 
 
 def cases():
@@ -140,6 +145,8 @@ def cases():
             yield pytest.param(tactile, (real, module), id=f"{name}-tactile-{module}", marks=single)
         for module in BODIES:
             yield pytest.param(bodies, (real, module), id=f"{name}-bodies-{module}", marks=single)
+        for module in OTHERS:
+            yield pytest.param(factory, (real, module), id=f"{name}-{module.rpartition('.')[2]}", marks=single)
     for module in PLAIN:
         yield pytest.param(plain, (module,), id=module)
 
@@ -166,6 +173,6 @@ def test_every_file_with_kernels_is_compiled_here():
     files = {f"simenv/physics/mpm/{name}" for name in FACTORIES}
     files |= {f"simenv/sensors/tactile/{name}.py" for name in TACTILE}
     files |= {f"simenv/physics/rigid/{name}.py" for name in BODIES}
-    for name in PLAIN:
+    for name in (*PLAIN, *OTHERS):
         files.add(Path(importlib.import_module(name).__file__).resolve().relative_to(ROOT).as_posix())
     assert with_kernels == files

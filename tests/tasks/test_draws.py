@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each task draws at the start of an episode lies in the documented ranges and reaches their ends."""
+
+import numpy as np
+import pytest
+import torch
+
+from simenv.envs.random import EpisodeRandom
+from simenv.tasks.template import PushBlock
+from tests.tasks.by_hand import make
+
+BALL = 2500.0 * 4.0 / 3.0 * np.pi * 0.015**3  # mass of glass, 30 mm wide [kg]
+# Springs of a bonded layer: k = E (1 - nu) / ((1 + nu) (1 - 2 nu)) / thickness [Pa/m].
+SPRINGS = 1.5e5 * 0.52 / (1.48 * 0.04) / 3e-3
+RANGES = {
+    "SimEnv/BallRoll-v0": {
+        "goal": None, "offset": ((-0.003,) * 2, (0.003,) * 2), "ball.mass": (0.7 * BALL, 1.3 * BALL),
+        "gel.k_n": (0.7 * SPRINGS, 1.3 * SPRINGS), "gel.mu": (0.4, 1.0), "contact.friction": (0.4, 1.0),
+    },
+    "SimEnv/SurfaceFollow-v0": {
+        "angle": (0.0, 2 * np.pi), "shift": ((-0.015,) * 2, (0.015,) * 2), "target": (0.8, 1.6),
+        "tip.k_n": (0.7 * SPRINGS, 1.3 * SPRINGS), "tip.mu": (0.2, 0.6),
+    },
+    "SimEnv/SoftGrasp-v0": {
+        "height": (0.020, 0.030), "foam.youngs_modulus": (1.2e4, 3e4), "left_pad.friction": (0.5, 1.0),
+        "right_pad.friction": (0.5, 1.0),
+    },
+    PushBlock.task_id: {"goal": ((0.15, 0.10), (0.17, 0.14)), "foam.youngs_modulus": (1.4e4, 2.6e4)},
+}  # fmt: skip
+
+
+def draw(task_id: str, count: int = 4096) -> dict[str, np.ndarray]:
+    env = make(task_id, randomize=True)
+    seeds = torch.arange(count)
+    drawn = env.task.sample(EpisodeRandom(seeds, torch.zeros_like(seeds), dtype=torch.float64))
+    env.close()
+    return {name: value.numpy() for name, value in drawn.items()}
+
+
+@pytest.mark.parametrize("task_id", RANGES)
+def test_ranges(task_id: str) -> None:
+    drawn = draw(task_id)
+    assert drawn.keys() == RANGES[task_id].keys()
+    for name, limits in RANGES[task_id].items():
+        if limits is None:
+            continue
+        low, high = (np.asarray(side) for side in limits)
+        slack, value = 0.01 * (high - low), drawn[name]
+        assert (value >= low - 1e-9 * high).all() and (value <= high + 1e-9 * np.abs(high)).all(), name
+        assert (value.min(0) <= low + slack).all() and (value.max(0) >= high - slack).all(), name
+    if "goal" in drawn and RANGES[task_id]["goal"] is None:  # 6 to 14 mm away, in any direction
+        away = np.linalg.norm(drawn["goal"], axis=1)
+        assert 0.006 <= away.min() < 0.0061 and 0.0139 < away.max() <= 0.014
+        angle = np.arctan2(drawn["goal"][:, 1], drawn["goal"][:, 0])
+        assert np.histogram(angle, 8, (-np.pi, np.pi))[0].min() > 512 - 4 * 512**0.5
+    if "left_pad.friction" in drawn:
+        assert (drawn["left_pad.friction"] == drawn["right_pad.friction"]).all()
