@@ -129,7 +129,7 @@ class Demo:
         total = 0.0
         with (
             Recorder(self.out, env) as recorder,
-            filming(env.unwrapped.world, self.out / "video.mp4", 1 / env.unwrapped.world.dt) as film,
+            filming(env.unwrapped, self.out / "video.mp4", 1 / env.unwrapped.world.dt) as film,
         ):
             recorder.reset(seed=self.seed)
             film(env.unwrapped.state)

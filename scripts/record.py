@@ -92,7 +92,7 @@ class Record:
             film = None
             if self.video:
                 film = stack.enter_context(
-                    filming(env.unwrapped.world, self.out / "rollout.mp4", 1.0 / env.unwrapped.world.dt)
+                    filming(env.unwrapped, self.out / "rollout.mp4", 1.0 / env.unwrapped.world.dt)
                 )
             progress = stack.enter_context(Progress(console=console, disable=not console.is_terminal, transient=True))
             bar = progress.add_task("recording (the first time compiles kernels)", total=self.episodes)

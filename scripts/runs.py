@@ -154,8 +154,8 @@ def record_actions(id: str, actions: Any, seed: int, folder: Path, video: bool, 
             if video:
                 from simenv.rollouts.replay import filming
 
-                world = env.unwrapped.world
-                film = stack.enter_context(filming(world, folder / "rollout.mp4", 1.0 / world.dt))
+                core = env.unwrapped
+                film = stack.enter_context(filming(core, folder / "rollout.mp4", 1.0 / core.world.dt))
             recorder.reset(seed=seed)
             total = 0.0
             for action in np.asarray(actions, env.single_action_space.dtype):

@@ -26,8 +26,8 @@ from simenv.sensors.tactile.grid import TaxelGrid
 from simenv.sensors.tactile.sensors import SENSORS
 
 if TYPE_CHECKING:
+    from simenv.envs.frames import TaskRenderer
     from simenv.geometry.shapes import Shape
-    from simenv.render.frames import Renderer
     from simenv.rollouts.episode import Episode
 
 LONG_SIDE = 320  # of an image that is made to be looked at [px]
@@ -194,7 +194,7 @@ def _motion(steps: int, height: float, depth: float, slide: float, turn: float) 
 
 def watch(
     env: Any, actions: Callable[[Any, int], Any], steps: int, gel: str | None, sensor: str | None, layer: Layer,
-    renderer: Renderer | None, observation: Any,
+    renderer: TaskRenderer | None, observation: Any,
 ) -> TouchSeries:  # fmt: skip
     """One gel of the first world of a task of touch while it runs.
 
@@ -230,7 +230,7 @@ def watch(
         wrenches.append(state.wrench[0, index].double().cpu())
         images.append(camera(world.object_pose(state, name), world.gel_pose(state, name))[0].cpu().numpy())
         if renderer is not None:
-            scenes.append(renderer.render(state, worlds=[0])[0])
+            scenes.append(renderer.render(state, env.unwrapped.episode, worlds=[0])[0])
         if isinstance(seen, Mapping) and "wrist_camera" in seen:
             wrist.append(np.asarray(seen["wrist_camera"])[0].copy())
 

@@ -202,9 +202,9 @@ class ViewTactile:
             env.close()
 
     def _renderer(self, env):
-        from simenv.render.frames import Renderer
+        from simenv.envs.frames import TaskRenderer
 
-        return Renderer(env.unwrapped.world, 420, 360) if self.scene else None
+        return TaskRenderer(env.unwrapped.task, env.unwrapped.world, 420, 360) if self.scene else None
 
     def _again(self, episode: Episode, layer) -> TouchSeries:
         """The touch of an episode that is simulated again."""

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import simenv  # noqa: F401  registers the tasks
-from simenv.render.frames import Renderer
+from simenv.envs.frames import TaskRenderer
 from simenv.render.items import Camera
 from simenv.render.touch import TouchFigure, TouchSeries
 from simenv.scripts.touch_series import Layer, watch
@@ -62,7 +62,7 @@ def touched(task: str) -> np.ndarray:
         f"SimEnv/{task}-v0", num_envs=1, output="torch", device="cpu", autoreset_mode="disabled", **options
     ).unwrapped
     seen, _ = env.reset(seed=seed)
-    renderer = Renderer(env.world, *SCENE, closer(env))
+    renderer = TaskRenderer(env.task, env.world, *SCENE, closer(env))
     series = watch(env, lambda seen, step: action(env, task, step), steps, gel, None, LAYER, renderer, seen)
     env.close()
     scene, title = series.views["scene"].copy(), "scene"
@@ -85,7 +85,7 @@ def grasped() -> np.ndarray:
         seen, *_ = env.step(torch.as_tensor(each, dtype=torch.float32)[None])
     field = seen["field"][0, 0].reshape(1, 16, 3).double().numpy()
     places = marker_grid(TAXELS, TAXELS, SKIN / TAXELS)
-    scene = np.stack(Renderer(env.world, *SCENE).render(env.state))
+    scene = np.stack(TaskRenderer(env.task, env.world, *SCENE).render(env.state, env.episode))
     empty = np.full((1, 8, 8, 3), 255, np.uint8)
     pictures = {"image": empty, "image_title": "(taxels, no camera)", "views": {"scene": scene}}
     series = TouchSeries(np.zeros(1), places, field, np.zeros((1, 6)), **pictures)

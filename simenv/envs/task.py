@@ -173,6 +173,25 @@ class Task:
         """
         raise NotImplementedError(f"{type(self).__name__} must define evaluate().")
 
+    def marks(self, world: World, state: State, episode: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Where pictures show the scene's marks (`Scene.add_mark`): goals and the like.
+
+        Args:
+            world: The worlds.
+            state: The state that is drawn.
+            episode: What `sample` drew.
+
+        Returns:
+            Name of a mark -> (N, count, 3) [m], or (N, count, 7) with a quaternion xyzw.
+        """
+        return {}
+
+    def view(self, episode: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+        """Lower and upper corner (N, 3) of the box that pictures of an episode show [m], and from how far right of the
+        front (N,) [rad]; None is the view of the scene.
+        """
+        return None
+
 
 def check_task_class(cls: type[Task]) -> None:
     """Refuse a task whose declarations cannot work, when its file is imported rather than in the middle of training.

@@ -212,8 +212,10 @@ class SimVectorEnv(IdentifiedVectorEnv):
             )
             return None
         if self._renderer is None:
-            self._renderer = _make_renderer(batch.world, self.render_size)
-        return tuple(self._renderer.render(batch.state))
+            from simenv.envs.frames import TaskRenderer  # only those who render pay for it
+
+            self._renderer = TaskRenderer(batch.task, batch.world, *self.render_size)
+        return tuple(self._renderer.render(batch.state, batch.episode))
 
     def close_extras(self, **kwargs: Any) -> None:
         """Release the worlds and the renderer."""
@@ -388,9 +390,3 @@ class SimVectorEnv(IdentifiedVectorEnv):
 
 def _make_world(task: Task, num_envs: int, device: torch.device, dtype: torch.dtype) -> World:
     return task.build().make_world(num_envs, device=device, dtype=dtype)  # type: ignore[return-value]  # same face
-
-
-def _make_renderer(world: World, size: tuple[int, int]) -> Any:
-    from simenv.render.frames import Renderer  # only those who render pay for it
-
-    return Renderer(world, *size)

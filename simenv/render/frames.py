@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from simenv.geometry.shapes import Plane
 from simenv.render.items import RGBA, Camera, MeshItem, ParticleItem, Studio, rgba
@@ -63,7 +64,7 @@ class Renderer:
         if unknown:
             raise ValueError(f"colors names {', '.join(unknown)}; the scene has: {', '.join(sorted(known))}")
         self._colors = {name: rgba(tuple(color)) for name, color in (colors or {}).items()}
-        self._pictures: dict[tuple[float, ...], Picture] = {}
+        self._pictures: dict[tuple[tuple[float, ...], tuple[str, ...]], Picture] = {}
         self._drawn, ground = visible_colliders(scene)
         meshes = {name: scene.colliders[name].spec.shape.to_mesh() for name in self._drawn}
         self._meshes = {name: (np.asarray(mesh.vertices), np.asarray(mesh.faces)) for name, mesh in meshes.items()}
@@ -74,21 +75,33 @@ class Renderer:
         lower, upper = self._extent()
         size = float(np.linalg.norm(upper - lower))
         floor = float(world.domain()[0][2]) if ground is None else ground
-        self.camera = camera if camera is not None else _default_camera(lower, upper, floor, width / height)
+        self._floor, self._fixed = floor, camera is not None
+        self.camera = camera if camera is not None else self._aim(lower, upper)
         self.studio = studio if studio is not None else _default_studio(lower, upper, size, floor)
 
-    def render(self, state: State, worlds: Sequence[int] | None = None) -> list[np.ndarray]:
+    def render(
+        self,
+        state: State,
+        worlds: Sequence[int] | None = None,
+        marks: Mapping[str, torch.Tensor] | None = None,
+        view: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None,
+    ) -> list[np.ndarray]:
         """Draws the worlds asked for.
 
         Args:
             state: State of the renderer's world.
             worlds: Indices; None draws all N.
+            marks: Where the scene's marks are in each world, (N, count, 3) [m], or (N, count, 7) with a quaternion
+                xyzw; those not named are not drawn.
+            view: Lower and upper corner (N, 3) of the box to look at in each world [m], and from how far right of the
+                front (N,) [rad]; None, or a camera given to the renderer, is the same for all.
 
         Returns:
             One (height, width, 3) uint8 array for each.
 
         Raises:
             IndexError: A world that does not exist.
+            ValueError: A mark that the scene lacks, or with places of another shape.
         """
         count = self.world.num_worlds
         worlds = range(count) if worlds is None else [int(w) for w in worlds]
@@ -96,15 +109,26 @@ class Renderer:
         if outside:
             raise IndexError(f"worlds {outside} asked for, there are {count}: indices go from 0 to {count - 1}")
         poses = self.world.collider_poses(state).detach()
+        places = {name: self._places(name, place) for name, place in (marks or {}).items()}
         frames = []
         for w in worlds:
             index = [self.world.collider_names.index(name) for name in self._drawn]
-            picture = self._picture(w)
+            picture = self._picture(w, tuple(places))
+            if view is not None and not self._fixed:
+                lower, upper, azimuth = (part[w].detach().cpu().double().numpy() for part in view)
+                picture.look(self._aim(lower, upper, float(azimuth)))
             world_poses = poses[w].cpu().numpy()[index] if index else np.zeros((0, 7))
             if self._rigid_meshes and state.rigid_q is not None:
                 world_poses = np.concatenate([world_poses, state.rigid_q[w].detach().cpu().numpy()])
+            world_poses = np.concatenate([world_poses, *(place[w] for place in places.values())])
             frames.append(picture.draw(world_poses, self._particles(state, w)))
         return frames
+
+    def _aim(self, lower: np.ndarray, upper: np.ndarray, azimuth: float | None = None) -> Camera:
+        """The camera that shows a box [m], and the table below it, from where the scene is looked at."""
+        right, above = self.world.scene.angles
+        angles = right if azimuth is None else azimuth, above
+        return _default_camera(lower, upper, self._floor, self.width / self.height, angles)
 
     def _extent(self) -> tuple[np.ndarray, np.ndarray]:
         """Box to look at [m]: the scene's ``view``, or what is around everything in the scene as built."""
@@ -126,20 +150,35 @@ class Renderer:
         everything = np.concatenate(points)
         return everything.min(axis=0), everything.max(axis=0)
 
-    def _picture(self, w: int) -> Picture:
-        """The picture for the sizes that world ``w``'s colliders have, built on first use."""
+    def _places(self, name: str, place: torch.Tensor) -> np.ndarray:
+        """Poses (N, count, 7) of a mark from its places (N, count, 3 or 7)."""
+        marks = self.world.scene.marks
+        if name not in marks:
+            raise ValueError(f"there is no mark {name!r}; the scene has: {', '.join(marks) or 'none'}")
+        shape = (self.world.num_worlds, marks[name].count)
+        if place.dim() != 3 or tuple(place.shape[:2]) != shape or place.shape[2] not in (3, 7):
+            raise ValueError(
+                f"mark {name!r}: places are {tuple(place.shape)}; they must be {(*shape, 3)} or {(*shape, 7)}"
+            )
+        values = place.detach().cpu().numpy()
+        upright = np.broadcast_to(np.array([0.0, 0.0, 0.0, 1.0]), (*shape, 4))
+        return values if values.shape[2] == 7 else np.concatenate([values, upright], -1)
+
+    def _picture(self, w: int, marks: tuple[str, ...]) -> Picture:
+        """The picture with these marks for the sizes that world ``w``'s colliders have, built on first use."""
         parameters = self.world.parameters
         scales = tuple(
             round(float(parameters[f"{name}.scale"][w]), 6) if f"{name}.scale" in parameters else 1.0
             for name in self._drawn
         )
-        if scales not in self._pictures:
+        key = scales, marks
+        if key not in self._pictures:
             if len(self._pictures) >= _KEPT:
                 del self._pictures[next(iter(self._pictures))]
-            self._pictures[scales] = self._build(scales)
-        return self._pictures[scales]
+            self._pictures[key] = self._build(scales, marks)
+        return self._pictures[key]
 
-    def _build(self, scales: tuple[float, ...]) -> Picture:
+    def _build(self, scales: tuple[float, ...], marks: tuple[str, ...]) -> Picture:
         meshes = []
         for name, scale in zip(self._drawn, scales, strict=True):
             vertices, faces = self._meshes[name]
@@ -149,6 +188,11 @@ class Renderer:
             default = _BODIES[order % len(_BODIES)]
             color = self._colors.get(name, rgba(self.world.scene.colors.get(name), default))
             meshes.append(MeshItem(vertices, faces, color, name=name))
+        for name in marks:
+            mark = self.world.scene.marks[name]
+            mesh = mark.shape.to_mesh()
+            item = MeshItem(np.asarray(mesh.vertices), np.asarray(mesh.faces), rgba(mark.color), name=name, wall=False)
+            meshes += [item] * mark.count
         groups = self.world.scene.particles.values()
         return Picture(
             meshes,
@@ -201,11 +245,13 @@ def _rotate(quaternion: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points + w * t + np.cross(u, t)
 
 
-def _default_camera(lower: np.ndarray, upper: np.ndarray, floor: float, aspect: float) -> Camera:
-    """From the front, slightly to the right and 20 degrees above, just far enough to hold the box with a margin."""
+def _default_camera(
+    lower: np.ndarray, upper: np.ndarray, floor: float, aspect: float, angles: tuple[float, float]
+) -> Camera:
+    """From the front, turned to the right and raised by angles [rad], just far enough to hold the box with a margin."""
     lower = np.array([lower[0], lower[1], min(lower[2], floor)])
     target = 0.5 * (lower + upper)
-    elevation, azimuth = math.radians(20.0), math.radians(8.0)
+    azimuth, elevation = angles
     direction = np.array(
         [math.sin(azimuth) * math.cos(elevation), -math.cos(azimuth) * math.cos(elevation), math.sin(elevation)]
     )

@@ -44,6 +44,7 @@ class MeshItem:
         color: (r, g, b, a), sRGB. ``a < 1`` makes it clear glass of that tint; otherwise it is opaque.
         pose: (7,) position [m] and quaternion xyzw.
         name: For error messages.
+        wall: Whether liquid that lies at it is drawn into contact with it; a mark is none.
     """
 
     vertices: np.ndarray
@@ -51,6 +52,7 @@ class MeshItem:
     color: RGBA = _GLASS
     pose: np.ndarray = field(default_factory=lambda: np.array([0.0, 0, 0, 0, 0, 0, 1.0]))
     name: str = "mesh"
+    wall: bool = True
 
     @property
     def transparent(self) -> bool:

@@ -67,10 +67,11 @@ class OpaqueCaster:
     ) -> None:
         _warp.start()
         builder = newton.ModelBuilder(gravity=(0.0, 0.0, 0.0))
+        massless = newton.ModelBuilder.ShapeConfig(density=0.0)
         for vertices, normals, color in meshes:
             indices = np.arange(len(vertices), dtype=np.int32)
             mesh = newton.Mesh(vertices, indices, normals=normals, compute_inertia=False)
-            builder.add_shape_mesh(builder.add_body(is_kinematic=True), mesh=mesh, color=color)
+            builder.add_shape_mesh(builder.add_body(is_kinematic=True), mesh=mesh, color=color, cfg=massless)
         self.ground_shape = -1
         if studio.ground is not None:
             self.ground_shape = builder.add_ground_plane(height=studio.ground)
@@ -87,16 +88,21 @@ class OpaqueCaster:
             wp.zeros(shape, dtype=wp.vec3, device="cpu"),
             wp.zeros(shape, dtype=wp.vec3, device="cpu"),
         )
-        self._transform = camera_transform(camera)
-        self._pose = wp.array([self._transform], dtype=wp.transform, device="cpu")
-        self.rays = SensorCamera.compute_camera_rays_pinhole(width, height, camera_fov=camera.fov_y, device="cpu")
         self._seen: tuple[bytes, bytes, bytes] | None = None
+        self.look(camera)
+        self.rays = SensorCamera.compute_camera_rays_pinhole(width, height, camera_fov=camera.fov_y, device="cpu")
         if self._empty:
             return
         self._model = builder.finalize(device="cpu")
         self._state = self._model.state()
         config = SensorCamera.RenderConfig(enable_shadows=True, enable_textures=False)
         self._camera = SensorCamera(self._model, default_render_config=config)
+
+    def look(self, camera: Camera) -> None:
+        """Looks from another camera of the same field of view."""
+        self._transform = camera_transform(camera)
+        self._pose = wp.array([self._transform], dtype=wp.transform, device="cpu")
+        self._seen = None
 
     def set_light(self, sun: np.ndarray, sun_color: np.ndarray, sky: np.ndarray, bounce: np.ndarray) -> None:
         """Lights the shapes like the rest of the picture: ``sun`` is the unit direction towards the light."""

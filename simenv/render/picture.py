@@ -130,6 +130,21 @@ class Picture:
         wp.launch(kernels_frame.shade_rest, self._first.shape, [*inputs, self._first], [self._image], device="cpu")
         return self._image.numpy().copy()
 
+    def look(self, camera: Camera) -> None:
+        """Look from another camera of the same field of view from now on.
+
+        Raises:
+            ValueError: The field of view is another, for which the rays were not made.
+        """
+        if camera.fov_y != self.camera.fov_y:
+            raise ValueError(
+                f"camera fov_y = {camera.fov_y} rad, the picture has {self.camera.fov_y}; make another one"
+            )
+        if camera != self.camera:
+            self.camera = camera
+            self._caster.look(camera)
+            self._light_axes(self._light)
+
     def depth(self) -> np.ndarray:
         """Distance [m] along each sample's ray to the opaque scene of the last picture; 0 where there is none."""
         return self._caster.image.depth.numpy()[0].copy()
@@ -147,7 +162,8 @@ class Picture:
         groups = [([item for item in particles if item.liquid], LIQUID)]
         groups += [([item], OPAQUE) for item in particles if not item.liquid]
         parts = []
-        walls = [(part.mesh, wp.transform(*part.pose.tolist())) for part in self._parts]
+        solid = [part for part, item in zip(self._parts, self.meshes, strict=True) if item.wall]
+        walls = [(part.mesh, wp.transform(*part.pose.tolist())) for part in solid]
         for items, kind in groups:
             surface = extract_surface(items, walls if kind == LIQUID else ())
             if surface is not None:
@@ -186,13 +202,16 @@ class Picture:
         light.ground = float(studio.ground or 0.0)
         light.tile = studio.tile
         light.center, light.radius = wp.vec2(*studio.center), studio.radius
-        right, up, back = self.camera.axes().T.tolist()
-        light.camera_right, light.camera_up, light.camera_back = wp.vec3(*right), wp.vec3(*up), wp.vec3(*back)
+        self._light_axes(light)
         light.reference = studio.reference_depth
         # Refracted rays cannot meet spheres, which only Newton's camera knows.
         light.refraction = int(studio.refraction and self.liquid == "surface")
         light.map_lower, light.map_size = wp.vec2(0.0), wp.vec2(1.0)
         return light
+
+    def _light_axes(self, light: Light) -> None:
+        right, up, back = self.camera.axes().T.tolist()
+        light.camera_right, light.camera_up, light.camera_back = wp.vec3(*right), wp.vec3(*up), wp.vec3(*back)
 
     def _light_map(self, geometry: Geometry, parts: Sequence[_Part]) -> wp.array:
         """Fraction of sunlight that reaches each cell of the table around the shadows, (cells, cells) vec3."""

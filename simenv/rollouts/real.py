@@ -109,7 +109,7 @@ def replay_motion(
     if video is None:
         poses, limited, state = _run(core, target.twists(), body_index, command, lambda state: None)
     else:
-        with filming(core.world, video, 1.0 / float(core.world.dt), width, height) as film:
+        with filming(core, video, 1.0 / float(core.world.dt), width, height) as film:
             poses, limited, state = _run(core, target.twists(), body_index, command, film)
     position = np.linalg.norm(poses[:, :3] - target.positions[: len(poses)], axis=1)
     angle = rotations.angle(poses[:, 3:], target.quaternions[: len(poses)])

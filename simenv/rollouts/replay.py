@@ -223,19 +223,19 @@ def _film(env: Any, episode: Episode, mode: str, path: Any, width: int, height: 
     period = float(episode.environment["control_dt"])
     if mode == "states" and len(episode.state_steps) > 1:
         period *= float(np.median(np.diff(episode.state_steps)))
-    with filming(env.unwrapped.world, path, 1.0 / period, width, height) as film:
+    with filming(env.unwrapped, path, 1.0 / period, width, height) as film:
         yield film
 
 
 @contextlib.contextmanager
-def filming(world: Any, path: str | os.PathLike, fps: float, width: int = 480, height: int = 360) -> Iterator[Any]:
-    """Yield ``film(state)``, which appends the first world's picture to the video at ``path``."""
-    from simenv.render.frames import Renderer
+def filming(env: Any, path: str | os.PathLike, fps: float, width: int = 480, height: int = 360) -> Iterator[Any]:
+    """Yield ``film(state)``, which appends the picture of the environment's first world to the video at ``path``."""
+    from simenv.envs.frames import TaskRenderer
     from simenv.render.video import VideoWriter
 
-    renderer = Renderer(world, width, height)
+    renderer = TaskRenderer(env.task, env.world, width, height)
     with VideoWriter(path, fps) as writer:
-        yield lambda state: writer.add(renderer.render(state, worlds=[0])[0])
+        yield lambda state: writer.add(renderer.render(state, env.episode, worlds=[0])[0])
 
 
 def _remarks(episode: Episode, env: Any) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from simenv.physics.mpm.materials import Rigid as RigidMaterial
 from simenv.physics.mpm.model import PAD, ColliderSpec, MPMModel
 from simenv.physics.mpm.skin import SkinSpec
 from simenv.world import checks
+from simenv.world.drawn import Drawn
 from simenv.world.limits import check_material
 from simenv.world.parts import Body, Collector, Collider, Emitter, Particles
 from simenv.world.rigid import Rigid, make_rigid
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Scene:
+class Scene(Drawn):
     """Describes one world; `World` makes N copies of it, each with its own state and physical parameters.
 
     Args:
@@ -67,8 +68,6 @@ class Scene:
     colliders: dict[str, Collider] = field(default_factory=dict, init=False)
     emitters: dict[str, Emitter] = field(default_factory=dict, init=False)
     collectors: dict[str, Collector] = field(default_factory=dict, init=False)
-    colors: dict[str, tuple[float, float, float, float]] = field(default_factory=dict, init=False)
-    view: tuple[tuple[float, ...], tuple[float, ...]] | None = field(default=None, init=False)  # see `Renderer`
 
     def __post_init__(self) -> None:
         self.substep_counts()

@@ -29,13 +29,13 @@ from simenv.sensors.tactile import ElasticLayerGel, TactileField, WinklerGel
 from simenv.sensors.tactile.convolution import DIRECT
 from simenv.sensors.tactile.grid import TaxelGrid
 from simenv.world import checks
+from simenv.world.drawn import Color, Drawn
 from simenv.world.parts import Collider
 from simenv.world.touch_gels import gel_parameters
 
 if TYPE_CHECKING:
     from simenv.world.touch import TouchWorld
 
-Color = tuple[float, float, float, float]
 Vector = Sequence[float]
 UPRIGHT = (0.0, 0.0, 0.0, 1.0)
 GAINS = ("stiffness", "turning_stiffness", "damping", "turning_damping")  # of hands
@@ -79,7 +79,7 @@ class Points:
 
 
 @dataclass
-class TouchScene:
+class TouchScene(Drawn):
     """Describes one world of rigid bodies; `make_world` makes N copies.
 
     Args:
@@ -110,8 +110,6 @@ class TouchScene:
     centres: dict[str, np.ndarray] = field(default_factory=dict, init=False)
     colliders: dict[str, Collider] = field(default_factory=dict, init=False)
     slides: dict[str, tuple[float, ...]] = field(default_factory=dict, init=False)
-    colors: dict[str, Color] = field(default_factory=dict, init=False)
-    view: tuple[tuple[float, ...], tuple[float, ...]] | None = field(default=None, init=False)  # see `Renderer`
     # a world of touch has no particles, which those who draw worlds ask for
     particles: dict = field(default_factory=dict, init=False)
     rigids: dict = field(default_factory=dict, init=False)

@@ -10,7 +10,7 @@ from simenv.assets import path
 from simenv.envs import Task, measures, observations, regions, register_task
 from simenv.envs.constants import constant
 from simenv.geometry.sampling import fill_cavity
-from simenv.geometry.shapes import Cylinder, MeshShape
+from simenv.geometry.shapes import Cylinder, MeshShape, Sphere
 from simenv.physics import exact
 from simenv.physics.mpm.materials import Liquid
 from simenv.world import Control, Scene
@@ -138,6 +138,8 @@ class LatteArt(Task):
         # It only shows where the milk comes from: it ends two cells above, where it touches none.
         scene.add_collider("nozzle", Cylinder(0.005, 0.02), "spout", (0.0, 0.0, 0.02 + 2 * self.dx))
         scene.add_collider("cup", cup, None, CUP, friction=0.3, width=0.3 * self.dx, color=(0.95, 0.95, 0.95, 1.0))
+        scene.view, scene.angles = ((0.022, 0.022, 0.0), (0.130, 0.130, 0.075)), (0.14, 0.95)
+        scene.add_mark("target", Sphere(0.0013), (0.05, 0.62, 0.52, 1.0), count=24)
         self.planes = regions.hull_planes(cup)
         self.rim = float(cup.bounds()[1][2])
         return scene
@@ -191,6 +193,11 @@ class LatteArt(Task):
             "keypoints": observations.keypoints(state, milk, 32).flatten(1),
             "amount": torch.stack([out, self._measures(world, state, episode)["spilled"]], -1),
         }
+
+    def marks(self, world, state, episode):
+        curve = episode["curve"][:, ::2]
+        height = torch.full_like(curve[..., :1], LEVEL + 0.004)  # just above the milk at the end
+        return {"target": torch.cat([curve, height], -1) + constant(CUP, height.dtype, height.device)}
 
     def _spout(self, state):
         """The spout from the middle of the cup's foot (N, 3) [m]."""

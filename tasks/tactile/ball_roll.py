@@ -14,7 +14,7 @@ from simenv.envs.constants import constant
 from simenv.envs.images import gel_images
 from simenv.envs.modes import observe_blocks, with_extras
 from simenv.envs.options import choose
-from simenv.geometry.shapes import Box, Plane, Sphere
+from simenv.geometry.shapes import Box, Cylinder, Plane, Sphere
 from simenv.physics import exact
 from simenv.sensors.tactile import flat_grid, layer_gels
 from simenv.world import TouchControl, TouchScene
@@ -109,9 +109,12 @@ class BallRoll(Task):
         scene.add_points("ball", "table", np.zeros((1, 3)), radius=RADIUS)
         scene.add_gel("gel", "pad", "ball", flat_grid(TAXELS, TAXELS, PAD, PAD), self.gel)
         scene.let_pass("pad", "table", "the ball is between them")
+        scene.view, scene.angles = ((-0.036, -0.03, 0.0), (0.036, 0.03, 0.05)), (0.14, 0.4)
         scene.add_look(
-            "plate", Box((PAD / 2, PAD / 2, 0.003)), "pad", (0.0, 0.0, -0.003), color=(0.86, 0.95, 0.97, 0.3)
+            "plate", Box((PAD / 2, PAD / 2, 0.001)), "pad", (0.0, 0.0, -0.001), color=(0.93, 0.97, 0.98, 0.1)
         )
+        scene.add_look("stem", Cylinder(0.004, 0.012), "pad", (0.0, 0.0, -0.014))
+        scene.add_mark("goal", Cylinder(RADIUS + 0.004, 0.0004), (0.05, 0.62, 0.52, 1.0))
         return scene
 
     def sample(self, random):
@@ -151,6 +154,10 @@ class BallRoll(Task):
             "force_field": lambda: {"field": state.field.unflatten(1, (TAXELS, TAXELS))},
             "tactile_image": lambda: gel_images(world, state, self.image_size, self.tactile_sensor),
         })  # fmt: skip
+
+    def marks(self, world, state, episode):
+        goal = episode["goal"]
+        return {"goal": torch.cat([goal, torch.zeros_like(goal[:, :1])], -1)[:, None]}
 
     def _distance(self, state, episode):
         """Distance of the ball to the goal on the table (N,) [m]; 10 um round the root at 0."""

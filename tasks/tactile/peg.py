@@ -142,7 +142,7 @@ class PegTask(Task):
 
     def build(self) -> TouchScene:
         scene = TouchScene(1.0 / 960.0, 16, lead=1.5e-3, stiffness=1e4, damping=3.0, shear_stiffness=5e3, friction=0.3)
-        scene.view = ((0.38, -0.1, 0.0), (0.62, 0.1, 0.22))
+        scene.view, scene.angles = ((0.38, -0.1, 0.0), (0.62, 0.1, 0.22)), (0.7, 0.4)
         shape, points, gels = self.peg()
         scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
         scene.add_fixed("socket", self.socket(), (0.5, 0.0, 0.0), color=(0.50, 0.55, 0.62, 1.0))
@@ -151,7 +151,7 @@ class PegTask(Task):
             scene.add_look("palm", Box((0.02, 0.09, 0.012)), "hand", (0.0, 0.0, -0.065), color=(0.90, 0.90, 0.92, 1.0))
         else:
             scene.add_arm("hand", load(self.robot), (0.5, 0.0, 0.15), DOWN, ARM_GAINS)
-            scene.view = ((-0.12, -0.35, 0.0), (0.65, 0.35, 0.85))
+            scene.view, scene.angles = ((-0.12, -0.35, 0.0), (0.65, 0.35, 0.85)), (0.14, 0.35)
         scene.add_body("peg", shape, self.density, (0.5, 0.0, 0.12), color=(0.83, 0.62, 0.30, 1.0))
         scene.add_points("peg", "socket", points, share=2.0)
         foot = points[points[:, 2] < points[:, 2].min() + 1e-6]
@@ -165,7 +165,19 @@ class PegTask(Task):
             scene.add_gel(name, "hand", "peg", grid, self.gel, quaternion=turn, slide=slide, **gels)
             finger = Box((WIDTH / 2, 0.006, HEIGHT / 2 + 0.02))
             scene.add_look(f"{name} finger", finger, "hand", (0.0, side * 0.0062, -0.02), slide=slide)
+            pad = Box((WIDTH / 2 + 0.0015, 0.002, HEIGHT / 2 + 0.0015))  # clear, so that the wrist camera sees past it
+            place, clear = (0.0, side * 0.0012, 0.0), (0.55, 0.85, 0.95, 0.25)
+            scene.add_look(f"{name} pad", pad, "hand", place, color=clear, slide=slide)
         return scene
+
+    def view(self, episode):
+        """Hand and socket of the episode, from beside the fingers; or the whole arm."""
+        if self.robot is not None:
+            return None
+        hand, socket = episode["hand"], episode["socket"]
+        room = constant((0.03, 0.03, 0.03), hand.dtype, hand.device)
+        lower, upper = torch.minimum(hand, socket) - room, torch.maximum(hand, socket) + room
+        return torch.cat([lower[:, :2], torch.zeros_like(lower[:, 2:])], -1), upper, episode["turn"][:, 2] + 1.1
 
     def sample(self, random):
         (low, high), stage = self.grasp, self.stage

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from simenv.envs import register_task
+from simenv.envs.constants import constant
 from simenv.geometry.shapes import Cylinder
 from simenv.physics import exact
 from simenv.tasks.tactile.peg import PegTask, rings
@@ -87,6 +88,15 @@ class PegPlacement(PegTask):
     held_radius = 0.008
     play = 0.005
     grasp = (0.0, 0.025)
+
+    def build(self):
+        scene = super().build()
+        scene.add_mark("goal", Cylinder(self.held_radius + 0.003, 0.0005), (0.05, 0.62, 0.52, 1.0))
+        return scene
+
+    def marks(self, world, state, episode):
+        top = constant((0.0, 0.0, PAD[1] / 2), state.body_q.dtype, state.body_q.device)
+        return {"goal": (state.body_q[:, 1, :3] + top)[:, None]}
 
     def peg(self):
         rim = rings(self.held_radius, np.array([-LENGTH / 2]))

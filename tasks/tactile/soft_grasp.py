@@ -120,7 +120,15 @@ class SoftGrasp(Task):
             # z out of the pad towards the block, y up
             frame = (-sign * THICK, 0.0, 0.0), (0.5, -0.5 * sign, -0.5 * sign, 0.5)
             scene.add_skin(f"{side}_pad", TAXELS, TAXELS, SKIN, SKIN, *frame)
+        scene.add_mark("goal", Box((0.05, 0.0008, 0.0008)), (0.05, 0.62, 0.52, 1.0))
         return scene
+
+    def marks(self, world, state, episode):
+        """A bar that the middle of the block's top is to reach."""
+        place = constant((*MIDDLE, FLOOR + BLOCK), episode["height"].dtype, episode["height"].device)
+        return {
+            "goal": (place + episode["height"][:, None] * constant((0.0, 0.0, 1.0), place.dtype, place.device))[:, None]
+        }
 
     def sample(self, random):
         episode = {"height": random.uniform("height", *HEIGHT)}
