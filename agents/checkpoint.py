@@ -106,11 +106,12 @@ def has_checkpoint(directory: str | Path | None) -> bool:
     return directory is not None and (Path(directory) / LAST).is_file()
 
 
-def load_checkpoint(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], int]:
+def load_checkpoint(path: str | Path, resuming: bool = True) -> tuple[dict[str, torch.Tensor], dict[str, Any], int]:
     """Reads a checkpoint.
 
     Args:
         path: A checkpoint directory (its `last` one is read) or one checkpoint's own folder.
+        resuming: Whether a run goes on from it, of which errors then speak.
 
     Returns:
         ``(arrays, meta, step)``, the arrays as CPU tensors.
@@ -128,11 +129,13 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str
             raise CheckpointError(f"{path / LAST} holds {name!r}, not a checkpoint's number; name a folder yourself")
         folder = path / name
     else:
+        otherwise = ", or start without resume" if resuming else " of `simenv train` or `simenv optimize`"
         raise CheckpointError(
-            f"no checkpoint in {path} (neither {META} nor {LAST}); name the folder of a run, or start without resume"
+            f"no checkpoint in {path} (neither {META} nor {LAST}); name the folder of a run{otherwise}"
         )
     others = sorted(p.name for p in folder.parent.iterdir() if p.name.isdigit() and p.name != folder.name)
-    remedy = f"resume from another folder of {folder.parent} ({', '.join(others) or 'there is none'}) or start again"
+    verb, otherwise = ("resume from", "start again") if resuming else ("name", "train again")
+    remedy = f"{verb} another folder of {folder.parent} ({', '.join(others) or 'there is none'}) or {otherwise}"
     try:
         document = json.loads((folder / META).read_text())
         content = (folder / ARRAYS).read_bytes()

@@ -200,7 +200,7 @@ def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Po
     """
     directory, device = Path(directory), resolve_device(device)
     source = directory / "policy" if has_checkpoint(directory / "policy") else directory
-    arrays, meta, _ = load_checkpoint(source)
+    arrays, meta, _ = load_checkpoint(source, resuming=False)
     if meta.get("kind") == "policy" and meta.get("library") == "torch":
         return _load_actor(arrays, meta, source, device)
     if meta.get("kind") != "policy" or meta.get("algorithm") not in ALGORITHMS:

@@ -30,6 +30,7 @@ def export_minari(recording: Recording, dataset_id: str, **metadata: Any) -> Any
 
     Raises:
         RolloutError: A damaged episode, one without observations, or one of another environment.
+        gymnasium.error.Error: The environment cannot be made here.
         ImportError: Minari is not installed.
     """
     try:
@@ -39,6 +40,10 @@ def export_minari(recording: Recording, dataset_id: str, **metadata: Any) -> Any
         raise missing("minari", "data", "the export to Minari") from error
 
     first = recording[0]
+    spec = _spec(first)
+    env = spec.make()  # the data set has the very spaces that the environment recovered from it will have
+    observation_space, action_space = env.observation_space, env.action_space
+    env.close()
     buffers = []
     for index, episode in enumerate(recording):
         if episode.environment != first.environment:
@@ -52,7 +57,7 @@ def export_minari(recording: Recording, dataset_id: str, **metadata: Any) -> Any
                 id=index,
                 seed=episode.summary["seed"],
                 observations=_plain(episode.observations),
-                actions=episode.actions.astype(_dtype(first)),
+                actions=episode.actions.astype(action_space.dtype),  # callers may give any numbers
                 rewards=episode.rewards,
                 terminations=episode.terminated,
                 truncations=truncations,
@@ -62,9 +67,9 @@ def export_minari(recording: Recording, dataset_id: str, **metadata: Any) -> Any
     return minari.create_dataset_from_buffers(
         dataset_id,
         buffers,
-        env=_spec(first),
-        action_space=_action_space(first),
-        observation_space=_observation_space(first),
+        env=spec,
+        action_space=action_space,
+        observation_space=observation_space,
         **metadata,
     )
 
@@ -85,27 +90,3 @@ def _spec(episode: Episode) -> gym.envs.registration.EnvSpec:
     spec.kwargs = {**spec.kwargs, **environment["kwargs"], "dtype": environment["dtype"]}
     spec.max_episode_steps = environment["max_episode_steps"]
     return spec
-
-
-def _dtype(episode: Episode) -> Any:
-    """Of the environment's actions, which callers may give as any numbers."""
-    return np.dtype(episode.environment["dtype"]).type
-
-
-def _action_space(episode: Episode) -> gym.spaces.Box:
-    limits = [[row[side] for row in episode.environment["action"]] for side in ("low", "high")]
-    low, high = np.array(limits, _dtype(episode))
-    return gym.spaces.Box(low, high, dtype=_dtype(episode))
-
-
-def _observation_space(episode: Episode) -> gym.Space:
-    def box(value: np.ndarray) -> gym.spaces.Box:
-        if value.dtype.kind == "f":
-            return gym.spaces.Box(-np.inf, np.inf, value.shape[1:], value.dtype.type)
-        limits = np.iinfo(value.dtype)
-        return gym.spaces.Box(limits.min, limits.max, value.shape[1:], value.dtype.type)
-
-    observations = _plain(episode.observations)
-    if isinstance(observations, dict):
-        return gym.spaces.Dict({name: box(value) for name, value in observations.items()})
-    return box(observations)

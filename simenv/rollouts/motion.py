@@ -9,12 +9,15 @@ import dataclasses
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simenv._files import write_text
-from simenv.rollouts import rotations
 from simenv.rollouts.errors import RolloutError, refusals
+
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 HEADER = "time [s], x,y,z [m], qx,qy,qz,qw"
 COLUMNS = ("time", "x", "y", "z", "qx", "qy", "qz", "qw")
@@ -48,20 +51,30 @@ class Motion:
         steps = max(1, int(np.ceil(self.duration / dt - 1e-9)))
         at = np.minimum(np.arange(steps + 1) * dt, self.duration)
         positions = np.stack([np.interp(at, self.times, self.positions[:, axis]) for axis in range(3)], axis=1)
-        return Motion(np.arange(steps + 1) * dt, positions, rotations.slerp(self.times, self.quaternions, at))
+        from scipy.spatial.transform import Slerp
+
+        turned = Slerp(self.times, rotation(self.quaternions))(at)
+        return Motion(np.arange(steps + 1) * dt, positions, turned.as_quat())
 
     def twists(self) -> np.ndarray:
         """(K-1, 6) constant twists between the poses: velocity [m/s], angular velocity [rad/s], fixed frame."""
         dt = np.diff(self.times)[:, None]
-        turn = rotations.log(rotations.multiply(self.quaternions[1:], rotations.inverse(self.quaternions[:-1])))
+        turn = (rotation(self.quaternions[1:]) * rotation(self.quaternions[:-1]).inv()).as_rotvec()
         return np.concatenate([np.diff(self.positions, axis=0) / dt, turn / dt], axis=1)
 
     def starting_at(self, position: np.ndarray, quaternion: np.ndarray) -> "Motion":
         """The same displacements and turns along the same axes, from another first pose ((3,) [m], (4,) xyzw)."""
-        turn = rotations.multiply(self.quaternions, rotations.inverse(self.quaternions[0]))
+        turn = rotation(self.quaternions) * rotation(self.quaternions[0]).inv()
         return Motion(
-            self.times, self.positions - self.positions[0] + position, rotations.multiply(turn, np.asarray(quaternion))
+            self.times, self.positions - self.positions[0] + position, (turn * rotation(quaternion)).as_quat()
         )
+
+
+def rotation(quaternions: np.ndarray) -> "Rotation":
+    """Orientations of unit quaternions (4,) or (K, 4), xyzw."""
+    from scipy.spatial.transform import Rotation  # only those who use motions wait for it
+
+    return Rotation.from_quat(quaternions)
 
 
 def load_motion(path: str | os.PathLike) -> Motion:

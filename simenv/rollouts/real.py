@@ -9,10 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from simenv.rollouts import rotations
 from simenv.rollouts.access import host
 from simenv.rollouts.errors import RolloutError
-from simenv.rollouts.motion import Motion, load_motion
+from simenv.rollouts.motion import Motion, load_motion, rotation
 from simenv.rollouts.replay import filming
 
 START_POSITION_TOLERANCE = 5e-3  # [m] frame="world": how far the first recorded pose may be from the simulated one
@@ -112,7 +111,7 @@ def replay_motion(
         with filming(core, video, 1.0 / float(core.world.dt), width, height) as film:
             poses, limited, state = _run(core, target.twists(), body_index, command, film)
     position = np.linalg.norm(poses[:, :3] - target.positions[: len(poses)], axis=1)
-    angle = rotations.angle(poses[:, 3:], target.quaternions[: len(poses)])
+    angle = (rotation(poses[:, 3:]) * rotation(target.quaternions[: len(poses)]).inv()).magnitude()
     status = int(host(state.status)[0])
     return MotionReport(
         steps=len(poses) - 1,
@@ -149,7 +148,7 @@ def _place(motion: Motion, pose: np.ndarray, frame: str) -> Motion:
     if frame != "world":
         raise RolloutError(f"frame={frame!r}; use 'relative' or 'world'")
     distance = float(np.linalg.norm(motion.positions[0] - position))
-    angle = float(rotations.angle(motion.quaternions[0], quaternion))
+    angle = float((rotation(motion.quaternions[0]) * rotation(quaternion).inv()).magnitude())
     if distance > START_POSITION_TOLERANCE or angle > START_ANGLE_TOLERANCE:
         raise RolloutError(
             f"the motion starts {distance:.4g} m and {angle:.3g} rad from the simulated body "

@@ -39,7 +39,11 @@ def test_every_task_is_here():
     assert sorted(CASES) == sorted(simenv._BUILTIN_TASKS)
 
 
-@pytest.mark.parametrize("task_id", CASES)
+# the README's example is of this one, and quick
+SLOW = ("SimEnv/Pouring-v0",)
+
+
+@pytest.mark.parametrize("task_id", [pytest.param(id, marks=pytest.mark.slow if id in SLOW else ()) for id in CASES])
 def test_the_truth_is_recovered(tmp_path, task_id):
     name, steps, stride, motion, upper = CASES[task_id]
     episode = record(tmp_path, task_id, steps, stride, motion)

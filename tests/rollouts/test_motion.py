@@ -6,8 +6,9 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from simenv.rollouts import Motion, RolloutError, load_motion, rotations, save_motion
+from simenv.rollouts import Motion, RolloutError, load_motion, save_motion
 from simenv.rollouts.motion import HEADER
+from tests.rollouts import rotations
 from tests.rollouts.make_pour import TILT, pour_motion
 
 ROWS = ["0,0,0,0,0,0,0,1", "0.5,0.1,0,0,0,0,0,1", "1,0.2,0,0,0,0,0,1"]

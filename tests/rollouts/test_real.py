@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import tests.envs.splash_task  # noqa: F401  (registers the task)
-from simenv.rollouts import Motion, RolloutError, replay_motion, rotations
+from simenv.rollouts import Motion, RolloutError, replay_motion
 from tests.envs.splash_task import Splash
+from tests.rollouts import rotations
 
 
 @pytest.fixture

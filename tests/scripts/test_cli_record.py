@@ -146,3 +146,17 @@ def test_the_expert_of_a_task(capsys, tmp_path):
     assert np.ptp(episode.actions) > 0.1 and (episode.actions[:, 2] < 0).all()
     status, _, err = run(capsys, "record", ID, "--out", tmp_path / "b", *expert)
     assert status == 2 and "--policy expert: Splash has none" in err
+
+
+def test_a_policy_folder_that_holds_none_gets_advice_that_record_can_follow(capsys, tmp_path):
+    policy = tmp_path / "policy"
+    policy.mkdir()
+    arguments = ("record", ID, "--policy", policy, "--out", tmp_path / "out", *FAST)
+    status, _, err = run(capsys, *arguments)
+    assert status == 2 and "no checkpoint in" in err and "of `simenv train` or `simenv optimize`" in err
+    (policy / "last").write_text("000001\n")
+    (policy / "000001").mkdir()
+    status, _, more = run(capsys, *arguments)
+    assert status == 2 and "cannot be read" in more and "train again" in more
+    assert "resume" not in err + more
+    assert not (tmp_path / "out").exists()

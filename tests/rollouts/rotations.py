@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Unit quaternions (x, y, z, w) in NumPy float64; leading axes broadcast."""
+"""Unit quaternions (x, y, z, w) in NumPy, by the textbook: what the motions, which use SciPy, are compared with."""
 
 import numpy as np
 
@@ -38,11 +38,3 @@ def exp(vector: np.ndarray) -> np.ndarray:
 def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Angle [rad] between two orientations, in [0, pi]."""
     return np.linalg.norm(log(multiply(a, inverse(b))), axis=-1)
-
-
-def slerp(times: np.ndarray, q: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Interpolate orientations ``q`` (K, 4) of ``times`` (K,) [s] at ``at`` (M,), at constant angular velocity."""
-    left = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 2)
-    fraction = np.clip((at - times[left]) / (times[left + 1] - times[left]), 0.0, 1.0)
-    turn = log(multiply(q[left + 1], inverse(q[left])))
-    return multiply(exp(turn * fraction[:, None]), q[left])
