@@ -64,6 +64,9 @@ class SimVectorEnv(IdentifiedVectorEnv):
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012  (as Gymnasium declares it)
+    # Here already, since Gymnasium before 1.4 also closes what was never made, when wrong options are refused.
+    _batch: Batch | None = None
+    _renderer: Any = None
 
     def __init__(
         self,
@@ -102,14 +105,13 @@ class SimVectorEnv(IdentifiedVectorEnv):
         self.autoreset_mode = parse_mode(autoreset_mode)
         self._copy = self._host if copy is None else copy
         self._stagger = stagger
-        self._renderer: Any = None
         self._needs_reset = True
 
         low, high = (torch.tensor(side, dtype=torch_dtype, device=torch_device) for side in task.action_limits)
         mode = choose("on_bad_action", on_bad_action, BAD_ACTION_MODES)
         checker = ActionChecker(low, high, task.action_names, num_envs, mode)
-        world = _make_world(task, num_envs, torch_device, torch_dtype)
-        self._batch: Batch | None = Batch(task, world, checker, max_episode_steps)
+        world: World = task.build().make_world(num_envs, device=torch_device, dtype=torch_dtype)  # type: ignore[assignment]
+        self._batch = Batch(task, world, checker, max_episode_steps)
         self._nobody = torch.zeros(num_envs, dtype=torch.bool, device=torch_device)
         self._broken_gradients = torch.zeros(num_envs, dtype=torch.int64, device=torch_device)
         # An instance's own dict: the class's is shared by all environments.
@@ -386,7 +388,3 @@ class SimVectorEnv(IdentifiedVectorEnv):
     def _give_info(self, data: Any) -> Any:
         """Like `_give`, always a copy: flags and measures are small, and the environment reads some of them again."""
         return to_numpy(data) if self._host else map_tensors(torch.clone, data)
-
-
-def _make_world(task: Task, num_envs: int, device: torch.device, dtype: torch.dtype) -> World:
-    return task.build().make_world(num_envs, device=device, dtype=dtype)  # type: ignore[return-value]  # same face

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from simenv.errors import OutOfMemoryError
+from simenv.physics.device import gpu_free_bytes
 
 __all__ = ["free_bytes", "require_memory"]
 
@@ -22,11 +23,10 @@ def free_bytes(device: torch.device) -> int | None:
     On CUDA what the driver has, and what torch keeps for itself without using it; on the CPU what the machine, or the
     container this process runs in, can give.
     """
-    if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + kept
-    known = [value for value in (_machine(), _container()) if value is not None]
-    return min(known, default=None)
+    on_gpu = gpu_free_bytes(device)
+    if on_gpu is not None:
+        return on_gpu
+    return min((value for value in (_machine(), _container()) if value is not None), default=None)
 
 
 def _machine() -> int | None:

@@ -132,6 +132,15 @@ def test_worlds_that_a_masked_reset_leaves_draw_from_the_generator_later() -> No
     assert goals.reset() == following
 
 
+def test_options_that_are_refused_leave_nothing_to_close() -> None:
+    """Gymnasium before 1.4 closes an environment when Python forgets it, also one whose making was refused."""
+    from simenv.envs import SimVectorEnv
+
+    with pytest.raises(ValueError, match="render_mode='ansi'"):
+        gym.make_vec(ID, num_envs=2, device="cpu", render_mode="ansi")
+    SimVectorEnv.__new__(SimVectorEnv).close()
+
+
 def test_only_numpy_s_generators_are_taken() -> None:
     for env in (Goals(False).env, Goals(True).env):
         with pytest.raises(

@@ -39,7 +39,7 @@ def test_shapes_and_sizes():
     ):
         with pytest.raises(ValueError, match=message):
             make(**options)
-    with pytest.raises(TypeError, match=r"no argument 'image_sise'\. Did you mean image_size"):
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'image_sise'\. Did you mean image_size"):
         make(image_sise=(80, 60))
 
 
