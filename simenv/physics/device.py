@@ -16,7 +16,7 @@ import warp as wp
 
 from simenv.errors import DeviceError
 
-__all__ = ["launch_graph", "on_cuda", "resolve_device", "stream_scope", "synchronize", "warp_device"]
+__all__ = ["free_on_gpu", "launch_graph", "on_cuda", "resolve_device", "stream_scope", "synchronize", "warp_device"]
 
 
 def resolve_device(device: str | torch.device | None) -> torch.device:
@@ -105,6 +105,14 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was given; for whoever measures."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def free_on_gpu(device: torch.device) -> int | None:
+    """Bytes that the driver has, or that torch keeps without using them; None for the CPU."""
+    if device.type != "cuda":
+        return None
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
 
 
 def launch_graph(graph: Any, device: torch.device) -> None:

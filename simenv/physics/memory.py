@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from simenv.errors import OutOfMemoryError
+from simenv.physics.device import free_on_gpu
 
 __all__ = ["free_bytes", "require_memory"]
 
@@ -19,12 +20,12 @@ _CGROUP = Path("/sys/fs/cgroup")
 def free_bytes(device: torch.device) -> int | None:
     """Bytes that can still be allocated on a device, None if the system does not say.
 
-    On CUDA what the driver has, and what torch keeps for itself without using it; on the CPU what the machine, or the
+    On the CPU what the machine, or the
     container this process runs in, can give.
     """
-    if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + kept
+    on_gpu = free_on_gpu(device)
+    if on_gpu is not None:
+        return on_gpu
     known = [value for value in (_machine(), _container()) if value is not None]
     return min(known, default=None)
 
