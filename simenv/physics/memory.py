@@ -20,8 +20,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 def free_bytes(device: torch.device) -> int | None:
     """Bytes that can still be allocated on a device, None if the system does not say.
 
-    On the CPU what the machine, or the
-    container this process runs in, can give.
+    On the CPU it is what the machine, or the container this process runs in, can give.
     """
     on_gpu = free_on_gpu(device)
     if on_gpu is not None:
