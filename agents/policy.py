@@ -198,7 +198,7 @@ def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Po
         DeviceError: If the device is not there.
         ImportError: If Stable-Baselines3 is not installed.
     """
-    directory, device = Path(directory), resolve_device(device)
+    device, directory = resolve_device(device), Path(directory)
     source = directory / "policy" if has_checkpoint(directory / "policy") else directory
     arrays, meta, _ = load_checkpoint(source, resuming=False)
     if meta.get("kind") == "policy" and meta.get("library") == "torch":

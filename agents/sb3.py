@@ -28,6 +28,7 @@ from simenv.agents.policy import flat_space, flatten, save_policy
 from simenv.agents.result import Code
 from simenv.agents.sb3_state import capture, restore
 from simenv.agents.training import Callback, TrainResult, finish_on_interrupt
+from simenv.physics.device import resolve_device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +117,10 @@ def make_model(env: Any, config: PPOConfig | SACConfig) -> Any:
     """A Stable-Baselines3 model on a VecEnv.
 
     Raises:
+        DeviceError: If the configuration's device is not there.
         ImportError: If Stable-Baselines3 is not installed.
     """
+    device = resolve_device(config.device)  # Stable-Baselines3 would take the CPU without a word
     try:
         from stable_baselines3 import PPO, SAC
     except ImportError as error:
@@ -126,7 +129,7 @@ def make_model(env: Any, config: PPOConfig | SACConfig) -> Any:
         "learning_rate": config.learning_rate,
         "gamma": config.gamma,
         "seed": config.seed,
-        "device": config.device,
+        "device": device,
         "policy_kwargs": {"net_arch": list(config.net_arch)},
     }
     if isinstance(config, SACConfig):

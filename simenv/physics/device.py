@@ -17,7 +17,7 @@ import warp as wp
 from simenv import _warp
 from simenv.errors import DeviceError
 
-__all__ = ["gpu_free_bytes", "launch_graph", "on_cuda", "resolve_device", "stream_scope", "synchronize", "warp_device"]
+__all__ = ["free_on_gpu", "launch_graph", "on_cuda", "resolve_device", "stream_scope", "synchronize", "warp_device"]
 
 
 def resolve_device(device: str | torch.device | None) -> torch.device:
@@ -108,10 +108,8 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def gpu_free_bytes(device: torch.device) -> int | None:
-    """Bytes that can still be allocated on a GPU: what the driver has, and what torch keeps without using it; None for
-    the CPU.
-    """
+def free_on_gpu(device: torch.device) -> int | None:
+    """Bytes that the driver has, or that torch keeps without using them; None for the CPU."""
     if device.type != "cuda":
         return None
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

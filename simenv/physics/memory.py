@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from simenv.errors import OutOfMemoryError
-from simenv.physics.device import gpu_free_bytes
+from simenv.physics.device import free_on_gpu
 
 __all__ = ["free_bytes", "require_memory"]
 
@@ -20,13 +20,13 @@ _CGROUP = Path("/sys/fs/cgroup")
 def free_bytes(device: torch.device) -> int | None:
     """Bytes that can still be allocated on a device, None if the system does not say.
 
-    On CUDA what the driver has, and what torch keeps for itself without using it; on the CPU what the machine, or the
-    container this process runs in, can give.
+    On the CPU it is what the machine, or the container this process runs in, can give.
     """
-    on_gpu = gpu_free_bytes(device)
+    on_gpu = free_on_gpu(device)
     if on_gpu is not None:
         return on_gpu
-    return min((value for value in (_machine(), _container()) if value is not None), default=None)
+    known = [value for value in (_machine(), _container()) if value is not None]
+    return min(known, default=None)
 
 
 def _machine() -> int | None:

@@ -58,7 +58,8 @@ class BodyCamera:
         drawn = [name for name in drawn if rgba(world.scene.colliders[name].color)[3] == 1.0]
         self._drawn = torch.tensor([world.collider_names.index(name) for name in drawn], device=device)
         where = warp_device(device)
-        self._model = _model(world, drawn, ground, where)
+        with stream_scope(device):
+            self._model = _model(world, drawn, ground, where)
         self._state = self._model.state()
         self._camera = SensorCamera(
             self._model, default_render_config=_config(), default_clear_data=SensorCamera.ClearData(SKY_PIXEL)

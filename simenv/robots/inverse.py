@@ -61,7 +61,8 @@ class InverseKinematics:
         from newton import ik
 
         self.iterations = iterations
-        model = newton_model(chain, device)
+        with stream_scope(device):  # which the launches below are on
+            model = newton_model(chain, device)
         self._start = torch.as_tensor(chain.posture, dtype=torch.float32, device=device).expand(worlds, -1)
         zero = torch.zeros((worlds, 4), dtype=torch.float32, device=device)
         self._position, self._rotation = zero[:, :3].clone(), zero.clone()

@@ -13,6 +13,8 @@ import torch
 import warp as wp
 
 import simenv
+from simenv.agents.policy import load_policy
+from simenv.agents.sb3 import PPOConfig, make_model
 from simenv.geometry.shapes import Sphere
 from simenv.physics import device as devices
 from simenv.physics.mpm.materials import Liquid
@@ -43,6 +45,8 @@ TAKERS = {
     "MarkerField": lambda device: MarkerField(None, None, -1.0, device=device),
     "Convolution": lambda device: Convolution(None, torch.float32, device),
     "Arm": lambda device: Arm(None, 1, device),
+    "load_policy": lambda device: load_policy(None, device),
+    "make_model": lambda device: make_model(None, PPOConfig(device=device)),
 }
 takers = pytest.mark.parametrize("make", TAKERS.values(), ids=TAKERS)
 

@@ -17,13 +17,12 @@ from simenv.physics.mpm.contact import AT_WALL, PRESS, RECOVERY
 from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_grid import BOUNDARIES
 from simenv.physics.mpm.model import PAD, MPMModel
-from simenv.physics.mpm.rigid import RigidBodies
+from simenv.physics.mpm.rigid import RigidBodies, Shapes
 from simenv.physics.mpm.skin import skin_functions
 
 STATE_FIELDS = ("x", "v", "C", "F", "J")
 _FAR = 1e9  # stands for an infinite bound [m]
 _MOTION = {"position": (3,), "rotation": (3, 3), "velocity": (3,), "omega": (3,)}  # of a collider in a substep
-Shapes = dict[str, tuple[str, tuple[int, ...]]]
 
 
 def state_shapes(model: MPMModel) -> dict[str, tuple[int, ...]]:

@@ -28,6 +28,7 @@ _TYPES = {
 _BLOCK = 64  # members whose sums one thread makes
 
 Commands = list[Callable[[], None]]
+Shapes = dict[str, tuple[str, tuple[int, ...]]]  # key -> (field whose type the array has, its shape)
 
 
 @dataclass(frozen=True)
@@ -116,17 +117,17 @@ class RigidBodies:
         """Namespaces of the kernels that a program uses."""
         return (self._motion, self._onto_grid, *((self._from_grid,) if backward else ()))
 
-    def state_shapes(self, index: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    def state_shapes(self, index: int) -> Shapes:
         """Arrays of the bodies after `index` substeps: key -> (field whose type it has, shape)."""
         S, R = self._sizes["S"], self._sizes["R"]
-        shapes = {f"{name}@{index}": (kind, (S, R, size)) for name, (kind, size) in _TYPES.items()}
+        shapes: Shapes = {f"{name}@{index}": (kind, (S, R, size)) for name, (kind, size) in _TYPES.items()}
         shapes |= {f"rigid_rotation@{index}": ("F", (S, R, 3, 3)), f"rigid_omega@{index}": ("v", (S, R, 3))}
         return {**shapes, f"rigid_gathered@{index}": ("v", (S, self._sizes["members"], 3))}
 
-    def adjoint_shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+    def adjoint_shapes(self) -> Shapes:
         """Arrays of the reverse sweep, likewise."""
         S, R = self._sizes["S"], self._sizes["R"]
-        shapes = {f"adj_{name}": (kind, (S, R, size)) for name, (kind, size) in _TYPES.items()}
+        shapes: Shapes = {f"adj_{name}": (kind, (S, R, size)) for name, (kind, size) in _TYPES.items()}
         shapes |= {f"rigid_adj_{name}": ("v", (self._blocks, 3)) for name in ("position", "linear", "omega")}
         return {**shapes, "rigid_adj_rotation": ("F", (self._blocks, 3, 3))}
 
