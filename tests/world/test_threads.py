@@ -169,20 +169,66 @@ def test_an_interrupted_step_has_not_happened(task_id, worlds, two_threads, monk
     assert np.array_equal(interrupted[4]["elapsed_steps"], plain[4]["elapsed_steps"])
 
 
-def test_an_interrupted_reset_has_not_happened(monkeypatch):
-    envs = [gym.make_vec(Splash.task_id, num_envs=2, device="cpu") for _ in range(2)]
+@pytest.mark.parametrize("place", ["initial_state", "evaluate"])
+def test_what_is_interrupted_between_has_not_happened(place, monkeypatch):
+    # a reset with its seed drawn and no state yet; a step, or the start of the next episode, with half of its outcome
+    envs = [gym.make_vec(Splash.task_id, num_envs=2, device="cpu", max_episode_steps=2) for _ in range(2)]
+    action = 0.3 * envs[0].action_space.high
     for env in envs:
         env.reset(seed=0)
-    task = envs[1].unwrapped.task
+        env.step(action)
 
-    def fail(world, episode):
+    def fail(*arguments):
         raise KeyboardInterrupt
 
+    def same(use):
+        results = [use(env) for env in envs]
+        assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
+
+    def interrupt(use):
+        with monkeypatch.context() as patch:
+            patch.setattr(envs[1].unwrapped.task, place, fail)
+            with pytest.raises(KeyboardInterrupt):
+                use(envs[1])
+
+    if place == "evaluate":
+        for _ in range(3):  # the second ends the episode, the third begins the next
+            interrupt(lambda env: env.step(action))
+            same(lambda env: env.step(action)[:4])
+    else:
+        interrupt(lambda env: env.reset(seed=9))
+    same(lambda env: env.step(action)[:4])
+    same(lambda env: [env.reset()[0]])
+
+
+@pytest.mark.parametrize("task_id", [Splash.task_id, "SimEnv/BallRoll-v0"])
+def test_a_gradient_interrupted_while_its_buffers_are_made_is_right_when_asked_again(task_id, monkeypatch):
+    options = {"output": "torch", "dtype": "float64", "differentiable": True, "autoreset_mode": "disabled"}
+    env = gym.make_vec(task_id, num_envs=1, device="cpu", **options)
+    env.reset(seed=1)
+    state = env.unwrapped.get_state()
+
+    def gradient() -> torch.Tensor:
+        env.unwrapped.set_state(state)
+        actions = torch.full((1, 1, *env.single_action_space.shape), 0.05, dtype=torch.float64, requires_grad=True)
+        env.unwrapped.rollout(actions).returns.sum().backward()
+        return actions.grad
+
+    wrapped, real = [], wp.from_torch
+
+    def interrupted(tensor, *args, **kwargs):
+        wrapped.append(tensor)
+        if len(wrapped) == stop:
+            raise KeyboardInterrupt
+        return real(tensor, *args, **kwargs)
+
     with monkeypatch.context() as patch:
-        patch.setattr(task, "initial_state", fail)
+        patch.setattr(wp, "from_torch", interrupted)
+        env.unwrapped.world.close()  # buffers are to be made again
+        stop = 0
+        wanted = gradient()
+        env.unwrapped.world.close()
+        stop, wrapped[:] = len(wrapped) - 3, []
         with pytest.raises(KeyboardInterrupt):
-            envs[1].reset(seed=9)
-    steps = [env.step(0.3 * env.action_space.high) for env in envs]
-    assert np.array_equal(steps[0][0], steps[1][0])
-    following = [env.reset()[0] for env in envs]
-    assert np.array_equal(*following)
+            gradient()
+    assert torch.equal(gradient(), wanted)
