@@ -336,6 +336,8 @@ class World(Rebuilt):
             # the particles that may come out now, and as many others at the end as keep them a window of one length
             window = first.clamp(max=capacity - len(self._windows[name]))[:, None] + self._windows[name]
             new = (window >= first[:, None]) & (window < last[:, None])
+            if self.device.type != "cuda" and not bool(new.any()):
+                continue  # closed or empty: no copy of what may be many particles
             pose, twist = state.body_q[:, body], control.twist[:, body]
             arm = rotate(pose[:, None, 3:], offsets[window])
             jet = rotate(pose[:, 3:], self._jets[name].expand(self.num_worlds, 3))

@@ -40,11 +40,12 @@ def scene(capacity, first=True, grid="dense", rigid=False):
     return made
 
 
-def play(capacity, worlds=2, dtype=torch.float64, steps=4, **kind):
-    """The last state, the gradients of the pool's and the jet's entering motion, and the world."""
-    world = World(scene(capacity, **kind), worlds, dtype=dtype)
-    gates = torch.ones((steps, worlds, 1), dtype=torch.bool)
+def play(capacity, rows=(0, 1), dtype=torch.float64, steps=4, **kind):
+    """The last state of two worlds, or of one of them, the gradients of its entering motion, and the world."""
+    world = World(scene(capacity, **kind), len(rows), dtype=dtype)
+    gates = torch.ones((steps, 2, 1), dtype=torch.bool)
     gates[2:, 1:] = False  # so that worlds hold different numbers
+    gates = gates[:, list(rows)]
     leaves = {"v": world.initial_state().v.requires_grad_(), "twist": world.zero_control().twist.requires_grad_()}
     state = world.initial_state().replace(v=leaves["v"])
     for gate in gates:
@@ -83,12 +84,25 @@ def test_bits_do_not_depend_on_how_many_wait(monkeypatch, kind, threads):
         assert torch.equal(getattr(many, field)[waiting], getattr(start, field)[waiting]), field
 
 
+def test_nothing_is_left_of_a_world_that_holds_more(monkeypatch):
+    """The same solver steps both, and launches as many particles for one as for the other."""
+    monkeypatch.setattr(_threads, "_num_threads", None)
+    simenv.set_num_threads(1)
+    together, grads, world = play(3000)
+    assert len(world.engine._solvers) == 1
+    for row in (0, 1):
+        alone, own, _ = play(3000, rows=(row,))
+        for field in ("x", "v", "C", "J", "active"):
+            assert torch.equal(getattr(alone, field)[0], getattr(together, field)[row]), (row, field)
+        assert torch.equal(own["v"][0], grads["v"][row]) and torch.equal(own["twist"][0], grads["twist"][row])
+
+
 def test_what_waits_is_not_launched():
     """The measure of cost that does not depend on the machine; `simenv bench --only idle` has times."""
-    _, _, world = play(30_000, worlds=1, steps=3)
+    _, _, world = play(30_000, rows=(0,), steps=3)
     held = 216 + 3 * COUNT
     assert held <= world.engine.solver()._count < 0.1 * 30_000
-    _, _, world = play(FEW, worlds=1, steps=4)
+    _, _, world = play(FEW, rows=(0,), steps=4)
     assert world.engine.solver()._count == world.particle_count  # all take part
 
 
