@@ -23,7 +23,8 @@ class Task:
     Every tensor has the world first, (N, ...). Inside a step a method must not ask a tensor's value in Python (``if``,
     ``.item()``, ``.nonzero()``): use masks, so that a GPU never waits for the host. Methods must be pure functions of
     their arguments: whatever changes during an episode lives in the state, whatever is drawn at its start in
-    ``episode``.
+    ``episode``. Take exponentials, angles, sums, norms and products of matrices from `simenv.physics.exact`: torch's
+    own differ in the last bit with the number of worlds.
 
     Class attributes:
         action_limits: ``(low, high)``, one number per action component, in the unit of ``action_names``. Keep them

@@ -211,8 +211,7 @@ class LatteArt(Task):
         share = exact.sigmoid((state.x[:, milk, 2] - level + VISIBLE[0]) / VISIBLE[1])
         mass = volume * world.parameters["milk.density"][:, None] * share
         low, high = (CUP[0] - HALF, CUP[1] - HALF, -1.0), (CUP[0] + HALF, CUP[1] + HALF, 1.0)
-        # Three layers 1 m apart hold all of it, the middle one being within half of that; per area is per volume times
-        # 1 m.
+        # Three layers 1 m apart hold all of it, as it is near the middle one; per area is per volume times 1 m.
         return exact.total(observations.density_grid(state, milk, mass, (NODES, NODES, 3), low, high)).flatten(1)
 
     def _outside(self, world, state):

@@ -35,11 +35,12 @@ def seed() -> int:
     return secrets.randbelow(2**31)
 
 
-def make(task_id: str, worlds: int) -> Any:
+def make(task_id: str, worlds: int, **options: Any) -> Any:
     """Worlds with all that can be drawn at random."""
-    drawn = {"randomize": True} if "randomize" in inspect.signature(task_class(task_id).__init__).parameters else {}
+    if "randomize" in inspect.signature(task_class(task_id).__init__).parameters:
+        options["randomize"] = True
     env = gym.make_vec(
-        task_id, num_envs=worlds, output="torch", device="cpu", autoreset_mode="disabled", copy=True, **drawn
+        task_id, num_envs=worlds, output="torch", device="cpu", autoreset_mode="disabled", copy=True, **options
     )
     return env.unwrapped
 
@@ -119,13 +120,18 @@ def test_a_reset_draws_and_places_the_same_in_every_batch(task_id: str, seed: in
     assert differences(results[1], 0, results[0], 2) == [], f"seed {seed}"
 
 
+VARIANTS = [(task, {}) for task in TASKS]
+VARIANTS += [("SimEnv/BallRoll-v0", {"gel": "elastic"}), ("SimEnv/PegInsertion-v0", {"gel": "elastic"})]
+VARIANTS += [("SimEnv/PegInsertion-v0", {"robot": "panda"})]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("task_id", TASKS)
-def test_an_episode_is_the_same_whatever_the_batch(task_id: str, seed: int) -> None:
+@pytest.mark.parametrize(("task_id", "options"), VARIANTS)
+def test_an_episode_is_the_same_whatever_the_batch(task_id: str, options: dict[str, str], seed: int) -> None:
     """From the reset on, at the first, a middle and the last place of batches of 2, 3, 5 and 8."""
 
     def episode(worlds: int, place: int) -> list[dict[str, np.ndarray]]:
-        env = make(task_id, worlds)
+        env = make(task_id, worlds, **options)
         seeds = [seed + 11 + i for i in range(worlds)]
         seeds[place] = seed
         env.reset(seed=seeds)
