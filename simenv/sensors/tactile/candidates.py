@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 
 import numpy as np
 
-__all__ = ["FIRST", "MOVES", "TRIED", "candidates", "limits"]
+__all__ = ["FIRST", "TOGETHER", "TRIED", "candidates", "limits"]
 
 # what the search tries: depth over that of the contact circle; widths over the ball's radius; weight of the wide blur
 TRIED = {
@@ -42,9 +41,8 @@ LIMITS = {
     ),
 }  # fmt: skip
 FIRST = {"sink": 2, "near": 1, "far": 2, "share": 2}  # numbers of the candidates that it starts from
-# depth and wide blur stand in for each other, so that the search moves them together
-MOVES = [{"near": 1}, {"near": -1}, {"far": 1}, {"far": -1}]
-MOVES += [{"sink": i, "share": j} for i, j in product((-1, 0, 1), repeat=2) if i or j]
+# what is searched at a time: depth and weight stand in for each other, so that neither gets far alone
+TOGETHER = (("sink", "share"), ("near",), ("far",))
 
 
 def deepest(ball_radius: float, radii: np.ndarray) -> float:

@@ -23,7 +23,7 @@ from numpy.polynomial import legendre
 
 from simenv.errors import AssetError
 from simenv.sensors.tactile.calibration import TactileCalibration
-from simenv.sensors.tactile.candidates import FIRST, MOVES, TRIED, candidates
+from simenv.sensors.tactile.candidates import FIRST, TOGETHER, TRIED, candidates
 from simenv.sensors.tactile.membrane import Membrane, MembraneFilter
 from simenv.sensors.tactile.photometry import NormalTable, monomials
 
@@ -270,7 +270,7 @@ def _best(data: BallImages, sink: float, membrane: Membrane, position_degree: in
 
 
 def choose(data: BallImages, report=None) -> Fit:
-    """Search membrane and regularisation, step by step among neighbouring candidates until none is better."""
+    """Search membrane and regularisation, one or two numbers at a time until none gets better."""
     coarse = data.coarser(COARSE)
     span = np.ptp(coarse.centres, axis=0) / np.array(coarse.background.shape[1::-1])
     position_degree = 2 if span.min() >= SPAN else 0
@@ -287,16 +287,14 @@ def choose(data: BallImages, report=None) -> Fit:
     here, moved = dict(FIRST), True
     while moved:
         moved = False
-        for move in MOVES:
-            there = {name: i + move.get(name, 0) for name, i in here.items()}
-            while all(0 <= i < len(tried[name]) for name, i in there.items()):
-                if evaluate(there).error >= evaluate(here).error:
-                    break
-                here, moved = there, True
-                there = {name: i + move.get(name, 0) for name, i in here.items()}
-        if report is not None:
-            values = ", ".join(f"{name} = {tried[name][i]:.3g}" for name, i in here.items())
-            report(f"{values}: left-out mean squared error {evaluate(here).error:.3f}")
+        for names in TOGETHER:
+            for numbers in product(*(range(len(tried[name])) for name in names)):
+                there = {**here, **dict(zip(names, numbers, strict=True))}
+                if evaluate(there).error < evaluate(here).error:
+                    here, moved = there, True
+            if report is not None:
+                values = ", ".join(f"{name} = {tried[name][here[name]]:.3g}" for name in names)
+                report(f"{values}: left-out mean squared error {evaluate(here).error:.3f}")
     return evaluate(here)
 
 
