@@ -4,6 +4,7 @@
 import csv
 import dataclasses
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,6 +58,7 @@ class CalibrateTactile:
 
         import numpy as np
 
+        from simenv.sensors.tactile.candidates import limits
         from simenv.sensors.tactile.fitting import averaged_background, choose, fit_calibration, refined
 
         data, about, shipped = self._read()
@@ -70,6 +72,9 @@ class CalibrateTactile:
         if self.refine:
             fitted = refined(fitted, fit)
             fit = choose(fitted, print)
+        warnings = limits(fit.found(), fitted.ball_radius, fitted.radii * fitted.pixel)
+        for warning in warnings:
+            print(f"warning: {warning}", file=sys.stderr)
         name = self.name or about["name"]
         del about["name"]
         calibration = fit_calibration(name, fitted, fit, about)
@@ -80,6 +85,7 @@ class CalibrateTactile:
         table = metrics(pictures, judged.images)
         about |= {"calibrated": True, "ball_radius_m": data.ball_radius, "images": int((~held).sum())}
         about |= {"fit": _plain(asdict(fit)), "held_out": int(held.sum()), "metrics": table}
+        about["warnings"] = warnings
         small = calibration
         if self.rows is not None:
             small = calibration.resized(self.rows, round(self.rows * calibration.columns / calibration.rows))
@@ -220,6 +226,8 @@ def report(name: str, about: dict[str, Any], table: dict[str, dict[str, float]])
         f"{fit['position_degree']} in the position; regularisation {fit['ridge']:g}.",
         "",
     ]
+    for warning in about["warnings"]:
+        lines += [f"Warning: {warning}.", ""]
     return "\n".join(lines)
 
 

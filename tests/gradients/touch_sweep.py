@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
@@ -27,8 +28,8 @@ from simenv.world.touch_solver import TouchSolver
 from tests.geometry.test_entry import entries
 
 DOUBLE = torch.float64
-WIDTHS = (1e-7, 3e-8, 3e-7, 2e-8, 5e-8, 1e-6, 1e-8)  # wide ones meet bends, narrow ones drown in rounding
-ENOUGH = 1e-6  # at this error of all cases no other width is tried
+WIDTHS = (1e-7, 3e-8, 5e-8, 2e-8, 1e-8)  # wide ones meet bends, narrow ones drown in rounding
+ENOUGH = 1e-5  # at this error of all cases no other width is tried
 PAIR = 2  # worlds of a seed
 HORIZONS = (1, 2, 5, 10, 20, 50, 100, 200)
 
@@ -56,7 +57,7 @@ class Case:
 
 @contextmanager
 def patterns():
-    """Notes of every control step on one thread, by world: touch, slip and points (bools), faces that taxels meet."""
+    """Notes of every control step, by world: touch, slip and points (bools), faces that taxels meet."""
     noted: list[tuple[np.ndarray, ...]] = []
     forward = TouchSolver.forward
 
@@ -73,24 +74,22 @@ def patterns():
         noted.append((*(torch.cat(each, 1).numpy().copy() for each in (touch, bent)), np.concatenate(faces, 1)))
         return out
 
+    threads = simenv.get_num_threads()
+    simenv.set_num_threads(1)  # so that one solver has all worlds
     TouchSolver.forward = noting
     try:
         yield noted
     finally:
         TouchSolver.forward = forward
+        simenv.set_num_threads(threads)
 
 
 def normals_met(gel) -> np.ndarray:
     """Unit normals of the faces that the taxels of a gel meet in all substeps, (N, substeps x taxels, 3)."""
     contact, grid = gel.contact, gel.contact.grid
-    rotation = torch.stack([view[0].tensor for view in gel.view[1:]], 1).unsqueeze(2).numpy()  # (N, K, 1, 3, 3)
-    place = torch.stack([view[1].tensor for view in gel.view[1:]], 1).unsqueeze(2).numpy()
-    x = np.einsum(
-        "nkpij,nkpi->nkpj", np.broadcast_to(rotation, (*rotation.shape[:2], grid.count, 3, 3)), grid.points - place
-    )
-    axis = np.einsum(
-        "nkpij,pi->nkpj", np.broadcast_to(rotation, (*rotation.shape[:2], grid.count, 3, 3)), grid.frames[:, :, 2]
-    )
+    rotation, place = (torch.stack([view[i].tensor for view in gel.view[1:]], 1).numpy() for i in (0, 1))
+    x = (grid.points - place[:, :, None]) @ rotation  # (N, K, P, 3), in the object's frame
+    axis = grid.frames[:, :, 2] @ rotation
     packed = pack_shapes([contact.packed.shape], wp.float64)
     g, t = entries(packed, x.reshape(-1, 3), axis.reshape(-1, 3), first=-contact.max_depth, last=contact.reach)
     met = np.where((t < 0.0)[:, None], g, 0.0)  # those beyond the gel do not matter
@@ -125,8 +124,8 @@ def start(task: str, seeds: Sequence[int], steps: int, **options):
     return env, state, torch.cat(actions, 1), torch.cat(ways, 1)
 
 
-def sweep(task: str, seeds: Sequence[int], horizons: Sequence[int], **options) -> list[Case]:
-    """Cases of all seeds, their worlds, and horizons."""
+def sweep(task: str, seeds: Sequence[int], horizons: Sequence[int], report=None, **options) -> list[Case]:
+    """Cases of all seeds, their worlds, and horizons; `report` is told of the progress."""
     env, state, actions, way = start(task, seeds, max(horizons), **options)
     core = env.unwrapped
 
@@ -155,6 +154,8 @@ def sweep(task: str, seeds: Sequence[int], horizons: Sequence[int], **options) -
             )  # (steps, worlds)
             runs.append(((ahead - behind).cumsum(0) / (2 * width), touch, bent | faces))
             cases = [judged(seeds[w // PAIR], w, n, exact[n][w], runs) for n in horizons for w in range(len(way[0]))]
+            if report is not None:
+                report(f"down to a width of {width:g}: {summary(cases)}")
             if max(case.smooth for case in cases) <= ENOUGH:
                 break
     env.close()
@@ -188,8 +189,7 @@ def summary(cases: list[Case]) -> str:
 
 def main(task: str, seeds: str = "20") -> None:
     """Print the cases that are off and the summary."""
-    simenv.set_num_threads(1)
-    cases = sweep(task, range(int(seeds)), HORIZONS)
+    cases = sweep(task, range(int(seeds)), HORIZONS, partial(print, flush=True))
     for case in cases:
         if not case.smooth <= 1e-5:
             print(case)

@@ -23,6 +23,7 @@ from numpy.polynomial import legendre
 
 from simenv.errors import AssetError
 from simenv.sensors.tactile.calibration import TactileCalibration
+from simenv.sensors.tactile.candidates import FIRST, TOGETHER, TRIED, candidates
 from simenv.sensors.tactile.membrane import Membrane, MembraneFilter
 from simenv.sensors.tactile.photometry import NormalTable, monomials
 
@@ -36,13 +37,6 @@ COARSE = 60  # rows of the images that the search looks at
 REFINEMENTS = 6
 CLEAR = 3.5
 FLAT = 1e-3  # |n| below which a pixel says nothing
-# what the search tries: depth over that of the contact circle, widths [m], weight of the wide blur
-TRIED = {
-    "sink": (1.0, 1.4, 2.0, 3.0),
-    "near": (0.03e-3, 0.1e-3, 0.2e-3, 0.4e-3),
-    "far": (0.5e-3, 0.8e-3, 1.2e-3, 1.8e-3),
-    "share": (0.3, 0.45, 0.6, 0.75),
-}
 
 
 @dataclass(frozen=True)
@@ -122,6 +116,11 @@ class Fit:
     position_degree: int
     ridge: float
     error: float
+
+    def found(self) -> dict[str, float]:
+        """What the search chose, by the names of its candidates."""
+        near, far = self.membrane.sigmas
+        return {"sink": self.sink, "near": near, "far": far, "share": self.membrane.weights[1]}
 
 
 def averaged_background(data: BallImages) -> np.ndarray:
@@ -271,29 +270,32 @@ def _best(data: BallImages, sink: float, membrane: Membrane, position_degree: in
 
 
 def choose(data: BallImages, report=None) -> Fit:
-    """Search membrane and regularisation, one number at a time until none gets better."""
+    """Search membrane and regularisation, one or two numbers at a time until none gets better."""
     coarse = data.coarser(COARSE)
     span = np.ptp(coarse.centres, axis=0) / np.array(coarse.background.shape[1::-1])
     position_degree = 2 if span.min() >= SPAN else 0
-    values = {"sink": 1.4, "near": 0.1e-3, "far": 1.2e-3, "share": 0.45}
+    tried = candidates(data.ball_radius, data.radii * data.pixel)
+    known: dict[tuple[int, ...], Fit] = {}
 
-    def evaluate(trial: dict[str, float]) -> Fit:
-        share = trial["share"]
-        membrane = Membrane((trial["near"], trial["far"]), (1.0 - share, share))
-        return _best(coarse, trial["sink"], membrane, position_degree)
+    def evaluate(at: dict[str, int]) -> Fit:
+        key = tuple(at[name] for name in TRIED)
+        if key not in known:
+            sink, near, far, share = (tried[name][i] for name, i in zip(TRIED, key, strict=True))
+            known[key] = _best(coarse, sink, Membrane((near, far), (1.0 - share, share)), position_degree)
+        return known[key]
 
-    best, moved = evaluate(values), True
+    here, moved = dict(FIRST), True
     while moved:
         moved = False
-        for name, candidates in TRIED.items():
-            for value in candidates:
-                if value != values[name]:
-                    fit = evaluate({**values, name: value})
-                    if fit.error < best.error:
-                        best, moved, values = fit, True, {**values, name: value}
+        for names in TOGETHER:
+            for numbers in product(*(range(len(tried[name])) for name in names)):
+                there = {**here, **dict(zip(names, numbers, strict=True))}
+                if evaluate(there).error < evaluate(here).error:
+                    here, moved = there, True
             if report is not None:
-                report(f"{name} = {values[name]:g}: left-out mean squared error {best.error:.3f}")
-    return best
+                values = ", ".join(f"{name} = {tried[name][here[name]]:.3g}" for name in names)
+                report(f"{values}: left-out mean squared error {evaluate(here).error:.3f}")
+    return evaluate(here)
 
 
 def _model(data: BallImages, fit: Fit) -> _Model:
