@@ -47,7 +47,7 @@ def test_table_of_several_starts(capsys, recording):
     assert len([line for line in out.splitlines() if line.startswith(("0 ", "1 "))]) == 2
 
 
-@pytest.mark.parametrize(("low", "high", "side"), [(2.0, 20.0, "lower"), (0.05, 0.5, "upper")])
+@pytest.mark.parametrize(("low", "high", "side"), [(1.25, 2.0, "lower"), (0.05, 0.5, "upper")])
 def test_a_limit_is_named_where_the_best_value_is_at_it(capsys, recording, low, high, side):
     truth = float(Recording(recording)[0].parameters["liquid.viscosity"][0])
     limits = f"liquid.viscosity={low * truth:.6g}:{high * truth:.6g}"
