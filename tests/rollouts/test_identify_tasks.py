@@ -71,10 +71,11 @@ def test_an_arm_has_no_gradient_and_cma_finds_it(panda_episode):
         identify_episode(panda, limits)
     assert "\n" not in str(error.value)
     config = IdentifyConfig("cma", iterations=16, tolerance=1e-3)
-    result = identify_episode(panda, limits, steps=2, starts=4, config=config)
+    result = identify_episode(panda, limits, steps=2, starts=3, config=config)
     print(f"\nmeasured {result.values['hand.stiffness'] / truth - 1:.1e}, {result.rollouts} rollouts")
     assert result.values["hand.stiffness"] == pytest.approx(truth, rel=0.02)
     assert "joint_q" in result.deviations
+    assert result.rollouts == 4 * len(result.history)  # 4 candidates each, in batches of 3 of which one is filled up
 
 
 def test_a_parameter_without_effect_is_named(tmp_path):
@@ -117,3 +118,15 @@ def test_observations_are_compared_as_they_were_recorded(tmp_path):
         change = episode.states["wrench"][1:, 0] - episode.states["wrench"][1:, 0].mean(0)
         scale = np.sqrt(np.mean(change**2))
         assert result.shares[observe] == pytest.approx(expected / scale, rel=1e-6, abs=1e-7)
+
+
+def test_what_a_task_remembers_is_remembered(tmp_path):
+    """The pegs keep the last action, which changes from step to step."""
+    episode = record(tmp_path, "SimEnv/PegInsertion-v0", 3, motion="random")
+    assert np.ptp(episode.states["memory"][1:], axis=0).max() > 0.1
+    truth = float(episode.parameters["peg.mass"][0])
+    config = IdentifyConfig(iterations=1)
+    result = identify_episode(
+        episode, {"peg.mass": (truth / 2, truth * 4)}, observe=("memory", "wrench"), config=config
+    )  # fmt: skip
+    assert result.deviations["memory"] == 0.0 and result.deviations["wrench"] > 0.0

@@ -47,6 +47,16 @@ def test_table_of_several_starts(capsys, recording):
     assert len([line for line in out.splitlines() if line.startswith(("0 ", "1 "))]) == 2
 
 
+@pytest.mark.parametrize(("low", "high", "side"), [(1.25, 2.0, "lower"), (0.05, 0.5, "upper")])
+def test_a_limit_is_named_where_the_best_value_is_at_it(capsys, recording, low, high, side):
+    truth = float(Recording(recording)[0].parameters["liquid.viscosity"][0])
+    limits = f"liquid.viscosity={low * truth:.6g}:{high * truth:.6g}"
+    status, out, _ = run(capsys, "identify", recording, "--parameter", limits)
+    at, beyond = (low, "below") if side == "lower" else (high, "above")
+    assert status == 1 and "AT_LIMIT" in out
+    assert f"the best value is at the {side} limit {at * truth:.6g}, so what was observed asks for one {beyond}" in out
+
+
 def test_errors(capsys, recording):
     def refused(match, *arguments):
         status, _, err = run(capsys, "identify", recording, *arguments)
