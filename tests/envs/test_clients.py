@@ -125,6 +125,12 @@ def test_worlds_that_a_masked_reset_leaves_draw_from_the_generator_later() -> No
     goals.env.np_random = np.random.default_rng(5)
     both = np.array(goals.reset()).reshape(2, 2)
     assert np.array_equal(first[0], both[0]) and not np.array_equal(first[1], both[1])
+    one, two = Goals(True), Goals(True)
+    for seed, each in enumerate((one, two)):
+        each.reset(seed=seed)
+        each.env.np_random = np.random.default_rng(5)
+        each.reset(options={"reset_mask": np.array([True, False])})
+    assert one.reset() == two.reset(), "the second world has not drawn from the generator"
     state = goals.env.unwrapped.get_state()
     following = goals.reset()
     goals.env.np_random = np.random.default_rng(9)
