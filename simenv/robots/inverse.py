@@ -39,7 +39,6 @@ def newton_model(chain: Chain, device: torch.device):
             armature=float(chain.armature[i]), label=name,
         ))  # fmt: skip
     builder.add_articulation(joints)
-    wp.init()
     return builder.finalize(str(wp.device_from_torch(device)))
 
 
