@@ -4,6 +4,11 @@
 The unsigned distance is the exact one to the triangles. The sign is a vote of five rays that count the faces they
 cross: exact for meshes that passed `check_mesh`, and twenty times faster than winding numbers. Queries run on the CPU
 in single precision about the middle of the mesh, so that a volume does not depend on the device.
+
+Why not Newton 1.8's volumes (`newton.SDF.create_from_mesh`): they are textures that only a CUDA device can build and
+sample, in single precision and without the smooth second derivatives that adjoints of contact need; on a CPU it raises
+RuntimeError. Here a volume of 96 cells takes 0.2 s for a bolt of 640 faces, 1.2 s for a glass of 7168 and 6 s for a
+ball of 20 480, once; the largest error against a search in double precision was 0.4, 0.02 and 4 um.
 """
 
 import hashlib

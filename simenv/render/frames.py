@@ -187,7 +187,7 @@ class Renderer:
         for order, (name, (vertices, faces)) in enumerate(self._rigid_meshes.items()):
             default = _BODIES[order % len(_BODIES)]
             color = self._colors.get(name, rgba(self.world.scene.colors.get(name), default))
-            meshes.append(MeshItem(vertices, faces, color, name=name))
+            meshes.append(MeshItem(vertices, faces, color, name=name, wall=False))
         for name in marks:
             mark = self.world.scene.marks[name]
             mesh = mark.shape.to_mesh()

@@ -137,13 +137,15 @@ def unite(
     nodes: wp.array(dtype=wp.vec3i),
     fine: wp.array3d(dtype=float),
     near: wp.array3d(dtype=float),
+    sharp: wp.array3d(dtype=float),
     spacing: float,
     phi_inout: wp.array3d(dtype=float),
 ):
     """Adds to the smooth surface ``phi_inout`` (in place) what the fine one has well beyond it, and lone particles.
 
     A body of liquid keeps its even surface; a stream or a drop, which the wide filter swallows, stays. ``near`` is the
-    distance to the nearest particle, ``spacing`` that between particles [m].
+    distance to the nearest particle, ``spacing`` that between particles [m]. Nowhere does the surface lie more than 0.15
+    of it within the unfiltered one, ``sharp``: that holds a stream of about a spacing's radius together.
     """
     n = nodes[wp.tid()]
     a = phi_inout[n[0], n[1], n[2]]
@@ -153,7 +155,8 @@ def unite(
     lone = wp.smoothstep(0.3, 0.55, a / spacing) * wp.smoothstep(-0.25, 0.1, b / spacing - 0.35)
     ball = near[n[0], n[1], n[2]] - wp.lerp(0.3, 0.7, lone) * spacing
     h = wp.max(margin - wp.abs(a - b), 0.0) / margin
-    phi_inout[n[0], n[1], n[2]] = wp.min(wp.min(a, b) - 0.25 * h * h * margin, ball)
+    c = sharp[n[0], n[1], n[2]] + 0.15 * spacing
+    phi_inout[n[0], n[1], n[2]] = wp.min(wp.min(wp.min(a, b) - 0.25 * h * h * margin, ball), c)
 
 
 @wp.kernel

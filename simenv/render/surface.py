@@ -138,9 +138,10 @@ def _level_set(nodes: wp.array, sums: wp.array, near: wp.array, spacing: float, 
     if smoothing > 0:
         spare = wp.full(sums.shape, outside, dtype=float, device="cpu")
         fine, spare = _filter(nodes, fine, spare)
+        sharp = wp.clone(phi)
         for _ in range(smoothing):
             phi, spare = _filter(nodes, phi, spare)
-        wp.launch(kernels.unite, len(nodes), [nodes, fine, near, spacing], [phi], device="cpu")
+        wp.launch(kernels.unite, len(nodes), [nodes, fine, near, sharp, spacing], [phi], device="cpu")
     return phi
 
 

@@ -103,6 +103,20 @@ def test_a_thin_stream_is_not_lost():
     assert (heights > 0).all()
 
 
+@pytest.mark.parametrize(("radius", "least"), [(1.2, 0.5), (1.6, 0.5), (2.4, 0.65)])  # [spacings]
+def test_a_jet_stays_in_one_piece(radius: float, least: float):
+    """As an emitter lets it out: particles anywhere in a cylinder, as many as fill its volume."""
+    spacing, length, random = 0.004, 0.08, np.random.default_rng(3)
+    count = round(math.pi * radius**2 * length / spacing)
+    along, turn = length * (np.arange(count) + 0.5) / count, 2 * math.pi * random.random(count)
+    away = radius * spacing * np.sqrt(random.random(count))
+    jet = np.stack([away * np.cos(turn), away * np.sin(turn), along], 1)
+    surface = extract_surface([ParticleItem(jet, spacing=spacing)])
+    mesh = trimesh.Trimesh(surface.vertices.numpy(), surface.indices.numpy().reshape(-1, 3))
+    assert mesh.body_count == 1
+    assert least < enclosed_volume(surface) / (count * spacing**3) < 1.1
+
+
 def test_no_particle_gives_no_surface_and_a_lost_one_is_reported():
     assert extract_surface([ParticleItem(np.zeros((0, 3)))]) is None
     with pytest.raises(ValueError, match="1 of 2 particles"):
