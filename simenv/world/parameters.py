@@ -233,7 +233,7 @@ class Parameters(NamedTensors):
         the ``status`` (N,) of `checked`.
         """
         table = self._plain()
-        if self._cache is not None and table is not None and torch.equal(table, self._cache[0]):
+        if self._cache is not None and self._is_kept(table):
             return self._cache[1]
         sound, bad = self.checked()
         inputs = {"gravity": sound["gravity"], "parameters": self._material_vectors(sound), "status": bad}
@@ -242,6 +242,9 @@ class Parameters(NamedTensors):
             inputs[kind] = torch.stack(columns, 1) if columns else self._full(0.0).unsqueeze(1)[:, :0]
         self._cache = None if table is None else (table, inputs)
         return inputs
+
+    def _is_kept(self, table: torch.Tensor | None) -> bool:
+        return table is not None and self._cache is not None and torch.equal(table, self._cache[0])
 
     def _plain(self) -> torch.Tensor | None:
         """A copy of all numbers, by which edits are seen however they are made; None where inputs are not kept.

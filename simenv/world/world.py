@@ -204,9 +204,13 @@ class World(Rebuilt):
         # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
         return self._kept(after, status == 0, state.detach()).replace(status=status)
 
+    def _surely(self, flags: torch.Tensor) -> bool:
+        """Whether all flags are set, as far as the host knows without waiting: of CUDA's it does not."""
+        return not on_cuda(self.device) and bool(flags.all())
+
     def _kept(self, after: State, good: torch.Tensor, before: State) -> State:
         """The state after a step in the worlds that are good (N,), and before it in the others."""
-        if on_cuda(self.device) or not bool(good.all()):
+        if not self._surely(good):
             return after.where(good, before)
         # the solver's results are tensors of their own already: no copy of what may be many particles
         mine = {name: getattr(after, name) for name in STATE_FIELDS}
@@ -336,7 +340,7 @@ class World(Rebuilt):
             # the particles that may come out now, and as many others at the end as keep them a window of one length
             window = first.clamp(max=capacity - len(self._windows[name]))[:, None] + self._windows[name]
             new = (window >= first[:, None]) & (window < last[:, None])
-            if self.device.type != "cuda" and not bool(new.any()):
+            if self._surely(~new):
                 continue  # closed or empty: no copy of what may be many particles
             pose, twist = state.body_q[:, body], control.twist[:, body]
             arm = rotate(pose[:, None, 3:], offsets[window])
