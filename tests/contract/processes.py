@@ -20,7 +20,7 @@ import torch
 import simenv
 from tests.envs.splash_task import Splash
 
-LIMIT = 40.0  # [s] after which whoever does not answer hangs
+LIMIT = 90.0  # [s] after which whoever does not answer hangs
 
 
 def expect(fact: bool, words: str) -> None:

@@ -101,6 +101,16 @@ def test_views_observe_the_copy():
     assert same(twin.reset(seed=1), env.reset(seed=1))
 
 
+def test_a_copy_draws_itself():
+    env = gym.make(Splash.task_id, device="cpu", render_mode="rgb_array", render_size=(20, 16))
+    env.reset(seed=0)
+    picture = env.render()
+    twin = COPIES["pickle"](env)  # a renderer holds Warp's meshes, which can't be pickled
+    assert np.array_equal(twin.render(), picture)
+    twin.step(twin.action_space.high)
+    assert np.array_equal(env.render(), picture)
+
+
 def test_worlds_are_copied_by_scene_and_parameters():
     world = Splash().build().make_world(2)
     world.parameters["gravity"] = GRAVITY

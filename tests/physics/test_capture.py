@@ -52,7 +52,14 @@ def works_as_ever() -> bool:
 def test_launches_of_other_threads_do_not_land_in_a_recording():
     mine, add = counter()
     theirs, add_theirs = counter()
-    graph = recorded(add, functools.partial(runs_on_another_thread, add_theirs), add)
+    recording = []
+
+    def launch_theirs():
+        recording.append(wp.get_device("cpu").is_capturing)  # what Warp asks before it launches
+        add_theirs()
+
+    graph = recorded(add, functools.partial(runs_on_another_thread, launch_theirs), add)
+    assert recording == [False]
     assert (int(mine), int(theirs)) == (0, 1)  # theirs ran at once
     wp.capture_launch(graph)
     assert (int(mine), int(theirs)) == (2, 1)
