@@ -33,7 +33,8 @@ MOVE = """
 # A loop over vectors of the same few instructions, never several vectors at once: `test_cross_products_...` below.
 ALIKE = "linalg_cross"
 ALLOWED = set(f"{ROUNDED} {CHOOSE} {MOVE} {ALIKE}".split())
-TASKS = simenv.list_tasks()  # with the template, which is registered when it is imported
+# with the template, which importing it registers; without what other tests register
+TASKS = [task for task in simenv.list_tasks() if task.startswith(("SimEnv/", "Example/"))]
 
 
 class Watch(TorchDispatchMode):

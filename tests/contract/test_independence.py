@@ -18,7 +18,8 @@ from simenv.envs.registration import task_class
 from simenv.rollouts import Recorder, Recording, replay
 from simenv.tasks import template  # noqa: F401
 
-TASKS = simenv.list_tasks()
+# with the template, which importing it registers; without what other tests register
+TASKS = [task for task in simenv.list_tasks() if task.startswith(("SimEnv/", "Example/"))]
 MOMENTS = 5  # of an episode, which become as many worlds
 # what these do is PegInsertion's but for the judgement at the end
 COUSINS = ("SimEnv/PegPlacement-v0", "SimEnv/BoltOnNut-v0")
