@@ -35,11 +35,13 @@ def measures_kernels(real) -> SimpleNamespace:
         points = wp.array(ptr=points_in, shape=(n,), dtype=vec3)
         distance = wp.array(ptr=distance_out, shape=(n,), dtype=real)
         nearest = wp.array(ptr=face_out, shape=(n,), dtype=wp.int64)
-        p = points[i]
-        best = planes[0][0] * p[0] + planes[0][1] * p[1] + planes[0][2] * p[2] - planes[0][3]
+        p, q = points[i], planes[0]
+        x, y, z = p[0], p[1], p[2]
+        best = q[0] * x + q[1] * y + q[2] * z - q[3]
         face = int(0)
         for f in range(1, faces):
-            d = planes[f][0] * p[0] + planes[f][1] * p[1] + planes[f][2] * p[2] - planes[f][3]
+            plane = planes[f]
+            d = plane[0] * x + plane[1] * y + plane[2] * z - plane[3]
             if d > best:
                 best = d
                 face = f

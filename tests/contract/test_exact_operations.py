@@ -27,13 +27,14 @@ CHOOSE = "where clamp clamp_min clamp_max minimum maximum amin amax min max lt l
 MOVE = """
     _to_copy alias as_strided cat clone copy detach diagonal empty empty_like expand eye fill flip full
     full_like gather index index_put index_select lift_fresh new_empty new_empty_strided new_full new_ones
-    new_zeros ones ones_like permute reshape scalar_tensor select slice split split_with_sizes squeeze stack t
+    new_zeros ones ones_like permute reshape roll scalar_tensor select slice split split_with_sizes squeeze stack t
     transpose unbind unfold unsqueeze view _unsafe_view _reshape_alias zero zeros zeros_like
 """
 # A loop over vectors of the same few instructions, never several vectors at once: `test_cross_products_...` below.
 ALIKE = "linalg_cross"
 ALLOWED = set(f"{ROUNDED} {CHOOSE} {MOVE} {ALIKE}".split())
-TASKS = simenv.list_tasks()  # with the template, which is registered when it is imported
+# with the template, which importing it registers; without what other tests register
+TASKS = [task for task in simenv.list_tasks() if task.startswith(("SimEnv/", "Example/"))]
 
 
 class Watch(TorchDispatchMode):

@@ -18,8 +18,12 @@ from simenv.envs.registration import task_class
 from simenv.rollouts import Recorder, Recording, replay
 from simenv.tasks import template  # noqa: F401
 
-TASKS = simenv.list_tasks()
+# with the template, which importing it registers; without what other tests register
+TASKS = [task for task in simenv.list_tasks() if task.startswith(("SimEnv/", "Example/"))]
 MOMENTS = 5  # of an episode, which become as many worlds
+# what these do is PegInsertion's but for the judgement at the end
+COUSINS = ("SimEnv/PegPlacement-v0", "SimEnv/BoltOnNut-v0")
+MARKED = [pytest.param(task, marks=[pytest.mark.slow] if task in COUSINS else []) for task in TASKS]
 
 
 @pytest.fixture(autouse=True)
@@ -79,12 +83,12 @@ def differences(alone: dict[str, np.ndarray], row: int, many: dict[str, np.ndarr
     return [name for name in alone if alone[name][row].tobytes() != many[name][to].tobytes()]
 
 
-@pytest.mark.parametrize("task_id", TASKS)
+@pytest.mark.parametrize("task_id", MARKED)
 def test_a_step_is_the_same_at_every_place_and_with_any_threads(task_id: str, seed: int) -> None:
     """Moments of one world's episode, side by side in a batch, each step as they did alone."""
     env = make(task_id, 1)
     env.reset(seed=seed)
-    steps = min(env.task.max_episode_steps // 2, 40)
+    steps = min(env.task.max_episode_steps // 2, 30)
     moments = np.linspace(1, steps - 1, MOMENTS).astype(int)
     motion = actions(env, steps, seed)
     starts, alone = [], []
@@ -108,7 +112,7 @@ def test_a_step_is_the_same_at_every_place_and_with_any_threads(task_id: str, se
     batch.close()
 
 
-@pytest.mark.parametrize("task_id", TASKS)
+@pytest.mark.parametrize("task_id", MARKED)
 def test_a_reset_draws_and_places_the_same_in_every_batch(task_id: str, seed: int) -> None:
     seeds = [seed, seed + 7, seed + 1]
     results = []
