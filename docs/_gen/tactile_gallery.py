@@ -36,11 +36,13 @@ def nut(flats: float = 5.5e-3, hole: float = 3.0e-3, height: float = 2.4e-3, ste
 
 
 def picture(sensor: TactileImage, shape: Shape, lowest: float, quaternion: tuple[float, ...]) -> Image.Image:
-    """The shape pressed in by 0.7 mm; `lowest` is the distance from its origin to its lowest point."""
+    """The shape pressed in by 0.7 mm, wider than high; `lowest` is the distance from its origin to its lowest point."""
     depth = ContactDepth(sensor, shape, reach=1e-3)
     rest = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]])
     pose = torch.tensor([[0.0, 0.0, lowest - 0.7e-3, *quaternion]])
     image = Image.fromarray(sensor.render(depth(pose, rest), as_uint8=True)[0].numpy())
+    if image.width < image.height:
+        image = image.transpose(Image.Transpose.ROTATE_90)
     return image.resize((round(image.width * HEIGHT / image.height), HEIGHT), Image.Resampling.BICUBIC)
 
 

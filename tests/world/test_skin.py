@@ -6,9 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
+import warp as wp
 
 from simenv.geometry.shapes import Box, Plane, Sphere
 from simenv.physics.mpm.materials import Elastic, Liquid
+from simenv.physics.mpm.skin import skin_functions
 from simenv.world import Control, Scene, World
 from tests.gradients.scenes import block
 from tests.verification.worlds import lattice
@@ -114,6 +116,40 @@ def test_a_world_without_contact_reads_zero_and_rows_are_independent():
     state = world.step(world.step(state, Control(away)), Control(torch.zeros(2, 1, 6)))
     assert (state.status == 0).all()
     assert state.touch.abs().max() == 0  # the contact is broken
+
+
+def test_a_contact_just_beyond_the_edge_is_not_the_skin_s():
+    """The skin ends half a taxel beyond the middles of its outer taxels, on all four sides."""
+    rows, columns, middle, pitch, short = 3, 5, np.array([0.1, -0.2, 0.3]), 0.02, 1e-6
+    skin = skin_functions(wp.float64)
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def felt(skins: skin.Skins, places: wp.array(dtype=wp.vec3d), on_out: wp.array(dtype=wp.int32)):
+        i = wp.tid()
+        if skin.on_skin(skins, 0, places[i]):
+            on_out[i] = 1
+
+    skins = skin.Skins()
+    skins.taxels = rows * columns
+    for name, value, kind in (
+        ("first", [0], wp.int32), ("rows", [rows], wp.int32), ("columns", [columns], wp.int32),
+        ("corner", [middle - (pitch * (columns - 1) / 2, pitch * (rows - 1) / 2, 0.0)], wp.vec3d),
+        ("u", [(1 / pitch, 0.0, 0.0)], wp.vec3d), ("v", [(0.0, 1 / pitch, 0.0)], wp.vec3d),
+    ):  # fmt: skip
+        setattr(skins, name, wp.array(np.array(value), dtype=kind, device="cpu"))
+    half = np.array([pitch * columns / 2, pitch * rows / 2])
+    places, expected = [], []
+    for axis in (0, 1):
+        for side in (-1.0, 1.0):
+            for beyond in (-short, short):
+                offset = np.zeros(3)
+                offset[axis] = side * (half[axis] + beyond)
+                places.append(middle + offset)
+                expected.append(int(beyond < 0))
+    found = wp.zeros(len(places), dtype=wp.int32, device="cpu")
+    there = wp.array(np.array(places), dtype=wp.vec3d, device="cpu")
+    wp.launch(felt, dim=len(places), inputs=[skins, there], outputs=[found], device="cpu")
+    assert found.numpy().tolist() == expected
 
 
 def test_errors():
