@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simenv._files import append_text, write_text
+from simenv._files import append_text, telling, write_text
 
 
 class RunLog:
@@ -56,14 +56,16 @@ class RunLog:
         else:
             append_text(self.file, self._csv([row]))
         if self.tensorboard is not None:
-            for name, value in values.items():
-                if math.isfinite(value):
-                    self.tensorboard.add_scalar(name, float(value), step)
+            with telling(self.file.parent / "events.out.tfevents"):
+                for name, value in values.items():
+                    if math.isfinite(value):
+                        self.tensorboard.add_scalar(name, float(value), step)
 
     def close(self) -> None:
         """Flushes TensorBoard."""
         if self.tensorboard is not None:
-            self.tensorboard.close()
+            with telling(self.file.parent / "events.out.tfevents"):
+                self.tensorboard.close()
 
     def _rewrite(self) -> None:
         write_text(self.file, self._csv([{name: name for name in self.columns}, *self.rows]))

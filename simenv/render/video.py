@@ -85,6 +85,7 @@ class VideoWriter:
         try:
             writer.close()
             self._require_whole(temporary)
+            assert temporary is not None
             with telling(self.path, temporary):
                 put_in_place(temporary, self.path)
         except FileWriteError as error:
@@ -130,7 +131,7 @@ class VideoWriter:
             ) from error
         self._size = (height, width)
 
-    def _require_whole(self, temporary: Path) -> None:
+    def _require_whole(self, temporary: Path | None) -> None:
         """Raise VideoError unless every frame can be read again: ffmpeg's exit status is not known here, and on a full
         disk it leaves a part of a file.
         """
@@ -143,9 +144,9 @@ class VideoWriter:
         if count != self.frames:
             raise self._stopped(f"ffmpeg left {count} of {self.frames} frames", temporary)
 
-    def _stopped(self, what: str, temporary: Path) -> VideoError:
+    def _stopped(self, what: str, temporary: Path | None) -> VideoError:
         """What to say of an unfinished file, of which ffmpeg does not say why."""
-        size = temporary.stat().st_size if temporary.exists() else 0
+        size = temporary.stat().st_size if temporary is not None and temporary.exists() else 0
         return VideoError(f"cannot write {self.path}: {what} in {size} bytes{room(self.path)}")
 
     def _discard(self) -> None:

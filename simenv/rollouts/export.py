@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Export a recording to Minari, Farama's format of offline reinforcement-learning data sets."""
 
+import copy
 from typing import Any
 
 import gymnasium as gym
@@ -86,7 +87,7 @@ def _with_first(value: np.ndarray) -> np.ndarray:
 
 def _spec(episode: Episode) -> gym.envs.registration.EnvSpec:
     environment = episode.environment
-    spec = gym.spec(environment["id"])
+    spec = copy.deepcopy(gym.spec(environment["id"]))  # Gymnasium gives its registry's own
     spec.kwargs = {**spec.kwargs, **environment["kwargs"], "dtype": environment["dtype"]}
     spec.max_episode_steps = environment["max_episode_steps"]
     return spec

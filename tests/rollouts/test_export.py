@@ -45,7 +45,9 @@ def test_terms_belong_to_their_steps_and_spaces_to_the_environment(tmp_path, exp
             *_, info = recorder.step(env.action_space.sample())
             earned.append({name: value[0] for name, value in info["reward_terms"].items() if name[0] != "_"})
     env.close()
+    registered = gym.spec("TestEnv/Splash-v0").to_json()
     export_minari(Recording(tmp_path), "simenv/splash/random-v0")
+    assert gym.spec("TestEnv/Splash-v0").to_json() == registered  # an export changes no environment
     (episode,) = exported["episodes"]
     for name in earned[0]:  # infos have a row for the reset, in which nothing was earned
         rows = episode.infos[f"reward_terms.{name}"]

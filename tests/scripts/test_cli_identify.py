@@ -57,6 +57,15 @@ def test_a_limit_is_named_where_the_best_value_is_at_it(capsys, recording, low, 
     assert f"the best value is at the {side} limit {at * truth:.6g}, so what was observed asks for one {beyond}" in out
 
 
+def test_cma_pays_for_its_candidates_only(capsys, recording):
+    # 4 + 3 ln(1) candidates an iteration, in batches of 3: the second one is filled up with two copies
+    options = ("--method", "cma", "--starts", 3, "--iterations", 2, "--steps", 5, "--json")
+    _, out, _ = run(capsys, "identify", recording, "--parameter", "liquid.viscosity", "--observe",
+                    "observations/observation", *options)  # fmt: skip
+    result = json.loads(out)
+    assert result["rollouts"] == 2 * 4 and [row["rollouts"] for row in result["history"]] == [4, 8]
+
+
 def test_errors(capsys, recording):
     def refused(match, *arguments):
         status, _, err = run(capsys, "identify", recording, *arguments)
