@@ -144,8 +144,8 @@ def unite(
     """Adds to the smooth surface ``phi_inout`` (in place) what the fine one has well beyond it, and lone particles.
 
     A body of liquid keeps its even surface; a stream or a drop, which the wide filter swallows, stays. ``near`` is the
-    distance to the nearest particle, ``spacing`` that between particles [m]. Nowhere does the surface lie more than 0.15
-    of it within the unfiltered one, ``sharp``: that holds a stream of about a spacing's radius together.
+    distance to the nearest particle, ``spacing`` that between particles [m]. Nowhere does the surface lie more than
+    0.15 of it within the unfiltered one, ``sharp``: that holds a stream of about a spacing's radius together.
     """
     n = nodes[wp.tid()]
     a = phi_inout[n[0], n[1], n[2]]
