@@ -11,7 +11,7 @@ import pytest
 import torch
 import warp as wp
 
-from simenv import _exclusive
+from simenv import _exclusive, _recording, _warp
 from simenv._exclusive import EXCLUSIVE, built_once
 from simenv.physics import capture
 from simenv.physics.mpm.programs import meeting_kernel
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 def counter() -> tuple[torch.Tensor, functools.partial]:
     """A number, and the launch that adds one to it (lanes' meeting, at which nobody is awaited)."""
-    capture.start_warp()
+    _warp.start()
     count = torch.zeros(1, dtype=torch.int32)
     array, device = wp.from_torch(count), wp.device_from_torch(CPU)
     return count, functools.partial(capture.launch, meeting_kernel(), 1, [0], [array], device=device)
@@ -193,8 +193,9 @@ def test_a_process_is_not_forked_while_another_thread_builds():
 
 
 def test_warp_without_the_notes_that_are_made_each_threads_own_is_refused(monkeypatch):
-    monkeypatch.setattr(capture, "_started", False)
-    monkeypatch.setattr(capture, "_NOTES", ("_recording_of_tomorrow",))
+    _warp.start()
+    held = len(_exclusive._held_across_forks)
+    monkeypatch.setattr(_recording, "_NOTES", ("_recording_of_tomorrow",))
     with pytest.raises(RuntimeError, match=r"Warp .* has no _recording_of_tomorrow, .*constraints\.txt"):
-        capture.start_warp()
-    assert len(_exclusive._held_across_forks) == 2  # its own, and Warp's once
+        _recording.separate_threads()
+    assert len(_exclusive._held_across_forks) == held
