@@ -7,7 +7,8 @@ is missing is told before anything is built. Only this file talks to Warp about 
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 import warp as wp
 
 from simenv import _warp
+from simenv._exclusive import EXCLUSIVE
 from simenv.errors import DeviceError
 
 __all__ = ["free_on_gpu", "launch_graph", "on_cuda", "resolve_device", "stream_scope", "synchronize", "warp_device"]
@@ -94,12 +96,17 @@ def _current_stream(device: torch.device) -> wp.Stream:
     return _stream(device, torch.cuda.current_stream(device).cuda_stream)
 
 
+@contextmanager
+def _on_current_stream(device: torch.device) -> Iterator[None]:
+    # A device has one stream for all threads of the process, so that one at a time may change it. Entering must not
+    # make the stream wait for Warp's own: a stream that is being captured may not.
+    with EXCLUSIVE, wp.ScopedStream(_current_stream(device), sync_enter=False):
+        yield
+
+
 def stream_scope(device: torch.device) -> AbstractContextManager[Any]:
     """Launch on torch's current stream, so that kernels run in order with torch's, and a capture of it sees them."""
-    if device.type != "cuda":
-        return nullcontext()
-    # entering must not make the stream wait for Warp's own: a stream that is being captured may not
-    return wp.ScopedStream(_current_stream(device), sync_enter=False)
+    return _on_current_stream(device) if device.type == "cuda" else nullcontext()
 
 
 def synchronize(device: torch.device) -> None:

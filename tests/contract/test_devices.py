@@ -144,7 +144,7 @@ def log(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device", lambda device: log.scope(f"context {device}"))
     monkeypatch.setattr(devices, "warp_device", lambda device: f"warp {device}")
     monkeypatch.setattr(wp, "Stream", lambda device, cuda_stream: log.append("wrap") or (device, cuda_stream))
-    monkeypatch.setattr(wp, "ScopedStream", lambda stream, sync_enter=True: (stream, sync_enter))
+    monkeypatch.setattr(wp, "ScopedStream", lambda stream, sync_enter=True: log.scope(f"{stream} wait {sync_enter}"))
     monkeypatch.setattr(wp, "capture_launch", lambda graph, stream=None: log.append((graph, stream)))
     return log
 
@@ -158,13 +158,15 @@ def test_a_graph_runs_on_torchs_stream_in_the_context_of_its_device(log) -> None
 def test_a_stream_scope_does_not_wait_and_a_stream_has_one_wrapper(log) -> None:
     """A stream that is being captured may not wait for another; and Warp forgets a stream with its first wrapper."""
     device = torch.device("cuda", 0)
-    first, again = devices.stream_scope(device), devices.stream_scope(device)
-    assert first == (("warp cuda:0", 3), False)
-    assert again[0] is first[0] and log.count("wrap") == 1
-    log.current = 4
-    assert devices.stream_scope(device)[0] == ("warp cuda:0", 4)
-    assert devices.stream_scope(torch.device("cuda", 1))[0] == ("warp cuda:1", 4)
+    for current, where in ((3, device), (3, device), (4, device), (4, torch.device("cuda", 1))):
+        log.current = current
+        with devices.stream_scope(where):
+            log.append("launch")
+    scopes = [entry.removeprefix("enter ") for entry in log if entry.startswith("enter")]
+    assert scopes == [f"('warp cuda:{d}', {stream}) wait False" for d, stream in ((0, 3), (0, 3), (0, 4), (1, 4))]
     assert log.count("wrap") == 3
+    for scope in scopes:
+        assert log[log.index(f"enter {scope}") + 1 :][:2] == ["launch", f"leave {scope}"]
 
 
 def test_on_the_cpu_there_are_no_streams(log) -> None:
