@@ -130,7 +130,7 @@ VARIANTS += [("SimEnv/PegInsertion-v0", {"robot": "panda"})]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("task_id", "options"), VARIANTS)
+@pytest.mark.parametrize(("task_id", "options"), VARIANTS, ids=["-".join((t, *o.values())) for t, o in VARIANTS])
 def test_an_episode_is_the_same_whatever_the_batch(task_id: str, options: dict[str, str], seed: int) -> None:
     """From the reset on, at the first, a middle and the last place of batches of 2, 3, 5 and 8."""
 
