@@ -99,40 +99,40 @@ def test_the_command_line_names_the_extra_that_brings_a_package(capsys, monkeypa
     assert cli.main(["nowhere"]) == 2 and "pip install nowhere" in capsys.readouterr().err
 
 
+# module -> (package, extra, code that needs it); one process tries them all
+OPTIONAL = (
+    ("stable_baselines3", "stable-baselines3", "rl", "import simenv.envs.sb3"),
+    ("rsl_rl", "rsl-rl-lib", "rl", "import simenv.envs.rsl_rl"),
+    (
+        "stable_baselines3", "stable-baselines3", "rl",
+        "from simenv.agents.sb3 import *; make_model(None, PPOConfig())",
+    ),
+    ("cma", "cma", "search", "from simenv._search import cma_strategy; cma_strategy([0.0], 1.0, 0.0, 1.0, 0)"),
+    ("minari", "minari", "data", "from simenv.rollouts.export import export_minari; export_minari([], 'a/b-v0')"),
+)  # fmt: skip
 BLOCKED = """
 import sys
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == {blocked!r}:
+        if name.partition(".")[0] in {blocked!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Block())
-try:
-    {code}
-except ImportError as error:
-    print(error)
+for code in {codes!r}:
+    try:
+        exec(code)
+    except ImportError as error:
+        print(error)
 """
 
 
-@pytest.mark.parametrize(
-    ("blocked", "package", "extra", "code"),
-    [
-        ("stable_baselines3", "stable-baselines3", "rl", "import simenv.envs.sb3"),
-        ("rsl_rl", "rsl-rl-lib", "rl", "import simenv.envs.rsl_rl"),
-        (
-            "stable_baselines3", "stable-baselines3", "rl",
-            "from simenv.agents.sb3 import *; make_model(None, PPOConfig())",
-        ),
-        ("cma", "cma", "search", "from simenv._search import cma_strategy; cma_strategy([0.0], 1.0, 0.0, 1.0, 0)"),
-        ("minari", "minari", "data", "from simenv.rollouts.export import export_minari; export_minari([], 'a/b-v0')"),
-    ],
-)  # fmt: skip
-def test_each_optional_package_is_asked_for_in_the_same_words(blocked, package, extra, code) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCKED.format(blocked=blocked, code=code)], capture_output=True, text=True, check=True
-    )
-    assert f"needs the package {package}, which is not installed: " in done.stdout
-    assert done.stdout.rstrip().endswith(f"[{extra}]'")
-    assert package in {re.split("[<>=]", requirement)[0] for requirement in EXTRAS[extra]}
+def test_each_optional_package_is_asked_for_in_the_same_words() -> None:
+    blocked, packages, extras, codes = zip(*OPTIONAL, strict=True)
+    program = BLOCKED.format(blocked=blocked, codes=codes)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    for line, package, extra in zip(lines, packages, extras, strict=True):
+        assert f"needs the package {package}, which is not installed: " in line and line.endswith(f"[{extra}]'")
+        assert package in {re.split("[<>=]", requirement)[0] for requirement in EXTRAS[extra]}
 
 
 def test_no_page_and_no_message_names_the_other_project() -> None:

@@ -78,6 +78,7 @@ def test_what_is_compiled_is_announced_once_and_what_is_cached_is_not(tmp_path: 
     assert run(code, WARP_CACHE_PATH=str(tmp_path)) == ("[6.0, 6.0]\n", "before\n")
 
 
+@pytest.mark.slow
 def test_a_kernel_that_does_not_compile_says_why(tmp_path: Path) -> None:
     file = tmp_path / "program.py"
     file.write_text(
