@@ -46,8 +46,8 @@ class BallContact:
     sideways: float
 
 
-def _solve(a: float, thickness: float, excess, *loads) -> list[tuple[np.ndarray, float]]:
-    """phi for some U(t) on the radius a: its integral, and its value at a.
+def _solve(a: float, thickness: float, excess, *loads) -> list[tuple[float, float]]:
+    """The integral of phi, and its value at a, for some U(t) on the radius a.
 
     Args:
         a: [m].
