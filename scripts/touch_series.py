@@ -52,7 +52,7 @@ class Layer:
     poisson: float | None = None
     thickness: float | None = None
 
-    def of(self, gel: WinklerGel | ElasticLayerGel | None, values: Mapping[str, float] | None = None) -> Layer:
+    def of(self, gel: WinklerGel | ElasticLayerGel | None, values: Mapping[str, float] | None = None) -> DrawnLayer:
         """This layer with all its numbers.
 
         An elastic layer gives its own; a half space is drawn as a layer of the usual thickness. Springs give the
@@ -71,15 +71,24 @@ class Layer:
         thickness = thickness if self.thickness is None else self.thickness
         if isinstance(gel, WinklerGel):
             modulus = 2.0 * (1.0 + poisson) * thickness * values.get("k_t", gel.k_t)
-        return Layer(self.pitch, self.modulus or modulus, poisson, thickness)
+        return DrawnLayer(self.pitch, self.modulus or modulus, poisson, thickness)
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawnLayer:
+    """A `Layer` with all its numbers."""
+
+    pitch: float | None
+    modulus: float
+    poisson: float
+    thickness: float
 
     def markers(self, grid: TaxelGrid) -> MarkerField | None:
-        """The markers, or none; of a layer with all its numbers."""
+        """The markers, or none."""
         width, height = grid.size
         pitch = min(width, height) / PER_SIDE if self.pitch is None else self.pitch
         if pitch == 0.0:
             return None
-        assert self.modulus and self.thickness and self.poisson is not None  # see `of`
         rows, columns = (max(1, int(0.9 * side / pitch)) for side in (height, width))
         points = marker_grid(rows, columns, pitch)
         return MarkerField(grid, points, self.modulus, self.poisson, self.thickness, torch.float64)

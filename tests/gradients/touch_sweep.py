@@ -28,7 +28,7 @@ from simenv.world.touch_solver import TouchSolver
 from tests.geometry.test_entry import entries
 
 DOUBLE = torch.float64
-WIDTHS = (1e-7, 3e-8, 5e-8, 2e-8, 1e-8)  # wide ones meet bends, narrow ones drown in rounding
+WIDTHS = (1e-7, 1e-6, 3e-7, 3e-8, 1e-8)  # wide ones meet bends, narrow ones drown in rounding
 ENOUGH = 1e-5  # at this error of all cases no other width is tried
 PAIR = 2  # worlds of a seed
 HORIZONS = (1, 2, 5, 10, 20, 50, 100, 200)

@@ -18,7 +18,7 @@ from simenv.geometry import Sphere
 from simenv.render.touch import TouchFigure, TouchSeries
 from simenv.rollouts import Episode, Recorder, write_episode
 from simenv.scripts import cli
-from simenv.scripts.touch_series import Layer, press
+from simenv.scripts.touch_series import DrawnLayer, Layer, press
 from simenv.scripts.view_tactile import ViewTactile
 from simenv.sensors.tactile import ElasticLayerGel, MarkerField, WinklerGel
 from simenv.sensors.tactile.sensors import SENSORS
@@ -145,7 +145,7 @@ def test_markers_are_those_of_the_elastic_gel_of_the_world():
 def test_a_layer_as_stiff_in_shear_stands_for_springs():
     layer = Layer(poisson=0.4, thickness=3e-3).of(WinklerGel(4e7, 2e7, 0.8))
     assert layer.modulus / (2 * 1.4 * 3e-3) == pytest.approx(2e7)  # shear modulus over thickness
-    assert Layer(modulus=5.0).of(ElasticLayerGel(1e5, thickness=None)) == Layer(None, 5.0, 0.48, 2e-3)
+    assert Layer(modulus=5.0).of(ElasticLayerGel(1e5, thickness=None)) == DrawnLayer(None, 5.0, 0.48, 2e-3)
 
 
 def test_images_have_their_sensor_s_background_and_its_markers():

@@ -46,8 +46,8 @@ class BallContact:
     sideways: float
 
 
-def _solve(a: float, thickness: float, excess, *loads) -> list[tuple[np.ndarray, float]]:
-    """phi for some U(t) on the radius a: its integral, and its value at a.
+def _solve(a: float, thickness: float, excess, *loads) -> list[tuple[float, float]]:
+    """The integral of phi, and its value at a, for some U(t) on the radius a.
 
     Args:
         a: [m].
@@ -113,4 +113,4 @@ def ball_on_layer(modulus: float, poisson: float, thickness: float, radius: floa
         a = 0.5 * (low + high)
         low, high = (a, high) if at(a)[0] < depth else (low, a)
     ((stuck, _),) = _solve(a, thickness, pushed, lambda t: np.ones_like(t))
-    return BallContact(at(a)[1], a, np.pi * 4.0 * shear / (2.0 - poisson) * stuck)
+    return BallContact(float(at(a)[1]), float(a), float(np.pi * 4.0 * shear / (2.0 - poisson) * stuck))
