@@ -15,6 +15,8 @@ from gymnasium.utils import RecordConstructorArgs
 
 from simenv.render.video import VideoWriter
 
+__all__ = ["RecordVideo"]
+
 
 class RecordVideo(gymnasium.Wrapper, RecordConstructorArgs):
     """Writes ``FOLDER/PREFIX-episode-K.mp4`` of the episodes that a trigger chooses.

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from simenv.physics.mpm.materials import Material
 from simenv.world.status import TOO_STIFF, TOO_VISCOUS
 
@@ -72,7 +74,8 @@ def material_limits(name: str, material: Material, dt: float, dx: float) -> list
         return {field: values[f"{name}.{field}"] for field in fields}
 
     def sound(values: Mapping[str, Any]) -> Any:
-        return (material.pressure_modulus(own(values)) / values[f"{name}.density"]) ** 0.5 * (dt / (COURANT * dx))
+        square = material.pressure_modulus(own(values)) / values[f"{name}.density"]
+        return (square.sqrt() if isinstance(square, torch.Tensor) else square**0.5) * (dt / (COURANT * dx))
 
     def viscosity(values: Mapping[str, Any]) -> Any:
         return material.kinematic_viscosity(own(values)) * (dt / (DIFFUSION * dx**2))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from simenv.physics import exact
 from simenv.physics.rigid.model import CARRIED, DRIVEN, FREE
 from simenv.robots.arm import Arm
 from simenv.sensors.tactile import ElasticLayerGel, TactileField
@@ -214,5 +215,5 @@ def touched_areas(
     areas = {}
     for name, span in taxels.items():
         each = sensors[name].contact.area
-        areas[area_name(name)] = torch.where(depth[:, span] > 0.0, each, 0.0).sum(1).clamp(min=each.max())
+        areas[area_name(name)] = exact.total(torch.where(depth[:, span] > 0.0, each, 0.0)).clamp(min=each.max())
     return areas

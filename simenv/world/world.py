@@ -340,9 +340,9 @@ class World(Rebuilt):
             # the particles that may come out now, and as many others at the end as keep them a window of one length
             window = first.clamp(max=capacity - len(self._windows[name]))[:, None] + self._windows[name]
             new = (window >= first[:, None]) & (window < last[:, None])
-            if self._surely(~new):
-                continue  # closed or empty: no copy of what may be many particles
             pose, twist = state.body_q[:, body], control.twist[:, body]
+            if self._surely(~new) and not (pose.requires_grad or twist.requires_grad):
+                continue  # closed or empty: no copy of what may be many particles; a gradient of zero is kept
             arm = rotate(pose[:, None, 3:], offsets[window])
             jet = rotate(pose[:, 3:], self._jets[name].expand(self.num_worlds, 3))
             velocity = jet[:, None] + twist[:, None, :3] + torch.linalg.cross(twist[:, None, 3:].expand_as(arm), arm)

@@ -22,19 +22,24 @@ from tests.contract.source_rules import ROOT
 # IEEE 754 says what these give, element by element. `reciprocal` is one division; `pow` is looked at below.
 ROUNDED = "add sub rsub mul div neg abs sqrt reciprocal round floor ceil sign"
 # these choose one of their operands, or say something about it
-CHOOSE = "where clamp clamp_min clamp_max minimum maximum amin amax min max lt le gt ge eq ne isfinite isnan"
+CHOOSE = "equal where clamp clamp_min clamp_max minimum maximum amin amax min max lt le gt ge eq ne isfinite isnan"
 # these move numbers, make them, or change their type
 MOVE = """
     _to_copy alias as_strided cat clone copy detach diagonal empty empty_like expand eye fill flip full
-    full_like gather index index_put index_select lift_fresh new_empty new_empty_strided new_full new_ones
-    new_zeros ones ones_like permute reshape roll scalar_tensor select slice split split_with_sizes squeeze stack t
-    transpose unbind unfold unsqueeze view _unsafe_view _reshape_alias zero zeros zeros_like
+    full_like gather index index_copy index_put index_select lift_fresh new_empty new_empty_strided new_full new_ones
+    new_zeros ones ones_like permute reshape roll scalar_tensor scatter select slice split split_with_sizes squeeze
+    stack t transpose unbind unfold unsqueeze view _unsafe_view _reshape_alias zero zeros zeros_like
 """
 # A loop over vectors of the same few instructions, never several vectors at once: `test_cross_products_...` below.
 ALIKE = "linalg_cross"
 ALLOWED = set(f"{ROUNDED} {CHOOSE} {MOVE} {ALIKE}".split())
 # with the template, which importing it registers; without what other tests register
 TASKS = [task for task in simenv.list_tasks() if task.startswith(("SimEnv/", "Example/"))]
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is the tree's and not of what is installed in an environment inside it."""
+    return path.is_relative_to(ROOT) and "site-packages" not in path.parts
 
 
 class Watch(TorchDispatchMode):
@@ -48,7 +53,7 @@ class Watch(TorchDispatchMode):
         kwargs = kwargs or {}
         tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)]
         if any(each.is_floating_point() for each in tensors) and not self._allowed(function, args, kwargs):
-            stack = [f for f in traceback.extract_stack()[:-1] if Path(f.filename).is_relative_to(ROOT)]
+            stack = [f for f in traceback.extract_stack()[:-1] if _is_ours(Path(f.filename))]
             self.found.add(f"{function.overloadpacket.__name__} at {stack[-1].filename}:{stack[-1].lineno}")
         return function(*args, **kwargs)
 

@@ -15,6 +15,7 @@ from simenv.rollouts import Recorder
 from tests.envs.splash_task import Splash
 
 COPIES = {"pickle": lambda each: pickle.loads(pickle.dumps(each)), "deepcopy": copy.deepcopy}
+TASKS = [task for task in simenv.list_tasks() if task.startswith("SimEnv/")]  # others are those of other tests
 GRAVITY = torch.tensor([[0.3, 0.0, -8.0]])
 
 
@@ -35,11 +36,11 @@ def same(a, b) -> bool:
     return np.array_equal(np.asarray(a), np.asarray(b)) and type(a) is type(b)
 
 
-@pytest.mark.parametrize("task_id", simenv.list_tasks())
+@pytest.mark.parametrize("task_id", TASKS)
 def test_a_copy_goes_on_as_the_original_would(task_id):
     # what was set by hand, what was drawn, clocks and generators go along, through Gymnasium's wrappers; half of the
     # tasks one way, half the other
-    way = list(COPIES)[simenv.list_tasks().index(task_id) % 2]
+    way = list(COPIES)[TASKS.index(task_id) % 2]
     env = gym.make(task_id, device="cpu", max_episode_steps=5)
     env.reset(seed=3)
     env.action_space.seed(4)

@@ -193,7 +193,7 @@ def test_errors_name_the_remedy():
             identify(world, controls, observed, limits, **options)
 
     refused("did you mean 'oil.viscosity'", limits={"oil.viscosty": (1, 2)})
-    refused("needs a substep of at most", limits={"oil.viscosity": (1.0, 1000.0)})
+    refused("0.02 m bears at most 83.33", limits={"oil.viscosity": (1.0, 1000.0)})
     refused("must be finite, and increase", limits={"oil.viscosity": (2.0, 1.0)})
     refused("not a number with a derivative", limits={"gravity": (1.0, 2.0)})
     refused("at least one", limits={})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simenv.rollouts import Manifest, Recording, RolloutError, write_episode
-from simenv.rollouts.lock import DirectoryLock
+from simenv.rollouts.lock import lock_directory
 from simenv.rollouts.manifest import finite
 
 
@@ -122,9 +122,9 @@ def test_finite_numbers_only():
 
 
 def test_one_writer_per_directory(tmp_path):
-    first = DirectoryLock(tmp_path)
+    first = lock_directory(tmp_path)
     with pytest.raises(RolloutError, match="another Recorder"):
-        DirectoryLock(tmp_path)
+        lock_directory(tmp_path)
     first.release()
     first.release()
-    DirectoryLock(tmp_path).release()
+    lock_directory(tmp_path).release()

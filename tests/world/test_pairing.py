@@ -70,7 +70,7 @@ def test_what_is_said_to_pass_is_not_told():
         made.let_pass("upper", "lower", " ")
 
 
-@pytest.mark.parametrize("task_id", simenv.list_tasks())
+@pytest.mark.parametrize("task_id", [task for task in simenv.list_tasks() if task.startswith("SimEnv/")])
 def test_no_task_has_bodies_of_which_nobody_said_anything(task_id):
     scene = task_class(task_id)().build()
     if isinstance(scene, TouchScene):
