@@ -143,7 +143,9 @@ class Batch:
         self.episode_index = self.episode_index + mask.to(torch.int64)
         self.begin(mask)
 
-    def begin_seeded(self, mask: torch.Tensor, seeds: torch.Tensor, seeded: torch.Tensor, stagger: bool) -> None:
+    def begin_seeded(
+        self, mask: torch.Tensor, seeds: torch.Tensor, seeded: torch.Tensor, stagger: bool, everywhere: bool
+    ) -> None:
         """Start the first episode of a new seed in the masked worlds that are given one, the following one in others.
 
         Args:
@@ -151,14 +153,26 @@ class Batch:
             seeds: (N,) int64.
             seeded: (N,) bool, whether a world is given its seed.
             stagger: Whether first episodes start at random times.
+            everywhere: Whether the mask is known to hold all worlds.
         """
         with self.all_or_nothing():
+            if everywhere:
+                self._cut_graph()
             self.seed = torch.where(mask & seeded, seeds, self.seed)
             self.episode_index = torch.where(mask & seeded, -1, self.episode_index)
             self.begin_next(mask)
             if stagger and self.max_episode_steps is not None:
                 late = self.random().integers("simenv.stagger", 0, self.max_episode_steps)
                 self.elapsed = torch.where(mask & (self.episode_index == 0), late, self.elapsed)
+
+    def _cut_graph(self) -> None:
+        """Forget how the present came about: no world goes on, and the next backward must not meet what one freed."""
+        if self.state is not None:
+            self.state = self.state.detach()
+        for name, value in self._drawn.items():
+            self._drawn[name] = value.detach()
+            if "." in name:
+                self.world.parameters[name] = self.world.parameters[name].detach()
 
     def advance(self, action: torch.Tensor, frozen: torch.Tensor, observe: bool = True) -> Outcome:
         """One control step.

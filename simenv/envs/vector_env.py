@@ -153,7 +153,7 @@ class SimVectorEnv(IdentifiedVectorEnv):
         if self._needs_reset and not bool(mask.all()):
             raise ResetNeeded("The first reset() must reset all worlds; leave out options['reset_mask'].")
         values, seeded = self._reset_seeds(seed, mask)
-        batch.begin_seeded(mask, values, seeded, self._stagger)
+        batch.begin_seeded(mask, values, seeded, self._stagger, everywhere=not options)
         self._needs_reset = False
         with self._grad():
             observation = batch.observe()

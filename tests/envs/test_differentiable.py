@@ -154,6 +154,19 @@ def test_no_gradient_crosses_a_reset() -> None:
     assert not observation.requires_grad or (torch.autograd.grad(observation.sum(), first)[0] == 0).all()
 
 
+def test_an_episode_after_another_has_a_gradient_of_its_own() -> None:
+    # as in any training loop: reset, roll out, backward, and again; also by a parameter that the episode draws
+    env, gradients = make(), []
+    for _ in range(2):
+        env.reset(seed=3)
+        leaf = env.parameters["liquid.viscosity"].clone().requires_grad_()
+        env.parameters["liquid.viscosity"] = leaf
+        actions = torch.full((2, 2, 2), 0.5, dtype=F64, requires_grad=True)
+        env.rollout(actions).returns.sum().backward()
+        gradients.append((actions.grad, leaf.grad))
+    assert all(torch.equal(a, b) and (a != 0).any() for a, b in zip(*gradients, strict=True))
+
+
 def test_a_reset_row_keeps_the_gradient_of_the_others() -> None:
     env = make()
     action = torch.full((2, 2), 0.5, dtype=F64, requires_grad=True)
