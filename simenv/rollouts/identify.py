@@ -39,7 +39,8 @@ class Code(ResultCode):
     )
     STALLED = (
         "no step along the gradient lowers the deviation, however short: the loss is rough or has a kink there",
-        "compare starts (several that agree can be believed), observe more, or end the rollout before chaos sets in",
+        "compare starts (several that agree can be believed), observe something else (poses where forces jump), or end "
+        "the rollout before chaos sets in",
     )
     MAX_ITERATIONS = ("the iteration limit was reached", "raise iterations, or start from the values found")
     MAX_ROLLOUTS = ("the budget of rollouts was spent", "raise max_rollouts, or start from the values found")
