@@ -53,6 +53,13 @@ def closer(env) -> Camera | None:
     return Camera((x + 0.10, y - 0.30, z + 0.16), (x, y, z + 0.05))
 
 
+def row(series: TouchSeries, title: str) -> np.ndarray:
+    """The last moment of a series."""
+    figure = TouchFigure(series, title, wrench=False)
+    figure.canvas.figure.set_dpi(75)  # a picture resized afterwards is larger on the disk, and its letters are blurred
+    return figure.draw(len(series.time) - 1)
+
+
 def touched(task: str) -> np.ndarray:
     """The row of a task with gels."""
     steps, gel, seed = CASES[task]
@@ -71,7 +78,7 @@ def touched(task: str) -> np.ndarray:
         scene[:, : WRIST + 4, -WRIST - 4 :] = 255  # a white frame
         scene[:, :WRIST, -WRIST:] = series.views["wrist camera"]
     series = dataclasses.replace(series, views={title: scene})
-    return TouchFigure(series, task, wrench=False).draw(len(series.time) - 1)
+    return row(series, task)
 
 
 def grasped() -> np.ndarray:
@@ -81,24 +88,22 @@ def grasped() -> np.ndarray:
         observation_mode="force_field",
     ).unwrapped  # fmt: skip
     env.reset(seed=0)
+    renderer = TaskRenderer(env.task, env.world, *SCENE)
+    start = np.stack(renderer.render(env.state, env.episode))
     for each in env.task.nominal_actions(60)[:40]:
         seen, *_ = env.step(torch.as_tensor(each, dtype=torch.float32)[None])
     field = seen["field"][0, 0].reshape(1, 16, 3).double().numpy()
     places = marker_grid(TAXELS, TAXELS, SKIN / TAXELS)
-    scene = np.stack(TaskRenderer(env.task, env.world, *SCENE).render(env.state, env.episode))
-    empty = np.full((1, 8, 8, 3), 255, np.uint8)
-    pictures = {"image": empty, "image_title": "(taxels, no camera)", "views": {"scene": scene}}
-    series = TouchSeries(np.zeros(1), places, field, np.zeros((1, 6)), **pictures)
+    views = {"scene at the start": start, "scene": np.stack(renderer.render(env.state, env.episode))}
     env.close()
-    return TouchFigure(series, "SoftGrasp (left pad)", wrench=False).draw(0)
+    series = TouchSeries(np.zeros(1), places, field, np.zeros((1, 6)), views=views)
+    return row(series, "SoftGrasp (left pad; it has taxels and no camera)")
 
 
 def main() -> None:
     """Write the picture."""
     rows = [*(touched(task) for task in CASES), grasped()]
-    picture = Image.fromarray(np.concatenate(rows))
-    small = picture.resize((picture.width * 3 // 4, picture.height * 3 // 4), Image.Resampling.LANCZOS)
-    small.save(Path(sys.argv[1]) if len(sys.argv) > 1 else OUT, optimize=True)
+    Image.fromarray(np.concatenate(rows)).save(Path(sys.argv[1]) if len(sys.argv) > 1 else OUT, optimize=True)
 
 
 if __name__ == "__main__":
