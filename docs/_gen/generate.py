@@ -90,7 +90,7 @@ def picture(name: str) -> list[str]:
         return []
     if not (ROOT / "docs" / "images" / PICTURES[name]).is_file():
         raise ValueError(f"docs/images/{PICTURES[name]} is missing; render it, or take {name} out of PICTURES.")
-    return [f"![{name}, four moments of an episode](../images/{PICTURES[name]})", ""]
+    return [f"![{name}, moments of an episode](../images/{PICTURES[name]})", ""]
 
 
 def task_page(task_id: str) -> str:

@@ -56,7 +56,7 @@ def closer(env) -> Camera | None:
 def row(series: TouchSeries, title: str) -> np.ndarray:
     """The last moment of a series."""
     figure = TouchFigure(series, title, wrench=False)
-    figure.canvas.figure.set_dpi(75)  # a picture resized afterwards is larger on the disk, and its letters are blurred
+    figure.canvas.figure.set_dpi(68)  # a picture resized afterwards is larger on the disk, and its letters are blurred
     return figure.draw(len(series.time) - 1)
 
 

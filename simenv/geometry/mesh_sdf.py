@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signed distances of meshes: exact at given points, and as cached distance volumes for simulation kernels.
+"""Signed distances of meshes: at given points, and as cached distance volumes for simulation kernels.
 
-The unsigned distance is the exact one to the triangles. The sign is a vote of five rays that count the faces they
-cross: exact for meshes that passed `check_mesh`, and twenty times faster than winding numbers. Queries run on the CPU
-in single precision about the middle of the mesh, so that a volume does not depend on the device.
+The unsigned distance is that to the triangles, in single precision. Against a search of all triangles in double
+precision it is off by at most 8e-8 of the mesh's size at given points, and 2e-7 in volumes, where triangles are well
+shaped (balls of 1280 to 20 480 faces, the bolt). Near triangles twenty times as long as wide (the glass) it is off by
+up to 1e-5 of the size, 0.9 um. What kernels interpolate between the values of a volume is coarser than all this.
+
+The sign is a vote of five rays that count the faces they cross: exact for meshes that passed `check_mesh`, and twenty
+times faster than winding numbers. Queries run on the CPU about the middle of the mesh, so that a volume does not depend
+on the device.
 
 Why not Newton 1.8's volumes (`newton.SDF.create_from_mesh`): they are textures that only a CUDA device can build and
 sample, in single precision and without the smooth second derivatives that adjoints of contact need; on a CPU it raises
 RuntimeError. Here a volume of 96 cells takes 0.2 s for a bolt of 640 faces, 1.2 s for a glass of 7168 and 6 s for a
-ball of 20 480, once; the largest error against a search in double precision was 0.4, 0.02 and 4 um.
+ball of 20 480, once.
 """
 
 import hashlib
@@ -103,7 +108,7 @@ def _queries(mesh: trimesh.Trimesh) -> tuple[wp.Mesh, np.ndarray]:
 
 @one_at_a_time
 def signed_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
-    """Compute signed distances to a checked mesh, exact to single precision.
+    """Compute signed distances to a checked mesh, in single precision (the module says how exact).
 
     Args:
         mesh: from `load_mesh` or `check_mesh` [m].

@@ -371,7 +371,7 @@ class MeshShape(Shape):
         return np.array(low), np.array(high)
 
     def signed_distance(self, points: np.ndarray) -> np.ndarray:
-        """Return the signed distances [m] of `points` (n, 3) [m] as (n,) float64, exact to single precision."""
+        """Return the signed distances [m] of `points` (n, 3) [m] as (n,) float64, in single precision."""
         from simenv.geometry.mesh_sdf import signed_distance
 
         return signed_distance(self._mesh, _points(points))

@@ -145,7 +145,8 @@ def unite(
 
     A body of liquid keeps its even surface; a stream or a drop, which the wide filter swallows, stays. ``near`` is the
     distance to the nearest particle, ``spacing`` that between particles [m]. Nowhere does the surface lie more than
-    0.15 of it within the unfiltered one, ``sharp``: that holds a stream of about a spacing's radius together.
+    0.15 of it within the unfiltered one, ``sharp``: that holds a stream of about a spacing's radius together. Where the
+    nearest particle is more than 1.5 away, ``sharp`` means nothing: half-way between two particles it says liquid.
     """
     n = nodes[wp.tid()]
     a = phi_inout[n[0], n[1], n[2]]
@@ -155,7 +156,7 @@ def unite(
     lone = wp.smoothstep(0.3, 0.55, a / spacing) * wp.smoothstep(-0.25, 0.1, b / spacing - 0.35)
     ball = near[n[0], n[1], n[2]] - wp.lerp(0.3, 0.7, lone) * spacing
     h = wp.max(margin - wp.abs(a - b), 0.0) / margin
-    c = sharp[n[0], n[1], n[2]] + 0.15 * spacing
+    c = wp.max(sharp[n[0], n[1], n[2]] + 0.15 * spacing, near[n[0], n[1], n[2]] - 1.5 * spacing)
     phi_inout[n[0], n[1], n[2]] = wp.min(wp.min(wp.min(a, b) - 0.25 * h * h * margin, ball), c)
 
 

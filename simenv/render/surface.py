@@ -73,9 +73,12 @@ def extract_surface(
     near = wp.full(grid.shape, grid.radius, dtype=float, device="cpu")
     inputs = [grid.positions, real, grid.low, grid.cell, grid.radius]
     wp.launch(kernels.splat, len(points), inputs, [sums, images, near], device="cpu")
-    nodes = wp.array(np.argwhere(sums.numpy()[..., 0] > 1e-6).astype(np.int32), dtype=wp.vec3i, device="cpu")
-    phi = _level_set(nodes, sums, near, spacing, smoothing)
-    vertices, indices = _marching_cubes(nodes, phi, grid)
+    reached = sums.numpy()[..., 0] > 1e-6
+    phi = _level_set(_listed(reached), sums, near, spacing, smoothing)
+    for axis in range(3):  # liquid at an outermost node is closed by the cells before it, whose nodes none reaches
+        along = np.moveaxis(reached, axis, 0)
+        along[:-1] |= along[1:]
+    vertices, indices = _marching_cubes(_listed(reached), phi, grid)
     if len(indices) == 0:
         return None
     for mesh, pose in walls:
@@ -128,6 +131,11 @@ def _with_wall_images(
     return np.concatenate(all_points), None if colors is None else np.concatenate(all_colors)  # type: ignore[arg-type]
 
 
+def _listed(mask: np.ndarray) -> wp.array:
+    """The nodes (n, 3) where a mask is True."""
+    return wp.array(np.argwhere(mask).astype(np.int32), dtype=wp.vec3i, device="cpu")
+
+
 def _level_set(nodes: wp.array, sums: wp.array, near: wp.array, spacing: float, smoothing: int) -> wp.array:
     """Signed distance-like field [m], negative in the liquid; even over bodies of it, true to drops and streams."""
     outside = 0.7 * spacing
@@ -153,7 +161,7 @@ def _filter(nodes: wp.array, field: wp.array, spare: wp.array) -> tuple[wp.array
 
 
 def _marching_cubes(nodes: wp.array, phi: wp.array, grid: _Grid) -> tuple[wp.array, wp.array]:
-    """Triangles of the zero level (Lorensen and Cline 1987), visiting only the nodes that particles reach.
+    """Triangles of the zero level (Lorensen and Cline 1987), visiting only the cells that liquid can lie in.
 
     Warp's own extraction visits every node of the box, which for a stream between two vessels is mostly air; its case
     tables are used here.

@@ -330,3 +330,44 @@ def test_signs_equal_winding_numbers():
         clear = np.abs(values) > 1e-5 * mesh.scale
         winding = np.array([_winding_number(mesh.triangles, p) for p in points[clear]])
         assert np.array_equal(values[clear] < 0.0, winding > 0.5)
+
+
+def _to_triangles(mesh, points):
+    """Distances [m] in double precision: to the plane where a point lies above a triangle, else to its sides."""
+    a, b, c = (mesh.triangles[:, i] for i in range(3))
+    normal = np.cross(b - a, c - a)
+    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+    nearest = []
+    for p in points:
+        height = ((p - a) * normal).sum(-1)
+        foot = p - height[:, None] * normal
+        above, sides = np.ones(len(a), dtype=bool), np.full(len(a), np.inf)
+        for start, end in ((a, b), (b, c), (c, a)):
+            side = end - start
+            above &= (np.cross(side, foot - start) * normal).sum(-1) >= 0.0
+            along = np.clip(((p - start) * side).sum(-1) / (side * side).sum(-1), 0.0, 1.0)
+            sides = np.minimum(sides, np.linalg.norm(p - start - along[:, None] * side, axis=-1))
+        nearest.append(np.where(above, np.abs(height), sides).min())
+    return np.array(nearest)
+
+
+@pytest.mark.parametrize(
+    ("mesh", "limit"),
+    [
+        (trimesh.creation.icosphere(5, radius=0.05), 2.0e-7),
+        (load_mesh(path("bolt.stl")), 2.0e-7),
+        (load_mesh(path("glass.stl")), 2.0e-5),  # triangles 38 mm long and 2 mm wide
+    ],
+    ids=["ball of 20480 faces", "bolt", "glass"],
+)
+def test_distances_are_single_precise(mesh, limit):
+    """Limits relative to the longest side, three roundings of single precision where triangles are well shaped."""
+    size = np.ptp(mesh.bounds, axis=0).max()
+    grid = mesh_sdf(mesh, spacing=size / 30)
+    rng = np.random.default_rng(0)
+    near = np.argwhere(np.abs(grid.values) < 2 * grid.spacing)
+    index = np.concatenate([near[rng.integers(0, len(near), 60)], rng.integers(0, grid.values.shape, (20, 3))])
+    points = grid.origin + grid.spacing * index
+    truth = _to_triangles(mesh, points)
+    assert np.abs(np.abs(grid.values[tuple(index.T)]) - truth).max() < limit * size
+    assert np.abs(np.abs(signed_distance(mesh, points)) - truth).max() < limit * size

@@ -103,6 +103,22 @@ def test_a_thin_stream_is_not_lost():
     assert (heights > 0).all()
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_two_drops_that_share_only_a_node_are_closed_surfaces(axis: int):
+    """A node half-way between them is nearest to their mean, which is no liquid, and its neighbours see neither."""
+    spacing = 0.004
+    points = np.zeros((2, 3))
+    points[:, axis] = np.array([-1.0, 1.0]) * 0.994 * 2.2 * spacing  # 2.2: as far as a particle is seen by nodes
+    for smoothing, bodies in ((4, 2), (0, 3)):  # without filters the node is a drop of its own, closed all the same
+        surface = extract_surface([ParticleItem(points, spacing=spacing)], smoothing=smoothing)
+        vertices, faces = surface.vertices.numpy(), surface.indices.numpy().reshape(-1, 3)
+        assert faces.min() == 0 and faces.max() == len(vertices) - 1
+        mesh = trimesh.Trimesh(vertices, faces, process=False)
+        assert mesh.is_watertight and mesh.is_winding_consistent and mesh.body_count == bodies
+        if bodies == 2:
+            assert np.linalg.norm(vertices[:, None] - points, axis=2).min(1).max() < spacing
+
+
 @pytest.mark.parametrize(("radius", "least"), [(1.2, 0.5), (1.6, 0.5), (2.4, 0.65)])  # [spacings]
 def test_a_jet_stays_in_one_piece(radius: float, least: float):
     """As an emitter lets it out: particles anywhere in a cylinder, as many as fill its volume."""
