@@ -103,6 +103,24 @@ def test_a_thin_stream_is_not_lost():
     assert (heights > 0).all()
 
 
+def test_any_cloud_of_particles_has_a_closed_surface():
+    seed = int(np.random.default_rng().integers(2**31))  # drawn anew in each run
+    random, spacing = np.random.default_rng(seed), 0.004
+    for trial in range(60):
+        count = int(random.integers(1, 60))
+        clouds = (  # scattered, a thread, a sheet of drops, on a lattice
+            lambda n: random.uniform(0.0, 0.05, (n, 3)),
+            lambda n: np.cumsum(random.normal(0.0, 1.2 * spacing, (n, 3)), 0),
+            lambda n: random.normal(0.0, 1.0, (n, 3)) * (0.05, 0.002, 0.002),
+            lambda n: random.integers(0, 8, (n, 3)) * spacing * random.choice([0.9, 1.0, 1.5, 2.0, 3.0]),
+        )
+        surface = extract_surface([ParticleItem(clouds[trial % 4](count), spacing=spacing)])
+        corners = surface.indices.numpy().reshape(-1, 3)
+        assert corners.min() >= 0 and corners.max() < len(surface.vertices), (seed, trial)
+        edges = np.sort(np.concatenate([corners[:, :2], corners[:, 1:], corners[:, ::2]]), 1)
+        assert (np.unique(edges, axis=0, return_counts=True)[1] % 2 == 0).all(), (seed, trial)
+
+
 @pytest.mark.parametrize("axis", range(3))
 def test_two_drops_that_share_only_a_node_are_closed_surfaces(axis: int):
     """A node half-way between them is nearest to their mean, which is no liquid, and its neighbours see neither."""
