@@ -5,6 +5,8 @@ GPU.
 
 import functools
 import os
+import signal
+from collections.abc import Iterator
 
 # Before torch and NumPy load: the suite runs one process per core, and threads inside each would only fight.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -27,6 +29,14 @@ def _quiet_warp() -> None:
     import warp as wp
 
     wp.config.log_level = wp.LOG_WARNING
+
+
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """Python hears SIGINT, which shells let what they run in the background ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -114,6 +114,7 @@ def test_nothing_is_left_of_a_recording_interrupted_where_it_begins_or_ends(monk
     assert works_as_ever()
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_waits_for_the_end_of_a_recording():
     add = counter()[1]
     ended = []

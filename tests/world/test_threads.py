@@ -65,6 +65,7 @@ def test_lanes_that_others_will_not_meet_end():
     assert int(programs._arrived) == 6
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.parametrize("times", [1, 2])
 def test_the_user_is_heard_when_all_calls_have_ended(times):
     ended = []
