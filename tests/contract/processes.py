@@ -150,7 +150,6 @@ def interrupts(ids: list[str]) -> None:
     """The user interrupts again and again, at any place of building, recording and stepping; afterwards everything
     works, an environment that was interrupted included.
     """
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background
     simenv.set_num_threads(2)
     for task_id in ids:
         make = partial(gym.make_vec, task_id, num_envs=2, device="cpu")
