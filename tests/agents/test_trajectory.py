@@ -245,6 +245,24 @@ def test_gradient_of_the_window_equals_the_untruncated_one(analytic_env):
     assert torch.equal(s1, s2) and (g2[:, :20] == 0).all()
 
 
+def test_a_world_that_ends_on_the_frozen_steps_gains_nothing_after_them(analytic_env, monkeypatch):
+    config = GradientConfig(knots=0, train_window=10, screen=1)
+    search = GradientSearch(Problem(analytic_env(2), config), config)
+    rollout, parts = search.problem.rollout, []
+
+    def ends_early(actions):
+        returns, success, _ = rollout(actions)
+        parts.append(returns)
+        return returns, torch.full_like(success, len(parts) == 1), torch.tensor([False, len(parts) == 1])
+
+    monkeypatch.setattr(search.problem, "rollout", ends_early)
+    returns, success, gradient = search.gradient(search.start()["points"], 30)
+    before, after = parts[-2:]
+    torch.testing.assert_close(returns, torch.stack([before[0] + after[0], before[1]]))
+    assert (gradient[0, 20:] != 0).all() and (gradient[1] == 0).all()
+    assert success.tolist() == [False, True]
+
+
 def test_clipping_limits_each_world_by_itself(analytic_env):
     config = GradientConfig(knots=0, clip_norm=1e-3, beta1=0.0, beta2=0.0)
     search = GradientSearch(Problem(analytic_env(2), config), config)
