@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from tests.mutants.entries import ROOT, Mutant, mutants
-from tests.mutants.run import failures, matches
+from tests.mutants.run import judged, outcomes
 
 ALL = mutants()
 
@@ -36,13 +36,16 @@ def test_names_are_unique() -> None:
     assert [name for name, count in Counter(mutant.name for mutant in ALL).items() if count > 1] == []
 
 
-def test_failures_are_read_from_the_report(tmp_path) -> None:
+def test_outcomes_are_read_from_the_report(tmp_path) -> None:
     report = tmp_path / "report.xml"
     report.write_text(
         '<testsuites><testsuite><testcase classname="tests.a.test_b" name="test_c[1]"><failure/></testcase>'
-        '<testcase classname="tests.a.test_b" name="test_d"/></testsuite></testsuites>',
+        '<testcase classname="tests.a.test_b" name="test_c[2]"/><testcase classname="tests.a.test_b" name="test_d"/>'
+        '<testcase classname="" name="tests.a.test_e"><skipped/></testcase></testsuite></testsuites>',
         encoding="utf-8",
     )
-    assert failures(report) == {"tests/a/test_b.py::test_c[1]"}
-    assert matches("tests/a/test_b.py::test_c", "tests/a/test_b.py::test_c[1]")
-    assert not matches("tests/a/test_b.py::test", "tests/a/test_b.py::test_c[1]")
+    cases = outcomes(report)
+    assert judged("tests/a/test_b.py::test_c", cases) == judged("tests/a/test_b.py::test_c[1]", cases) == "failed"
+    assert judged("tests/a/test_b.py::test_d", cases) == judged("tests/a/test_b.py::test_c[2]", cases) == "passed"
+    assert judged("tests/a/test_e.py::test_f", cases) == "skipped"
+    assert judged("tests/a/test_b.py::test", cases) == "missing"

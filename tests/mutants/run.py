@@ -48,8 +48,8 @@ def kernel_cache(target: Path) -> None:
         shutil.copytree(source, target, copy_function=os.link)
 
 
-def run_tests(tree: Path, cache: Path, tests: Sequence[str]) -> tuple[dict[str, bool], str]:
-    """Run tests in a copy; which of the ids failed, and the end of what pytest printed."""
+def run_tests(tree: Path, cache: Path, tests: Sequence[str]) -> tuple[dict[str, str], str]:
+    """Run tests in a copy; what became of each id, as `outcomes` has it, and the end of what pytest printed."""
     report = tree / "report.xml"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *tests]
@@ -58,23 +58,38 @@ def run_tests(tree: Path, cache: Path, tests: Sequence[str]) -> tuple[dict[str, 
         ended = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=LIMIT)
     except subprocess.TimeoutExpired:
         return {}, f"no end within {LIMIT:.0f} s"
-    failed = failures(report) if report.is_file() else set()
+    cases = outcomes(report) if report.is_file() else {}
     tail = "\n".join((ended.stdout + ended.stderr).splitlines()[-15:])
-    return {test: any(matches(test, case) for case in failed) for test in tests}, tail
+    return {test: judged(test, cases) for test in tests}, tail
 
 
-def failures(report: Path) -> set[str]:
-    """Ids of the cases that failed in a JUnit report, as ``tests/a/test_b.py::test_c[x]``."""
-    found = set()
+def outcomes(report: Path) -> dict[str, str]:
+    """``failed``, ``skipped`` or ``passed`` of each case of a JUnit report, by id: ``tests/a/test_b.py::test_c[x]``. A
+    file that is skipped as a whole is a case named by the file.
+    """
+    found = {}
     for case in ElementTree.parse(report).iter("testcase"):
-        if any(case.find(kind) is not None for kind in ("failure", "error")):
-            found.add(f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}")
+        failed = any(case.find(kind) is not None for kind in ("failure", "error"))
+        outcome = "failed" if failed else "skipped" if case.find("skipped") is not None else "passed"
+        where = case.get("classname", "").replace(".", "/")
+        name = case.get("name", "")
+        found[f"{where}.py::{name}" if where else f"{name.replace('.', '/')}.py"] = outcome
     return found
 
 
-def matches(test: str, case: str) -> bool:
-    """Whether a case belongs to a pytest id, which may lack the case's parameters."""
-    return case == test or case.startswith(test + "[")
+def judged(test: str, cases: dict[str, str]) -> str:
+    """The outcome of a pytest id, which may lack the parameters of its cases: failed if one of them did."""
+    file = test.partition("::")[0]
+    mine = {outcome for case, outcome in cases.items() if case in (test, file) or case.startswith(test + "[")}
+    return next((outcome for outcome in ("failed", "passed", "skipped") if outcome in mine), "missing")
+
+
+def require_passing(tree: Path, cache: Path, tests: Sequence[str]) -> None:
+    """Stop if a test fails without any change. By files: pytest runs none if one of them can't be collected."""
+    for file in sorted({test.partition("::")[0] for test in tests}):
+        outcome, tail = run_tests(tree, cache, [test for test in tests if test.startswith(f"{file}::")])
+        if not outcome or not {"failed", "missing"}.isdisjoint(outcome.values()):
+            raise SystemExit(f"mutants: tests fail without any change, so that they can't judge one:\n{tail}")
 
 
 def try_all(chosen: Iterable[Mutant], jobs: int, check: bool) -> list[tuple[Mutant, str]]:
@@ -89,10 +104,8 @@ def try_all(chosen: Iterable[Mutant], jobs: int, check: bool) -> list[tuple[Muta
             trees.put(tree)
         if check:
             tree = trees.get()
-            failed, tail = run_tests(tree, cache, sorted({test for mutant in chosen for test in mutant.tests}))
+            require_passing(tree, cache, sorted({test for mutant in chosen for test in mutant.tests}))
             trees.put(tree)
-            if not failed or any(failed.values()):
-                raise SystemExit(f"mutants: tests fail without any change, so that they can't judge one:\n{tail}")
 
         def one(mutant: Mutant) -> tuple[Mutant, str]:
             tree, start = trees.get(), time.monotonic()
@@ -104,8 +117,10 @@ def try_all(chosen: Iterable[Mutant], jobs: int, check: bool) -> list[tuple[Muta
             finally:
                 target.write_text(text, encoding="utf-8")
                 trees.put(tree)
-            blind = [test for test in mutant.tests if not failed.get(test)]
+            blind = [test for test in mutant.tests if failed.get(test) != "failed"]
             verdict = "seen" if not blind else f"NOT SEEN by {', '.join(blind)}\n{tail}"
+            if blind and all(failed.get(test) == "skipped" for test in blind):
+                verdict = "not tried, as what its tests need is not installed"
             print(f"{mutant.area}/{mutant.name}: {verdict} ({time.monotonic() - start:.0f} s)", flush=True)
             return mutant, verdict
 
@@ -128,10 +143,14 @@ def main() -> int:
     if not chosen:
         parser.error("no mutant has that area and name; tests/mutants/*.toml lists them")
     verdicts = try_all(chosen, max(options.jobs, 1), not options.no_check)
-    total, seen = Counter(m.area for m, _ in verdicts), Counter(m.area for m, v in verdicts if v == "seen")
+    tried = [(mutant, verdict) for mutant, verdict in verdicts if not verdict.startswith("not tried")]
+    total, seen = Counter(m.area for m, _ in tried), Counter(m.area for m, v in tried if v == "seen")
     for area in total:
         print(f"{area:12} {seen[area]:3} of {total[area]:3} seen")
-    print(f"{'all':12} {seen.total():3} of {total.total():3} seen, {100 * seen.total() / total.total():.1f} %")
+    print(
+        f"{'all':12} {seen.total():3} of {total.total():3} seen, {100 * seen.total() / max(total.total(), 1):.1f} %; "
+        f"{len(verdicts) - len(tried)} not tried"
+    )
     return 0 if seen.total() == total.total() else 1
 
 
