@@ -164,9 +164,9 @@ class _Density(torch.autograd.Function):
         spacing: tuple[float, ...],
     ) -> torch.Tensor:  # fmt: skip
         from simenv.envs.kernels_measures import measures_kernels  # importing environments does not load Warp
-        from simenv.physics.direct import launch_on, real_of
+        from simenv.physics.direct import launch_on, warp_real
 
-        kernels = measures_kernels(real_of(x.dtype))
+        kernels = measures_kernels(warp_real(x.dtype))
         ctx.kernels, (worlds, particles) = kernels, amount.shape
         ctx.numbers = [particles, *shape, kernels.vec3(*low), kernels.vec3(*spacing), worlds]
         ctx.save_for_backward(x, amount)

@@ -57,12 +57,12 @@ class _HullDistance(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, points: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
         from simenv.envs.kernels_measures import measures_kernels  # importing environments does not load Warp
-        from simenv.physics.direct import launch_on, real_of
+        from simenv.physics.direct import launch_on, warp_real
 
         distance = points.new_empty(points.shape[:-1])
         face = torch.empty(distance.shape, dtype=torch.int64, device=points.device)
         numbers = [distance.numel(), len(planes)]
-        hull = measures_kernels(real_of(points.dtype)).hull
+        hull = measures_kernels(warp_real(points.dtype)).hull
         launch_on(hull, distance.numel(), numbers, [planes, points], [distance, face])
         ctx.save_for_backward(planes, face)
         return distance

@@ -12,12 +12,12 @@ import warp as wp
 from simenv.physics.capture import launch
 from simenv.physics.device import stream_scope, warp_device
 
-__all__ = ["launch_on", "real_of"]
+__all__ = ["launch_on", "warp_real"]
 
 _REAL = {torch.float32: wp.float32, torch.float64: wp.float64}
 
 
-def real_of(dtype: torch.dtype) -> type:
+def warp_real(dtype: torch.dtype) -> type:
     """The Warp scalar of a torch one.
 
     Raises:

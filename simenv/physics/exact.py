@@ -156,7 +156,7 @@ def _compute(name: str, operands: tuple[torch.Tensor, ...], shape: tuple[int, ..
 def _launch(
     name: str, threads: int, numbers: list[int], operands: tuple[torch.Tensor, ...], result: torch.Tensor
 ) -> None:
-    from simenv.physics.direct import launch_on, real_of  # Warp is loaded by what computes, not by imports
+    from simenv.physics.direct import launch_on, warp_real  # Warp is loaded by what computes, not by imports
     from simenv.physics.kernels_exact import exact_kernels
 
-    launch_on(getattr(exact_kernels(real_of(result.dtype)), name), threads, numbers, operands, [result])
+    launch_on(getattr(exact_kernels(warp_real(result.dtype)), name), threads, numbers, operands, [result])

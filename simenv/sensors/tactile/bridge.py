@@ -18,19 +18,9 @@ from simenv.geometry.distance import pack_shapes
 from simenv.geometry.shapes import Shape
 from simenv.physics.capture import launch
 from simenv.physics.device import stream_scope, warp_device
+from simenv.physics.direct import warp_real
 
 __all__ = ["Operation", "PackedShape", "as_array", "constant_array", "warp_real"]
-
-
-def warp_real(dtype: torch.dtype) -> type:
-    """The Warp scalar of a torch one.
-
-    Raises:
-        TypeError: not torch.float32 or torch.float64.
-    """
-    if dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"tactile sensors compute in torch.float32 or torch.float64, not {dtype}; pass one of these")
-    return wp.float32 if dtype == torch.float32 else wp.float64
 
 
 def as_array(tensor: torch.Tensor, dtype: type) -> wp.array:
