@@ -27,8 +27,8 @@ import torch  # noqa: E402
 
 from simenv.geometry import Sphere  # noqa: E402
 from simenv.physics.device import resolve_device, synchronize  # noqa: E402
+from simenv.physics.gels.grid import GRIDS  # noqa: E402
 from simenv.sensors.tactile import ElasticLayerGel, TacSLGel, TactileField, WinklerGel, flat_grid  # noqa: E402
-from simenv.sensors.tactile.grid import GRIDS  # noqa: E402
 
 SLOWEST = 10.0  # seconds a reading
 ROUNDS = 3

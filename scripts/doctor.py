@@ -179,6 +179,6 @@ def _simulation() -> list[Row]:
         (
             "ok" if sound else "fail",
             "simulation",
-            text if sound else f"{text}; status {info['sim_status']}, see simenv.world.status",
+            text if sound else f"{text}; status {info['sim_status']}, see simenv.physics.status",
         )
     ]

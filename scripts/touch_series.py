@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from simenv.physics.gels.grid import TaxelGrid
 from simenv.render.touch import TouchSeries
 from simenv.sensors.tactile import (
     ElasticLayerGel,
@@ -22,7 +23,6 @@ from simenv.sensors.tactile import (
     draw_markers,
     marker_grid,
 )
-from simenv.sensors.tactile.grid import TaxelGrid
 from simenv.sensors.tactile.sensors import SENSORS
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 
 Each one also derives from the built-in exception a caller would expect, so ``except ValueError`` keeps working. Every
 message names the offending value, the limit it broke and the remedy. A world that diverges during a step raises
-nothing: it carries a status bitmask (``simenv.world.status``) and is terminated alone.
+nothing: it carries a status bitmask (``simenv.physics.status``) and is terminated alone.
 """
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fill build/docs: the pages in docs/, and pages made from the code, so that they cannot disagree with it.
 
-From the registry: one page per task. From the command line: its help texts. From ``simenv.world.status``: the status
+From the registry: one page per task. From the command line: its help texts. From ``simenv.physics.status``: the status
 bits. From the top of the repository: README, CONTRIBUTING, SECURITY and CHANGELOG, with their links adjusted.
 """
 
@@ -146,7 +146,7 @@ def write_command_line() -> None:
 
 def write_status() -> None:
     """The table of status bits."""
-    from simenv.world.status import STATUS
+    from simenv.physics.status import STATUS
 
     page = [
         "# Status bits",

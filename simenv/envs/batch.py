@@ -319,6 +319,6 @@ class Batch:
 
 
 def _bad_action_bit() -> int:
-    from simenv.world import status  # the world loads Warp, which importing the environments alone should not
+    from simenv.physics import status  # physics loads Warp, which importing the environments alone should not
 
     return int(status.BAD_ACTION)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 import warp as wp
 
-from simenv.physics.capture import launch
 from simenv.physics.device import stream_scope, warp_device
+from simenv.physics.launch.capture import launch
 
 __all__ = ["launch_on", "warp_real"]
 

@@ -18,12 +18,12 @@ from newton.sensors import SensorCamera
 
 from simenv._exclusive import one_at_a_time
 from simenv.physics.device import stream_scope, warp_device
+from simenv.physics.rotation import quaternion_multiply, rotate
 from simenv.render.frames import visible_colliders
 from simenv.render.items import Camera, Studio, rgba
 from simenv.render.meshes import corner_mesh
 from simenv.render.opaque import camera_transform
 from simenv.render.picture import BOUNCE, SKY, SUN_COLOR
-from simenv.world.rotation import quaternion_multiply, rotate
 
 if TYPE_CHECKING:
     from simenv.world import State, World

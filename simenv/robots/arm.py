@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import torch
 
+from simenv.physics.bodies.arm import POSE, ArmLaunches
+from simenv.physics.bodies.chain import Chain, Drive
 from simenv.physics.constants import constant
 from simenv.physics.device import resolve_device, stream_scope, warp_device
-from simenv.physics.rigid.arm import POSE, ArmLaunches
-from simenv.physics.rigid.buffers import Launch, Memory
-from simenv.physics.rigid.chain import Chain, Drive
+from simenv.physics.launch.slots import Launch, Memory
 from simenv.robots.inverse import InverseKinematics
 
 __all__ = ["Arm"]

@@ -9,8 +9,8 @@ import warp as wp
 
 from simenv import _warp
 from simenv._exclusive import EXCLUSIVE, one_at_a_time
+from simenv.physics.bodies.chain import Chain
 from simenv.physics.device import stream_scope, warp_device
-from simenv.physics.rigid.chain import Chain
 
 __all__ = ["InverseKinematics", "newton_model"]
 

@@ -14,7 +14,7 @@ from simenv._exclusive import one_at_a_time
 from simenv.assets import path as asset_path
 from simenv.errors import AssetError
 from simenv.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
-from simenv.physics.rigid.chain import Chain, LinkLook
+from simenv.physics.bodies.chain import Chain, LinkLook
 
 if TYPE_CHECKING:
     import newton

@@ -27,7 +27,7 @@ from simenv._threads import Workers, get_num_threads, run_together
 from simenv.physics.device import on_cuda, stream_scope
 from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.model import MPMModel
-from simenv.physics.mpm.rigid import RIGID_FIELDS
+from simenv.physics.mpm.projected import RIGID_FIELDS
 from simenv.physics.mpm.solver import INPUT_FIELDS, MPMSolver
 
 PARTICLES_PER_LANE = 50_000

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from simenv.physics.mpm.materials import Material
-from simenv.world.status import TOO_STIFF, TOO_VISCOUS
+from simenv.physics.status import TOO_STIFF, TOO_VISCOUS
 
 COURANT = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
 DIFFUSION = 1 / 6  # largest kinematic viscosity * substep / dx^2

@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from simenv.errors import UnpairedBodiesWarning
-from simenv.physics.rigid.model import FIXED
+from simenv.physics.bodies.model import FIXED
 
 if TYPE_CHECKING:
     from simenv.world.touch_scene import TouchScene

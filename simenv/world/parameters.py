@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from simenv.physics import status
 from simenv.physics.device import on_cuda
 from simenv.physics.mpm.materials import PARAMETER_COUNT
-from simenv.world import status
 from simenv.world.limits import ROUNDING, Limit, material_limits
 from simenv.world.scene import Scene
 

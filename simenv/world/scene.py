@@ -16,12 +16,12 @@ from simenv.physics.mpm.materials import Material
 from simenv.physics.mpm.materials import Rigid as RigidMaterial
 from simenv.physics.mpm.model import PAD, ColliderSpec, MPMModel
 from simenv.physics.mpm.skin import SkinSpec
+from simenv.physics.rotation import quaternion_to_matrix
 from simenv.world import checks
 from simenv.world.drawn import Drawn
 from simenv.world.limits import check_material
 from simenv.world.parts import Body, Collector, Collider, Emitter, Particles
-from simenv.world.rigid import Rigid, make_rigid
-from simenv.world.rotation import quaternion_to_matrix
+from simenv.world.projected import Rigid, make_rigid
 
 if TYPE_CHECKING:
     from simenv.world.world import World

@@ -111,7 +111,7 @@ class State(Batched):
             control step, world axes, (N, Cl, 6).
         time: simulated time [s], (N,).
         emitted: particles that each emitter has let out, (N, E) int64.
-        status: bits of `simenv.world.status`, (N,) int32; not zero means that the world has stopped at its last good
+        status: bits of `simenv.physics.status`, (N,) int32; not zero means that the world has stopped at its last good
             state.
         rigid_q: poses of the rigid bodies' centres of mass [m, quaternion xyzw], (N, R, 7); None in a scene without.
             They place their particles: changing ``x``, ``v`` or ``C`` of those has no effect.

@@ -13,18 +13,18 @@ import torch
 
 from simenv._threads import Workers, get_num_threads, run_together
 from simenv.errors import SimulationError
+from simenv.physics import status as bits
+from simenv.physics.bodies.model import CARRIED, DRIVEN
 from simenv.physics.constants import constant
 from simenv.physics.device import on_cuda, resolve_device, stream_scope
-from simenv.physics.rigid.model import CARRIED, DRIVEN
+from simenv.physics.gels.launches import gel_parameters
+from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.robots.arm import Arm
 from simenv.sensors.tactile import ElasticLayerGel
 from simenv.world import checks
-from simenv.world import status as bits
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.rebuilt import Rebuilt
-from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.world.state import check_tensor
-from simenv.world.touch_gels import gel_parameters
 from simenv.world.touch_limits import arm_ease, touched_areas
 from simenv.world.touch_scene import TouchScene
 from simenv.world.touch_solver import TouchSolver

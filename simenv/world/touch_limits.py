@@ -21,11 +21,11 @@ import numpy as np
 import torch
 
 from simenv.physics import exact
-from simenv.physics.rigid.model import CARRIED, DRIVEN, FREE
+from simenv.physics.bodies.model import CARRIED, DRIVEN, FREE
+from simenv.physics.status import STIFF_SPRING
 from simenv.robots.arm import Arm
 from simenv.sensors.tactile import ElasticLayerGel, TactileField
 from simenv.world.limits import Limit
-from simenv.world.status import STIFF_SPRING
 
 if TYPE_CHECKING:
     from simenv.world.touch_scene import TouchGel, TouchScene

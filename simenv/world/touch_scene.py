@@ -12,9 +12,8 @@ import numpy as np
 import torch
 
 from simenv.geometry.shapes import Plane, Shape
-from simenv.physics.mpm.model import ColliderSpec
-from simenv.physics.rigid.chain import Chain, Drive
-from simenv.physics.rigid.model import (
+from simenv.physics.bodies.chain import Chain, Drive
+from simenv.physics.bodies.model import (
     CARRIED,
     DRIVEN,
     FIXED,
@@ -25,13 +24,14 @@ from simenv.physics.rigid.model import (
     RigidModel,
     body_properties,
 )
+from simenv.physics.gels.convolution import DIRECT
+from simenv.physics.gels.grid import TaxelGrid
+from simenv.physics.gels.launches import gel_parameters
+from simenv.physics.mpm.model import ColliderSpec
 from simenv.sensors.tactile import ElasticLayerGel, TactileField, WinklerGel
-from simenv.sensors.tactile.convolution import DIRECT
-from simenv.sensors.tactile.grid import TaxelGrid
 from simenv.world import checks
 from simenv.world.drawn import Color, Drawn
 from simenv.world.parts import Collider
-from simenv.world.touch_gels import gel_parameters
 
 if TYPE_CHECKING:
     from simenv.world.touch import TouchWorld
@@ -43,7 +43,7 @@ GAINS = ("stiffness", "turning_stiffness", "damping", "turning_damping")  # of h
 
 @dataclass(frozen=True)
 class TouchBody:
-    """A body: `kind` of `simenv.physics.rigid.model`, mass [kg], principal moments per mass [m^2], pose at the start,
+    """A body: `kind` of `simenv.physics.bodies.model`, mass [kg], principal moments per mass [m^2], pose at the start,
     and for a hand its gains: stiffness [N/m], turning stiffness [N m/rad], damping [N s/m], turning damping [N m s].
     """
 

@@ -16,16 +16,16 @@ import torch
 import warp as wp
 
 from simenv.geometry.distance import distance_functions, pack_shapes
-from simenv.physics.capture import record
+from simenv.physics.bodies.arm import ArmLaunches
+from simenv.physics.bodies.kernels_motion import motion_kernels
+from simenv.physics.bodies.kernels_points import point_kernels
+from simenv.physics.bodies.model import RigidModel
 from simenv.physics.device import launch_graph, warp_device
-from simenv.physics.memory import require_memory
-from simenv.physics.rigid.arm import ArmLaunches
-from simenv.physics.rigid.buffers import Launch, Memory, Slot
-from simenv.physics.rigid.kernels_motion import motion_kernels
-from simenv.physics.rigid.kernels_points import point_kernels
-from simenv.physics.rigid.model import RigidModel
+from simenv.physics.gels.launches import gel_launches
+from simenv.physics.launch.capture import record
+from simenv.physics.launch.memory import require_memory
+from simenv.physics.launch.slots import Launch, Memory, Slot
 from simenv.sensors.tactile import TactileField
-from simenv.world.touch_gels import gel_launches
 
 __all__ = ["BODY_FIELDS", "TouchSolver"]
 

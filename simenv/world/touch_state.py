@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from simenv.physics.rigid.model import CARRIED, DRIVEN, FREE
+from simenv.physics.bodies.model import CARRIED, DRIVEN, FREE
+from simenv.physics.gels.launches import gel_parameters
 from simenv.world.parameters import NamedTensors
 from simenv.world.state import Batched, about
-from simenv.world.touch_gels import gel_parameters
 from simenv.world.touch_limits import least_areas, touch_limits
 from simenv.world.touch_scene import GAINS, TouchScene
 
@@ -36,7 +36,7 @@ class TouchState(Batched):
         wrench: force [N] on each gel and its moment about the gel's origin [N m], in the gel's frame, (N, G, 6).
         push: force [N] and torque [N m] of stiff contact on each body, world axes, mean over the step, (N, B, 6).
         time: simulated time [s], (N,).
-        status: bits of `simenv.world.status`, (N,) int32.
+        status: bits of `simenv.physics.status`, (N,) int32.
         memory: numbers that the task keeps through an episode, (N, M), or None (`Task.remember`).
         joint_q, joint_qd: positions [rad or m] and rates of an arm's joints, (N, n), or None in a scene without. They
             place the arm's hand: changing its pose alone has no effect; use `TouchWorld.place_hand`.

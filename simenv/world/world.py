@@ -11,20 +11,20 @@ import torch
 
 from simenv.physics import exact
 from simenv.physics.device import on_cuda, resolve_device
-from simenv.physics.memory import require_memory
+from simenv.physics.launch.memory import require_memory
 from simenv.physics.mpm.buffers import STATE_FIELDS, state_shapes
 from simenv.physics.mpm.model import PAD
-from simenv.physics.mpm.rigid import RIGID_FIELDS
+from simenv.physics.mpm.projected import RIGID_FIELDS
+from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, quaternion_to_matrix, rotate
+from simenv.physics.status import NONFINITE
 from simenv.world import checks
 from simenv.world.engine import RESULT_FIELDS, Engine, StepFunction
 from simenv.world.pace import Pace
 from simenv.world.parameters import Parameters
+from simenv.world.projected import RigidMotion
 from simenv.world.rebuilt import Rebuilt
-from simenv.world.rigid import RigidMotion
-from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, quaternion_to_matrix, rotate
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State, check_tensor
-from simenv.world.status import NONFINITE
 
 
 class World(Rebuilt):

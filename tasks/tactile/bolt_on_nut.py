@@ -9,7 +9,7 @@ from simenv.assets import path
 from simenv.envs import register_task
 from simenv.geometry.shapes import Cup, Cylinder, MeshShape
 from simenv.physics import exact
-from simenv.physics.rigid.model import body_properties
+from simenv.physics.bodies.model import body_properties
 from simenv.tasks.tactile.peg import PegTask, rings
 
 SHANK, HEAD = 0.030, 0.016  # lengths of shank and head [m]

@@ -23,12 +23,12 @@ from simenv.envs.modes import observe_blocks, with_extras
 from simenv.envs.options import choose
 from simenv.geometry.shapes import Box, Plane, Shape
 from simenv.physics import exact
+from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.render.items import Camera
 from simenv.robots import load
 from simenv.sensors.tactile import WinklerGel, flat_grid, layer_gels
 from simenv.tasks.tactile.peg_expert import lower_into_place
 from simenv.world import TouchControl, TouchScene
-from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.world.touch_scene import line_contact_depth
 
 LAYER = {"modulus": 1e5, "poisson": 0.45, "thickness": 4e-3, "mu": 1.0}

@@ -45,9 +45,9 @@ def contact(real):
 
 
 def rigid(real):
-    from simenv.physics.mpm.kernels_rigid import rigid_kernels
-    from simenv.physics.mpm.kernels_rigid_grid import rigid_grid_kernels
-    from simenv.physics.mpm.kernels_rigid_grid_adjoint import rigid_grid_adjoint_kernels
+    from simenv.physics.mpm.kernels_projected import rigid_kernels
+    from simenv.physics.mpm.kernels_projected_grid import rigid_grid_kernels
+    from simenv.physics.mpm.kernels_projected_grid_adjoint import rigid_grid_adjoint_kernels
 
     made = (rigid_kernels(real), rigid_grid_kernels(real), rigid_grid_adjoint_kernels(real))
     return [kernel for namespace in made for kernel in kernels_of(namespace)]
@@ -66,7 +66,8 @@ def blocks(real):
 
 
 def tactile(real, name):
-    module = importlib.import_module(f"simenv.sensors.tactile.{name}")
+    folder = "physics.gels" if name in GELS else "sensors.tactile"
+    module = importlib.import_module(f"simenv.{folder}.{name}")
     return kernels_of(getattr(module, name.removeprefix("kernels_") + "_kernels")(real))
 
 
@@ -76,7 +77,7 @@ def factory(real, name):
 
 
 def bodies(real, name):
-    return factory(real, f"simenv.physics.rigid.{name}")
+    return factory(real, f"simenv.physics.bodies.{name}")
 
 
 def plain(name):
@@ -85,7 +86,7 @@ def plain(name):
         return list(module._kernels())
     if name == "simenv.geometry.mesh_intersection":
         return [module._kernel()]
-    if name == "simenv.physics.mpm.programs":
+    if name == "simenv.physics.launch.programs":
         return [module.meeting_kernel()]
     return kernels_of(module)
 
@@ -93,7 +94,7 @@ def plain(name):
 PLAIN = (
     "simenv.geometry.mesh_intersection",
     "simenv.geometry.mesh_sdf",
-    "simenv.physics.mpm.programs",
+    "simenv.physics.launch.programs",
     "simenv.render.kernels_frame",
     "simenv.render.kernels_surface",
     "simenv.scripts.doctor_kernel",
@@ -104,20 +105,13 @@ FACTORIES = (
     "kernels_blocks.py",
     "kernels_contact.py",
     "kernels_grid.py",
-    "kernels_rigid.py",
-    "kernels_rigid_grid.py",
-    "kernels_rigid_grid_adjoint.py",
+    "kernels_projected.py",
+    "kernels_projected_grid.py",
+    "kernels_projected_grid_adjoint.py",
 )  # in simenv/physics/mpm
-TACTILE = (
-    "kernels_contact",
-    "kernels_convolve",
-    "kernels_elastic",
-    "kernels_image",
-    "kernels_leds",
-    "kernels_markers",
-    "kernels_solve",
-)  # in simenv/sensors/tactile
-BODIES = ("kernels_arm", "kernels_motion", "kernels_points")  # in simenv/physics/rigid
+TACTILE = ("kernels_image", "kernels_leds", "kernels_markers")  # in simenv/sensors/tactile
+GELS = ("kernels_contact", "kernels_convolve", "kernels_elastic", "kernels_solve")  # in simenv/physics/gels
+BODIES = ("kernels_arm", "kernels_motion", "kernels_points")  # in simenv/physics/bodies
 OTHERS = ("simenv.physics.kernels_exact", "simenv.envs.kernels_measures")
 
 
@@ -141,7 +135,7 @@ def cases():
         yield pytest.param(blocks, (real,), id=f"{name}-blocks", marks=single)
         yield pytest.param(contact, (real,), id=f"{name}-contact", marks=single)
         yield pytest.param(rigid, (real,), id=f"{name}-rigid", marks=single)
-        for module in TACTILE:
+        for module in (*TACTILE, *GELS):
             yield pytest.param(tactile, (real, module), id=f"{name}-tactile-{module}", marks=single)
         for module in BODIES:
             yield pytest.param(bodies, (real, module), id=f"{name}-bodies-{module}", marks=single)
@@ -172,7 +166,8 @@ def test_every_file_with_kernels_is_compiled_here():
     }
     files = {f"simenv/physics/mpm/{name}" for name in FACTORIES}
     files |= {f"simenv/sensors/tactile/{name}.py" for name in TACTILE}
-    files |= {f"simenv/physics/rigid/{name}.py" for name in BODIES}
+    files |= {f"simenv/physics/gels/{name}.py" for name in GELS}
+    files |= {f"simenv/physics/bodies/{name}.py" for name in BODIES}
     for name in (*PLAIN, *OTHERS):
         files.add(Path(importlib.import_module(name).__file__).resolve().relative_to(ROOT).as_posix())
     assert with_kernels == files

@@ -17,12 +17,12 @@ from simenv.agents.policy import load_policy
 from simenv.agents.sb3 import PPOConfig, make_model
 from simenv.geometry.shapes import Sphere
 from simenv.physics import device as devices
+from simenv.physics.gels.contact import Contact
+from simenv.physics.gels.convolution import Convolution
 from simenv.physics.mpm.materials import Liquid
 from simenv.robots import load
 from simenv.robots.arm import Arm
 from simenv.sensors.tactile import TacSLGel, TactileField, flat_grid
-from simenv.sensors.tactile.contact import Contact
-from simenv.sensors.tactile.convolution import Convolution
 from simenv.sensors.tactile.image import TactileImage
 from simenv.sensors.tactile.leds import LedShader
 from simenv.sensors.tactile.markers import MarkerField

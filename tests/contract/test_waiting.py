@@ -19,7 +19,7 @@ ON_CPU_ONLY = (
     "simenv/physics/mpm/ordering.py of_active",
     "simenv/world/world.py _surely",
     "simenv/world/parameters.py _is_kept",
-    "simenv/sensors/tactile/solve.py _all",
+    "simenv/physics/gels/solve.py _all",
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import simenv
-from simenv.world import status
+from simenv.physics import status
 from tests.envs.splash_task import Splash
 
 

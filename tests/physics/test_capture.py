@@ -13,8 +13,8 @@ import warp as wp
 
 from simenv import _exclusive, _recording, _warp
 from simenv._exclusive import EXCLUSIVE, built_once
-from simenv.physics import capture
-from simenv.physics.mpm.programs import meeting_kernel
+from simenv.physics.launch import capture
+from simenv.physics.launch.programs import meeting_kernel
 
 CPU = torch.device("cpu")
 

@@ -9,10 +9,11 @@ from torch.utils.checkpoint import checkpoint
 import simenv
 from simenv import _threads
 from simenv.geometry.shapes import Cup, Sphere
+from simenv.physics import status
 from simenv.physics.mpm.blocks import BLOCK, BLOCK_NODES, BlockLayout, touched_blocks
 from simenv.physics.mpm.materials import Elastic, Liquid
 from simenv.physics.mpm.model import PAD
-from simenv.world import Control, Scene, World, status
+from simenv.world import Control, Scene, World
 from tests.gradients.scenes import Problem, central_differences, direction, plateau, press_scene
 from tests.verification.worlds import lattice
 

@@ -4,7 +4,7 @@
 import numpy as np
 import torch
 
-from simenv.world.rotation import quaternion_multiply
+from simenv.physics.rotation import quaternion_multiply
 
 # Franka, "Robot and interface specifications": a [m], d [m], alpha [rad] in Craig's convention, and the flange
 CRAIG = (

@@ -11,9 +11,9 @@ import warp as wp
 
 from simenv.assets import path
 from simenv.errors import AssetError
+from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, quaternion_to_matrix
 from simenv.robots import Arm, load
 from simenv.robots.inverse import newton_model
-from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_multiply, quaternion_to_matrix
 from tests.robots.panda import LOWER, UPPER, joints, tool
 
 DOWN = torch.tensor([1.0, 0.0, 0.0, 0.0])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from simenv.physics.rotation import quaternion_multiply, rotate
 from simenv.robots import Arm, Drive, load
-from simenv.world.rotation import quaternion_multiply, rotate
 from tests.robots.panda import arm_turn, joints
 
 DT = 1.0 / 960.0

@@ -2,8 +2,8 @@
 """The elastic gel that its tests press."""
 
 from simenv.geometry import Sphere
+from simenv.physics.gels.solve import Accuracy
 from simenv.sensors.tactile import ElasticLayerGel, TactileField, flat_grid
-from simenv.sensors.tactile.solve import Accuracy
 from tests.sensors.scenes import DOUBLE, pose
 
 E, MU, NU, R = 1.0e5, 0.5, 0.48, 0.01

@@ -8,9 +8,9 @@ import pytest
 import torch
 import warp as wp
 
-from simenv.sensors.tactile.compliance import half_space, influence_tables, layer_compliance, layer_indentation
-from simenv.sensors.tactile.convolution import Convolution
-from simenv.sensors.tactile.elastic import interpolation_weights
+from simenv.physics.gels.compliance import half_space, influence_tables, layer_compliance, layer_indentation
+from simenv.physics.gels.convolution import Convolution
+from simenv.physics.gels.elastic import interpolation_weights
 from tests.sensors.contact_theory import layer_transfer
 
 

@@ -9,12 +9,12 @@ import torch
 import trimesh
 
 from simenv.geometry import Box, Cylinder, MeshShape, Sphere
+from simenv.physics.gels.contact import UNCONVERGED
+from simenv.physics.gels.elastic import ElasticLayerGel
+from simenv.physics.gels.grid import curved_grid
+from simenv.physics.gels.solve import Accuracy
 from simenv.sensors.tactile import WinklerGel, flat_grid
-from simenv.sensors.tactile.contact import UNCONVERGED
-from simenv.sensors.tactile.elastic import ElasticLayerGel
 from simenv.sensors.tactile.field import TactileField
-from simenv.sensors.tactile.grid import curved_grid
-from simenv.sensors.tactile.solve import Accuracy
 from tests.sensors.contact_theory import dimitriadis, sphere_on_layer
 from tests.sensors.gels import FINE, MU, NU, ORIGIN, STAR, E, R, make, press
 from tests.sensors.scenes import DOUBLE, pose, turned

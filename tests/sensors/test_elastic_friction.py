@@ -171,7 +171,7 @@ def test_partial_reset_touches_only_its_rows():
 def test_world_of_many_equals_the_world_alone(n, dtype):
     from simenv import set_num_threads
     from simenv.geometry import Sphere
-    from simenv.sensors.tactile.solve import Accuracy
+    from simenv.physics.gels.solve import Accuracy
 
     worlds = 64
     rng = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from simenv.geometry import Cylinder, Sphere
-from simenv.sensors.tactile.solve import Accuracy
+from simenv.physics.gels.solve import Accuracy
 from tests.sensors.gels import ORIGIN, E, R, make, press
 from tests.sensors.scenes import gradient_error, pose
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from simenv.geometry import Sphere
+from simenv.physics.gels.contact import Contact
 from simenv.sensors.tactile import ContactDepth, GelCamera, TactileImage, curved_grid, flat_grid, gelsight_mini
-from simenv.sensors.tactile.contact import Contact
 
 RADIUS, DEPTH = 6e-3, 5e-4
 AT = (2e-3, -3e-3)  # of the sphere's middle over the gel [m]

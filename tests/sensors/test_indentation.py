@@ -6,8 +6,8 @@ import math
 import pytest
 
 from simenv.geometry import Sphere
+from simenv.physics.gels.indentation import ball_on_layer
 from simenv.sensors.tactile import ElasticLayerGel, TactileField, WinklerGel, flat_grid
-from simenv.sensors.tactile.indentation import ball_on_layer
 from tests.sensors.scenes import DOUBLE, pose
 
 E, STILL = 1.0e5, pose()

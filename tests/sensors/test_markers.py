@@ -10,12 +10,12 @@ from scipy.integrate import dblquad, quad
 from scipy.special import j0, j1
 
 from simenv.geometry import Sphere
-from simenv.sensors.tactile.compliance import layer_compliance, surface_influence
-from simenv.sensors.tactile.contact import TactileReading
+from simenv.physics.gels.compliance import layer_compliance, surface_influence
+from simenv.physics.gels.contact import TactileReading
+from simenv.physics.gels.grid import flat_grid
+from simenv.physics.gels.winkler import TacSLGel, WinklerGel
 from simenv.sensors.tactile.field import TactileField
-from simenv.sensors.tactile.grid import flat_grid
 from simenv.sensors.tactile.markers import MarkerField, draw_markers, marker_grid
-from simenv.sensors.tactile.winkler import TacSLGel, WinklerGel
 from tests.sensors.scenes import DOUBLE, gradient_error, pose, turned
 
 E, NU, H, R = 1.0e5, 0.5, 2.0e-3, 0.006

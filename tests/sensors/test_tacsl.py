@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from simenv.geometry import Box, Capsule, Cylinder, Sphere
+from simenv.physics.gels.grid import GRIDS, curved_grid, flat_grid
+from simenv.physics.gels.winkler import TacSLGel
 from simenv.sensors.tactile.field import TactileField
-from simenv.sensors.tactile.grid import GRIDS, curved_grid, flat_grid
-from simenv.sensors.tactile.winkler import TacSLGel
 from tests.sensors.scenes import DOUBLE, gradient_error
 
 SHAPES = [Sphere(0.006), Box((0.004, 0.003, 0.005)), Cylinder(0.004, 0.006), Capsule(0.003, 0.004)]

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from simenv.geometry import Sphere
+from simenv.physics.gels.solve import Accuracy
 from simenv.rollouts.gauss_newton import GaussNewton
 from simenv.sensors.tactile import ElasticLayerGel, TactileField, WinklerGel, flat_grid
-from simenv.sensors.tactile.solve import Accuracy
 from tests.sensors.gels import R
 from tests.sensors.scenes import DOUBLE, pose
 

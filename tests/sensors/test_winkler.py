@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from simenv.geometry import Box, Cylinder, Sphere
-from simenv.sensors.tactile.contact import INVALID, SATURATED
-from simenv.sensors.tactile.elastic import ElasticLayerGel
+from simenv.physics.gels.contact import INVALID, SATURATED
+from simenv.physics.gels.elastic import ElasticLayerGel
+from simenv.physics.gels.grid import curved_grid, flat_grid
+from simenv.physics.gels.winkler import TacSLGel, WinklerGel
 from simenv.sensors.tactile.field import TactileField
-from simenv.sensors.tactile.grid import curved_grid, flat_grid
-from simenv.sensors.tactile.winkler import TacSLGel, WinklerGel
 from tests.sensors.scenes import DOUBLE, gradient_error, pose, turned
 
 K_N, K_T, MU, R = 1.0e8, 5.0e7, 0.6, 0.01

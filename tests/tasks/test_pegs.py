@@ -8,7 +8,7 @@ import torch
 
 import simenv  # noqa: F401  registers the tasks
 from simenv.envs.random import EpisodeRandom
-from simenv.world.rotation import rotate
+from simenv.physics.rotation import rotate
 
 
 def scripted_action(env):

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from simenv.geometry.shapes import Box, Plane, Sphere
+from simenv.physics import status as bits
+from simenv.physics.gels.solve import Accuracy
 from simenv.sensors.tactile import ElasticLayerGel, TacSLGel, WinklerGel, flat_grid
-from simenv.sensors.tactile.solve import Accuracy
 from simenv.world import TouchControl, TouchScene
-from simenv.world import status as bits
 
 DOUBLE = torch.float64
 G = 9.81

@@ -11,12 +11,13 @@ import torch
 
 import simenv.world.limits as limits
 from simenv.geometry.shapes import Box, Plane, Sphere
+from simenv.physics import status
+from simenv.physics.bodies.model import Gripper
 from simenv.physics.mpm.materials import Bingham, Elastic, ElastoPlastic, HerschelBulkley, Liquid, Sand, Snow
-from simenv.physics.rigid.model import Gripper
 from simenv.robots import load
 from simenv.robots.arm import Arm
 from simenv.sensors.tactile import ElasticLayerGel, WinklerGel, flat_grid
-from simenv.world import Scene, TouchControl, TouchScene, World, status
+from simenv.world import Scene, TouchControl, TouchScene, World
 from simenv.world.touch_limits import arm_ease, touch_limits
 from tests.gradients.scenes import block
 

@@ -11,7 +11,7 @@ import torch
 import simenv
 from simenv import _threads
 from simenv.geometry.shapes import Sphere
-from simenv.physics import memory
+from simenv.physics.launch import memory
 from simenv.sensors.tactile import WinklerGel, flat_grid
 from simenv.world import Control, TouchScene, TouchWorld, World
 from tests.contract.cuda_cases import PARTICLES

@@ -8,8 +8,9 @@ import torch
 import simenv
 from simenv import _threads
 from simenv.geometry.shapes import Box
+from simenv.physics import status
 from simenv.physics.mpm.materials import Elastic, Liquid
-from simenv.world import Scene, World, status
+from simenv.world import Scene, World
 from tests.gradients.scenes import Problem, central_differences, direction, plateau, press_scene
 from tests.verification.worlds import lattice
 

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from simenv.world.rotation import quaternion_from_rotation_vector, quaternion_to_matrix, rotate
+from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_to_matrix, rotate
 
 AXIS = torch.tensor([2.0, -3.0, 6.0], dtype=torch.float64) / 7.0
 

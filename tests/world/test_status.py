@@ -8,7 +8,8 @@ import torch
 
 import simenv
 from simenv import _threads
-from simenv.world import Control, World, status
+from simenv.physics import status
+from simenv.world import Control, World
 from tests.gradients.scenes import press_scene
 
 BAD = 1  # the world that is spoilt

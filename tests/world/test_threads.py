@@ -15,7 +15,7 @@ import warp as wp
 
 import simenv
 from simenv._threads import Workers, run_apart, run_together, shared_pool
-from simenv.physics.mpm.programs import Programs
+from simenv.physics.launch.programs import Programs
 from tests.envs.splash_task import Splash
 
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from simenv.geometry.shapes import Plane, Sphere
-from simenv.physics.rigid.model import Gripper
+from simenv.physics import status
+from simenv.physics.bodies.model import Gripper
 from simenv.sensors.tactile import TacSLGel, WinklerGel, flat_grid
-from simenv.world import TouchControl, TouchScene, status
+from simenv.world import TouchControl, TouchScene
 
 BAD = 1
 GEL = WinklerGel(1e7, 5e6, 0.8)

@@ -12,12 +12,12 @@ import torch
 import warp as wp
 
 from simenv.geometry.distance import distance_functions, pack_shapes
-from simenv.physics.memory import require_memory
+from simenv.physics.launch.memory import require_memory
 from simenv.physics.mpm.contact import AT_WALL, PRESS, RECOVERY
 from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_grid import BOUNDARIES
 from simenv.physics.mpm.model import PAD, MPMModel
-from simenv.physics.mpm.rigid import RigidBodies, Shapes
+from simenv.physics.mpm.projected import RigidBodies, Shapes
 from simenv.physics.mpm.skin import skin_functions
 
 STATE_FIELDS = ("x", "v", "C", "F", "J")

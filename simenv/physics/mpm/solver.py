@@ -16,8 +16,9 @@ from types import SimpleNamespace
 import torch
 import warp as wp
 
-from simenv.physics.capture import launch
 from simenv.physics.device import on_cuda, warp_device
+from simenv.physics.launch.capture import launch
+from simenv.physics.launch.programs import Phase, Programs
 from simenv.physics.mpm.buffers import STATE_FIELDS, Buffers, Types
 from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
 from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
@@ -26,8 +27,7 @@ from simenv.physics.mpm.kernels_grid import grid_kernels
 from simenv.physics.mpm.kernels_transfer import transfer_kernels
 from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.ordering import SORT_FROM, Ordering
-from simenv.physics.mpm.programs import Phase, Programs
-from simenv.physics.mpm.rigid import RIGID_FIELDS, RigidBodies, Workspace
+from simenv.physics.mpm.projected import RIGID_FIELDS, RigidBodies, Workspace
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.storage import BlockStorage, DenseStorage, check_size, share
 

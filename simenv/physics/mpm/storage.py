@@ -17,7 +17,7 @@ from simenv.physics.device import on_cuda
 from simenv.physics.mpm.blocks import BLOCK, BLOCK_NODES, SPARE, BlockLayout
 from simenv.physics.mpm.kernels_blocks import block_kernels
 from simenv.physics.mpm.model import MPMModel
-from simenv.physics.mpm.rigid import Workspace
+from simenv.physics.mpm.projected import Workspace
 
 Launches = list[Callable[[], None]]
 _PARTICLES = 256  # of one thread of the bounds kernel

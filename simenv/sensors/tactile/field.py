@@ -19,9 +19,9 @@ from typing import Any, Protocol
 import torch
 
 from simenv.geometry.shapes import Shape
-from simenv.sensors.tactile.contact import INVALID, Contact, Motion, TactileReading, TactileState
+from simenv.physics.gels.contact import INVALID, Contact, Motion, TactileReading, TactileState
+from simenv.physics.gels.grid import TaxelGrid
 from simenv.sensors.tactile.frames import check_pose, relative_pose, relative_twist
-from simenv.sensors.tactile.grid import TaxelGrid
 
 __all__ = ["Gel", "TactileField"]
 

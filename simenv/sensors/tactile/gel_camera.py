@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import torch
 
-from simenv.sensors.tactile.bridge import warp_real
+from simenv.physics.bridge import warp_real
+from simenv.physics.gels.contact import Contact
+from simenv.physics.gels.kernels_contact import contact_kernels
+from simenv.physics.launch.worlds import launch_worlds
 from simenv.sensors.tactile.calibration import TactileCalibration
-from simenv.sensors.tactile.contact import Contact
 from simenv.sensors.tactile.frames import relative_pose
 from simenv.sensors.tactile.image import TactileImage
-from simenv.sensors.tactile.kernels_contact import contact_kernels
-from simenv.sensors.tactile.launch import launch_worlds
 
 __all__ = ["GelCamera"]
 

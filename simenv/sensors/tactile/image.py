@@ -18,13 +18,13 @@ import torch
 
 from simenv import _warp
 from simenv.geometry.shapes import Shape
+from simenv.physics.bridge import Operation, PackedShape, constant_array, warp_real
 from simenv.physics.device import resolve_device
-from simenv.sensors.tactile.bridge import Operation, PackedShape, constant_array, warp_real
+from simenv.physics.gels.kernels_contact import contact_kernels
+from simenv.physics.launch.worlds import launch_worlds
 from simenv.sensors.tactile.calibration import TactileCalibration
 from simenv.sensors.tactile.frames import check_pose, relative_pose
-from simenv.sensors.tactile.kernels_contact import contact_kernels
 from simenv.sensors.tactile.kernels_image import image_kernels
-from simenv.sensors.tactile.launch import launch_worlds
 from simenv.sensors.tactile.membrane import MembraneFilter
 from simenv.sensors.tactile.photometry import NormalTable, TaximTable
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from simenv.physics.bridge import Operation, constant_array, warp_real
 from simenv.physics.device import resolve_device
-from simenv.sensors.tactile.bridge import Operation, constant_array, warp_real
 from simenv.sensors.tactile.kernels_leds import STEPS, leds_kernels
 from simenv.sensors.tactile.photometry import BINS, NormalTable, monomials
 

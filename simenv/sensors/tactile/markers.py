@@ -5,7 +5,7 @@
     moved = markers.positions(reading)  # (N, M, 2) [m]
     mask = draw_markers(markers.pixels(moved, 6.5e-5, (240, 320)), (240, 320), radius=6.0)
 
-The motion is linear in the forces (an elastic layer, `simenv.sensors.tactile.compliance`) and has no memory of its own:
+The motion is linear in the forces (an elastic layer, `simenv.physics.gels.compliance`) and has no memory of its own:
 friction's memory is in the forces. So press, shear and twist share one modulus, one Poisson ratio and one thickness.
 """
 
@@ -18,13 +18,13 @@ import numpy as np
 import torch
 import warp as wp
 
-from simenv.physics.capture import launch
+from simenv.physics.bridge import warp_real
 from simenv.physics.constants import constant
 from simenv.physics.device import resolve_device, stream_scope
-from simenv.sensors.tactile.bridge import warp_real
-from simenv.sensors.tactile.compliance import surface_influence
-from simenv.sensors.tactile.contact import TactileReading
-from simenv.sensors.tactile.grid import TaxelGrid
+from simenv.physics.gels.compliance import surface_influence
+from simenv.physics.gels.contact import TactileReading
+from simenv.physics.gels.grid import TaxelGrid
+from simenv.physics.launch.capture import launch
 from simenv.sensors.tactile.kernels_markers import markers_kernels
 
 __all__ = ["MarkerField", "draw_markers", "marker_grid"]

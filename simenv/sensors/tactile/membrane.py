@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
+from simenv.physics.bridge import warp_real
 from simenv.physics.device import on_cuda, resolve_device
-from simenv.sensors.tactile.bridge import warp_real
+from simenv.physics.launch.worlds import launch_worlds
 from simenv.sensors.tactile.kernels_image import WIDE, image_kernels
-from simenv.sensors.tactile.launch import launch_worlds
 
 __all__ = ["Membrane", "MembraneFilter", "extended_box"]
 

@@ -20,8 +20,8 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.mpm.columns import DENSITY
 from simenv.physics.mpm.grid import grid_struct
-from simenv.physics.mpm.kernels_rigid import rigid_struct
-from simenv.physics.mpm.rigid_nodes import rigid_node_functions
+from simenv.physics.mpm.kernels_projected import rigid_struct
+from simenv.physics.mpm.projected_nodes import rigid_node_functions
 from simenv.physics.mpm.stencil import stencil_functions
 
 
@@ -37,7 +37,7 @@ def rigid_grid_kernels(real) -> SimpleNamespace:
     rest_share, is_first, stiffness, angular_solve = (
         nodes.rest_share, nodes.is_first, nodes.stiffness, nodes.angular_solve
     )  # fmt: skip
-    options = {"module": f"simenv_mpm_rigid_grid_{real.__name__}", "enable_backward": False}
+    options = {"module": f"simenv_mpm_projected_grid_{real.__name__}", "enable_backward": False}
 
     @wp.kernel(**options)
     def clear(mass_out: wp.array(dtype=real), adj_body_mass_out: wp.array(dtype=real)):

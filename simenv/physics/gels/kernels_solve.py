@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contact problems of small grids, one thread a world: the methods of `simenv.sensors.tactile.solve`, summed directly
+"""Contact problems of small grids, one thread a world: the methods of `simenv.physics.gels.solve`, summed directly
 over the taxels in touch.
 
 On the CPU this spares a launch, or a torch operation, for every line of the method; a world ends when it has converged.

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
-from simenv.sensors.tactile.kernels_solve import solve_kernels
+from simenv.physics.gels.kernels_solve import solve_kernels
 
 __all__ = ["elastic_kernels"]
 

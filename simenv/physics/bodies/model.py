@@ -9,7 +9,7 @@ import numpy as np
 
 from simenv.geometry.mass import mass_properties
 from simenv.geometry.shapes import Shape
-from simenv.physics.rigid.chain import Chain, Drive
+from simenv.physics.bodies.chain import Chain, Drive
 
 __all__ = ["CARRIED", "DRIVEN", "FIXED", "FREE", "ArmMount", "GelMount", "Gripper", "RigidModel", "body_properties"]
 

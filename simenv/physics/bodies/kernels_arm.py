@@ -35,7 +35,7 @@ def arm_kernels(real) -> SimpleNamespace:
     vec4 = wp.types.vector(length=4, dtype=real)
     quat = wp.types.quaternion(dtype=real)
     mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
-    options = {"module": f"simenv_rigid_arm_{real.__name__}", "enable_backward": False}
+    options = {"module": f"simenv_bodies_arm_{real.__name__}", "enable_backward": False}
 
     @wp.func
     def factor(w: int, n: int, matrix: wp.array3d(dtype=real), lower_inout: wp.array3d(dtype=real)):

@@ -13,8 +13,8 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.mpm.columns import DENSITY
 from simenv.physics.mpm.grid import grid_struct
-from simenv.physics.mpm.kernels_rigid import rigid_struct
-from simenv.physics.mpm.rigid_nodes import rigid_node_functions
+from simenv.physics.mpm.kernels_projected import rigid_struct
+from simenv.physics.mpm.projected_nodes import rigid_node_functions
 from simenv.physics.mpm.stencil import stencil_functions
 
 
@@ -30,7 +30,7 @@ def rigid_grid_adjoint_kernels(real) -> SimpleNamespace:
     rest_share, is_first = nodes.rest_share, nodes.is_first
     stiffness, stiffness_slope = nodes.stiffness, nodes.stiffness_slope
     weight, slope_weight, angular_solve = nodes.weight, nodes.slope_weight, nodes.angular_solve
-    options = {"module": f"simenv_mpm_rigid_grid_adjoint_{real.__name__}", "enable_backward": False}
+    options = {"module": f"simenv_mpm_projected_grid_adjoint_{real.__name__}", "enable_backward": False}
 
     @wp.kernel(**options)
     def scatter_mass_adjoint(

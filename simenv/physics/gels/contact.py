@@ -11,10 +11,10 @@ import torch
 import warp as wp
 
 from simenv.geometry.shapes import Shape
+from simenv.physics.bridge import Operation, PackedShape, constant_array, warp_real
 from simenv.physics.device import resolve_device
-from simenv.sensors.tactile.bridge import Operation, PackedShape, constant_array, warp_real
-from simenv.sensors.tactile.grid import TaxelGrid
-from simenv.sensors.tactile.kernels_contact import contact_kernels
+from simenv.physics.gels.grid import TaxelGrid
+from simenv.physics.gels.kernels_contact import contact_kernels
 
 __all__ = ["INVALID", "SATURATED", "UNCONVERGED", "Contact", "Motion", "TactileReading", "TactileState"]
 

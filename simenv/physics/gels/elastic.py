@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from simenv.sensors.tactile.compliance import influence_tables
-from simenv.sensors.tactile.contact import UNCONVERGED, Contact, Motion, TactileReading
-from simenv.sensors.tactile.convolution import Convolution, Response
-from simenv.sensors.tactile.solve import Accuracy, solve_pressure, solve_traction
-from simenv.sensors.tactile.winkler import WinklerGel, check_parameters
+from simenv.physics.gels.compliance import influence_tables
+from simenv.physics.gels.contact import UNCONVERGED, Contact, Motion, TactileReading
+from simenv.physics.gels.convolution import Convolution, Response
+from simenv.physics.gels.solve import Accuracy, solve_pressure, solve_traction
+from simenv.physics.gels.winkler import WinklerGel, check_parameters
 
 __all__ = ["ElasticLayerGel", "Responses", "layer_gels"]
 

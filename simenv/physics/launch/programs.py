@@ -17,8 +17,8 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv._threads import run_together
-from simenv.physics.capture import load, record
 from simenv.physics.device import launch_graph
+from simenv.physics.launch.capture import load, record
 
 Phase = list[list[Callable[[], None]]]  # phase[lane] = launches of that lane; lanes wait for each other after a phase
 
@@ -48,7 +48,7 @@ def meeting_kernel() -> wp.Kernel:
     @wp.func_native(_MEET)
     def wait(arrived: wp.array(dtype=wp.int32), goal: int): ...
 
-    @wp.kernel(module="simenv_mpm_lanes", enable_backward=False)
+    @wp.kernel(module="simenv_lanes", enable_backward=False)
     def meet(goal: int, arrived_inout: wp.array(dtype=wp.int32)):
         """Arrive, and wait until `goal` lanes have arrived since the count was zero."""
         wait(arrived_inout, goal)

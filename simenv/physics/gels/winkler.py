@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
-from simenv.sensors.tactile.contact import Contact, Motion, TactileReading
-from simenv.sensors.tactile.indentation import ball_on_layer
+from simenv.physics.gels.contact import Contact, Motion, TactileReading
+from simenv.physics.gels.indentation import ball_on_layer
 
 __all__ = ["TacSLGel", "WinklerGel", "check_parameters"]
 
@@ -101,7 +101,7 @@ class WinklerGel:
         """Stiffness of a bonded elastic layer, under a ball or under a wide flat load.
 
         With `radius` and `depth` the springs push back on that ball in that depth as the layer does, and resist its
-        sliding as the layer does without slip (`simenv.sensors.tactile.indentation`): k_n = F / (pi d^2 (R - d / 3)),
+        sliding as the layer does without slip (`simenv.physics.gels.indentation`): k_n = F / (pi d^2 (R - d / 3)),
         the force over the volume of the ball's cap, and k_t = K / (pi d (2 R - d)), over its area. Springs spread
         otherwise than a layer, F ~ d^2 instead of about d^1.5 to d^2, so choose the depth of the grasp.
 

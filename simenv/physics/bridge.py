@@ -16,9 +16,9 @@ import warp as wp
 
 from simenv.geometry.distance import pack_shapes
 from simenv.geometry.shapes import Shape
-from simenv.physics.capture import launch
 from simenv.physics.device import stream_scope, warp_device
 from simenv.physics.direct import warp_real
+from simenv.physics.launch.capture import launch
 
 __all__ = ["Operation", "PackedShape", "as_array", "constant_array", "warp_real"]
 

@@ -26,11 +26,11 @@ import warp as wp
 
 from simenv import _threads
 from simenv.physics import exact
-from simenv.physics.capture import launch, load
+from simenv.physics.bridge import as_array, warp_real
 from simenv.physics.device import on_cuda
-from simenv.sensors.tactile.bridge import as_array, warp_real
-from simenv.sensors.tactile.convolution import Response
-from simenv.sensors.tactile.kernels_solve import solve_kernels
+from simenv.physics.gels.convolution import Response
+from simenv.physics.gels.kernels_solve import solve_kernels
+from simenv.physics.launch.capture import launch, load
 
 __all__ = ["Accuracy", "solve_pressure", "solve_traction"]
 

@@ -7,7 +7,7 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.physics.mpm.grid import grid_struct
-from simenv.physics.mpm.kernels_rigid import rigid_struct
+from simenv.physics.mpm.kernels_projected import rigid_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
 

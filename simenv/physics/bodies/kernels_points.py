@@ -31,7 +31,7 @@ def point_kernels(real) -> SimpleNamespace:
     dist = distance_functions(real)
     Shape, vec3, vec4, distance = dist.Shape, dist.vec3, dist.vec4, dist.distance
     quat = wp.types.quaternion(dtype=real)
-    options = {"module": f"simenv_rigid_points_{real.__name__}", "enable_backward": True}
+    options = {"module": f"simenv_bodies_points_{real.__name__}", "enable_backward": True}
 
     @wp.kernel(**options)
     def point_impulses(

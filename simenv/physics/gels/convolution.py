@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from simenv.physics.capture import launch
+from simenv.physics.bridge import as_array, warp_real
 from simenv.physics.device import on_cuda, resolve_device, stream_scope
-from simenv.sensors.tactile.bridge import as_array, warp_real
-from simenv.sensors.tactile.kernels_convolve import convolve_kernels
+from simenv.physics.gels.kernels_convolve import convolve_kernels
+from simenv.physics.launch.capture import launch
 
 __all__ = ["Convolution", "Response"]
 

@@ -15,9 +15,9 @@ import torch
 import warp as wp
 
 from simenv._threads import get_num_threads, run_together, shared_pool
-from simenv.physics.capture import launch, load
+from simenv.physics.bridge import as_array
 from simenv.physics.device import on_cuda, stream_scope, warp_device
-from simenv.sensors.tactile.bridge import as_array
+from simenv.physics.launch.capture import launch, load
 
 __all__ = ["launch_worlds"]
 

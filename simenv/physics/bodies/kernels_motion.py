@@ -31,7 +31,7 @@ def motion_kernels(real) -> SimpleNamespace:
     vec4 = wp.types.vector(length=4, dtype=real)
     quat = wp.types.quaternion(dtype=real)
     mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
-    options = {"module": f"simenv_rigid_motion_{real.__name__}", "enable_backward": True}
+    options = {"module": f"simenv_bodies_motion_{real.__name__}", "enable_backward": True}
 
     @wp.func
     def turned(q: quat, rotation: vec3) -> quat:

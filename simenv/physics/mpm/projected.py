@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import warp as wp
 
-from simenv.physics.mpm.kernels_rigid import rigid_kernels, rigid_struct
-from simenv.physics.mpm.kernels_rigid_grid import rigid_grid_kernels
-from simenv.physics.mpm.kernels_rigid_grid_adjoint import rigid_grid_adjoint_kernels
+from simenv.physics.mpm.kernels_projected import rigid_kernels, rigid_struct
+from simenv.physics.mpm.kernels_projected_grid import rigid_grid_kernels
+from simenv.physics.mpm.kernels_projected_grid_adjoint import rigid_grid_adjoint_kernels
 from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.stencil import stencil_functions
 

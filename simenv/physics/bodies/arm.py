@@ -9,10 +9,10 @@ import numpy as np
 import torch
 import warp as wp
 
+from simenv.physics.bodies.chain import Chain, Drive
+from simenv.physics.bodies.kernels_arm import arm_kernels
 from simenv.physics.device import warp_device
-from simenv.physics.rigid.buffers import Launch, Memory, Slot
-from simenv.physics.rigid.chain import Chain, Drive
-from simenv.physics.rigid.kernels_arm import arm_kernels
+from simenv.physics.launch.slots import Launch, Memory, Slot
 
 __all__ = ["ArmLaunches"]
 

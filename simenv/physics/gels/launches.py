@@ -1,25 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """The launches of one gel in a control step: it sees its object, answers with its force field, and pushes both bodies.
 
-The kernels are the sensors' own (`simenv.sensors.tactile`), so that what a sensor reads is what the bodies feel.
+The kernels are those of `simenv.sensors.tactile.TactileField`, so that what a sensor reads is what the bodies feel.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import warp as wp
 
+from simenv.physics.bodies.kernels_motion import motion_kernels
+from simenv.physics.bodies.model import GelMount
+from simenv.physics.bridge import as_array, warp_real
 from simenv.physics.device import warp_device
-from simenv.physics.rigid.buffers import Launch, Memory, Slot
-from simenv.physics.rigid.kernels_motion import motion_kernels
-from simenv.physics.rigid.model import GelMount
-from simenv.sensors.tactile import ElasticLayerGel, TactileField, WinklerGel
-from simenv.sensors.tactile.bridge import as_array, warp_real
-from simenv.sensors.tactile.convolution import Response
-from simenv.sensors.tactile.kernels_elastic import elastic_kernels
+from simenv.physics.gels.contact import Contact
+from simenv.physics.gels.convolution import Response
+from simenv.physics.gels.elastic import ElasticLayerGel
+from simenv.physics.gels.kernels_elastic import elastic_kernels
+from simenv.physics.gels.winkler import WinklerGel
+from simenv.physics.launch.slots import Launch, Memory, Slot
 
 __all__ = ["GelLaunches", "gel_launches", "gel_parameters"]
+
+
+class Touching(Protocol):
+    """What the launches need of a sensor: the gel, its queries of the object, and what it computed in advance."""
+
+    gel: Any
+    contact: Contact
+    prepared: Any
 
 
 class GelLaunches:
@@ -40,10 +50,10 @@ class GelLaunches:
 
     parameters: ClassVar[tuple[str, ...]]
 
-    def __init__(self, mount: GelMount, sensor: TactileField, lead: float, memory: Memory):
+    def __init__(self, mount: GelMount, sensor: Touching, lead: float, memory: Memory):
         self.mount, self.contact, self.lead, self.memory = mount, sensor.contact, lead, memory
         self.motion = k = motion_kernels(warp_real(memory.dtype))
-        self.taxels = sensor.grid.count
+        self.taxels = sensor.contact.grid.count
         self.inputs = {name: memory.slot(k.real) for name in self.parameters}
         self.stick = [memory.slot(k.vec2, self.taxels)]
         self.view = [(memory.slot(k.mat33), memory.slot(k.vec3))]
@@ -102,7 +112,7 @@ class SpringLaunches(GelLaunches):
 
     parameters = ("k_n", "k_t", "mu")
 
-    def __init__(self, mount: GelMount, sensor: TactileField, lead: float, memory: Memory):
+    def __init__(self, mount: GelMount, sensor: Touching, lead: float, memory: Memory):
         super().__init__(mount, sensor, lead, memory)
         self._undamped = memory.slot(self.motion.real)
 
@@ -124,7 +134,7 @@ class ElasticLaunches(GelLaunches):
 
     parameters = ("modulus", "mu")
 
-    def __init__(self, mount: GelMount, sensor: TactileField, lead: float, memory: Memory):
+    def __init__(self, mount: GelMount, sensor: Touching, lead: float, memory: Memory):
         super().__init__(mount, sensor, lead, memory)
         real, k = warp_real(memory.dtype), self.motion
         self._kernels = elastic_kernels(real)
@@ -176,6 +186,6 @@ def gel_parameters(gel: object) -> tuple[str, ...]:
     return LAWS[type(gel)].parameters
 
 
-def gel_launches(mount: GelMount, sensor: TactileField, lead: float, memory: Memory) -> GelLaunches:
+def gel_launches(mount: GelMount, sensor: Touching, lead: float, memory: Memory) -> GelLaunches:
     """The launches of a gel, by its law."""
     return LAWS[type(sensor.gel)](mount, sensor, lead, memory)

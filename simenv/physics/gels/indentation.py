@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simenv.sensors.tactile.compliance import LARGEST_WAVE, layer_compliance, layer_indentation
+from simenv.physics.gels.compliance import LARGEST_WAVE, layer_compliance, layer_indentation
 
 __all__ = ["BallContact", "ball_on_layer"]
 

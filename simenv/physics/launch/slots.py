@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import warp as wp
 
-from simenv.physics.capture import launch
+from simenv.physics.launch.capture import launch
 
 __all__ = ["Launch", "Memory", "Slot"]
 

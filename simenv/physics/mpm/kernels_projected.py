@@ -19,7 +19,7 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.physics.mpm.grid import PERIODIC, grid_struct
-from simenv.physics.mpm.rigid_functions import rigid_functions
+from simenv.physics.mpm.projected_functions import rigid_functions
 from simenv.physics.mpm.stencil import stencil_functions
 
 RECOVERY = 0.05  # share of its depth in a wall of the domain that a body undoes in a substep, as for colliders
@@ -62,7 +62,7 @@ def rigid_kernels(real) -> SimpleNamespace:
     rotation, rotation_adjoint, rate, rate_adjoint = rf.rotation, rf.rotation_adjoint, rf.rate, rf.rate_adjoint
     turn, turn_adjoint, skew, axial = rf.turn, rf.turn_adjoint, rf.skew, rf.axial
     limit = wp.constant(real(_SPEED_LIMIT))
-    options = {"module": f"simenv_mpm_rigid_{real.__name__}", "enable_backward": False}
+    options = {"module": f"simenv_mpm_projected_{real.__name__}", "enable_backward": False}
 
     @wp.func
     def wall_speed(x: real, origin: real, dx: real, dt: real, pad: int, count: int, boundary: int):

@@ -14,8 +14,8 @@ from simenv.geometry.sampling import fill
 from simenv.geometry.shapes import Shape
 from simenv.physics import exact
 from simenv.physics.mpm.model import RigidSpec
+from simenv.physics.rotation import quaternion_multiply, quaternion_to_matrix, rotate
 from simenv.world import checks
-from simenv.world.rotation import quaternion_multiply, quaternion_to_matrix, rotate
 
 Quaternion = tuple[float, float, float, float]
 
