@@ -19,7 +19,16 @@ from simenv import _warp
 from simenv._exclusive import EXCLUSIVE
 from simenv.errors import DeviceError
 
-__all__ = ["free_on_gpu", "launch_graph", "on_cuda", "resolve_device", "stream_scope", "synchronize", "warp_device"]
+__all__ = [
+    "free_on_gpu",
+    "launch_graph",
+    "on_cuda",
+    "resolve_device",
+    "stream_scope",
+    "surely",
+    "synchronize",
+    "warp_device",
+]
 
 
 def resolve_device(device: str | torch.device | None) -> torch.device:
@@ -130,3 +139,8 @@ def launch_graph(graph: Any, device: torch.device) -> None:
         return
     with torch.cuda.device(device):
         wp.capture_launch(graph, stream=_current_stream(device))
+
+
+def surely(flags: torch.Tensor) -> bool:
+    """Whether all flags are set, as far as the host knows without waiting: of CUDA's it does not."""
+    return not on_cuda(flags.device) and bool(flags.all())

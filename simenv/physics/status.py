@@ -8,7 +8,7 @@ from typing import NamedTuple
 NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8
 BAD_ACTION, TOO_STIFF, BLOCKS_FULL = 16, 32, 64
 UNCONVERGED, BAD_PARAMETER = 128, 256
-TOO_VISCOUS, STIFF_SPRING = 512, 1024
+TOO_VISCOUS, STIFF_SPRING, LIGHT_BODY = 512, 1024, 2048
 
 
 class Status(NamedTuple):
@@ -63,6 +63,10 @@ STATUS: dict[int, Status] = {
         "shortest substep",
         "shorten the substep or raise max_substeps, lower this world's viscosity or raise its density, or use a "
         "coarser dx",
+    ),
+    LIGHT_BODY: Status(
+        "light_body", "a body of this world that carries colliders is lighter than the material that these move at once",
+        "make it heavier, use a finer grid, or coupling='grid'",
     ),
     STIFF_SPRING: Status(
         "stiff_spring", "a gel, impedance or contact of this world is too stiff or too damped for the mass it moves: "

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import torch
 
-from simenv.physics.bodies.arm import POSE, ArmLaunches
+from simenv.physics.bodies.arm import ArmLaunches
 from simenv.physics.bodies.chain import Chain, Drive
 from simenv.physics.constants import constant
 from simenv.physics.device import resolve_device, stream_scope, warp_device
@@ -39,12 +39,13 @@ class Arm:
             self._launches = ArmLaunches(chain, drive or Drive(), 0, self._memory)
         k, slot = self._launches.kernels, self._memory.slot
         kinds = (k.vec3, k.quat, k.vec3, k.vec3)
-        self._tool, self._after = ({name: slot(kind, 1) for name, kind in zip(POSE, kinds, strict=True)} for _ in "ab")
+        self._tool, self._after = ([slot(kind, 1) for kind in kinds] for _ in "ab")
         self._inputs = {"gravity": slot(k.vec3), "gains": slot(k.vec4, 1), "goal": slot(k.vec3, 1)}
         self._inputs |= {"goal_turn": slot(k.quat, 1), "force": slot(k.vec3, 1), "torque": slot(k.vec3, 1)}
-        self._inputs["gravity"].tensor.copy_(constant(gravity, dtype, self.device))
         self._motion = self._launches.motion(self._tool)
         self._inertia = self._launches.inertia(self._tool, self._inputs["gravity"])
+        self._memory.allocate()
+        self._inputs["gravity"].tensor.copy_(constant(gravity, dtype, self.device))
         self._step: tuple[float, list] | None = None
         self._inverse: InverseKinematics | None = None
 
@@ -77,12 +78,12 @@ class Arm:
             ValueError: the joint positions have the wrong shape (all methods).
         """
         self._move_to(q)
-        return torch.cat([self._tool[name].tensor[:, 0] for name in POSE[:2]], -1)
+        return torch.cat([slot.tensor[:, 0] for slot in self._tool[:2]], -1)
 
     def tool_twist(self, q: torch.Tensor, qd: torch.Tensor) -> torch.Tensor:
         """Velocity and angular velocity of the tool, world axes (N, 6) [m/s, rad/s]."""
         self._move_to(q, qd)
-        return torch.cat([self._tool[name].tensor[:, 0] for name in POSE[2:]], -1)
+        return torch.cat([slot.tensor[:, 0] for slot in self._tool[2:]], -1)
 
     def link_poses(self, q: torch.Tensor) -> torch.Tensor:
         """World poses (N, n, 7) of the links' frames."""
@@ -130,16 +131,16 @@ class Arm:
             Joint positions and rates after the step.
         """
         if self._step is None or self._step[0] != dt:
-            del self._launches.positions[1:], self._launches.speeds[1:]
             inputs = self._inputs
-            launches = self._launches.step(dt, inputs, self._tool, inputs["force"], inputs["torque"], self._after)
-            self._step = (dt, launches)
+            pushed = [inputs["force"], inputs["torque"]]
+            self._step = (dt, self._launches.step(dt, inputs, self._tool, pushed, self._after))
+            self._memory.allocate()
         self._move_to(q, qd)
         self._inputs["gains"].tensor.copy_(constant(gains, self.dtype, self.device))
-        at = torch.cat([self._tool[name].tensor[:, 0] for name in POSE[:2]], -1) if goal is None else goal
+        at = torch.cat([slot.tensor[:, 0] for slot in self._tool[:2]], -1) if goal is None else goal
         push = torch.zeros_like(at[:, :6]) if wrench is None else wrench
         values = (at[:, :3], at[:, 3:], push[:, :3], push[:, 3:])
         for name, value in zip(("goal", "goal_turn", "force", "torque"), values, strict=True):
             self._inputs[name].tensor[:, 0].copy_(value)
         self._launch(*self._step[1])
-        return self._launches.positions[-1].tensor.clone(), self._launches.speeds[-1].tensor.clone()
+        return self._launches.positions[1].tensor.clone(), self._launches.speeds[1].tensor.clone()

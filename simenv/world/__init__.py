@@ -1,10 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scene builder and the batched, differentiable world."""
 
+from typing import NoReturn
+
+from simenv.physics.bodies.model import Gripper
+from simenv.physics.bodies.parts import ContactLaw
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State
-from simenv.world.touch import TouchControl, TouchState, TouchWorld
-from simenv.world.touch_scene import TouchScene
 from simenv.world.world import World
 
-__all__ = ["Control", "Scene", "State", "TouchControl", "TouchScene", "TouchState", "TouchWorld", "World"]
+__all__ = ["ContactLaw", "Control", "Gripper", "Scene", "State", "World"]
+
+_RENAMED = {
+    "TouchScene": "Scene", "TouchWorld": "World", "TouchState": "State", "TouchControl": "Control",
+    "TouchParameters": "Parameters",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name in _RENAMED:
+        raise ImportError(f"simenv.world.{name} is now simenv.world.{_RENAMED[name]}; see the changelog")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which bodies of a scene in touch collide: those that a gel or contact points pair, and no others."""
+"""Which bodies of a scene collide: those that a gel, contact points or the grid pair, and no others."""
 
 from __future__ import annotations
 
@@ -8,34 +8,31 @@ import warnings
 from typing import TYPE_CHECKING
 
 from simenv.errors import UnpairedBodiesWarning
-from simenv.physics.bodies.model import FIXED
 
 if TYPE_CHECKING:
-    from simenv.world.touch_scene import TouchScene
+    from simenv.world.scene import Scene
 
 __all__ = ["unpaired", "warn_of_unpaired"]
 
 
-def unpaired(scene: TouchScene) -> list[tuple[str, str]]:
+def unpaired(scene: Scene) -> list[tuple[str, str]]:
     """Pairs of bodies that would pass through each other, of which nobody said that they may.
 
     A body counts if it has a shape or carries a gel, a pair if at least one of the two moves. A hand without a gel has
     no extent.
     """
-    names = list(scene.bodies)
-    mounts = [gel.mount for gel in scene.gels.values()]
-    paired = {frozenset((names[mount.sensor], names[mount.item])) for mount in mounts}
+    paired = {frozenset((gel.on, gel.touches)) for gel in scene.gels.values()}
     paired |= {frozenset((points.body, points.against)) for points in scene.points}
-    solid = [name for name in names if name in scene.shapes or any(names[mount.sensor] == name for mount in mounts)]
-    return [
-        pair
-        for pair in itertools.combinations(solid, 2)
-        if any(scene.bodies[name].kind != FIXED for name in pair)
-        and frozenset(pair) not in paired | scene.passing.keys()
-    ]
+    paired |= {frozenset(pair) for pair in itertools.combinations(scene.projected, 2)}  # which the grid keeps apart
+    carriers = {gel.on for gel in scene.gels.values()}
+    solid = [name for name, body in scene.bodies.items() if body.shape is not None or name in carriers]
+    told = {name for name, body in scene.bodies.items() if body.is_told}
+    # a body of the grid meets the colliders of all others there
+    free = [pair for pair in itertools.combinations(solid, 2) if not set(pair) <= told and not set(pair) & set(scene.projected)]
+    return [pair for pair in free if frozenset(pair) not in paired | scene.passing.keys()]
 
 
-def warn_of_unpaired(scene: TouchScene) -> None:
+def warn_of_unpaired(scene: Scene) -> None:
     """Warn with `UnpairedBodiesWarning` if a scene has bodies that would pass through each other without a word."""
     pairs = unpaired(scene)
     if pairs:

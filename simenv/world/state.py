@@ -3,10 +3,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+
+# Which part of a scene gives a state a field, for who asks for one that is not there.
+_GIVEN_BY = {
+    **dict.fromkeys(("x", "v", "C", "F", "J", "active", "wrench", "emitted"), "add_particles"),
+    **dict.fromkeys(("body_wrench", "push", "drive"), "add_body(..., motion='free' or 'hand')"),
+    **dict.fromkeys(("stick", "gel_rotation", "gel_offset", "field", "depth", "gel_wrench"), "add_gel"),
+    "held": "add_points", "grip": "add_gel(..., slide=...)", "joint_q": "add_robot", "joint_qd": "add_robot",
+    "skin_field": "add_skin", "substeps": "Scene(max_substeps=...)", "memory": "Task.initial_state",
+}  # fmt: skip
+_RENAMED = {
+    "rigid_q": "body_q (the shape's frame), or world.bodies[name].pose(state) and .centre(state)",
+    "rigid_twist": "body_twist, or world.bodies[name].twist(state)",
+    "touch": "skin_field, or world.skin(state, collider)",
+}
 
 
 def check_tensor(name: str, tensor: torch.Tensor, like: torch.Tensor) -> None:
@@ -20,135 +35,119 @@ def check_tensor(name: str, tensor: torch.Tensor, like: torch.Tensor) -> None:
         )
 
 
-def about(unit: str, compared: bool = False) -> dict[str, Any]:
-    """What a field of a state declares.
+class State(Mapping[str, torch.Tensor]):
+    """Everything that changes while a world is stepped: an immutable mapping of names to tensors (N, ...), which are
+    attributes as well: ``state.x``.
 
-    Args:
-        unit: of its numbers; empty where a task decides.
-        compared: whether identification compares it with a recording unless it is told what to compare.
+    Which fields there are follows from the scene; `World.fields` tells shapes, units and meaning. All have
+
+    * ``body_q`` (N, B, 7): poses of the frames of the bodies' shapes [m, quaternion xyzw], in the order in which the
+      scene was given them;
+    * ``body_twist`` (N, B, 6): velocities of these frames' origins [m/s] and angular velocities [rad/s], world axes;
+    * ``time`` (N,) [s] and ``status`` (N,) int32, bits of `simenv.physics.status`: not zero means that the world has
+      stopped at its last good state.
+
+    A task may add rows of its own, such as ``memory`` (`Task.remember`), which steps pass on.
     """
-    return {"unit": unit, "compared": compared}
 
+    __slots__ = ("_tensors",)
 
-class Batched:
-    """What states have in common: they are dataclasses of tensors (N, ...), of which some may be None. Recordings,
-    replays and comparisons take names and units from the fields, which declare them by `about`.
-    """
+    def __init__(self, tensors: Mapping[str, torch.Tensor] | None = None, /, **named: torch.Tensor):
+        object.__setattr__(self, "_tensors", {**(tensors or {}), **named})
 
-    @classmethod
-    def units(cls) -> dict[str, str]:
-        """Unit of every field by name."""
-        return {each.name: each.metadata["unit"] for each in fields(cls)}  # type: ignore[arg-type]
+    def __getattr__(self, name: str) -> torch.Tensor:
+        if name.startswith("_"):  # such as what copying and pickling look for
+            raise AttributeError(name)
+        try:
+            return self._tensors[name]
+        except KeyError:
+            raise AttributeError(self._missing(name)) from None
 
-    @classmethod
-    def compared(cls) -> tuple[str, ...]:
-        """Fields that tell how the world moves, and what its sensors read."""
-        return tuple(each.name for each in fields(cls) if each.metadata["compared"])  # type: ignore[arg-type]
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a state does not change; use state.replace({name}=...)")
 
-    def as_dict(self) -> dict[str, torch.Tensor]:
-        """The tensors by name, not copied; those that the scene has."""
-        every = {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
-        return {name: tensor for name, tensor in every.items() if tensor is not None}
+    def __getitem__(self, name: str) -> torch.Tensor:
+        try:
+            return self._tensors[name]
+        except KeyError:
+            raise KeyError(self._missing(name)) from None
 
-    @classmethod
-    def from_dict(cls, tensors: dict[str, torch.Tensor]) -> Self:
-        """A state of the tensors of `as_dict`; other entries are ignored."""
-        optional = {each.name for each in fields(cls) if each.default is None} - tensors.keys()  # type: ignore[arg-type]
-        return cls(**{f.name: tensors[f.name] for f in fields(cls) if f.name not in optional})  # type: ignore[arg-type]
+    def _missing(self, name: str) -> str:
+        if name in _RENAMED:
+            return f"the state has no {name!r} any more; use {_RENAMED[name]}"
+        remedy = f"; Scene.{_GIVEN_BY[name]} gives it" if name in _GIVEN_BY else ""
+        if _GIVEN_BY.get(name, "").startswith(("Scene", "Task")):
+            remedy = f"; {_GIVEN_BY[name]} gives it"
+        return f"the state of this world has no {name!r}{remedy}. It has {', '.join(self._tensors)}"
 
-    def check(self, like: Self) -> None:
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __getstate__(self) -> dict[str, torch.Tensor]:
+        return dict(self._tensors)
+
+    def __setstate__(self, tensors: dict[str, torch.Tensor]) -> None:
+        object.__setattr__(self, "_tensors", dict(tensors))
+
+    def __repr__(self) -> str:
+        return f"State({', '.join(f'{name} {tuple(tensor.shape)}' for name, tensor in self._tensors.items())})"
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def check(self, like: State) -> None:
         """Raise ValueError unless the tensors fit those of a state of the same world, `like`."""
-        mine = self.as_dict()
-        for name, tensor in like.as_dict().items():
-            if name not in mine:
+        for name, tensor in like._tensors.items():
+            if name not in self._tensors:
                 raise ValueError(f"the state has no {name}, which this world needs; start from initial_state()")
-            check_tensor(f"state.{name}", mine[name], tensor)
+            check_tensor(f"state.{name}", self._tensors[name], tensor)
 
     @property
     def requires_grad(self) -> bool:
         """Whether any of the tensors is on a graph."""
-        return any(tensor.requires_grad for tensor in self.as_dict().values())
+        return any(tensor.requires_grad for tensor in self._tensors.values())
 
-    def replace(self, **changes: torch.Tensor) -> Self:
+    def replace(self, **changes: torch.Tensor) -> State:
         """A copy with some fields replaced."""
-        return replace(self, **changes)  # type: ignore[type-var]
+        return State({**self._tensors, **changes})
 
-    def clone(self) -> Self:
+    def clone(self) -> State:
         """A copy with memory of its own; gradients flow to this state."""
-        return self.from_dict({name: tensor.clone() for name, tensor in self.as_dict().items()})
+        return State({name: tensor.clone() for name, tensor in self._tensors.items()})
 
-    def detach(self) -> Self:
+    def detach(self) -> State:
         """The same tensors, cut from the graph."""
-        return self.from_dict({name: tensor.detach() for name, tensor in self.as_dict().items()})
+        return State({name: tensor.detach() for name, tensor in self._tensors.items()})
 
-    def where(self, mask: torch.Tensor, other: Self) -> Self:
+    def where(self, mask: torch.Tensor, other: State) -> State:
         """Rows of this state where `mask` (N,) is true and of `other` elsewhere; gradients follow the rows, none
         crosses.
         """
-        theirs = other.as_dict()
-        return self.from_dict({
-            name: torch.where(mask.view(-1, *[1] * (tensor.dim() - 1)), tensor, theirs[name])
-            for name, tensor in self.as_dict().items()
+        return State({
+            name: torch.where(mask.view(-1, *[1] * (tensor.dim() - 1)), tensor, other[name])
+            for name, tensor in self._tensors.items()
         })  # fmt: skip
 
 
 @dataclass(frozen=True)
-class State(Batched):
-    """Everything that changes while a world is stepped. P particles, B bodies, R rigid bodies, Cl colliders,
-    E emitters.
-
-    Attributes:
-        x: particle positions [m], (N, P, 3).
-        v: particle velocities [m/s], (N, P, 3).
-        C: velocity gradients (APIC) [1/s], (N, P, 3, 3).
-        F: elastic deformation gradients, (N, P, 3, 3); (N, 0, 3, 3) if the scene has Newtonian liquids only.
-        J: volume ratios of liquids and plastic volume ratios of sand and snow, (N, P); (N, 0) if the scene has none of
-            them.
-        active: which particles take part, (N, P) bool.
-        body_q: poses of the kinematic bodies [m, quaternion xyzw], (N, B, 7).
-        body_twist: the twist commanded last [m/s, rad/s], world axes, at the body's origin, (N, B, 6).
-        wrench: force [N] and torque about the collider's origin [N m] that each collider received, mean over the last
-            control step, world axes, (N, Cl, 6).
-        time: simulated time [s], (N,).
-        emitted: particles that each emitter has let out, (N, E) int64.
-        status: bits of `simenv.physics.status`, (N,) int32; not zero means that the world has stopped at its last good
-            state.
-        rigid_q: poses of the rigid bodies' centres of mass [m, quaternion xyzw], (N, R, 7); None in a scene without.
-            They place their particles: changing ``x``, ``v`` or ``C`` of those has no effect.
-        rigid_twist: velocities of the centres [m/s] and angular velocities [rad/s], world axes, (N, R, 6), or None.
-        substeps: how many the last control step took, (N,) int32; None in a scene without ``max_substeps``.
-        touch: force that material exerted on each taxel of the skins [N], mean over the last control step, in the axes
-            of the taxel's collider, (N, T, 3); None in a scene without skins. `World.skin` has one skin's.
-        memory: numbers that the task keeps through an episode, (N, M), or None (`Task.remember`).
-    """
-
-    x: torch.Tensor = field(metadata=about("m", compared=True))
-    v: torch.Tensor = field(metadata=about("m/s"))
-    C: torch.Tensor = field(metadata=about("1/s"))
-    F: torch.Tensor = field(metadata=about("1"))
-    J: torch.Tensor = field(metadata=about("1"))
-    active: torch.Tensor = field(metadata=about("1"))
-    body_q: torch.Tensor = field(metadata=about("m, 1"))
-    body_twist: torch.Tensor = field(metadata=about("m/s, rad/s"))
-    wrench: torch.Tensor = field(metadata=about("N, N m"))
-    time: torch.Tensor = field(metadata=about("s"))
-    emitted: torch.Tensor = field(metadata=about("1"))
-    status: torch.Tensor = field(metadata=about("1"))
-    rigid_q: torch.Tensor | None = field(default=None, metadata=about("m, 1", compared=True))
-    rigid_twist: torch.Tensor | None = field(default=None, metadata=about("m/s, rad/s"))
-    substeps: torch.Tensor | None = field(default=None, metadata=about("1"))
-    touch: torch.Tensor | None = field(default=None, metadata=about("N"))
-    memory: torch.Tensor | None = field(default=None, metadata=about(""))
-
-
-@dataclass(frozen=True)
 class Control:
-    """Inputs of one control step, held constant over it.
+    """Inputs of one control step, held constant over it. What is not given is none of it.
 
     Attributes:
-        twist: linear velocity of each body's origin [m/s] and angular velocity [rad/s], world axes, (N, B, 6).
+        twist: velocity of the origin of each given body [m/s] and its angular velocity [rad/s], world axes, in the
+            order of the given bodies, (N, G, 6).
         emit: which emitters are open, (N, E) bool; None opens all.
+        goal: pose that each hand's impedance pulls to [m, quaternion xyzw], in the order of the hands, (N, H, 7); None
+            is where they are when the step begins.
+        effort: force that opens each finger (N,) [N], negative to close.
     """
 
-    twist: torch.Tensor
+    twist: torch.Tensor | None = None
     emit: torch.Tensor | None = None
+    goal: torch.Tensor | None = None
+    effort: torch.Tensor | None = None

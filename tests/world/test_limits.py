@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-import simenv.world.limits as limits
+import simenv.physics.limits as limits
 from simenv.geometry.shapes import Box, Plane, Sphere
 from simenv.physics import status
 from simenv.physics.bodies.model import Gripper

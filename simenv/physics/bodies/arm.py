@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,8 +15,6 @@ from simenv.physics.device import warp_device
 from simenv.physics.launch.slots import Launch, Memory, Slot
 
 __all__ = ["ArmLaunches"]
-
-POSE = ("position", "quaternion", "velocity", "omega")
 
 
 class ArmLaunches:
@@ -50,54 +48,57 @@ class ArmLaunches:
         self._factor, self._easing, self.torque = slot(real, n, n), slot(real, 6, n), slot(real, n)
         self._task, self._task_factor = slot(real, 6, 6), slot(real, 6, 6)
         self._wrench, self._work = slot(real, 1, 6), slot(real, 1, n)
-        self.positions, self.speeds = [slot(real, n)], [slot(real, n)]
+        self.positions: list[Slot] = []
+        self.speeds: list[Slot] = []
 
-    def motion(self, body: Mapping[str, Slot]) -> Launch:
-        """Links and tool at the latest joint positions; writes the tool's row of the bodies."""
+    def joints(self, number: int) -> tuple[Slot, Slot]:
+        """Positions and rates number `number`; made when first asked for."""
+        while len(self.positions) <= number:
+            self.positions.append(self._memory.slot(self.kernels.real, len(self.chain)))
+            self.speeds.append(self._memory.slot(self.kernels.real, len(self.chain)))
+        return self.positions[number], self.speeds[number]
+
+    def motion(self, body: Sequence[Slot], number: int = 0) -> Launch:
+        """Links and tool at joint positions number `number`; writes the tool's row of the bodies."""
         k, chain = self.kernels, self.chain
         constants = [self.hand, self._places, self._turns, self._axes, self._sliding, self._centres]
         constants += [k.vec3(*chain.tool_place), k.quat(*chain.tool_turn)]
-        outputs = [*self.links, *(body[name] for name in POSE)]
-        return Launch(
-            k.arm_motion, (self._memory.worlds,), constants, [self.positions[-1], self.speeds[-1]], outputs
-        )  # fmt: skip
+        outputs = [*self.links, *body]
+        return Launch(k.arm_motion, (self._memory.worlds,), constants, list(self.joints(number)), outputs)
 
-    def inertia(self, body: Mapping[str, Slot], gravity: Slot) -> Launch:
+    def inertia(self, body: Sequence[Slot], gravity: Slot) -> Launch:
         """Inertia matrix, bias forces and the tool's Jacobian, after `motion`."""
         constants = [self.hand, self._sliding, self._mass, self._inertia, self._armature]
         outputs = [self.matrix, self.bias, self.jacobian]
         n = len(self.chain)
-        inputs = [gravity, body["position"], *self.links]
+        inputs = [gravity, body[0], *self.links]
         return Launch(self.kernels.arm_inertia, (self._memory.worlds, n, n), constants, inputs, outputs)
 
     def step(
-        self, dt: float, inputs: Mapping[str, Slot], body: Mapping[str, Slot], force: Slot, torque: Slot,
-        after: Mapping[str, Slot],
+        self, dt: float, inputs: Mapping[str, Slot], body: Sequence[Slot], wrench: Sequence[Slot],
+        after: Sequence[Slot], numbers: tuple[int, int] = (0, 1),
     ) -> list[Launch]:  # fmt: skip
         """Launches of one step, after `motion`.
 
         Args:
             dt: its duration [s].
             inputs: ``"gravity"``, ``"gains"``, ``"goal"`` and ``"goal_turn"`` of all bodies.
-            body: the bodies before.
-            force: on all bodies [N].
-            torque: on all bodies [N m].
+            body: the bodies before: places, quaternions, velocities, angular velocities.
+            wrench: forces [N] and torques [N m] on all bodies.
             after: the bodies after; the hand's row is written.
+            numbers: of the joint positions before and after.
         """
-        k, one, slot = self.kernels, (self._memory.worlds,), self._memory.slot
-        q, qd = self.positions[-1], self.speeds[-1]
-        self.positions.append(slot(k.real, len(self.chain)))
-        self.speeds.append(slot(k.real, len(self.chain)))
+        k, one = self.kernels, (self._memory.worlds,)
+        q, qd = self.joints(numbers[0])
         pull = [self.hand, self.drive.rate, float(self.drive.compensate), self._posture, self._effort]
         control = [inputs[name] for name in ("gains", "goal", "goal_turn")]
         dynamics = [self.matrix, self.bias, self.jacobian]
         work = [self._factor, self._easing, self._task, self._task_factor, self._wrench, self.torque]
         ends = [self.hand, dt, self._lower, self._upper, self._damping]
-        pushed = [force, torque, q, qd, self.bias, self.jacobian, self._factor, self.torque]
-        moved = [self._work, self.positions[-1], self.speeds[-1]]
+        pushed = [*wrench, q, qd, self.bias, self.jacobian, self._factor, self.torque]
         return [
             self.inertia(body, inputs["gravity"]),
-            Launch(k.arm_drive, one, pull, [*control, *(body[name] for name in POSE), q, qd, *dynamics], work),
-            Launch(k.arm_advance, one, ends, pushed, moved),
-            self.motion(after),
+            Launch(k.arm_drive, one, pull, [*control, *body, q, qd, *dynamics], work),
+            Launch(k.arm_advance, one, ends, pushed, [self._work, *self.joints(numbers[1])]),
+            self.motion(after, numbers[1]),
         ]

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import torch
 
 from simenv.geometry.shapes import Shape
+from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 
 __all__ = ["Chain", "Drive", "LinkLook"]
 
@@ -76,6 +79,45 @@ class Chain:
             if not low <= value <= high:
                 raise ValueError(f"posture: {name} = {value} must lie within its limits, {low:.4f} to {high:.4f}")
         return replace(self, posture=posture)
+
+    def based_at(self, position: tuple[float, ...], quaternion: tuple[float, ...]) -> Chain:
+        """The same chain with its base at a pose in the world [m, xyzw]."""
+        place, turn = _double(position), _double(quaternion)
+
+        def moved(at: Any, turned: Any) -> tuple[np.ndarray, np.ndarray]:
+            where = (place + rotate(turn, _double(at))).numpy()
+            return where, quaternion_multiply(turn, _double(turned)).numpy()
+
+        first = moved(self.places[0], self.turns[0])
+        places = np.concatenate([first[0][None], self.places[1:]])
+        turns = np.concatenate([first[1][None], self.turns[1:]])
+        looks = []
+        for look in self.looks:
+            if look.link < 0:
+                at, turned = moved(look.position, look.quaternion)
+                look = replace(look, position=tuple(at.tolist()), quaternion=tuple(turned.tolist()))
+            looks.append(look)
+        return replace(self, places=places, turns=turns, looks=tuple(looks))
+
+    def tool_at(self, q: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Place [m] and quaternion of the tool at joint positions (n,)."""
+        x, r = torch.zeros(3, dtype=torch.float64), _double((0.0, 0.0, 0.0, 1.0))
+        for place, turn, axis, slides, value in zip(
+            self.places, self.turns, self.axes, self.sliding, np.asarray(q, dtype=np.float64), strict=True
+        ):
+            x = x + rotate(r, _double(place))
+            r = quaternion_multiply(r, _double(turn))
+            along = _double(axis) * float(value)
+            if slides:
+                x = x + rotate(r, along)
+            else:
+                r = quaternion_multiply(r, quaternion_from_rotation_vector(along))
+        x, r = x + rotate(r, _double(self.tool_place)), quaternion_multiply(r, _double(self.tool_turn))
+        return tuple(x.tolist()), tuple(r.tolist())
+
+
+def _double(values: Any) -> torch.Tensor:
+    return torch.as_tensor(np.asarray(values, dtype=np.float64))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Warp kernels of rigid motion: where gels see their objects, what gels do to bodies, and semi-implicit steps.
+"""Warp kernels of rigid motion: semi-implicit steps of bodies that are free or pulled by an impedance, and of fingers.
 
 Arrays have the world N first, then bodies B. Body frames lie at the centre of mass, along the principal axes. Bodies
 that a hand drives feel the wrench of a task-space impedance (Hogan 1985). Angular momentum, not angular velocity, is
@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
+from simenv.physics.kernels_rotation import rotation_functions
 
 __all__ = ["motion_kernels"]
 
@@ -23,28 +24,15 @@ def motion_kernels(real) -> SimpleNamespace:
         real: `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with the kernels `gel_view`, `gel_forces`, `free_motion`, `advance` and `advance_grip`, and the
-        types `real`, `vec2`, `vec3`, `vec4`, `quat` and `mat33` of their arrays.
+        A namespace with the kernels `free_motion`, `advance` and `advance_grip`, and the types `real`, `vec2`, `vec3`, `vec4`, `quat` and `mat33` of their arrays.
     """
     vec2 = wp.types.vector(length=2, dtype=real)
     vec3 = wp.types.vector(length=3, dtype=real)
     vec4 = wp.types.vector(length=4, dtype=real)
     quat = wp.types.quaternion(dtype=real)
     mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
+    turned = rotation_functions(real).turned
     options = {"module": f"simenv_bodies_motion_{real.__name__}", "enable_backward": True}
-
-    @wp.func
-    def turned(q: quat, rotation: vec3) -> quat:
-        # q after a rotation vector [rad], smooth at zero
-        half = real(0.5) * rotation
-        square = wp.dot(half, half)
-        sinc = real(1.0) - square / real(6.0) + square * square / real(120.0)
-        cosine = real(1.0) - square / real(2.0) + square * square / real(24.0)
-        if square > real(1.0e-4):
-            angle = wp.sqrt(square)
-            sinc = wp.sin(angle) / angle
-            cosine = wp.cos(angle)
-        return wp.normalize(quat(sinc * half[0], sinc * half[1], sinc * half[2], cosine) * q)
 
     @wp.func
     def times_inertia(q: quat, inertia: vec3, v: vec3) -> vec3:
@@ -57,68 +45,9 @@ def motion_kernels(real) -> SimpleNamespace:
         return wp.quat_rotate(q, wp.cw_div(local, inertia))
 
     @wp.kernel(**options)
-    def gel_view(
-        sensor: int,
-        item: int,
-        mount: vec3,
-        mount_turn: quat,
-        slide: vec3,
-        local: vec3,
-        local_turn: quat,
-        lead: real,
-        position_in: wp.array2d(dtype=vec3),
-        quaternion_in: wp.array2d(dtype=quat),
-        velocity_in: wp.array2d(dtype=vec3),
-        omega_in: wp.array2d(dtype=vec3),
-        grip_in: wp.array(dtype=vec2),
-        rotation_out: wp.array(dtype=mat33),
-        offset_out: wp.array(dtype=vec3),
-        place_out: wp.array(dtype=vec3),
-        turn_out: wp.array(dtype=quat),
-    ):
-        # The object in the sensor's frame, and the sensor in the world, both `lead` seconds ahead at the present
-        # velocities: a force k x taken there is k x + (k lead) v, Kelvin and Voigt's solid in all directions.
-        w = wp.tid()
-        qs = turned(quaternion_in[w, sensor], lead * omega_in[w, sensor])
-        qo = turned(quaternion_in[w, item], lead * omega_in[w, item])
-        arm = mount + (grip_in[w][0] + lead * grip_in[w][1]) * slide
-        place = position_in[w, sensor] + lead * velocity_in[w, sensor] + wp.quat_rotate(qs, arm)
-        turn = qs * mount_turn
-        at = position_in[w, item] + lead * velocity_in[w, item] + wp.quat_rotate(qo, local)
-        rotation_out[w] = wp.quat_to_matrix(wp.quat_inverse(turn) * (qo * local_turn))
-        offset_out[w] = wp.quat_rotate_inv(turn, at - place)
-        place_out[w] = place
-        turn_out[w] = turn
-
-    @wp.kernel(**options)
-    def gel_forces(
-        sensor: int,
-        item: int,
-        slide: vec3,
-        position_in: wp.array2d(dtype=vec3),
-        quaternion_in: wp.array2d(dtype=quat),
-        place_in: wp.array(dtype=vec3),
-        turn_in: wp.array(dtype=quat),
-        wrench_in: wp.array2d(dtype=vec3),
-        force_inout: wp.array2d(dtype=vec3),
-        torque_inout: wp.array2d(dtype=vec3),
-        squeeze_inout: wp.array(dtype=real),
-    ):
-        # the wrench on the gel, to the body that carries it, and its opposite to the object; the arms are to one and
-        # the same point, so that no momentum is made
-        w = wp.tid()
-        force = wp.quat_rotate(turn_in[w], wrench_in[w, 0])
-        moment = wp.quat_rotate(turn_in[w], wrench_in[w, 1])
-        place = place_in[w]
-        wp.atomic_add(force_inout, w, sensor, force)
-        wp.atomic_add(torque_inout, w, sensor, moment + wp.cross(place - position_in[w, sensor], force))
-        wp.atomic_add(force_inout, w, item, -force)
-        wp.atomic_add(torque_inout, w, item, -moment - wp.cross(place - position_in[w, item], force))
-        wp.atomic_add(squeeze_inout, w, wp.dot(force, wp.quat_rotate(quaternion_in[w, sensor], slide)))
-
-    @wp.kernel(**options)
     def free_motion(
         dt: real,
+        share: real,
         kinds: wp.array(dtype=int),
         inertia: wp.array(dtype=vec3),
         mass_in: wp.array2d(dtype=real),
@@ -134,10 +63,17 @@ def motion_kernels(real) -> SimpleNamespace:
         torque_in: wp.array2d(dtype=vec3),
         velocity_out: wp.array2d(dtype=vec3),
         omega_out: wp.array2d(dtype=vec3),
+        drive_inout: wp.array2d(dtype=vec3),
+        drive_turn_inout: wp.array2d(dtype=vec3),
+        felt_inout: wp.array2d(dtype=vec3),
+        felt_turn_inout: wp.array2d(dtype=vec3),
     ):
-        # velocities after gels, gravity and impedance, before the impulses of stiff contact; kinds: 0 fixed, 1 free,
-        # 2 driven (the drive carries the weight), 3 carried by an arm, whose own kernels move it
+        # velocities after what pushes, gravity and impedance, before the impulses of stiff contact; kinds: 0 fixed, 1
+        # free, 2 driven (the drive carries the weight), 3 carried by an arm, whose own kernels move it, 4 given; `share`
+        # makes a mean over the control step of what is added up in each tick
         w, b = wp.tid()
+        wp.atomic_add(felt_inout, w, b, share * force_in[w, b])
+        wp.atomic_add(felt_turn_inout, w, b, share * torque_in[w, b])
         velocity = vec3(real(0.0), real(0.0), real(0.0))
         omega = vec3(real(0.0), real(0.0), real(0.0))
         if kinds[b] == 1 or kinds[b] == 2:
@@ -151,9 +87,13 @@ def motion_kernels(real) -> SimpleNamespace:
                 gains = gains_in[w, b]
                 error = goal_turn_in[w, b] * wp.quat_inverse(q)
                 side = wp.where(error[3] < real(0.0), real(-2.0), real(2.0))  # the shorter way round
-                force = force + gains[0] * (goal_in[w, b] - position_in[w, b]) - gains[2] * velocity_in[w, b]
+                pull = gains[0] * (goal_in[w, b] - position_in[w, b]) - gains[2] * velocity_in[w, b]
                 twist = vec3(side * error[0], side * error[1], side * error[2])  # 2 sin(angle / 2) along the axis
-                torque = torque + gains[1] * twist - gains[3] * omega_in[w, b]
+                turn = gains[1] * twist - gains[3] * omega_in[w, b]
+                force = force + pull
+                torque = torque + turn
+                wp.atomic_add(drive_inout, w, b, share * pull)
+                wp.atomic_add(drive_turn_inout, w, b, share * turn)
             velocity = velocity_in[w, b] + (dt / mass) * force
             spin = times_inertia(q, mass * inertia[b], omega_in[w, b]) + dt * torque
             omega = by_inertia(q, mass * inertia[b], spin)
@@ -163,6 +103,7 @@ def motion_kernels(real) -> SimpleNamespace:
     @wp.kernel(**options)
     def advance(
         dt: real,
+        share: real,
         kinds: wp.array(dtype=int),
         inertia: wp.array(dtype=vec3),
         mass_in: wp.array2d(dtype=real),
@@ -176,8 +117,12 @@ def motion_kernels(real) -> SimpleNamespace:
         quaternion_out: wp.array2d(dtype=quat),
         velocity_out: wp.array2d(dtype=vec3),
         omega_out: wp.array2d(dtype=vec3),
+        push_inout: wp.array2d(dtype=vec3),
+        push_turn_inout: wp.array2d(dtype=vec3),
     ):
         w, b = wp.tid()
+        wp.atomic_add(push_inout, w, b, (share / dt) * impulse_in[w, b])
+        wp.atomic_add(push_turn_inout, w, b, (share / dt) * turning_in[w, b])
         x = position_in[w, b]
         q = quaternion_in[w, b]
         velocity = vec3(real(0.0), real(0.0), real(0.0))
@@ -217,8 +162,6 @@ def motion_kernels(real) -> SimpleNamespace:
         grip_out[w] = vec2(half, speed)
 
     return SimpleNamespace(
-        gel_view=gel_view,
-        gel_forces=gel_forces,
         free_motion=free_motion,
         advance=advance,
         advance_grip=advance_grip,

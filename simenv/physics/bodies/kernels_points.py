@@ -100,6 +100,9 @@ def point_kernels(real) -> SimpleNamespace:
             total = normal * n + drag
             wp.atomic_add(impulse_inout, w, b, total)
             wp.atomic_add(turning_inout, w, b, wp.cross(arm, total))
+            wp.atomic_add(impulse_inout, w, fixed, -total)  # which does not move, but whose reaction is read
+            lever_fixed = position_in[w, b] + arm - position_in[w, fixed]
+            wp.atomic_add(turning_inout, w, fixed, -wp.cross(lever_fixed, total))
         stick_out[w, i] = kept
 
     return SimpleNamespace(point_impulses=point_impulses, Shape=Shape)

@@ -11,31 +11,11 @@ from simenv.geometry.mass import mass_properties
 from simenv.geometry.shapes import Shape
 from simenv.physics.bodies.chain import Chain, Drive
 
-__all__ = ["CARRIED", "DRIVEN", "FIXED", "FREE", "ArmMount", "GelMount", "Gripper", "RigidModel", "body_properties"]
+__all__ = ["CARRIED", "DRIVEN", "FIXED", "FREE", "GIVEN", "ArmMount", "BodiesModel", "Gripper", "body_properties"]
 
-FIXED, FREE, DRIVEN, CARRIED = 0, 1, 2, 3
+FIXED, FREE, DRIVEN, CARRIED, GIVEN = 0, 1, 2, 3, 4
 Vector = tuple[float, ...]  # of three numbers
 Quaternion = tuple[float, ...]  # of four
-
-
-@dataclass(frozen=True)
-class GelMount:
-    """Where a gel sits and what it touches.
-
-    Attributes:
-        sensor: index of the body that carries it; item: index of the body it touches.
-        position, quaternion: of the gel's frame on the body [m, xyzw], with the gripper closed.
-        slide: direction on the body in which it moves with the gripper's half opening; zero for a gel that does not.
-        local, local_turn: of the touched shape's frame on its body.
-    """
-
-    sensor: int
-    item: int
-    position: Vector
-    quaternion: Quaternion
-    slide: Vector
-    local: Vector
-    local_turn: Quaternion
 
 
 @dataclass(frozen=True)
@@ -57,15 +37,12 @@ class ArmMount:
 
 
 @dataclass(frozen=True)
-class RigidModel:
-    """Bodies B, gels G, pairs C of a contact point and a shape.
+class BodiesModel:
+    """Bodies B, pairs C of a contact point and a shape.
 
     Attributes:
-        dt: substep [s]; substeps: of a control step.
-        lead: relaxation time of the gels [s]: how far ahead they see their objects.
-        kinds: `FIXED`, `FREE`, `DRIVEN` or `CARRIED` (by the arm), (B,) int32.
+        kinds: `FIXED`, `FREE`, `DRIVEN`, `CARRIED` (by the arm) or `GIVEN`, (B,) int32.
         inertia: principal moments per mass [m^2], (B, 3).
-        mounts: of the gels.
         shapes: of the pairs.
         pairs: body, shape, and the shape's body of each pair, (C, 3) int32.
         offsets: of the points on their bodies [m], (C, 3); radii: of the balls about them [m], (C,).
@@ -74,12 +51,8 @@ class RigidModel:
         arm: the robot arm, if there is one.
     """
 
-    dt: float
-    substeps: int
-    lead: float
     kinds: np.ndarray
     inertia: np.ndarray
-    mounts: tuple[GelMount, ...]
     shapes: tuple[Shape, ...]
     pairs: np.ndarray
     offsets: np.ndarray

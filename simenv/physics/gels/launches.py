@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The launches of one gel in a control step: it sees its object, answers with its force field, and pushes both bodies.
+"""The launches of one gel in a tick: it sees its object, answers with its force field, and pushes both bodies.
 
 The kernels are those of `simenv.sensors.tactile.TactileField`, so that what a sensor reads is what the bodies feel.
 """
@@ -10,16 +10,16 @@ from typing import Any, ClassVar, Protocol
 
 import warp as wp
 
-from simenv.physics.bodies.kernels_motion import motion_kernels
-from simenv.physics.bodies.model import GelMount
 from simenv.physics.bridge import as_array, warp_real
-from simenv.physics.device import warp_device
+from simenv.physics.frames import Frames
 from simenv.physics.gels.contact import Contact
 from simenv.physics.gels.convolution import Response
 from simenv.physics.gels.elastic import ElasticLayerGel
 from simenv.physics.gels.kernels_elastic import elastic_kernels
+from simenv.physics.gels.kernels_mount import mount_kernels
+from simenv.physics.gels.model import GelMount
 from simenv.physics.gels.winkler import WinklerGel
-from simenv.physics.launch.slots import Launch, Memory, Slot
+from simenv.physics.launch.slots import Launch, Slot
 
 __all__ = ["GelLaunches", "gel_launches", "gel_parameters"]
 
@@ -33,78 +33,93 @@ class Touching(Protocol):
 
 
 class GelLaunches:
-    """What all laws share. Lists have one entry for the start of a control step and one for the end of each substep.
+    """What all laws share. Slots are numbered as those of the table of frames: by the state that a tick starts from or
+    ends with, and by what it works in.
 
     Args:
         mount: where the gel sits and what it touches.
         sensor: its taxels, law, and the shape it touches.
         lead: how far ahead it sees its object [s].
-        memory: makes the arrays.
+        frames: the table of frames.
 
     Attributes:
-        inputs: parameters by name, the same in all substeps.
-        stick: displacement of the gel that friction holds (N, P, 2).
-        view: pose of the object in the gel's frame.
-        readings: force field (N, P, 3), depth (N, P) and wrench (N, 2, 3), of substeps only.
+        inputs: parameters by name, the same in all ticks.
     """
 
     parameters: ClassVar[tuple[str, ...]]
 
-    def __init__(self, mount: GelMount, sensor: Touching, lead: float, memory: Memory):
-        self.mount, self.contact, self.lead, self.memory = mount, sensor.contact, lead, memory
-        self.motion = k = motion_kernels(warp_real(memory.dtype))
+    def __init__(self, mount: GelMount, sensor: Touching, lead: float, frames: Frames):
+        self.mount, self.contact, self.lead, self.frames = mount, sensor.contact, lead, frames
+        self.memory = memory = frames.memory
+        self.types = k = mount_kernels(warp_real(memory.dtype))
         self.taxels = sensor.contact.grid.count
         self.inputs = {name: memory.slot(k.real) for name in self.parameters}
-        self.stick = [memory.slot(k.vec2, self.taxels)]
-        self.view = [(memory.slot(k.mat33), memory.slot(k.vec3))]
-        self.readings: list[tuple[Slot, Slot, Slot]] = []
+        self._states: list[dict[str, Slot]] = []
+        self._work: list[dict[str, Slot]] = []
         self._still = memory.slot(k.vec3)  # the gels' own damping is off: their lead damps
 
-    def answer(self, depth: Slot, slide: Slot, rate: Slot, field: Slot, kept: Slot) -> Launch:
+    def state(self, number: int) -> dict[str, Slot]:
+        """``stick`` (N, P, 2): displacement that friction holds [m]; ``rotation`` and ``offset``: pose of the object in
+        the gel's frame; ``field`` (N, P, 3): force on each taxel [N].
+        """
+        k, slot = self.types, self.memory.slot
+        while len(self._states) <= number:
+            made = {"stick": slot(k.vec2, self.taxels), "rotation": slot(k.mat33), "offset": slot(k.vec3)}
+            self._states.append({**made, "field": slot(k.vec3, self.taxels)})
+        return self._states[number]
+
+    def work(self, number: int) -> dict[str, Slot]:
+        """What a tick works in: ``place`` and ``turn`` of the gel, ``depth``, ``slide`` and ``rate`` of the taxels, and
+        the ``total`` wrench (N, 2, 3) in the gel's frame.
+        """
+        k, slot = self.types, self.memory.slot
+        while len(self._work) <= number:
+            made = {"place": slot(k.vec3), "turn": slot(k.quat), "total": slot(k.vec3, 2)}
+            made |= {"depth": slot(k.real, self.taxels), "slide": slot(k.vec2, self.taxels)}
+            self._work.append({**made, "rate": slot(k.real, self.taxels), **self.more()})
+        return self._work[number]
+
+    def more(self) -> dict[str, Slot]:
+        """What else the law works in."""
+        return {}
+
+    def answer(self, before: dict[str, Slot], work: dict[str, Slot], after: dict[str, Slot]) -> Launch:
         """The launch that turns depths and slides into forces and the new stick displacement."""
         raise NotImplementedError
 
-    def substep(self, pose: list[Slot], grip: Slot, sums: tuple[Slot, Slot, Slot]) -> list[Launch]:
-        """The launches of one more substep, which add to the bodies' forces and torques and to the gripper's squeeze.
-
-        Args:
-            pose: places, quaternions, velocities and angular velocities of the bodies.
-            grip: opening of the gripper and its rate.
-            sums: forces, torques, squeeze.
-        """
-        k, slot, mount, one = self.motion, self.memory.slot, self.mount, (self.memory.worlds,)
-        rotation, offset, place, turn = slot(k.mat33), slot(k.vec3), slot(k.vec3), slot(k.quat)
-        depth, slide, rate = slot(k.real, self.taxels), slot(k.vec2, self.taxels), slot(k.real, self.taxels)
-        field, kept, total = slot(k.vec3, self.taxels), slot(k.vec2, self.taxels), slot(k.vec3, 2, sums=True)
+    def tick(self, tick: int, keep: bool) -> list[Launch]:
+        """The launches of a tick, which add to the wrenches of both bodies and to the gripper's squeeze."""
+        k, frames, mount, one = self.types, self.frames, self.mount, (self.memory.worlds,)
+        now, number = frames.before(tick, keep), frames.scratch(tick, keep)
+        before, work, after = self.state(now), self.work(number), self.state(frames.after(tick, keep))
+        pose, view = frames.pose(now), [after["rotation"], after["offset"]]
         columns, _, wrench = self.contact.operations
         arm, each, still = k.vec3(*mount.slide), (self.memory.worlds, self.taxels), self._still
-        frame = [mount.sensor, mount.item, k.vec3(*mount.position), k.quat(*mount.quaternion), arm]
-        frame += [k.vec3(*mount.local), k.quat(*mount.local_turn), self.lead]
-        answer = self.answer(depth, slide, rate, field, kept)
-        before = self.view[-1]
-        self.view.append((rotation, offset))
-        self.stick.append(kept)
-        self.readings.append((field, depth, total))
-        back = [pose[0], pose[1], place, turn, total]
+        fixed = [mount.sensor, mount.item, k.vec3(*mount.position), k.quat(*mount.quaternion), arm]
+        fixed += [k.vec3(*mount.local), k.quat(*mount.local_turn), self.lead]
+        place = [work["place"], work["turn"]]
+        seen = [*view, before["rotation"], before["offset"], still, still]
         return [
-            Launch(k.gel_view, one, frame, [*pose, grip], [rotation, offset, place, turn]),
-            Launch(columns.kernel, each, columns.constants, [rotation, offset, *before, still, still],
-                   [depth, slide, rate]),
-            answer,
-            Launch(wrench.kernel, each, wrench.constants, [field, depth], [total]),
-            Launch(k.gel_forces, one, [mount.sensor, mount.item, arm], back, list(sums)),
+            Launch(k.gel_view, one, fixed, [*pose, frames.grip(now)], [*view, *place, work["total"]]),
+            Launch(columns.kernel, each, columns.constants, seen, [work[n] for n in ("depth", "slide", "rate")]),
+            self.answer(before, work, after),
+            Launch(wrench.kernel, each, wrench.constants, [after["field"], work["depth"]], [work["total"]]),
+            Launch(
+                k.gel_forces, one, [mount.sensor, mount.item, arm], [*pose[:2], *place, work["total"]],
+                [*frames.wrench(number), frames.squeeze(number)],
+            ),
         ]  # fmt: skip
 
     def entries(self) -> dict[str, Slot]:
         """What a control step starts from."""
-        rotation, offset = self.view[0]
-        return {"stick": self.stick[0], "rotation": rotation, "offset": offset, **self.inputs}
+        state = self.state(0)
+        return {name: state[name] for name in ("stick", "rotation", "offset")} | self.inputs
 
-    def results(self) -> dict[str, Slot]:
-        """What it ends with; the readings are those of the last substep."""
-        (rotation, offset), (field, depth, total) = self.view[-1], self.readings[-1]
-        result = {"stick": self.stick[-1], "rotation": rotation, "offset": offset}
-        return {**result, "field": field, "depth": depth, "total": total}
+    def results(self, keep: bool) -> dict[str, Slot]:
+        """What it ends with; the readings are those of the last tick."""
+        ticks, frames = self.frames.ticks, self.frames
+        work = self.work(frames.scratch(ticks - 1, keep))
+        return self.state(frames.before(ticks, keep)) | {name: work[name] for name in ("depth", "total")}
 
 
 class SpringLaunches(GelLaunches):
@@ -112,33 +127,33 @@ class SpringLaunches(GelLaunches):
 
     parameters = ("k_n", "k_t", "mu")
 
-    def __init__(self, mount: GelMount, sensor: Touching, lead: float, memory: Memory):
-        super().__init__(mount, sensor, lead, memory)
-        self._undamped = memory.slot(self.motion.real)
+    def __init__(self, mount: GelMount, sensor: Touching, lead: float, frames: Frames):
+        super().__init__(mount, sensor, lead, frames)
+        self._undamped = self.memory.slot(self.types.real)
 
-    def answer(self, depth: Slot, slide: Slot, rate: Slot, field: Slot, kept: Slot) -> Launch:
+    def answer(self, before: dict[str, Slot], work: dict[str, Slot], after: dict[str, Slot]) -> Launch:
         _, springs, _ = self.contact.operations
         gel = [*self.inputs.values(), self._undamped]
-        inputs = [depth, rate, slide, self.stick[-1], *gel]
+        inputs = [work["depth"], work["rate"], work["slide"], before["stick"], *gel]
         each = (self.memory.worlds, self.taxels)
-        return Launch(springs.kernel, each, springs.constants, inputs, [field, kept])
+        return Launch(springs.kernel, each, springs.constants, inputs, [after["field"], after["stick"]])
 
 
 class ElasticLaunches(GelLaunches):
-    """An `ElasticLayerGel`. Each substep's solve starts from the forces of the one before.
+    """An `ElasticLayerGel`. Each tick's solve starts from the forces of the one before.
 
     Attributes:
-        before: the force field that a control step starts from.
         failed: solves that ended at their last iteration, counted over the step (N,).
     """
 
     parameters = ("modulus", "mu")
 
-    def __init__(self, mount: GelMount, sensor: Touching, lead: float, memory: Memory):
-        super().__init__(mount, sensor, lead, memory)
-        real, k = warp_real(memory.dtype), self.motion
+    def __init__(self, mount: GelMount, sensor: Touching, lead: float, frames: Frames):
+        super().__init__(mount, sensor, lead, frames)
+        memory, k = self.memory, self.types
+        real = k.real
         self._kernels = elastic_kernels(real)
-        self.before, self.failed = memory.slot(k.vec3, self.taxels), memory.slot(k.real, sums=True)
+        self.failed = memory.slot(real)
         prepared = sensor.prepared
         accuracy, responses = prepared.accuracy, (*prepared.own, prepared.bound)
 
@@ -146,7 +161,7 @@ class ElasticLaunches(GelLaunches):
             return as_array(response.flat_table(), real)
 
         def scratch(kind: type, *shape: int) -> wp.array:
-            return wp.zeros(shape, dtype=kind, device=warp_device(memory.device))
+            return wp.zeros(shape, dtype=kind, device=memory.wp_device)
 
         worlds = (memory.worlds, self.taxels)
         limits = [accuracy.tolerance, accuracy.pressure_iterations, accuracy.traction_iterations]
@@ -154,21 +169,25 @@ class ElasticLaunches(GelLaunches):
         self._constants = [
             prepared.own[0].convolution.columns, *limits, self.contact.areas, pressure, traction, sideways, bound,
         ]  # fmt: skip
-        self._work = [scratch(int, *worlds), scratch(k.real, 6, *worlds), scratch(k.vec2, 5, *worlds)]
+        self._space = [scratch(int, *worlds), scratch(real, 6, *worlds), scratch(k.vec2, 5, *worlds)]
 
-    def answer(self, depth: Slot, slide: Slot, rate: Slot, field: Slot, kept: Slot) -> Launch:
-        before = self.readings[-1][0] if self.readings else self.before
-        p, q = self.memory.slot(self.motion.real, self.taxels), self.memory.slot(self.motion.vec2, self.taxels)
-        inputs = [depth, slide, self.stick[-1], before, *self.inputs.values()]
+    def more(self) -> dict[str, Slot]:
+        return {
+            "p": self.memory.slot(self.types.real, self.taxels),
+            "q": self.memory.slot(self.types.vec2, self.taxels),
+        }
+
+    def answer(self, before: dict[str, Slot], work: dict[str, Slot], after: dict[str, Slot]) -> Launch:
+        inputs = [work["depth"], work["slide"], before["stick"], before["field"], *self.inputs.values()]
         respond, reverse = self._kernels.respond, self._kernels.respond_adjoint
-        outputs = [field, kept, p, q, self.failed]
-        return Launch(respond, (self.memory.worlds,), self._constants, inputs, outputs, reverse, self._work)
+        outputs = [after["field"], after["stick"], work["p"], work["q"], self.failed]
+        return Launch(respond, (self.memory.worlds,), self._constants, inputs, outputs, reverse, self._space)
 
     def entries(self) -> dict[str, Slot]:
-        return {**super().entries(), "before": self.before}
+        return {**super().entries(), "field": self.state(0)["field"]}
 
-    def results(self) -> dict[str, Slot]:
-        return {**super().results(), "failed": self.failed}
+    def results(self, keep: bool) -> dict[str, Slot]:
+        return {**super().results(keep), "failed": self.failed}
 
 
 LAWS: dict[type, type[GelLaunches]] = {WinklerGel: SpringLaunches, ElasticLayerGel: ElasticLaunches}
@@ -186,6 +205,6 @@ def gel_parameters(gel: object) -> tuple[str, ...]:
     return LAWS[type(gel)].parameters
 
 
-def gel_launches(mount: GelMount, sensor: Touching, lead: float, memory: Memory) -> GelLaunches:
+def gel_launches(mount: GelMount, sensor: Touching, lead: float, frames: Frames) -> GelLaunches:
     """The launches of a gel, by its law."""
-    return LAWS[type(sensor.gel)](mount, sensor, lead, memory)
+    return LAWS[type(sensor.gel)](mount, sensor, lead, frames)

@@ -1,70 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays with adjoints, and programs of launches that run forward and in reverse as one captured graph each."""
+"""Arrays with adjoints, and launches that run forward and in reverse over them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import warp as wp
 
+from simenv.physics.device import warp_device
 from simenv.physics.launch.capture import launch
 
-__all__ = ["Launch", "Memory", "Slot"]
+__all__ = ["Array", "Launch", "Memory", "Slot"]
+
+_LINE = 64  # bytes of a cache line, on which every array begins
 
 
 class Slot:
-    """An array (N, *shape) of a Warp dtype and its adjoint, each a torch tensor as well, and made when asked for.
+    """An array (N, *shape) of a Warp dtype and its adjoint, each a torch tensor as well. Their memory comes from
+    `Memory.allocate`, in one block for all, so that one call zeroes them.
 
     Args:
         size: shape of the tensor, (N, *shape) and the axes of the dtype.
         kind: Warp dtype.
-        dtype, device: of the tensor.
+        dtype: of the tensor.
     """
 
-    def __init__(self, size: tuple[int, ...], kind: type, dtype: torch.dtype, device: torch.device):
-        self.kind, self._size = kind, size
-        self._new = {"dtype": dtype, "device": device}
-        self._tensor: torch.Tensor | None = None
-        self._array: wp.array | None = None
-        self._adjoint: torch.Tensor | None = None
-        self._adjoint_array: wp.array | None = None
+    def __init__(self, size: tuple[int, ...], kind: type, dtype: torch.dtype):
+        self.kind, self.size, self.dtype = kind, size, dtype
+        self._tensors: list[torch.Tensor | None] = [None, None]
+        self._arrays: list[wp.array | None] = [None, None]
 
-    def missing(self, adjoint: bool) -> int:
-        """Bytes of the array, or with its adjoint, that are not allocated yet."""
-        arrays = (self._tensor, self._adjoint) if adjoint else (self._tensor,)
-        return sum(each is None for each in arrays) * math.prod(self._size) * self._new["dtype"].itemsize
+    def bytes(self) -> int:
+        """Of the array, whole cache lines."""
+        return -(-math.prod(self.size) * self.dtype.itemsize // _LINE) * _LINE
+
+    def has(self, adjoint: bool) -> bool:
+        """Whether it has memory."""
+        return self._tensors[adjoint] is not None
+
+    def give(self, adjoint: bool, block: torch.Tensor) -> None:
+        """Let it, or its adjoint, lie in a block of bytes."""
+        count = math.prod(self.size) * self.dtype.itemsize
+        tensor = block[:count].view(self.dtype).view(self.size)
+        self._tensors[adjoint] = tensor
+        self._arrays[adjoint] = wp.from_torch(tensor, dtype=self.kind, requires_grad=False)
 
     @property
     def tensor(self) -> torch.Tensor:
-        """The tensor; zeros at first."""
-        if self._tensor is None:
-            self._tensor = torch.zeros(math.prod(self._size), **self._new).view(self._size)
-            self._array = wp.from_torch(self._tensor, dtype=self.kind, requires_grad=False)
-        return self._tensor
+        """The tensor."""
+        return self._of(self._tensors, False)
 
     @property
     def array(self) -> wp.array:
         """The Warp array."""
-        _ = self.tensor
-        return self._array
+        return self._of(self._arrays, False)
 
     @property
     def adjoint(self) -> torch.Tensor:
         """The adjoint's tensor."""
-        if self._adjoint is None:
-            self._adjoint = torch.zeros_like(self.tensor)
-            self._adjoint_array = wp.from_torch(self._adjoint, dtype=self.kind, requires_grad=False)
-        return self._adjoint
+        return self._of(self._tensors, True)
 
     @property
     def adjoint_array(self) -> wp.array:
         """The adjoint's Warp array."""
-        _ = self.adjoint
-        return self._adjoint_array
+        return self._of(self._arrays, True)
+
+    def _of(self, both: list, adjoint: bool) -> Any:
+        if both[adjoint] is None:
+            raise RuntimeError(f"a slot {self.size} has no memory yet; call Memory.allocate first")
+        return both[adjoint]
+
+
+@dataclass(frozen=True)
+class Array:
+    """A Warp array of somebody else's, and that of its adjoint, None until there is one, where a launch has a slot."""
+
+    array: wp.array
+    adjoint_array: wp.array | None = None
 
 
 @dataclass(frozen=True)
@@ -73,16 +90,17 @@ class Launch:
 
     `reverse` is an adjoint written by hand, for a kernel without a generated one: it takes the same arguments, then the
     adjoints of the outputs, and adds to those of the inputs. `work` is what such a pair needs to work in, handed over
-    last.
+    last. A launch that is not `differentiable` has no part in the reverse sweep.
     """
 
     kernel: wp.Kernel
     dim: tuple[int, ...]
     constants: Sequence[Any]
-    inputs: Sequence[Slot]
-    outputs: Sequence[Slot]
+    inputs: Sequence[Slot | Array]
+    outputs: Sequence[Slot | Array]
     reverse: wp.Kernel | None = None
     work: Sequence[wp.array] = ()
+    differentiable: bool = True
 
     def forward(self, device: wp.Device) -> None:
         """Launch it."""
@@ -91,6 +109,8 @@ class Launch:
 
     def backward(self, device: wp.Device) -> None:
         """Launch its adjoint, which adds to the adjoints of the inputs."""
+        if not self.differentiable:
+            return
         inputs = [*self.constants, *(slot.array for slot in self.inputs)]
         outputs = [slot.array for slot in self.outputs]
         to, of = [slot.adjoint_array for slot in self.inputs], [slot.adjoint_array for slot in self.outputs]
@@ -102,40 +122,68 @@ class Launch:
             self.kernel, self.dim, inputs, outputs, adj_inputs=[*none, *to], adj_outputs=of, adjoint=True, device=device
         )  # fmt: skip
 
+    def kernels(self) -> list[wp.Kernel]:
+        """Its kernels, both ways."""
+        return [self.kernel] if self.reverse is None else [self.kernel, self.reverse]
+
+
+def commands(launches: Sequence[Launch], device: wp.Device, reverse: bool = False) -> list[Callable[[], None]]:
+    """What launches them in order, or their adjoints in the opposite order."""
+    if reverse:
+        return [partial(each.backward, device) for each in reversed(launches) if each.differentiable]
+    return [partial(each.forward, device) for each in launches]
+
 
 class Memory:
-    """Makes slots for `worlds` worlds, and clears them."""
+    """Makes slots for `worlds` worlds, allocates them, and zeroes their adjoints."""
 
     def __init__(self, worlds: int, dtype: torch.dtype, device: torch.device):
         self.worlds, self.dtype, self.device = worlds, dtype, device
         self._slots: list[Slot] = []
-        self._sums: list[Slot] = []
+        self._adjoints: list[torch.Tensor] = []
+        self._values: list[torch.Tensor] = []
 
-    def slot(self, kind: type, *shape: int, sums: bool = False) -> Slot:
-        """A new slot (N, *shape) of a Warp dtype; `sums` says that kernels add to it, so that it starts at zero."""
+    @property
+    def wp_device(self) -> wp.Device:
+        """Warp's device."""
+        return warp_device(self.device)
+
+    def slot(self, kind: type, *shape: int) -> Slot:
+        """A new slot (N, *shape) of a Warp dtype, which gets its memory from the next `allocate`."""
         inner = tuple(getattr(kind, "_shape_", ()))
-        size = (self.worlds, *shape, *inner)
-        made = Slot(size, kind, self.dtype, self.device)
+        dtype = torch.int32 if kind in (int, wp.int32) else self.dtype
+        made = Slot((self.worlds, *shape, *inner), kind, dtype)
         self._slots.append(made)
-        if sums:
-            self._sums.append(made)
         return made
 
     def missing(self, adjoint: bool) -> int:
         """Bytes of all slots, or with their adjoints, that are not allocated yet."""
-        return sum(slot.missing(adjoint) for slot in self._slots)
+        kinds = (False, True) if adjoint else (False,)
+        return sum(slot.bytes() for slot in self._slots for kind in kinds if not slot.has(kind))
 
-    def allocate(self) -> None:
-        """Allocate all slots, without their adjoints; a graph must not."""
-        for slot in self._slots:
-            _ = slot.tensor
+    @property
+    def bytes(self) -> int:
+        """Of all slots and adjoints that are allocated."""
+        return sum(len(block) for block in (*self._values, *self._adjoints))
 
-    def clear_sums(self) -> None:
-        """Zero what kernels add to."""
-        for slot in self._sums:
-            slot.tensor.zero_()
+    def allocate(self, adjoint: bool = False) -> None:
+        """Allocate all slots that have no memory, and their adjoints; zeros. A graph must not."""
+        self._values += self._block(False)
+        if adjoint:
+            self._adjoints += self._block(True)
+
+    def _block(self, adjoint: bool) -> list[torch.Tensor]:
+        lacking = [slot for slot in self._slots if not slot.has(adjoint)]
+        if not lacking:
+            return []
+        block = torch.zeros(sum(slot.bytes() for slot in lacking), dtype=torch.uint8, device=self.device)
+        start = 0
+        for slot in lacking:
+            slot.give(adjoint, block[start : start + slot.bytes()])
+            start += slot.bytes()
+        return [block]
 
     def clear_adjoints(self) -> None:
         """Zero all adjoints."""
-        for slot in self._slots:
-            slot.adjoint.zero_()
+        for block in self._adjoints:
+            block.zero_()

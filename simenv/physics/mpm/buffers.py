@@ -17,12 +17,12 @@ from simenv.physics.mpm.contact import AT_WALL, PRESS, RECOVERY
 from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_grid import BOUNDARIES
 from simenv.physics.mpm.model import PAD, MPMModel
-from simenv.physics.mpm.projected import RigidBodies, Shapes
+from simenv.physics.mpm.projected import ProjectedBodies, Shapes
 from simenv.physics.mpm.skin import skin_functions
 
 STATE_FIELDS = ("x", "v", "C", "F", "J")
 _FAR = 1e9  # stands for an infinite bound [m]
-_MOTION = {"position": (3,), "rotation": (3, 3), "velocity": (3,), "omega": (3,)}  # of a collider in a substep
+MOTION_FIELDS = {"position": (3,), "rotation": (3, 3), "velocity": (3,), "omega": (3,)}  # of a collider in a substep
 
 
 def state_shapes(model: MPMModel) -> dict[str, tuple[int, ...]]:
@@ -44,7 +44,19 @@ class Types:
 
     def of(self, name: str) -> type:
         """The dtype of the arrays of a field."""
-        if name in ("x", "v", "gravity", "position", "velocity", "omega", "force", "torque", "touch"):
+        if name in (
+            "x",
+            "v",
+            "gravity",
+            "position",
+            "velocity",
+            "omega",
+            "force",
+            "torque",
+            "forces",
+            "torques",
+            "touch",
+        ):
             return self.vec3
         if name in ("C", "F", "rotation"):
             return self.mat33
@@ -71,7 +83,7 @@ class Buffers:
     _arrays: dict[str, wp.array]
     _states: list[dict[str, torch.Tensor]]
     _momentum: list[torch.Tensor]
-    _rigid: RigidBodies | None
+    _rigid: ProjectedBodies | None
 
     def _make_grid(self, real: type):
         model = self.model
@@ -111,10 +123,12 @@ class Buffers:
         K, P, M, B, L = model.substeps, model.particle_count, len(model.kinds), len(model.colliders), self.lanes
         shapes: Shapes = {"volume": ("volume", (S, P)), "parameters": ("parameters", (S, M, 8))}
         shapes["gravity"] = ("gravity", (S, 3))
-        shapes |= {name: (name, (S, K, max(B, 1), *inner)) for name, inner in _MOTION.items()}
+        shapes |= {name: (name, (S, K, max(B, 1), *inner)) for name, inner in MOTION_FIELDS.items()}
         shapes |= {name: (name, (S, max(B, 1))) for name in ("friction", "scale")}
         for lane in range(L):
             shapes |= {f"{name}{lane}": (name, (S, max(B, 1), 3)) for name in ("force", "torque")}
+        if model.moves_frames:
+            shapes |= {name: (name, (K, S, B, 3)) for name in ("forces", "torques")}
         shapes["touch"] = ("touch", (S, max(model.taxel_count, 1), 3))
         shapes["grid_velocity"] = ("grid", (S, model.cells, 4))
         if model.acts_at(AT_WALL):
@@ -138,9 +152,11 @@ class Buffers:
         shapes["adj_grid"] = ("grid", (max(L, S), model.cells, 4))
         for name in ("force", "torque"):
             shapes |= {f"{kind}_{name}": (name, (S, B, 3)) for kind in ("adj", "unused")}
+        if model.moves_frames:
+            shapes |= {f"adj_{name}": (name, (K, S, B, 3)) for name in ("forces", "torques")}
         shapes["adj_touch"] = ("touch", (S, max(model.taxel_count, 1), 3))
         for lane in range(L):
-            shapes |= {f"adj_{name}{lane}": (name, (S, K, B, *inner)) for name, inner in _MOTION.items()}
+            shapes |= {f"adj_{name}{lane}": (name, (S, K, B, *inner)) for name, inner in MOTION_FIELDS.items()}
             shapes |= {f"adj_friction{lane}": ("friction", (S, B)), f"adj_gravity{lane}": ("gravity", (S, 3))}
         return shapes
 
@@ -241,11 +257,23 @@ class Buffers:
         self._allocate(self._adjoint_shapes())
         if self._rigid:
             self._rigid.allocate_adjoint()
-        self._adjoints = []
-        for lane in range(self.lanes):
-            struct = self._structs.ColliderAdjoints()
-            for name in (*_MOTION, "friction"):
-                setattr(struct, name, self._arrays[f"adj_{name}{lane}"])
-            for name in ("force", "torque", "touch"):
-                setattr(struct, name, self._arrays[f"adj_{name}"])
-            self._adjoints.append(struct)
+        self._adjoints = [self._adjoint_struct(lane, 0) for lane in range(self.lanes)]
+        if self.model.moves_frames:  # one lane, and the wrench of each substep has an adjoint of its own
+            self._adjoints = [self._adjoint_struct(0, k) for k in range(self.model.substeps)]
+
+    def _adjoint_struct(self, lane: int, k: int):
+        struct = self._structs.ColliderAdjoints()
+        for name in (*MOTION_FIELDS, "friction"):
+            setattr(struct, name, self._arrays[f"adj_{name}{lane}"])
+        struct.touch = self._arrays["adj_touch"]
+        for name in ("force", "torque"):
+            setattr(struct, name, self._wrench_of(f"adj_{name}", k))
+        return struct
+
+    def _wrench_of(self, name: str, k: int) -> wp.array:
+        """The array of a collider's force or torque, or of its adjoint, in substep k; the same in all of them where no
+        frame listens.
+        """
+        if not self.model.moves_frames:
+            return self._arrays[name]
+        return wp.from_torch(self.tensors[f"{name.removesuffix('0')}s"][k].view(-1, 3), dtype=self._types.vec3)

@@ -13,8 +13,7 @@ from simenv._exclusive import built_once
 from simenv.physics.mpm.blocks import GROUP, SHIFT, BlockTable, block_functions
 from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.stencil import stencil_functions
-
-BLOCKS_FULL = 64  # bit of the status word
+from simenv.physics.status import BLOCKS_FULL
 
 
 @built_once

@@ -17,11 +17,10 @@ from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
 from simenv.physics.mpm.grid import grid_struct, node_access
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import HERSCHEL_BULKLEY, yielding_functions
+from simenv.physics.status import INVERTED, LEFT_GRID, NONFINITE, TOO_FAST
 
 LIQUID = -1  # material kind; the others are those of `constitutive.py` (solids) and, from there on, of `yielding.py`
 FIRST_YIELDING = HERSCHEL_BULKLEY
-
-NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8  # bits of the status word
 
 
 # Whether a particle is beyond the margin room[3] of a grid that is room[0..2] cells wide, crosses a cell in a substep,

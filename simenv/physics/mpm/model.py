@@ -48,7 +48,7 @@ class ColliderSpec:
 
 
 @dataclass(frozen=True)
-class RigidSpec:
+class ProjectedSpec:
     """A rigid body: which particles it places, and its mass properties per unit density.
 
     Attributes:
@@ -78,7 +78,9 @@ class MPMModel:
         boundary: what the domain's walls do, one for each axis: ``"separate"`` (frictionless, material may leave),
             ``"slip"`` (frictionless, it may not), ``"stick"``, ``"periodic"`` or ``"outflow"`` (material that crosses
             it is gone).
-        rigids: the rigid bodies.
+        rigids: the bodies projected from the grid.
+        mounts: number of the moving frame that carries each collider, -1 for those whose motion is an input, (Cl,);
+            empty for none; local: pose of those in their frames [m, xyzw], (Cl, 7).
         blocks: capacity of a sparse grid in blocks of 4 x 4 x 4 nodes, for each world; 0 is a dense grid.
     """
 
@@ -91,7 +93,9 @@ class MPMModel:
     colliders: tuple[ColliderSpec, ...] = ()
     boundary: tuple[str, str, str] = ("separate", "separate", "separate")
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    rigids: tuple[RigidSpec, ...] = ()
+    rigids: tuple[ProjectedSpec, ...] = ()
+    mounts: tuple[int, ...] = ()
+    local: tuple[tuple[float, ...], ...] = ()
     blocks: int = 0
     shape: tuple[int, int, int] = field(init=False)
 
@@ -158,6 +162,11 @@ class MPMModel:
         return sum(spec.skin.count for spec in self.colliders if spec.skin is not None)
 
     @property
+    def moves_frames(self) -> bool:
+        """Whether any collider is on a frame that its wrench moves."""
+        return any(mount >= 0 for mount in self.mounts)
+
+    @property
     def is_periodic(self) -> bool:
         """Whether the domain wraps around along any axis."""
         return "periodic" in self.boundary
@@ -170,7 +179,7 @@ class MPMModel:
     @property
     def allows_lanes(self) -> bool:
         """Whether a world can be cut into lanes."""
-        return not (self.is_periodic or self.rigids or self.is_sparse or self.taxel_count)
+        return not (self.is_periodic or self.rigids or self.is_sparse or self.taxel_count or self.moves_frames)
 
     @property
     def cells(self) -> int:

@@ -18,7 +18,7 @@ from simenv.physics.mpm.kernels_projected_grid_adjoint import rigid_grid_adjoint
 from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.stencil import stencil_functions
 
-RIGID_FIELDS = ("rigid_position", "rigid_quaternion", "rigid_velocity", "rigid_spin")
+PROJECTED_FIELDS = ("rigid_position", "rigid_quaternion", "rigid_velocity", "rigid_spin")
 _TYPES = {
     "rigid_position": ("x", 3),
     "rigid_quaternion": ("grid", 4),
@@ -52,7 +52,7 @@ class Workspace:
     launch: Callable[..., Callable[[], None]]
 
 
-class RigidBodies:
+class ProjectedBodies:
     """The rigid bodies of all worlds of a solver.
 
     A body's state is ``rigid_position`` of the centre of mass [m], ``rigid_quaternion`` (x, y, z, w),
@@ -137,11 +137,11 @@ class RigidBodies:
         if f"rigid_position@{index}" not in solver.tensors:
             for key, (kind, shape) in self.state_shapes(index).items():
                 solver.new(key, kind, *shape)
-        names = (*RIGID_FIELDS, "rigid_rotation", "rigid_omega", "rigid_gathered")
+        names = (*PROJECTED_FIELDS, "rigid_rotation", "rigid_omega", "rigid_gathered")
         return {name.removeprefix("rigid_"): solver.arrays[f"{name}@{index}"] for name in names}
 
     def tensor(self, name: str, index: int) -> torch.Tensor:
-        """The tensor of one of `RIGID_FIELDS` after `index` substeps."""
+        """The tensor of one of `PROJECTED_FIELDS` after `index` substeps."""
         self.state(index)
         return self._solver.tensors[f"{name}@{index}"]
 
@@ -213,7 +213,7 @@ class RigidBodies:
     # ---------------------------------------------------------------- reverse
 
     def _body_adjoints(self) -> list[wp.array]:
-        return [self._solver.arrays[f"adj_{name}"] for name in RIGID_FIELDS]
+        return [self._solver.arrays[f"adj_{name}"] for name in PROJECTED_FIELDS]
 
     def place_adjoint(self, index: int, gains: bool) -> Commands:
         """Move the particles' adjoints after `index` substeps to the bodies; with `gains`, those that substep

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MLS-MPM solver: launch programs and their execution, forward and in reverse, for one control step of K substeps.
+"""MLS-MPM stepper: the launches of one control step of K substeps, forward and in reverse.
 
 References: Hu et al. 2018 (MLS-MPM), Jiang et al. 2015 (APIC). The reverse sweep is written by hand
 (kernels_adjoint.py). Within a control step the particle states and the grid's momentum of each substep are kept; the
@@ -9,32 +9,34 @@ grid's velocity is recomputed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from functools import partial
 from types import SimpleNamespace
 
 import torch
 import warp as wp
 
+from simenv.physics import exact
 from simenv.physics.device import on_cuda, warp_device
+from simenv.physics.frames import Frames
 from simenv.physics.launch.capture import launch
-from simenv.physics.launch.programs import Phase, Programs
-from simenv.physics.mpm.buffers import STATE_FIELDS, Buffers, Types
+from simenv.physics.launch.programs import Phase
+from simenv.physics.mpm.buffers import MOTION_FIELDS, STATE_FIELDS, Buffers, Types
 from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
+from simenv.physics.mpm.exchange import Exchange
 from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 from simenv.physics.mpm.kernels_contact import contact_kernels
 from simenv.physics.mpm.kernels_grid import grid_kernels
 from simenv.physics.mpm.kernels_transfer import transfer_kernels
 from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.ordering import SORT_FROM, Ordering
-from simenv.physics.mpm.projected import RIGID_FIELDS, RigidBodies, Workspace
+from simenv.physics.mpm.projected import PROJECTED_FIELDS, ProjectedBodies, Workspace
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.storage import BlockStorage, DenseStorage, check_size, share
+from simenv.physics.solver import Stepper, Tensors, of_chosen
 
 INPUT_FIELDS = ("volume", "parameters", "gravity", "position", "rotation", "velocity", "omega", "friction")
 
 
-class MPMSolver(Buffers):
+class MPMStepper(Buffers, Stepper):
     """Steps `worlds` copies of a model by one control step at a time, and differentiates it.
 
     On the CPU give one world to a solver and use several solvers in a thread pool; a single large world can be cut into
@@ -47,15 +49,21 @@ class MPMSolver(Buffers):
         worlds: number of worlds S.
         device: torch device.
         dtype: ``torch.float32`` or ``torch.float64``.
-        lanes: private scatter grids of the single world; 1 on CUDA, in periodic domains, with rigid bodies or
-            skins, and on a sparse grid.
+        lanes: private scatter grids of the single world; 1 on CUDA, in periodic domains, with bodies projected from
+            the grid, skins, or colliders on moving frames, and on a sparse grid.
+        ticks: of a control step, of which each has several substeps, or each substep several ticks; None for the
+            model's substeps.
+        frames: the table of frames, for colliders that are on moving ones.
     """
 
-    def __init__(self, model: MPMModel, worlds: int, device: torch.device, dtype: torch.dtype, lanes: int = 1):
+    def __init__(
+        self, model: MPMModel, worlds: int, device: torch.device, dtype: torch.dtype, lanes: int = 1,
+        ticks: int | None = None, frames: Frames | None = None,
+    ):  # fmt: skip
         if lanes > 1 and (worlds > 1 or on_cuda(device) or not model.allows_lanes):
             raise ValueError(
                 f"lanes = {lanes} needs one world on the CPU, on a dense grid that is not periodic, and neither "
-                "rigid bodies nor skins; use lanes=1"
+                "bodies that the grid moves nor skins; use lanes=1"
             )
         if not on_cuda(device) and worlds > 1:
             raise ValueError(f"a CPU solver holds one world, not {worlds}; use one solver for each thread")
@@ -71,18 +79,23 @@ class MPMSolver(Buffers):
         self.tensors: dict[str, torch.Tensor] = {}
         self._states: list[dict[str, torch.Tensor]] = []
         self._momentum: list[torch.Tensor] = []
-        self._programs: dict[int, Programs] = {}  # by the number of particles that they launch
         self._launched = self._count = model.particle_count
+        self.ticks = model.substeps if ticks is None else ticks
+        if max(self.ticks, model.substeps) % min(self.ticks, model.substeps):
+            raise ValueError(
+                f"{model.substeps} substeps of the particles in {self.ticks} ticks; one must divide the other"
+            )
         self._rigid = None
         self._require(False, 4 * sum(BlockStorage.sizes(model, worlds).values()) if model.is_sparse else 0)
         self._allocate_inputs()
         lent = self._workspace(real)
         sparse = model.is_sparse
         self._store = BlockStorage(lent, device) if sparse else DenseStorage(lent, device, lanes, self._transfer)
-        self._rigid = RigidBodies(lent) if model.rigids else None
+        self._rigid = ProjectedBodies(lent) if model.rigids else None
         self._sorts = not on_cuda(device) and not model.rigids
         self._ordering: Ordering | None = None
         self._material = self.tensors["material"].clone()
+        self._exchange = Exchange(model, frames, self) if model.moves_frames and frames is not None else None
 
     def _workspace(self, real: type) -> Workspace:
         return Workspace(
@@ -117,20 +130,24 @@ class MPMSolver(Buffers):
             return []
         return [self._launch(kernel, self.worlds * self.model.cells, [self._grid, values])]
 
-    def _update(self, k: int, lane: int, source: wp.array, summed: int, target: wp.array, force: str, torque: str):
+    def _update(
+        self, k: int, lane: int, source: wp.array, summed: int, target: wp.array, wrench: Sequence[wp.array]
+    ) -> Callable[[], None]:
         a, store = self._arrays, self._store
         head = [self._grid, self._colliders, a["gravity"], store.bounds(k), self.lanes, summed, lane]
         inputs = [*head, store.chunk, store.parts, k, source]
-        outputs = [target, a["grid_velocity"], a[force], a[torque]]
+        outputs = [target, a["grid_velocity"], *wrench]
         return self._launch(self._gridk.grid_update, store.threads(lane), inputs, outputs)
 
-    def _push(self, k: int, lane: int, state: dict, force: str, torque: str) -> tuple[list[Callable[[], None]], list]:
+    def _push(
+        self, k: int, lane: int, state: dict, wrench: Sequence[wp.array]
+    ) -> tuple[list[Callable[[], None]], list]:
         """The launch that lets shells push the particles, if there are shells, and the state that then scatters."""
         if not self.model.acts_at(AT_WALL):
             return [], [state[name] for name in STATE_FIELDS]
         start, dim = self._particles(lane)
         a = self._arrays
-        outputs = [a["pushed"], a[force], a[torque]]
+        outputs = [a["pushed"], *wrench]
         launch = self._launch(self._contact.push, dim, [*self._push_head(k, start), state["x"], state["v"]], outputs)
         return [launch], [a["pushed"] if name == "v" else state[name] for name in STATE_FIELDS]
 
@@ -150,20 +167,20 @@ class MPMSolver(Buffers):
         for lane in range(self.lanes):
             start, dim = self._particles(lane)
             commands = [*self._store.find(k, lane, before["x"], start, dim), self._store.clear(k, lane, source)]
-            force, torque = f"force{lane}", f"torque{lane}"
-            push, entering = self._push(k, lane, before, force, torque)
+            wrench = [self._wrench_of(f"{name}{lane}", k) for name in ("force", "torque")]
+            push, entering = self._push(k, lane, before, wrench)
             commands += push
             head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M, lane]
             outputs = [after["F"], after["J"], source, a["status"]]
             commands.append(self._launch(self._transfer.p2g, dim, [*head, *entering], outputs))
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, source))
-            commands = [self._update(k, lane, source, self.lanes, momentum, force, torque)]
+            commands = [self._update(k, lane, source, self.lanes, momentum, wrench)]
             commands += self._rigid.project(first, before, momentum) if self._rigid else []
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
             head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
             head += [start, P, M, k]
             inputs = [before["x"], before["v"], before["C"], a["grid_velocity"]]
-            outputs = [after["x"], after["v"], after["C"], a[force], a[torque], a["status"]]
+            outputs = [after["x"], after["v"], after["C"], *wrench, a["status"]]
             commands = [self._launch(self._transfer.g2p, dim, [*head, *inputs], outputs)]
             commands += self._rigid.move(first, last, after) if self._rigid else []
             gather.append(commands)
@@ -171,6 +188,7 @@ class MPMSolver(Buffers):
 
     def _backward_phases(self, k: int, state: dict, momentum: wp.array) -> list[Phase]:
         a, M, P = self._arrays, len(self.model.kinds), self.model.particle_count
+        unused = [a["unused_force"], a["unused_torque"]]
         update: Phase = []
         scatter: Phase = []
         reverse: Phase = []
@@ -178,14 +196,14 @@ class MPMSolver(Buffers):
         for lane in range(self.lanes):
             start, dim = self._particles(lane)
             commands = self._store.find_again(k, lane, state["x"], start, dim)
-            commands += [self._update(k, lane, momentum, 1, momentum, "unused_force", "unused_torque")]
+            commands += [self._update(k, lane, momentum, 1, momentum, unused)]
             if self._rigid:
                 commands += [*self._rigid.project(k, state, momentum), *self._rigid.move_adjoint(k)]
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
             head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
             head += [start, P, M, lane, k]
             inputs = [state["x"], self._state(k + 1)["v"], a["grid_velocity"]]
-            inputs += [a["adj_x"], a["adj_v"], a["adj_C"], self._adjoints[lane]]
+            inputs += [a["adj_x"], a["adj_v"], a["adj_C"], self._adjoint_of(lane, k)]
             outputs = [a["adj_x"], a["adj_grid"], a["adj_parameters"]]
             commands = [self._store.clear(k, lane, a["adj_grid"])]
             commands.append(self._launch(self._adjoint.g2p_adjoint, dim, [*head, *inputs], outputs))
@@ -193,56 +211,76 @@ class MPMSolver(Buffers):
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, a["adj_grid"]))
             store = self._store
             head = [self._grid, self._colliders, a["gravity"], store.bounds(k), self.lanes, lane]
-            inputs = [*head, store.chunk, store.parts, k, momentum, a["adj_grid"], self._adjoints[lane]]
+            inputs = [*head, store.chunk, store.parts, k, momentum, a["adj_grid"], self._adjoint_of(lane, k)]
             outputs = [a["adj_grid"], a[f"adj_gravity{lane}"]]
             commands = [self._launch(self._gridk.grid_update_adjoint, store.threads(lane), inputs, outputs)]
             commands += self._rigid.mass_adjoint(k) if self._rigid else []
             reverse.append(commands + self._periodic(self._gridk.spread_periodic, a["adj_grid"]))
-            push, entering = self._push(k, lane, state, "unused_force", "unused_torque")
+            push, entering = self._push(k, lane, state, unused)
             head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M]
             inputs = [*entering, a["adj_grid"]]
             outputs = [a[f"adj_{n}"] for n in STATE_FIELDS] + [a["adj_parameters"]]
             commands = [*push, self._launch(self._adjoint.p2g_adjoint, dim, [*head, *inputs], outputs)]
             if push:
-                inputs = [*self._push_head(k, start), state["x"], state["v"], self._adjoints[lane]]
+                inputs = [*self._push_head(k, start), state["x"], state["v"], self._adjoint_of(lane, k)]
                 outputs = [a["adj_x"], a["adj_v"], a["adj_parameters"]]
                 commands.append(self._launch(self._contact.push_adjoint, dim, inputs, outputs))
             commands += self._rigid.scatter_adjoint(k, state) if self._rigid else []
             gather.append(commands)
         return [update, scatter, reverse, gather]
 
-    def _program(self, count: int, name: str) -> list[Phase]:
-        """The phases of "forward", of "keep", which leaves what "backward" needs, or of "backward", for the first
-        `count` particles.
-        """
-        self._launched = count
-        K, keep = self.model.substeps, name != "forward"
-        phases: list[Phase] = []
-        self._require(gradient=keep)  # before the first array of a program, and of the reverse sweep that will follow
-        if name == "backward":
+    def _adjoint_of(self, lane: int, k: int):
+        return self._adjoints[k if self.model.moves_frames else lane]
+
+    # ---------------------------------------------------------------- as a stepper
+
+    def _substeps(self, tick: int) -> range:
+        """The substeps that a tick takes; where a substep lasts several ticks, the first of these takes it."""
+        K, T = self.model.substeps, self.ticks
+        return (
+            range(tick * K // T, (tick + 1) * K // T) if K >= T else range(-(-tick * K // T), -(-(tick + 1) * K // T))
+        )
+
+    def variant(self, inputs: Mapping[str, torch.Tensor]) -> int:
+        """Number of particles that are launched; what takes no part is left out."""
+        self._held_now = self._held(inputs.get("active"))
+        return self._held_now[1]
+
+    def choose(self, variant: int) -> None:
+        self._launched = variant
+
+    def require(self, gradient: bool) -> None:
+        self._require(gradient)
+        if gradient:
             self._allocate_adjoint()
-            for k in reversed(range(K)):
-                phases += self._backward_phases(k, self._state(k), self._momentum_grid(k))
-            phases += [[self._rigid.place_adjoint(0, True)]] if self._rigid else []
-            return phases
-        phases += [[self._rigid.enter(self._state(0))]] if self._rigid else []
-        for k in range(K):
+
+    def enter(self, keep: bool) -> list[Phase]:
+        return [[self._rigid.enter(self._state(0))]] if self._rigid else []
+
+    def forward(self, tick: int, keep: bool) -> list[Phase]:
+        phases: list[Phase] = []
+        for k in self._substeps(tick):
+            phases += self._exchange.place(tick, k, keep) if self._exchange else []
             before, after = (k, k + 1) if keep else (0, 0)
             phases += self._forward_phases(k, before, after, self._momentum_grid(k if keep else 0))
+        return phases + (self._exchange.gather(tick, keep) if self._exchange else [])
+
+    def backward(self, tick: int) -> list[Phase]:
+        phases = self._exchange.gather(tick, True, reverse=True) if self._exchange else []
+        for k in reversed(self._substeps(tick)):
+            phases += self._backward_phases(k, self._state(k), self._momentum_grid(k))
+            phases += self._exchange.place(tick, k, True, reverse=True) if self._exchange else []
         return phases
 
-    def _kernels_of(self, name: str) -> Iterator[wp.Kernel]:
-        backward = name == "backward"
+    def leave(self) -> list[Phase]:
+        return [[self._rigid.place_adjoint(0, True)]] if self._rigid else []
+
+    def kernels(self, backward: bool) -> Iterator[wp.Kernel]:
         rigid = self._rigid.kernels(backward) if self._rigid else ()
         groups = [self._transfer, self._gridk, self._contact, self._store.kernels, *rigid]
+        groups += [self._exchange.kernels] if self._exchange else []
         for kernels in [*groups, self._adjoint] if backward else groups:
             yield from (kernel for kernel in vars(kernels).values() if isinstance(kernel, wp.Kernel))
-
-    def _programs_for(self, count: int) -> Programs:
-        if count not in self._programs:
-            build = partial(self._program, count)
-            self._programs[count] = Programs(build, self._kernels_of, self.lanes, self.device, self.wp_device)
-        return self._programs[count]
 
     def _held(self, active: torch.Tensor | None) -> tuple[Ordering | None, int]:
         """What a step with `active` (S, P) holds, None if it is everything, and the particles that it launches."""
@@ -252,46 +290,38 @@ class MPMSolver(Buffers):
         held = Ordering.of_active(active[0], self._rigid is not None)
         return held, held.rounded(total)
 
-    def prepare(self, gradient: bool, side_by_side: bool = False, active: torch.Tensor | None = None) -> None:
-        """Compile kernels, allocate buffers and record launches, so that the first step does not.
-
-        Args:
-            gradient: for a step with a reverse sweep, or for one without.
-            side_by_side: whether lanes will run on threads of their own.
-            active: which particles of the world will take part, (1, P); None are all.
-        """
-        count = self._held(active)[1]
-        for name in ("keep", "backward") if gradient else ("forward",):
-            self._programs_for(count).prepare(name, side_by_side)
-
     # ---------------------------------------------------------------- use
 
-    def load(self, state: Mapping[str, torch.Tensor], active: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> None:
-        """Copy in the entering state (`STATE_FIELDS`, with rigid bodies `RIGID_FIELDS`), `active` (S, P) and the inputs
-        (`INPUT_FIELDS` and ``scale``).
+    def load(self, inputs: Mapping[str, torch.Tensor]) -> None:
+        """Copy in the entering state (`STATE_FIELDS`, with bodies of the grid `PROJECTED_FIELDS`), ``active`` (S, P),
+        `INPUT_FIELDS` and ``scale``, after `variant` has seen them.
 
         ``F`` is needed with solids, ``J`` with liquids, both with materials of yielding.py; colliders' inputs only if
         there are colliders.
         """
         self._state(0)
-        self._order(state["x"], active)
+        self._order(inputs["x"])
         for name, target in self._states[0].items():
-            if name in state and state[name].shape[1] == target.shape[1]:
-                self._sort(state[name], target)
-        for name in RIGID_FIELDS if self._rigid else ():
-            self._rigid.tensor(name, 0).copy_(state[name])
-        self._sort(active, self.tensors["active"])
+            if name in inputs and inputs[name].shape[1] == target.shape[1]:
+                self._sort(inputs[name], target)
+        for name in PROJECTED_FIELDS if self._rigid else ():
+            self._rigid.tensor(name, 0).copy_(inputs[name])
+        self._sort(inputs["active"], self.tensors["active"])
         for name in (*INPUT_FIELDS, "scale"):
             if inputs.get(name) is not None and inputs[name].numel():
                 if name == "volume":
                     self._sort(inputs[name], self.tensors[name])
                 else:
-                    self.tensors[name].copy_(inputs[name])
+                    self.tensors[name].copy_(self._rows(name, inputs[name]))
 
-    def _order(self, x: torch.Tensor, active: torch.Tensor) -> None:
-        """Decide which particles, at `x` (S, P, 3), a step holds and where."""
+    def _rows(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        """Those of a tensor of the world's that this stepper has: motion has an axis of as many substeps as can be."""
+        return tensor[:, : self.model.substeps] if name in MOTION_FIELDS else tensor
+
+    def _order(self, x: torch.Tensor) -> None:
+        """Decide where a step holds the particles, at `x` (S, P, 3), that `variant` found to take part."""
         model = self.model
-        held, self._count = self._held(active)
+        held, self._count = self._held_now
         if self._sorts and (model.particle_count if held is None else len(held)) >= SORT_FROM:
             points = x[0] if held is None else x[0, held.forward]
             order = Ordering.by_row(points.to(self.dtype), model.origin, model.dx, model.shape)
@@ -313,47 +343,49 @@ class MPMSolver(Buffers):
         else:
             target.copy_(value)
 
-    def restore(self, name: str, value: torch.Tensor, target: torch.Tensor) -> None:
-        """Copy a field's `value`, in the solver's order, to `target` (S, ...), in the world's; what took no part in the
-        step keeps what the target has.
+    def store(self, name: str, value: torch.Tensor, target: torch.Tensor, chosen: torch.Tensor | None = None) -> None:
+        """Copy a result, or an adjoint, in the stepper's order, to `target` (S, ...), in the world's; what took no part
+        in the step keeps what the target has.
         """
+        target = self._rows(name, target)
+        if target.shape != value.shape:
+            return  # a field of no materials, which this stepper keeps for one particle
+        value = of_chosen(value, target, chosen)
         if name in STATE_FIELDS and self._is_ordered(value):
             self._ordering.put(value, target)
         else:
             target.copy_(value)
 
-    def _restored(self, name: str, value: torch.Tensor) -> torch.Tensor:
-        target = torch.zeros_like(value)
-        self.restore(name, value, target)
-        return target
-
-    def forward(self, keep: bool, pool: Executor | None = None) -> None:
-        """Run K substeps. `keep` the states and grids for `backward`. `pool` runs the lanes side by side."""
+    def begin(self) -> None:
+        """Zero what a control step adds up."""
         self.tensors["status"].zero_()
         self._store.begin()
         self.tensors["touch"].zero_()
         for lane in range(self.lanes):
             self.tensors[f"force{lane}"].zero_()
             self.tensors[f"torque{lane}"].zero_()
-        self._last = self.model.substeps if keep else 0
-        self._programs_for(self._count).run("keep" if keep else "forward", pool)
+        if self.model.moves_frames:
+            self.tensors["forces"].zero_()
+            self.tensors["torques"].zero_()
 
-    def result(self) -> dict[str, torch.Tensor]:
-        """`leaving` in the world's order; particles that took no part are zero."""
-        return {name: self._restored(name, value) for name, value in self.leaving().items()}
-
-    def leaving(self) -> dict[str, torch.Tensor]:
-        """The leaving state, for `restore`, ``force`` [N], ``torque`` [N m] and ``touch`` [N] (means over the substeps)
-        and ``status`` (S,); some are views, so copy what must outlive the next step.
+    def results(self, keep: bool) -> Tensors:
+        """The leaving state, ``force`` [N], ``torque`` [N m] and ``touch`` [N] (means over the substeps) and ``status``
+        (S,); some are views, so copy what must outlive the next step.
         """
-        out = dict(self._states[self._last])
-        for name in RIGID_FIELDS if self._rigid else ():
-            out[name] = self._rigid.tensor(name, self._last)
+        last = self.model.substeps if keep else 0
+        out = dict(self._states[last])
+        for name in PROJECTED_FIELDS if self._rigid else ():
+            out[name] = self._rigid.tensor(name, last)
         for name in ("force", "torque"):
-            out[name] = self._lane_total(name) / self.model.substeps
+            out[name] = self._wrench_total(name) / self.model.substeps
         out["touch"] = self.tensors["touch"][:, : self.model.taxel_count] / self.model.substeps
         out["status"] = self.tensors["status"]
         return out
+
+    def _wrench_total(self, name: str) -> torch.Tensor:
+        if self.model.moves_frames:
+            return exact.total(self.tensors[f"{name}s"].movedim(0, -1))
+        return self._lane_total(name)
 
     def _lane_total(self, name: str) -> torch.Tensor:
         total = self.tensors[f"{name}0"]
@@ -361,29 +393,24 @@ class MPMSolver(Buffers):
             total = total + self.tensors[f"{name}{lane}"]
         return total
 
-    def backward(self, adjoints: Mapping[str, torch.Tensor | None], pool: Executor | None = None) -> None:
-        """Reverse sweep of the last ``forward(keep=True)``; `adjoints` of the results (None counts as zero)."""
-        self._allocate_adjoint()
+    def seed(self, adjoints: Mapping[str, torch.Tensor]) -> None:
+        """Adjoints of `results`."""
         for name, tensor in self.tensors.items():
             if name.startswith("adj_") and name != "adj_grid":
                 tensor.zero_()
-        for name in (*STATE_FIELDS, *RIGID_FIELDS) if self._rigid else STATE_FIELDS:
+        for name in (*STATE_FIELDS, *PROJECTED_FIELDS) if self._rigid else STATE_FIELDS:
             value = adjoints.get(name)
             if value is not None and value.shape[1] == self.tensors[f"adj_{name}"].shape[1]:
                 self._sort(value, self.tensors[f"adj_{name}"])
         for name in ("force", "torque", "touch"):
             value = adjoints.get(name)
             if value is not None and value.numel():
-                self.tensors[f"adj_{name}"].copy_(value / self.model.substeps)
-        self._programs_for(self._count).run("backward", pool)
+                every = name != "touch" and self.model.moves_frames  # of each substep, to which its tick's will add
+                self.tensors[f"adj_{name}s" if every else f"adj_{name}"].copy_(value / self.model.substeps)
 
-    def gradients(self) -> dict[str, torch.Tensor]:
-        """`adjoints` in the world's order; particles that took no part are zero."""
-        return {name: self._restored(name, value) for name, value in self.adjoints().items()}
-
-    def adjoints(self) -> dict[str, torch.Tensor]:
-        """Adjoints of the entering state (`STATE_FIELDS`), for `restore`, and of the inputs, after `backward`."""
-        fields = (*STATE_FIELDS, *RIGID_FIELDS) if self._rigid else STATE_FIELDS
+    def adjoints(self) -> Tensors:
+        """Adjoints of the entering state, for `store`, and of the inputs, after the reverse sweep."""
+        fields = (*STATE_FIELDS, *PROJECTED_FIELDS) if self._rigid else STATE_FIELDS
         out = {name: self.tensors[f"adj_{name}"] for name in fields}
         per_particle = self.tensors["adj_parameters"][:, : self._count]
         material = self.tensors["material"][: self._count].long()

@@ -12,10 +12,10 @@ import torch
 from simenv.geometry.mass import MassProperties, mass_properties
 from simenv.geometry.sampling import fill
 from simenv.geometry.shapes import Shape
-from simenv.physics import exact
-from simenv.physics.mpm.model import RigidSpec
+from simenv.physics import checks, exact
+from simenv.physics.centres import Centres
+from simenv.physics.mpm.model import ProjectedSpec
 from simenv.physics.rotation import quaternion_multiply, quaternion_to_matrix, rotate
-from simenv.world import checks
 
 Quaternion = tuple[float, float, float, float]
 
@@ -23,7 +23,7 @@ _GRID_INERTIA = 1.8  # largest ratio of the inertia on the grid to a body's own;
 
 
 @dataclass(frozen=True)
-class Rigid:
+class Projected:
     """A rigid body of a scene.
 
     Attributes:
@@ -31,7 +31,7 @@ class Rigid:
         shape: its solid, in its own frame.
         properties: mass properties per unit density.
         rest: its particles, from the centre of mass in the body's axes [m], (n, 3).
-        position: of the centre of mass at the start [m]; quaternion: of its axes, xyzw.
+        origin: of its shape's frame at the start [m]; position: of the centre of mass; quaternion: of its axes, xyzw.
         velocity: of the centre of mass [m/s]; angular_velocity: [rad/s], world axes.
     """
 
@@ -39,6 +39,7 @@ class Rigid:
     shape: Shape
     properties: MassProperties
     rest: np.ndarray
+    origin: np.ndarray
     position: np.ndarray
     quaternion: Quaternion
     velocity: tuple[float, float, float]
@@ -48,21 +49,21 @@ class Rigid:
         """Its particles at the start, in the world [m], (n, 3)."""
         return self.position + _turn(self.quaternion, self.rest)
 
-    def spec(self, start: int) -> RigidSpec:
+    def spec(self, start: int) -> ProjectedSpec:
         """The body as the solver sees it; `start` is its first particle."""
         p = self.properties
-        return RigidSpec(start, self.rest, p.volume, p.moments, p.axes)
+        return ProjectedSpec(start, self.rest, p.volume, p.moments, p.axes)
 
 
 def _turn(quaternion: Sequence[float], points: np.ndarray) -> np.ndarray:
     return rotate(torch.as_tensor(quaternion, dtype=torch.float64), torch.as_tensor(points)).numpy()
 
 
-def make_rigid(
+def make_projected(
     name: str, shape: Shape, position: Sequence[float], quaternion: Sequence[float], velocity: Sequence[float],
     angular_velocity: Sequence[float], spacing: float, dx: float,
-) -> Rigid:  # fmt: skip
-    """Sample a body, and check that the grid resolves it; the arguments are those of `Scene.add_rigid`.
+) -> Projected:  # fmt: skip
+    """Sample a body, and check that the grid resolves it; the arguments are those of `Scene.add_body`.
 
     Raises:
         ValueError: the body is too small for the grid, or a number is not finite.
@@ -87,17 +88,17 @@ def make_rigid(
             f"it is too thin or too small for dx = {dx} m: make it at least three cells wide, or use a finer grid"
         )
     centre = np.asarray(place) + _turn(unit, properties.centre)
-    return Rigid(name, shape, properties, rest, centre, unit, speed, spin)  # type: ignore[arg-type]
+    return Projected(name, shape, properties, rest, np.asarray(place), centre, unit, speed, spin)  # type: ignore[arg-type]
 
 
-class RigidMotion:
+class ProjectedMotion:
     """Converts the rigid bodies' part of a `State` to the solver's fields and back; differentiable.
 
     Args:
         bodies: of the scene, with their slices of the particle axis; device, dtype: of the tensors.
     """
 
-    def __init__(self, bodies: Sequence[tuple[Rigid, slice]], device: torch.device, dtype: torch.dtype):
+    def __init__(self, bodies: Sequence[tuple[Projected, slice]], device: torch.device, dtype: torch.dtype):
         def tensor(rows: list) -> torch.Tensor:
             return torch.as_tensor(np.stack(rows), dtype=dtype, device=device)
 
@@ -105,8 +106,7 @@ class RigidMotion:
         self._rest = [tensor([body.rest])[0] for body, _ in bodies]
         self._moments = tensor([body.properties.moments for body, _ in bodies])
         self._axes = tensor([_quaternion_of(body.properties.axes) for body, _ in bodies])
-        self.start_q = tensor([(*body.position, *body.quaternion) for body, _ in bodies])
-        self.start_twist = tensor([(*body.velocity, *body.angular_velocity) for body, _ in bodies])
+        self._centres = Centres([body.properties.centre for body, _ in bodies], device, dtype)
 
     def _principal(self, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Quaternions (N, R, 4) from the principal axes to the world, and back."""
@@ -114,33 +114,37 @@ class RigidMotion:
         return to_world, torch.cat([-to_world[..., :3], to_world[..., 3:]], -1)
 
     def solver_fields(self, pose: torch.Tensor, twist: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The solver's fields from ``rigid_q`` and ``rigid_twist``; a quaternion counts by its direction."""
+        """The solver's fields from the poses (N, R, 7) and twists (N, R, 6) of the shapes' frames; a quaternion counts
+        by its direction.
+        """
         q = _unit(pose[..., 3:])
         forth, back = self._principal(q)
         spin = rotate(forth, self._moments * rotate(back, twist[..., 3:]))
-        return {
-            "rigid_position": pose[..., :3], "rigid_quaternion": q, "rigid_velocity": twist[..., :3],
-            "rigid_spin": spin,
-        }  # fmt: skip
+        position, velocity = self._centres.of_frames(pose[..., :3], q, twist[..., :3], twist[..., 3:])
+        fields = {"position": position, "quaternion": q, "velocity": velocity, "spin": spin}
+        return {f"rigid_{name}": value for name, value in fields.items()}
 
-    def state_fields(self, fields: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """``rigid_q`` and ``rigid_twist`` from the solver's fields."""
+    def state_fields(self, fields: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Poses and twists of the shapes' frames from the solver's fields."""
         q = _unit(fields["rigid_quaternion"])
         forth, back = self._principal(q)
         omega = rotate(forth, rotate(back, fields["rigid_spin"]) / self._moments)
-        pose = torch.cat([fields["rigid_position"], q], -1)
-        return {"rigid_q": pose, "rigid_twist": torch.cat([fields["rigid_velocity"], omega], -1)}
+        position, velocity = self._centres.frames_of(
+            fields["rigid_position"], q, fields["rigid_velocity"], omega
+        )  # fmt: skip
+        return torch.cat([position, q], -1), torch.cat([velocity, omega], -1)
 
     def placed(
         self, pose: torch.Tensor, twist: torch.Tensor, x: torch.Tensor, v: torch.Tensor, C: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """x, v and C of all particles with those of the bodies where these place them; new tensors."""
         x, v, C = x.clone(), v.clone(), C.clone()
+        place, speed = self._centres.of_frames(pose[..., :3], pose[..., 3:], twist[..., :3], twist[..., 3:])
         for index, span in enumerate(self._spans):
             arm = rotate(pose[:, index, None, 3:], self._rest[index])
             omega = twist[:, index, None, 3:].expand_as(arm)
-            x[:, span] = pose[:, index, None, :3] + arm
-            v[:, span] = twist[:, index, None, :3] + torch.linalg.cross(omega, arm)
+            x[:, span] = place[:, index, None] + arm
+            v[:, span] = speed[:, index, None] + torch.linalg.cross(omega, arm)
             zero, (a, b, c) = torch.zeros_like(omega[..., 0]), omega.unbind(-1)
             C[:, span] = torch.stack([zero, -c, b, c, zero, -a, -b, a, zero], -1).unflatten(-1, (3, 3))
         return x, v, C

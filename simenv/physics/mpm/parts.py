@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a scene consists of, as plain records."""
+"""What a scene gives the particle solver, as plain records."""
 
 from __future__ import annotations
 
@@ -24,17 +24,8 @@ class Particles:
 
 
 @dataclass(frozen=True)
-class Body:
-    """A kinematic frame; pose in the world [m, quaternion xyzw]."""
-
-    name: str
-    position: tuple[float, float, float]
-    quaternion: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
 class Collider:
-    """A collision shape fixed to a body (or to the world if `body` is None)."""
+    """A shape that particles collide with, fixed to a body (or to the world if `body` is None)."""
 
     name: str
     spec: ColliderSpec

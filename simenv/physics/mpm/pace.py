@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
 from simenv.physics import exact
-from simenv.world.limits import COURANT, DIFFUSION, ROUNDING
-from simenv.world.parameters import Parameters
-from simenv.world.scene import Scene
+from simenv.physics.limits import COURANT, DIFFUSION, ROUNDING
+
+if TYPE_CHECKING:
+    from simenv.physics.mpm.particles import ParticleParts
 
 
 class Pace:
@@ -24,32 +28,33 @@ class Pace:
     moduli are those of the undeformed material. The choice is a constant to the gradient.
 
     Args:
-        scene: with ``max_substeps``; device, dtype: of the state.
+        parts: of the scene; device, dtype: of the state.
 
     Attributes:
         counts: the substep counts that can be chosen, ascending; times: the start of every substep, (choices,
             max_substeps) [s], zero where there is none.
     """
 
-    def __init__(self, scene: Scene, device: torch.device, dtype: torch.dtype):
-        self._scene, self._dtype = scene, dtype
-        self.counts = scene.substep_counts()
+    def __init__(self, parts: ParticleParts, device: torch.device, dtype: torch.dtype):
+        model = parts.model
+        self._dx, self._duration = model.dx, model.dt * model.substeps
+        self._materials, self.counts = parts.materials, list(parts.counts)
         times = np.zeros((len(self.counts), self.counts[-1]))
         for row, count in enumerate(self.counts):
-            times[row, :count] = np.arange(count) * (scene.substep_dt * (scene.substeps / count))
+            times[row, :count] = np.arange(count) * (model.dt * (model.substeps / count))
         self.times = torch.as_tensor(times, dtype=dtype, device=device)
         self._counts = torch.tensor(self.counts, dtype=torch.int32, device=device)
-        self._used = sorted({group.material for group in scene.particles.values()})
-        names = list(scene.bodies)
-        self._moving = [(names.index(c.body), name) for name, c in scene.colliders.items() if c.body is not None]
-        diagonal = float(np.linalg.norm(scene.size))
+        self._used = sorted({group.material for group in parts.groups.values()})
+        given = [name for name, body in parts.bodies.items() if body.motion == "given"]
+        self._moving = [(given.index(c.body), name) for name, c in parts.colliders.items() if c.body in given]
+        diagonal = float(np.linalg.norm(model.size))
         self._arms = {}
         for _body, name in self._moving:
-            collider = scene.colliders[name]
+            collider = parts.colliders[name]
             corner = np.abs(np.stack(collider.spec.shape.bounds())).max(0)
             self._arms[name] = (float(np.linalg.norm(collider.position)), float(np.linalg.norm(corner)), diagonal)
 
-    def _collider_speed(self, twist: torch.Tensor, parameters: Parameters) -> torch.Tensor:
+    def _collider_speed(self, twist: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Bound on the speed of the colliders' points in the domain [m/s], (N,)."""
         speed = twist.new_zeros(len(twist))
         for body, name in self._moving:
@@ -60,7 +65,7 @@ class Pace:
 
     @torch.no_grad()
     def choose(
-        self, parameters: Parameters, v: torch.Tensor, active: torch.Tensor, twist: torch.Tensor
+        self, parameters: Mapping[str, torch.Tensor], v: torch.Tensor, active: torch.Tensor, twist: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The choice for the next control step.
 
@@ -74,10 +79,10 @@ class Pace:
             Index into `counts`, (N,) int64, and the count, (N,) int32. Where even ``max_substeps`` is too few for sound
             or viscosity, `Parameters.checked` stops the world; where it is for the speed, the step does if it fails.
         """
-        dx, T = self._scene.dx, self._scene.control_dt
+        dx, T = self._dx, self._duration
         sound = diffusion = v.new_zeros(len(v))
         for name in self._used:
-            material = self._scene.materials[name]
+            material = self._materials[name]
             values = {field: parameters[f"{name}.{field}"] for field in material.parameter_names()}
             sound = torch.maximum(sound, (material.pressure_modulus(values) / values["density"]).sqrt())
             diffusion = torch.maximum(diffusion, material.kinematic_viscosity(values))

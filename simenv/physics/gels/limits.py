@@ -15,53 +15,58 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 
-from simenv.physics import exact
-from simenv.physics.bodies.model import CARRIED, DRIVEN, FREE
+from simenv.physics.bodies.parts import BodyParts
+from simenv.physics.gels.elastic import ElasticLayerGel
+from simenv.physics.gels.parts import Gel
+from simenv.physics.gels.solver import area_name
+from simenv.physics.limits import Limit
 from simenv.physics.status import STIFF_SPRING
-from simenv.robots.arm import Arm
-from simenv.sensors.tactile import ElasticLayerGel, TactileField
-from simenv.world.limits import Limit
-
-if TYPE_CHECKING:
-    from simenv.world.touch_scene import TouchGel, TouchScene
 
 Values = Mapping[str, Any]
 Ease = Callable[[Values], Any]  # inverse of the mass that a force moves [1/kg]
 
 
-def area_name(gel: str) -> str:
-    """Name under which `touch_limits` finds the area with which a gel touches [m^2]; it is no parameter."""
-    return f"{gel}.area"
+@dataclass(frozen=True)
+class Pressed:
+    """What presses on what in a scene.
 
-
-def least_areas(scene: TouchScene) -> dict[str, float]:
-    """The area of one taxel of each gel [m^2], by `area_name`."""
-    return {area_name(name): float(np.max(gel.grid.areas)) for name, gel in scene.gels.items()}
-
-
-def touch_limits(scene: TouchScene, arm: tuple[float, float] = (0.0, 0.0)) -> list[Limit]:
-    """The limits of a scene.
-
-    Args:
-        scene: the bodies.
-        arm: inverse mass [1/kg] and inverse inertia [1/(kg m^2)] of an arm's tool in the direction in which it yields
-            most, at the chain's posture; zero leaves the arm out.
+    Attributes:
+        parts: the bodies; gels: by name; lead: how far ahead these see [s]; dt: of a tick [s].
+        arm: inverse mass [1/kg] and inverse inertia [1/(kg m^2)] of a robot's tool in the direction in which it yields
+            most, at the chain's posture; zero leaves the robot out.
     """
-    make = _Maker(scene, arm)
+
+    parts: BodyParts
+    gels: Mapping[str, Gel]
+    lead: float
+    dt: float
+    arm: tuple[float, float] = (0.0, 0.0)
+
+
+def least_areas(gels: Mapping[str, Gel]) -> dict[str, float]:
+    """The area of one taxel of each gel [m^2], by `area_name`."""
+    return {area_name(name): float(np.max(gel.grid.areas)) for name, gel in gels.items()}
+
+
+def touch_limits(pressed: Pressed) -> list[Limit]:
+    """The limits of bodies and gels."""
+    make = _Maker(pressed)
     return [*make.impedances(), *make.gels(), *make.gripper(), *make.points()]
 
 
 class _Maker:
     """Makes the limits of a scene."""
 
-    def __init__(self, scene: TouchScene, arm: tuple[float, float]):
-        self._scene, self._arm, self._dt = scene, arm, scene.substep_dt
-        self._step = f"a substep of {scene.substep_dt:.3g} s"
+    def __init__(self, pressed: Pressed):
+        self._bodies, self._gels, self._lead = pressed.parts.bodies, pressed.gels, pressed.lead
+        self._points, self._gripper = pressed.parts.points, pressed.parts.gripper
+        self._arm, self._dt = pressed.arm, pressed.dt
+        self._step = f"a substep of {pressed.dt:.3g} s"
 
     def _limit(self, names: tuple[str, ...], load: Callable[[Values], Any], what: str) -> Limit:
         why = f"{what} must keep stiffness dt^2 / m + 2 damping dt / m below 4"
@@ -74,8 +79,8 @@ class _Maker:
     def impedances(self) -> list[Limit]:
         """Of hands, and of an arm's tool."""
         limits = []
-        for name, body in self._scene.bodies.items():
-            if body.kind not in (DRIVEN, CARRIED):
+        for name, body in self._bodies.items():
+            if not body.is_driven:
                 continue
             for turn, inertia in (("", 1.0), ("turning_", float(np.min(body.inertia)))):
                 ease, mass = self._hand_ease(name, bool(turn), inertia)
@@ -89,26 +94,25 @@ class _Maker:
 
     def _hand_ease(self, name: str, turns: bool, inertia: float) -> tuple[Ease, tuple[str, ...]]:
         """Inverse mass or inertia of a hand, `inertia` per mass, and the parameter that it depends on."""
-        if self._scene.bodies[name].kind == CARRIED:
+        if self._bodies[name].motion == "arm":
             return lambda values: self._arm[turns], ()
         return lambda values: 1.0 / (inertia * values[f"{name}.mass"]), (f"{name}.mass",)
 
     def gels(self) -> list[Limit]:
         """Of each pair of bodies that gels press together, along their normals and along the surface."""
         pairs: dict[tuple[str, str], list[str]] = {}
-        bodies = list(self._scene.bodies)
-        for name, gel in self._scene.gels.items():
-            pairs.setdefault((bodies[gel.mount.sensor], bodies[gel.mount.item]), []).append(name)
+        for name, gel in self._gels.items():
+            pairs.setdefault((gel.on, gel.touches), []).append(name)
         limits = []
         for pair, gels in pairs.items():
-            free = tuple(f"{name}.mass" for name in pair if self._scene.bodies[name].kind in (FREE, DRIVEN))
+            free = tuple(f"{name}.mass" for name in pair if self._bodies[name].motion in ("free", "hand"))
             for along in (False, True):
-                names = tuple(gel_names(name, self._scene.gels[name], along) for name in gels)
+                names = tuple(gel_names(name, self._gels[name], along) for name in gels)
 
                 def load(values: Values, pair=pair, gels=gels, along=along) -> Any:
-                    stiffness = sum(_stiffness(name, self._scene.gels[name], values, along) for name in gels)
+                    stiffness = sum(_stiffness(name, self._gels[name], values, along) for name in gels)
                     ease = sum(self._ease(name, values, along) for name in pair)
-                    return self._load(stiffness, stiffness * self._scene.lead, ease)
+                    return self._load(stiffness, stiffness * self._lead, ease)
 
                 what = f"{' and '.join(repr(name) for name in gels)} between {pair[0]!r} and {pair[1]!r}"
                 limits.append(self._limit((*names, *free), load, what))
@@ -118,31 +122,40 @@ class _Maker:
         """Of the fingers that gels slide with: two of mass m share one coordinate, and their damping d is implicit, so
         that Jury's criterion has 1 / (2 m + d dt) for 1 / m.
         """
-        slides = {name: float(np.dot(gel.mount.slide, gel.mount.slide)) for name, gel in self._scene.gels.items()}
-        sliding = {name: self._scene.gels[name] for name, slide in slides.items() if slide}
+        slides = {name: float(np.dot(gel.slide, gel.slide)) for name, gel in self._gels.items()}
+        sliding = {name: self._gels[name] for name, slide in slides.items() if slide}
         names = tuple(gel_names(name, gel, False) for name, gel in sliding.items())
-        ease = 1.0 / (2.0 * self._scene.gripper.mass + self._scene.gripper.damping * self._dt)
+        ease = 1.0 / (2.0 * self._gripper.mass + self._gripper.damping * self._dt)
 
         def load(values: Values) -> Any:
             stiffness = sum(slides[name] * _stiffness(name, gel, values, False) for name, gel in sliding.items())
-            return self._load(stiffness, stiffness * self._scene.lead, ease)
+            return self._load(stiffness, stiffness * self._lead, ease)
 
         return [self._limit(names, load, "the fingers of the gripper")] if names else []
 
     def _ease(self, name: str, values: Values, along: bool) -> Any:
         """Inverse mass of a body where a gel presses, the least that it can be [1/kg]."""
-        body = self._scene.bodies[name]
-        if body.kind == CARRIED:
+        body = self._bodies[name]
+        if body.motion == "arm":
             return self._arm[0]
-        if body.kind not in (FREE, DRIVEN):
+        if body.motion not in ("free", "hand"):
             return 0.0
-        arm = _inner_radius(self._scene, name) if along and body.kind == FREE else 0.0
+        arm = self._inner_radius(name) if along and body.motion == "free" else 0.0
         return (1.0 + arm**2 / float(np.max(body.inertia))) / values[f"{name}.mass"]
+
+    def _inner_radius(self, name: str) -> float:
+        """Radius of the ball about a body's centre of mass that its surface does not enter [m]; 0 if gels see another
+        shape of it.
+        """
+        body = self._bodies[name]
+        if any(gel.touches != name or gel.shape is not body.shape for gel in self._gels.values()):
+            return 0.0
+        return max(0.0, -float(body.shape.signed_distance(body.centre[None])[0]))
 
     def points(self) -> list[Limit]:
         """Of stiff contact, which is implicit in a share of the body's mass: one point is stable down to 3/4 of it."""
         limits = []
-        for each in self._scene.points:
+        for each in self._points:
             names = ("contact.stiffness", "contact.damping", f"{each.body}.mass")
 
             def load(values: Values, names=names, share=each.share) -> Any:
@@ -154,14 +167,14 @@ class _Maker:
         return limits
 
 
-def gel_names(name: str, gel: TouchGel, along: bool) -> str:
+def gel_names(name: str, gel: Gel, along: bool) -> str:
     """The parameter that says how stiff a gel is, along its normals or along the surface."""
     if isinstance(gel.gel, ElasticLayerGel):
         return f"{name}.modulus"
     return f"{name}.k_t" if along else f"{name}.k_n"
 
 
-def _stiffness(name: str, gel: TouchGel, values: Values, along: bool) -> Any:
+def _stiffness(name: str, gel: Gel, values: Values, along: bool) -> Any:
     """Stiffness of a gel [N/m] with the area that it touches with.
 
     Of an elastic one it is that of a flat round punch on a half space, which a layer exceeds (Johnson 1985, section
@@ -173,47 +186,3 @@ def _stiffness(name: str, gel: TouchGel, values: Values, along: bool) -> Any:
     poisson = gel.gel.poisson
     share = 2.0 * (1.0 - poisson) / (2.0 - poisson) if along else 1.0
     return share * 2.0 / (1.0 - poisson**2) * parameter * (area / math.pi) ** 0.5
-
-
-def _inner_radius(scene: TouchScene, name: str) -> float:
-    """Radius of the ball about a body's centre of mass that its surface does not enter [m]; 0 if gels see another shape
-    of it.
-    """
-    item = list(scene.bodies).index(name)
-    if any(gel.mount.item != item or gel.shape is not scene.shapes[name] for gel in scene.gels.values()):
-        return 0.0
-    return max(0.0, -float(scene.shapes[name].signed_distance(scene.centres[name][None])[0]))
-
-
-def arm_ease(arm: Arm | None, dt: float) -> tuple[float, float]:
-    """Inverse mass and inverse inertia of an arm's tool in the direction in which it yields most, at the posture.
-
-    Raises:
-        ValueError: a substep [s] is too long for the damping of the joints.
-    """
-    if arm is None:
-        return 0.0, 0.0
-    posture = torch.as_tensor(arm.chain.posture, dtype=arm.dtype, device=arm.device).expand(arm.num_worlds, -1)
-    inverse = torch.linalg.inv(arm.mass_matrix(posture)[0].double())
-    jacobian = arm.jacobian(posture)[0].double()
-    root = torch.as_tensor(arm.chain.damping, dtype=torch.float64, device=arm.device).sqrt()
-    load = 0.5 * dt * float(torch.linalg.eigvalsh(root[:, None] * inverse * root).max())
-    if load > 1.0:
-        raise ValueError(
-            f"the damping of the arm's joints, {arm.chain.damping.tolist()} N m s, needs a substep of at most "
-            f"{dt / load:.2e} s beside its inertia, not {dt:.2e} s; shorten it or lower the damping"
-        )
-    task = jacobian @ inverse @ jacobian.T
-    return tuple(float(torch.linalg.eigvalsh(block).max()) for block in (task[:3, :3], task[3:, 3:]))  # type: ignore[return-value]
-
-
-@torch.no_grad()
-def touched_areas(
-    depth: torch.Tensor, taxels: Mapping[str, slice], sensors: Mapping[str, TactileField]
-) -> dict[str, torch.Tensor]:
-    """The area with which each gel touches, at least a taxel's, (N,) [m^2], by `area_name`, from the depths (N, P)."""
-    areas = {}
-    for name, span in taxels.items():
-        each = sensors[name].contact.area
-        areas[area_name(name)] = exact.total(torch.where(depth[:, span] > 0.0, each, 0.0)).clamp(min=each.max())
-    return areas

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from simenv.geometry.shapes import Shape
+from simenv.physics import checks
 
 Color = tuple[float, float, float, float]
 Box = tuple[tuple[float, ...], tuple[float, ...]]
@@ -21,18 +23,37 @@ class Mark:
     count: int
 
 
+@dataclass(frozen=True)
+class Look:
+    """A shape that is only drawn, on a body (None: the world; ``"hand/3"``: link 3 of the arm that carries the hand).
+
+    Attributes:
+        position, quaternion: of its frame on the body [m, xyzw]; slide: direction on the body along which it moves with
+            the gripper's half opening.
+    """
+
+    shape: Shape
+    body: str | None
+    position: tuple[float, ...]
+    quaternion: tuple[float, ...]
+    color: Color
+    slide: tuple[float, ...]
+
+
 @dataclass
 class Drawn:
     """The part of a scene that pictures need.
 
     Attributes:
         colors: RGBA by name, over the renderer's own.
-        marks: shapes that are only drawn, by name.
+        looks: shapes that are only drawn, on bodies, by name.
+        marks: shapes that are only drawn, where the task says, by name.
         view: lower and upper corner of the box to look at [m]; None is the whole scene as built.
         angles: from where: to the right of the front, and above [rad].
     """
 
     colors: dict[str, Color] = field(default_factory=dict, init=False)
+    looks: dict[str, Look] = field(default_factory=dict, init=False)
     marks: dict[str, Mark] = field(default_factory=dict, init=False)
     view: Box | None = field(default=None, init=False)
     angles: tuple[float, float] = field(default=(math.radians(8.0), math.radians(20.0)), init=False)
@@ -54,3 +75,16 @@ class Drawn:
         if count < 1 or color[3] != 1.0:
             raise ValueError(f"mark {name!r}: count = {count} must be at least 1 and alpha = {color[3]} must be 1")
         self.marks[name] = Mark(shape, color, count)
+
+    def add_look(
+        self, name: str, shape: Shape, body: str | None, position: Sequence[float] = (0.0, 0.0, 0.0),
+        quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0), color: Color = (0.35, 0.38, 0.42, 1.0),
+        slide: Sequence[float] = (0.0, 0.0, 0.0),
+    ) -> None:  # fmt: skip
+        """Add a shape that is only drawn, fixed to a body, and sliding with the gripper.
+
+        A body of None is the world; ``"hand/3"`` is link 3 of the arm that carries the hand.
+        """
+        what = f"look {name!r}"
+        place, unit = checks.vector(f"{what}: position", position), checks.unit_quaternion(what, quaternion)
+        self.looks[name] = Look(shape, body, place, unit, color, checks.vector(f"{what}: slide", slide))

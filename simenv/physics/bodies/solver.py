@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies that move by themselves, as a solver: what they declare, and what torch does before and after the launches.
+
+Free bodies, hands under an impedance, and the tool of a robot. A state holds the frames of their shapes; the launches
+move their centres of mass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from simenv.physics.bodies.parts import GAINS, BodyParts
+from simenv.physics.bodies.stepper import SUMS, BodiesStepper
+from simenv.physics.solver import Desk, Field, Parameter, Solver, Step, Tensors
+
+__all__ = ["BodySolver"]
+
+_MOVING = ("held", "grip", "joint_q", "joint_qd")
+
+
+class BodySolver(Solver):
+    """The bodies of N worlds.
+
+    Args:
+        parts: of the scene; num_worlds: N; device, dtype: of the tensors.
+
+    Attributes:
+        hands: names of the bodies that `Control.goal` pulls, in its order.
+    """
+
+    name = "bodies"
+
+    def __init__(self, parts: BodyParts, num_worlds: int, device: torch.device, dtype: torch.dtype):
+        super().__init__()
+        self.parts, self.model = parts, parts.model()
+        self._worlds, self._device, self._dtype = num_worlds, device, dtype
+        bodies = parts.bodies
+        self.hands = tuple(name for name, body in bodies.items() if body.is_driven)
+        self._hand_rows = torch.tensor(
+            [list(bodies).index(name) for name in self.hands], dtype=torch.int64, device=device
+        )
+        self._declare()
+
+    def _declare(self) -> None:
+        parts, count = self.parts, len(self.parts.bodies)
+        told = "mean over the last control step, world axes, about the centre of mass"
+        self.fields = {
+            "body_wrench": Field((count, 6), "N, N m", f"force and torque of all contact on each body, {told}",
+                                 differentiable=False),
+            "push": Field((count, 6), "N, N m", f"the part of it that is contact of points, {told}", differentiable=False),
+            "drive": Field((count, 6), "N, N m", f"force and torque of the impedance on each hand, {told}",
+                           differentiable=False),
+        }  # fmt: skip
+        if len(self.model.pairs):
+            about = "displacement along the surface that friction holds at each contact point, world axes"
+            self.fields["held"] = Field((len(self.model.pairs), 3), "m", about)
+        if parts.fingers:
+            about = "half of the gripper's opening and its rate"
+            self.fields["grip"] = Field((2,), "m, m/s", about, compared=True, drawn=True)
+        if parts.arm is not None:
+            n, posture = len(parts.arm.chain), parts.arm.chain.posture
+            about = "positions of the robot's joints, which place its links and its tool"
+            self.fields["joint_q"] = Field((n,), "rad or m", about, posture, None, False, True, True)
+            self.fields["joint_qd"] = Field((n,), "rad/s or m/s", "rates of the robot's joints", 0.0, None, False)
+        units = dict(zip(GAINS, ("N/m", "N m/rad", "N s/m", "N m s/rad"), strict=True))
+        differentiable = parts.arm is None
+        for name, body in parts.bodies.items():
+            if body.motion in ("free", "hand"):
+                self.parameters[f"{name}.mass"] = Parameter(body.mass, "kg", 0.0, differentiable=differentiable)
+            if body.is_driven:
+                for key, value in zip(GAINS, body.gains, strict=True):
+                    self.parameters[f"{name}.{key}"] = Parameter(value, units[key], differentiable=differentiable)
+        if len(self.model.pairs):
+            units = {"stiffness": "N/m", "damping": "N s/m", "shear_stiffness": "N/m", "friction": "1"}
+            for key, value in asdict(parts.contact).items():
+                self.parameters[f"contact.{key}"] = Parameter(value, units[key], differentiable=differentiable)
+
+    # ---------------------------------------------------------------------------------------------- a control step
+
+    def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
+        """``mass`` (N, B), ``gains`` (N, B, 4), ``gravity`` (N, 3) and ``contact`` (N, 4)."""
+        gravity, names = values["gravity"], list(self.parts.bodies)
+        one, nothing = torch.ones_like(gravity[:, 0]), torch.zeros_like(gravity[:, 0])
+        masses = [values.get(f"{name}.mass", one) for name in names]
+        gains = [torch.stack([values.get(f"{name}.{key}", nothing) for key in GAINS], -1) for name in names]
+        contact = [values.get(f"contact.{key}", nothing) for key in asdict(self.parts.contact)]
+        return {
+            "mass": torch.stack(masses, -1), "gains": torch.stack(gains, 1), "gravity": gravity,
+            "contact": torch.stack(contact, -1),
+        }  # fmt: skip
+
+    def before(self, step: Step, packed: Tensors) -> Tensors:
+        """The inputs of a stepper; hands without a goal stay where they are."""
+        state, control = step.state, step.control
+        goal = state.body_q.clone()
+        if control.goal is not None and len(self.hands):
+            goal = goal.index_copy(1, self._hand_rows, control.goal)
+        inputs = {**packed, "goal": goal[..., :3], "goal_turn": goal[..., 3:]}
+        inputs |= {name: state[name] for name in _MOVING if name in self.fields}
+        if self.parts.fingers:
+            inputs["effort"] = torch.zeros_like(state.time) if control.effort is None else control.effort
+        return inputs
+
+    def after(self, state: Any, out: Tensors) -> Tensors:
+        """Fields of the state at the end."""
+        fields = {name: out[name] for name in _MOVING if name in self.fields}
+        push = torch.cat([out["push"], out["push_turn"]], -1)
+        fields["push"], fields["drive"] = push, torch.cat([out["drive"], out["drive_turn"]], -1)
+        return {**fields, "body_wrench": push + torch.cat([out["felt"], out["felt_turn"]], -1)}
+
+    def results(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
+        """`SUMS`, and the fields that the launches change."""
+        found: dict = {name: ((len(self.parts.bodies), 3), None) for name in SUMS}
+        return found | {name: (self.fields[name].shape, None) for name in _MOVING if name in self.fields}
+
+    def open(self, desk: Desk) -> BodiesStepper:
+        """A stepper for the worlds of a desk."""
+        return BodiesStepper(self.model, desk)

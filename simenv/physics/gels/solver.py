@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gels that touch and feel, as a solver: what they declare, and what torch does before and after the launches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from simenv.physics import exact
+from simenv.physics.gels.elastic import ElasticLayerGel
+from simenv.physics.gels.launches import Touching, gel_parameters
+from simenv.physics.gels.model import GelMount
+from simenv.physics.gels.parts import Gel
+from simenv.physics.gels.stepper import GelsStepper
+from simenv.physics.parts import Body
+from simenv.physics.solver import Desk, Field, Parameter, Solver, Step, Tensors
+from simenv.physics.status import UNCONVERGED
+
+__all__ = ["GelSolver", "area_name"]
+
+UPRIGHT = (0.0, 0.0, 0.0, 1.0)
+UNITS = {"k_n": "Pa/m", "k_t": "Pa/m", "mu": "1", "modulus": "Pa"}
+
+
+def area_name(gel: str) -> str:
+    """Name under which limits find the area with which a gel touches [m^2]; it is no parameter."""
+    return f"{gel}.area"
+
+
+class GelSolver(Solver):
+    """The gels of N worlds.
+
+    Args:
+        gels, bodies: of the scene, by name; sensors: the gels' laws and queries, by name.
+        lead: how far ahead gels see their objects [s].
+        differentiable: whether the bodies are.
+
+    Attributes:
+        taxels: slice of the taxel axis of every gel.
+    """
+
+    name = "gels"
+
+    def __init__(
+        self, gels: Mapping[str, Gel], bodies: Mapping[str, Body], sensors: Mapping[str, Touching], lead: float,
+        differentiable: bool = True,
+    ):  # fmt: skip
+        super().__init__()
+        self.gels, self._sensors, self._lead = gels, sensors, lead
+        self.mounts = {name: self._mount(gel, bodies) for name, gel in gels.items()}
+        self.taxels: dict[str, slice] = {}
+        start = 0
+        for name, gel in gels.items():
+            self.taxels[name] = slice(start, start + gel.grid.count)
+            start += gel.grid.count
+        self._elastic = [isinstance(gel.gel, ElasticLayerGel) for gel in gels.values()]
+        eye, count = np.broadcast_to(np.eye(3), (len(gels), 3, 3)), len(gels)
+        self.fields = {
+            "stick": Field((start, 2), "m", "displacement of the gels along each taxel that friction holds"),
+            "gel_rotation": Field((count, 3, 3), "1", "axes of the touched shape in each gel's frame", eye),
+            "gel_offset": Field((count, 3), "m", "place of the touched shape in each gel's frame"),
+            "field": Field((start, 3), "N", "force on each taxel at the end of the last control step: shear along x and "
+                           "y, normal", differentiable=False),
+            "depth": Field((start,), "m", "depth of the object below each taxel, negative where they do not meet",
+                           differentiable=False),
+            "gel_wrench": Field((count, 6), "N, N m", "force on each gel and its moment about the gel's origin, in the "
+                                "gel's frame", differentiable=False, compared=True),
+        }  # fmt: skip
+        for name, gel in gels.items():
+            for key in gel_parameters(gel.gel):
+                value = getattr(gel.gel, key)
+                lower = 0.0 if key == "modulus" else -1e-2
+                self.parameters[f"{name}.{key}"] = Parameter(value, UNITS[key], lower, differentiable=differentiable)
+
+    def _mount(self, gel: Gel, bodies: Mapping[str, Body]) -> GelMount:
+        names, carrier, item = list(bodies), bodies[gel.on], bodies[gel.touches]
+        return GelMount(
+            names.index(gel.on), names.index(gel.touches), tuple(np.subtract(gel.position, carrier.centre)),
+            gel.quaternion, gel.slide, tuple(np.subtract(gel.shape_position, item.centre)), UPRIGHT,
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def beside(self, state: Any) -> Tensors:
+        """The area with which each gel touches, at least a taxel's, (N,) [m^2], by `area_name`."""
+        areas = {}
+        for name, span in self.taxels.items():
+            each = self._sensors[name].contact.area
+            touched = torch.where(state.depth[:, span] > 0.0, each, 0.0)
+            areas[area_name(name)] = exact.total(touched).clamp(min=each.max())
+        return areas
+
+    def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
+        """The numbers of each gel's law."""
+        return {
+            f"{key}{g}": values[f"{name}.{key}"]
+            for g, (name, gel) in enumerate(self.gels.items())
+            for key in gel_parameters(gel.gel)
+        }
+
+    def before(self, step: Step, packed: Tensors) -> Tensors:
+        """The inputs of a stepper."""
+        state = step.state
+        inputs = dict(packed)
+        for g, span in enumerate(self.taxels.values()):
+            inputs |= {f"stick{g}": state.stick[:, span], f"rotation{g}": state.gel_rotation[:, g]}
+            inputs[f"offset{g}"] = state.gel_offset[:, g]
+            if self._elastic[g]:  # where its solves start, which changes nothing that they find
+                inputs[f"field{g}"] = state.field[:, span].detach()
+        return inputs
+
+    def after(self, state: Any, out: Tensors) -> Tensors:
+        """Fields of the state at the end."""
+
+        def every(name: str) -> list[torch.Tensor]:
+            return [out[f"{name}{g}"] for g in range(len(self.gels))]
+
+        return {
+            "stick": torch.cat(every("stick"), 1), "field": torch.cat(every("field"), 1),
+            "depth": torch.cat(every("depth"), 1), "gel_rotation": torch.stack(every("rotation"), 1),
+            "gel_offset": torch.stack(every("offset"), 1),
+            "gel_wrench": torch.stack(every("total"), 1).flatten(-2),
+        }  # fmt: skip
+
+    def results(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
+        """What the steppers leave of each gel."""
+        found: dict[str, tuple[tuple[int, ...], torch.dtype | None]] = {}
+        for g, gel in enumerate(self.gels.values()):
+            P = gel.grid.count
+            shapes = {
+                "stick": (P, 2),
+                "field": (P, 3),
+                "depth": (P,),
+                "rotation": (3, 3),
+                "offset": (3,),
+                "total": (2, 3),
+            }
+            shapes |= {"failed": ()} if self._elastic[g] else {}
+            found |= {f"{name}{g}": (shape, None) for name, shape in shapes.items()}
+        return found
+
+    def faults(self, out: Tensors) -> torch.Tensor | None:
+        """Status bits (N,) of elastic gels whose solves did not converge; None without such gels."""
+        failed = [out[f"failed{g}"] > 0.0 for g, elastic in enumerate(self._elastic) if elastic]
+        return torch.where(torch.stack(failed).any(0), UNCONVERGED, 0).to(torch.int32) if failed else None
+
+    def open(self, desk: Desk) -> GelsStepper:
+        """A stepper for the worlds of a desk."""
+        return GelsStepper(list(self.mounts.values()), list(self._sensors.values()), self._lead, desk)

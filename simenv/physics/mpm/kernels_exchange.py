@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warp kernels between particles' colliders and moving frames: frames place colliders, and take what these receive.
+
+The particles' arrays of colliders are flat: world, substep, collider; those of wrenches world, collider. Frames' arrays
+have the world N first, then bodies B, and lie at the centres of mass. The adjoints are generated.
+"""
+
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv._exclusive import built_once
+from simenv.physics.kernels_rotation import rotation_functions
+
+__all__ = ["exchange_kernels"]
+
+
+@built_once
+def exchange_kernels(real) -> SimpleNamespace:
+    """Build the kernels for one scalar type.
+
+    Args:
+        real: `wp.float32` or `wp.float64`.
+
+    Returns:
+        A namespace with the kernels `place_colliders` and `gather_wrenches`, and the types of their arrays.
+    """
+    vec3 = wp.types.vector(length=3, dtype=real)
+    quat = wp.types.quaternion(dtype=real)
+    mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
+    turned = rotation_functions(real).turned
+    options = {"module": f"simenv_mpm_exchange_{real.__name__}", "enable_backward": True}
+
+    @wp.kernel(**options)
+    def place_colliders(
+        substep: int,
+        substeps: int,
+        count: int,
+        ahead: real,
+        colliders: wp.array(dtype=int),
+        frames: wp.array(dtype=int),
+        local_position: wp.array(dtype=vec3),
+        local_quaternion: wp.array(dtype=quat),
+        position_in: wp.array2d(dtype=vec3),
+        quaternion_in: wp.array2d(dtype=quat),
+        velocity_in: wp.array2d(dtype=vec3),
+        omega_in: wp.array2d(dtype=vec3),
+        position_out: wp.array(dtype=vec3),
+        rotation_out: wp.array(dtype=mat33),
+        velocity_out: wp.array(dtype=vec3),
+        omega_out: wp.array(dtype=vec3),
+    ):
+        # the frame moves on at its twist for `ahead` seconds, where a tick has several substeps
+        w, m = wp.tid()
+        b = frames[m]
+        row = (w * substeps + substep) * count + colliders[m]
+        q = turned(quaternion_in[w, b], ahead * omega_in[w, b])
+        arm = wp.quat_rotate(q, local_position[m])
+        position_out[row] = position_in[w, b] + ahead * velocity_in[w, b] + arm
+        rotation_out[row] = wp.quat_to_matrix(q * local_quaternion[m])
+        velocity_out[row] = velocity_in[w, b] + wp.cross(omega_in[w, b], arm)
+        omega_out[row] = omega_in[w, b]
+
+    @wp.kernel(**options)
+    def gather_wrenches(
+        substep: int,
+        substeps: int,
+        count: int,
+        share: real,
+        colliders: wp.array(dtype=int),
+        frames: wp.array(dtype=int),
+        position_in: wp.array(dtype=vec3),
+        force_in: wp.array(dtype=vec3),
+        torque_in: wp.array(dtype=vec3),
+        frame_in: wp.array2d(dtype=vec3),
+        force_inout: wp.array2d(dtype=vec3),
+        torque_inout: wp.array2d(dtype=vec3),
+    ):
+        # about the frame's origin at the start of the tick, where its owner applies them: no angular momentum is made
+        w = wp.tid()
+        for m in range(colliders.shape[0]):
+            c = colliders[m]
+            b = frames[m]
+            force = share * force_in[w * count + c]
+            arm = position_in[(w * substeps + substep) * count + c] - frame_in[w, b]
+            wp.atomic_add(force_inout, w, b, force)
+            wp.atomic_add(torque_inout, w, b, share * torque_in[w * count + c] + wp.cross(arm, force))
+
+    return SimpleNamespace(
+        place_colliders=place_colliders, gather_wrenches=gather_wrenches, real=real, vec3=vec3, quat=quat, mat33=mat33
+    )

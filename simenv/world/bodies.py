@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies and gels of a world by name: where they are, how they move, what they feel."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+
+from simenv.physics.constants import constant
+from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
+from simenv.sensors.tactile import TactileField
+
+if TYPE_CHECKING:
+    from simenv.physics.gels.parts import Gel
+    from simenv.physics.parts import Body
+    from simenv.world.state import State
+    from simenv.world.world import World
+
+__all__ = ["BodyView", "ByName", "GelView", "on_pose"]
+
+V = TypeVar("V")
+
+
+def on_pose(pose: torch.Tensor, position: Any, quaternion: Any) -> torch.Tensor:
+    """World poses (N, 7) of a frame with a place [m] and quaternion, or (N, 3) and (N, 4) of them, on poses (N, 7)."""
+    local = constant(position, pose.dtype, pose.device).expand(len(pose), 3)
+    turn = constant(quaternion, pose.dtype, pose.device).expand(len(pose), 4)
+    return torch.cat([pose[:, :3] + rotate(pose[:, 3:], local), quaternion_multiply(pose[:, 3:], turn)], -1)
+
+
+class ByName(Mapping[str, V]):
+    """Things of a world by name; one that is not there is told with the names that are."""
+
+    def __init__(self, what: str, items: Mapping[str, V]):
+        self._what, self._items = what, dict(items)
+
+    def __getitem__(self, name: str) -> V:
+        if name in self._items:
+            return self._items[name]
+        close = difflib.get_close_matches(str(name), self._items, 1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise KeyError(f"no {self._what} {name!r}; {hint}there are: {', '.join(self._items) or 'none'}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+class BodyView:
+    """One body in all worlds.
+
+    Attributes:
+        index: its row of ``State.body_q``; spec: what the scene says about it.
+    """
+
+    def __init__(self, world: World, index: int, spec: Body):
+        self._world, self.index, self.spec = world, index, spec
+
+    def pose(self, state: State) -> torch.Tensor:
+        """Pose of its shape's frame [m, quaternion xyzw], (N, 7)."""
+        return state.body_q[:, self.index]
+
+    def twist(self, state: State) -> torch.Tensor:
+        """Velocity of the frame's origin [m/s] and angular velocity [rad/s], world axes, (N, 6)."""
+        return state.body_twist[:, self.index]
+
+    def centre(self, state: State) -> torch.Tensor:
+        """Its centre of mass [m], (N, 3)."""
+        pose = self.pose(state)
+        if not self.spec.centre.any():
+            return pose[:, :3]
+        return on_pose(pose, self.spec.centre, (0.0, 0.0, 0.0, 1.0))[:, :3]
+
+    def wrench(self, state: State) -> torch.Tensor:
+        """Force [N] and torque about its centre of mass [N m] of all contact, mean over the last control step, world
+        axes, (N, 6): of gels, contact points and particles on its colliders.
+        """
+        total = torch.zeros_like(state.body_twist[:, self.index])
+        if "body_wrench" in state:
+            total = total + state.body_wrench[:, self.index]
+        if not self.spec.is_told or "wrench" not in state:
+            return total
+        centre, poses = self.centre(state), self._world.collider_poses(state)
+        for c, collider in enumerate(self._world.scene.colliders.values()):
+            if collider.body == self.spec.name:
+                force, torque = state.wrench[:, c, :3], state.wrench[:, c, 3:]
+                arm = poses[:, c, :3] - centre
+                total = total + torch.cat([force, torque + torch.linalg.cross(arm, force)], -1)
+        return total
+
+    def push(self, state: State) -> torch.Tensor:
+        """The part of its wrench that is contact of points, (N, 6)."""
+        return state.push[:, self.index]
+
+    def drive(self, state: State) -> torch.Tensor:
+        """Force [N] and torque [N m] of a hand's impedance on it, mean over the last control step, (N, 6)."""
+        return state.drive[:, self.index]
+
+    def place(self, state: State, pose: torch.Tensor, twist: torch.Tensor | None = None) -> State:
+        """The state with the body at a pose (N, 7) [m, xyzw], at rest or with a twist (N, 6). A robot goes where inverse
+        kinematics finds, which is within some micrometres if it can reach. What gels remember stays; see
+        `World.touch_anew`.
+        """
+        world, poses, twists = self._world, state.body_q.clone(), state.body_twist.clone()
+        twists[:, self.index] = 0.0 if twist is None else twist
+        if self.spec.motion != "arm":
+            poses[:, self.index] = pose
+            return world.place_projected(state.replace(body_q=poses, body_twist=twists))
+        joints = world.arm.reach(pose)
+        poses[:, self.index] = world.arm.tool_pose(joints)
+        return state.replace(body_q=poses, body_twist=twists, joint_q=joints, joint_qd=torch.zeros_like(joints))
+
+    def near(self, state: State, move: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+        """A pose (N, 7) beside its present one: moved (N, 3) [m] and turned by a rotation vector (N, 3) [rad], world
+        axes.
+        """
+        pose = self.pose(state)
+        turned = quaternion_multiply(quaternion_from_rotation_vector(turn), pose[:, 3:])
+        return torch.cat([pose[:, :3] + move, turned], -1)
+
+
+class GelView:
+    """One gel in all worlds.
+
+    Attributes:
+        spec: what the scene says about it; sensor: it as a `TactileField`, for readings beside the dynamics.
+        taxels: its slice of the taxel axis of the state.
+    """
+
+    def __init__(self, world: World, index: int, spec: Gel, sensor: TactileField, taxels: slice):
+        self._world, self._index, self.spec, self.sensor, self.taxels = world, index, spec, sensor, taxels
+
+    def pose(self, state: State) -> torch.Tensor:
+        """World pose (N, 7) of its frame."""
+        spec = self.spec
+        place = constant(spec.position, state.body_q.dtype, state.body_q.device)
+        if "grip" in state:
+            place = place + state.grip[:, :1] * constant(spec.slide, place.dtype, place.device)
+        return on_pose(self._world.bodies[spec.on].pose(state), place, spec.quaternion)
+
+    def object_pose(self, state: State) -> torch.Tensor:
+        """World pose (N, 7) of the shape that it touches."""
+        return on_pose(self._world.bodies[self.spec.touches].pose(state), self.spec.shape_position, (0.0, 0.0, 0.0, 1.0))
+
+    def field(self, state: State) -> torch.Tensor:
+        """Force on each taxel at the end of the last control step [N]: shear along x and y, normal, (N, P, 3)."""
+        return state.field[:, self.taxels]
+
+    def depth(self, state: State) -> torch.Tensor:
+        """Depth of the object below each taxel [m], (N, P)."""
+        return state.depth[:, self.taxels]
+
+    def wrench(self, state: State) -> torch.Tensor:
+        """Force [N] on it and moment about its origin [N m], in its frame, (N, 6)."""
+        return state.gel_wrench[:, self._index]
+
+    def force(self, state: State) -> torch.Tensor:
+        """Force on it in world axes [N], (N, 3); the object feels the opposite."""
+        return rotate(self.pose(state)[:, 3:], self.wrench(state)[:, :3])
+
+
+def bodies_of(world: World, bodies: Mapping[str, Body]) -> ByName[BodyView]:
+    """The bodies of a world."""
+    return ByName("body", {name: BodyView(world, i, spec) for i, (name, spec) in enumerate(bodies.items())})
+
+
+def gels_of(
+    world: World, gels: Mapping[str, Gel], sensors: Mapping[str, TactileField], taxels: Mapping[str, slice]
+) -> ByName[GelView]:
+    """The gels of a world."""
+    views = {n: GelView(world, i, spec, sensors[n], taxels[n]) for i, (n, spec) in enumerate(gels.items())}
+    return ByName("gel", views)
+
+
+def names_of(bodies: Mapping[str, Body], motions: Sequence[str]) -> tuple[str, ...]:
+    """Names of the bodies with one of these motions."""
+    return tuple(name for name, body in bodies.items() if body.motion in motions)
