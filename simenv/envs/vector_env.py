@@ -23,7 +23,7 @@ from simenv.envs.options import autoreset_mode as parse_mode
 from simenv.envs.resets import reset_mask
 from simenv.envs.spaces import action_space, map_tensors, observation_space, to_numpy, with_masks
 from simenv.envs.task import Task
-from simenv.physics.device import resolve_device
+from simenv.physics.device import resolve_device, surely
 
 if TYPE_CHECKING:
     from simenv.world import State, World
@@ -363,8 +363,8 @@ class SimVectorEnv(IdentifiedVectorEnv):
         self._batch.actions.require_usable(action, frozen)
 
     def _begin_next(self, mask: torch.Tensor) -> None:
-        """Masked resets; skipped for NumPy output when nobody needs one, which torch output may not ask."""
-        if not self._host or bool(mask.any()):
+        """Masked resets; skipped when nobody needs one, as far as the host can tell without waiting."""
+        if not (surely(~mask) or (self._host and not bool(mask.any()))):
             self._batch.begin_next(mask)
 
     def _reset_done(self, outcome: Outcome, info: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

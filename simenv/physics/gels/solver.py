@@ -62,8 +62,8 @@ class GelSolver(Solver):
             "stick": Field((start, 2), "m", "displacement of the gels along each taxel that friction holds"),
             "gel_rotation": Field((count, 3, 3), "1", "axes of the touched shape in each gel's frame", eye),
             "gel_offset": Field((count, 3), "m", "place of the touched shape in each gel's frame"),
-            "field": Field((start, 3), "N", "force on each taxel at the end of the last control step: shear along x and "
-                           "y, normal", differentiable=False),
+            "field": Field((start, 3), "N", "force on each taxel at the end of the last control step: shear along x "
+                           "and y, normal", differentiable=False),
             "depth": Field((start,), "m", "depth of the object below each taxel, negative where they do not meet",
                            differentiable=False),
             "gel_wrench": Field((count, 6), "N, N m", "force on each gel and its moment about the gel's origin, in the "
