@@ -7,12 +7,9 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from simenv.envs.options import choose, suggestion
-
-if TYPE_CHECKING:
-    from simenv.envs.task import Task
 
 T = TypeVar("T")
 
@@ -167,39 +164,9 @@ def _choices(argument: Argument[Any]) -> str:
     return "" if argument.choices is None else " or ".join(f"`{json.dumps(value)}`" for value in argument.choices)
 
 
-def check_arguments(cls: type[Task]) -> None:
-    """Refuse a task that takes arguments in another way, or whose defaults are refused.
-
-    Args:
-        cls: The task class.
-
-    Raises:
-        TypeError: If it has arguments that are not declared.
-        ValueError: If a default is beyond its limits.
-    """
-    if "observation_options" in dir(cls):
-        raise TypeError(
-            f"{cls.__name__}.observation_options is no more: declare each as an attribute of the class, "
-            "image_size = Argument((64, 64), 'rows and columns of the image')."
-        )
-    own = list(inspect.signature(cls.__init__).parameters.values())[1:]
-    plain = [each.name for each in own if each.kind is not each.VAR_KEYWORD]
-    if plain or not own:
-        example = f"{plain[0]} = Argument(..., 'what it is')" if plain else "stiffness = Argument(2e4, 'of the block')"
-        raise TypeError(
-            f"{cls.__name__}.__init__ takes {', '.join(plain) or 'no arguments'}; declare what a caller may choose as "
-            f"attributes of the class, {example}, and let __init__(self, **arguments) call "
-            "super().__init__(**arguments), or leave it out."
-        )
-    for each in cls.declared_arguments().values():
-        each.value(each.default, cls.__name__)
-
-
-def describe_arguments(cls: type[Task]) -> None:
-    """Write the table of the arguments into the docstring of a task, before its version history or at the end."""
-    if not cls.__doc__:
-        return
+def with_arguments(text: str, arguments: Mapping[str, Argument[Any]]) -> str:
+    """The docstring of a task with the table of its arguments, before the version history or at the end."""
     indent = "    "
-    table = "\n".join(indent + line for line in ["## Arguments", "", *arguments_table(cls.declared_arguments())])
-    before, mark, after = cls.__doc__.partition(f"{indent}## Version History")
-    cls.__doc__ = f"{before.rstrip()}\n\n{table}\n" + (f"\n{mark}{after}" if mark else indent)
+    table = "\n".join(indent + line for line in ["## Arguments", "", *arguments_table(arguments)])
+    before, mark, after = text.partition(f"{indent}## Version History")
+    return f"{before.rstrip()}\n\n{table}\n" + (f"\n{mark}{after}" if mark else indent)

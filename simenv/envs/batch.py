@@ -13,9 +13,8 @@ import torch
 from simenv.envs import views
 from simenv.envs.actions import ActionChecker
 from simenv.envs.random import EpisodeRandom
-from simenv.envs.randomisation import draw_episode
 from simenv.envs.spaces import Observation
-from simenv.envs.task import Task
+from simenv.envs.task import Task, draw_episode
 
 if TYPE_CHECKING:
     from simenv.world import State, World

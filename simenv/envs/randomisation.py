@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Physical parameters that are drawn for each episode: a task declares ranges, the framework draws them."""
+"""`Range`: from where a physical parameter is drawn for an episode."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 
 from simenv.envs.random import EpisodeRandom
 from simenv.physics import exact
-
-if TYPE_CHECKING:
-    from simenv.envs.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,22 +64,6 @@ class Range:
     def __str__(self) -> str:
         times = "" if self.of is None else f" times {self.of:.4g}"
         return f"{self.low:.4g} to {self.high:.4g}{times} {self.unit}".rstrip() + (", log-uniform" * self.log)
-
-
-def draw_episode(task: Task, random: EpisodeRandom) -> dict[str, torch.Tensor]:
-    """What an episode of a task draws: its `sample`, and with ``randomize`` its `randomisation`.
-
-    Args:
-        task: The task.
-        random: Source of random numbers.
-
-    Returns:
-        (N, ...) tensors by name.
-    """
-    drawn = dict(task.sample(random))
-    if task.randomize:
-        drawn |= {name: each.draw(random, name) for name, each in task.randomisation().items()}
-    return drawn
 
 
 def randomisation_table(ranges: Mapping[str, Range]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import gymnasium
 
 from simenv import _registry
-from simenv.envs.arguments import describe_arguments, unknown_argument
+from simenv.envs.arguments import unknown_argument, with_arguments
 from simenv.envs.options import suggestion
 from simenv.envs.single import SimEnv
 from simenv.envs.task import Task, check_task_class
@@ -49,7 +49,7 @@ def register_task(task_id: str, max_episode_steps: int) -> Callable[[type[T]], t
 
     def decorate(cls: type[T]) -> type[T]:
         check_task_class(cls)
-        describe_arguments(cls)
+        cls.__doc__ = cls.__doc__ and with_arguments(cls.__doc__, cls.declared_arguments())
         cls.task_id = task_id
         cls.max_episode_steps = max_episode_steps
         _registry.register(task_id, f"{cls.__module__}:{cls.__qualname__}", max_episode_steps, cls)

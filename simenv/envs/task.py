@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
-from simenv.envs.arguments import Argument, check_arguments, declared_arguments, unknown_argument
+from simenv.envs.arguments import Argument, declared_arguments, unknown_argument
 from simenv.envs.random import EpisodeRandom
 from simenv.envs.randomisation import Range
 
@@ -245,6 +246,22 @@ class Task:
         return None
 
 
+def draw_episode(task: Task, random: EpisodeRandom) -> dict[str, torch.Tensor]:
+    """What an episode of a task draws: its `sample`, and with ``randomize`` its `randomisation`.
+
+    Args:
+        task: The task.
+        random: Source of random numbers.
+
+    Returns:
+        (N, ...) tensors by name.
+    """
+    drawn = dict(task.sample(random))
+    if task.randomize:
+        drawn |= {name: each.draw(random, name) for name, each in task.randomisation().items()}
+    return drawn
+
+
 def check_task_class(cls: type[Task]) -> None:
     """Refuse a task whose declarations cannot work, when its file is imported rather than in the middle of training.
 
@@ -272,4 +289,23 @@ def check_task_class(cls: type[Task]) -> None:
         raise ValueError(
             f"{cls.__name__}: action_limits {cls.action_limits} must be finite with low < high everywhere."
         )
-    check_arguments(cls)
+    _check_arguments(cls)
+
+
+def _check_arguments(cls: type[Task]) -> None:
+    if "observation_options" in dir(cls):
+        raise TypeError(
+            f"{cls.__name__}.observation_options is no more: declare each as an attribute of the class, "
+            "image_size = Argument((64, 64), 'rows and columns of the image')."
+        )
+    own = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    plain = [each.name for each in own if each.kind is not each.VAR_KEYWORD]
+    if plain or not own:
+        example = f"{plain[0]} = Argument(..., 'what it is')" if plain else "stiffness = Argument(2e4, 'of the block')"
+        raise TypeError(
+            f"{cls.__name__}.__init__ takes {', '.join(plain) or 'no arguments'}; declare what a caller may choose as "
+            f"attributes of the class, {example}, and let __init__(self, **arguments) call "
+            "super().__init__(**arguments), or leave it out."
+        )
+    for each in cls.declared_arguments().values():
+        each.value(each.default, cls.__name__)

@@ -84,7 +84,7 @@ class BallRoll(Task):
     action_limits = ((-1.0,) * 3, (1.0,) * 3)
     action_names = (("goal x", "10 mm"), ("goal y", "10 mm"), ("goal z", "10 mm"))
     observation_modes = with_extras(("reduced", "privileged"), ("tactile_image", "force_field"))
-    gel = Argument("springs", "or an elastic layer, whose taxels move each other; about a tenth as stiff", choices=GELS)
+    gel = Argument("springs", "taxels of an elastic layer move each other; it is about a tenth as stiff", choices=GELS)
     tactile_sensor = Argument("gelsight_mini", "whose colours", choices=tuple(SENSORS))
     image_size = Argument((64, 64), "rows and columns of the tactile image", check=pixels)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from simenv.envs.random import EpisodeRandom
-from simenv.envs.randomisation import draw_episode
+from simenv.envs.task import draw_episode
 from simenv.tasks.template import PushBlock
 from tests.tasks.by_hand import make
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from simenv.envs.random import EpisodeRandom
-from simenv.envs.randomisation import draw_episode
+from simenv.envs.task import draw_episode
 from tests.tasks.by_hand import judged, keypoints, make, observed, rewarded, row, scattered
 from tests.tasks.latte_by_hand import FOOT, NODES, STEP, measured, seen_milk
 

@@ -8,7 +8,7 @@ import torch
 
 import simenv  # noqa: F401  registers the tasks
 from simenv.envs.random import EpisodeRandom
-from simenv.envs.randomisation import draw_episode
+from simenv.envs.task import draw_episode
 from simenv.physics.rotation import rotate
 
 

@@ -8,7 +8,7 @@ import trimesh
 
 from simenv.assets import path
 from simenv.envs.random import EpisodeRandom
-from simenv.envs.randomisation import draw_episode
+from simenv.envs.task import draw_episode
 from tests.tasks.by_hand import (
     density,
     hull_distance,
