@@ -225,7 +225,7 @@ def watch(
     if name not in world.gel_names:
         raise ValueError(f"--gel {name} is not one of the task's gels: {', '.join(world.gel_names)}")
     index, span, contact = world.gel_names.index(name), world.taxels[name], world.sensors[name].contact
-    colours = str(sensor or getattr(core.task, "tactile_sensor", "gelsight_mini"))
+    colours = str(sensor or core.task.arguments.get("tactile_sensor", "gelsight_mini"))
     calibration = SENSORS[colours]()
     camera = GelCamera(contact, calibration, *image_size(contact.grid))
     law = world.scene.gels[name].gel

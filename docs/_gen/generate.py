@@ -17,6 +17,7 @@ import gymnasium
 
 import simenv
 from simenv import _registry
+from simenv.envs.randomisation import randomisation_table
 from simenv.scripts.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,6 +114,8 @@ def task_page(task_id: str) -> str:
     lines += ["| action | minimum | maximum | unit |", "|---|---|---|---|"]
     for (name, unit), low, high in zip(cls.action_names, *cls.action_limits, strict=True):
         lines.append(f"| {name} | {low:g} | {high:g} | {unit} |")
+    if ranges := cls().randomisation():
+        lines += ["", "With `randomize=True` each episode draws", "", *randomisation_table(ranges)]
     return "\n".join([*lines, "", inspect.cleandoc(cls.__doc__), ""])
 
 

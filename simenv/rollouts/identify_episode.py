@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from simenv.envs import views
 from simenv.rollouts import access
 from simenv.rollouts.episode import Episode
 from simenv.rollouts.errors import RolloutError
@@ -127,7 +128,7 @@ def _observation(core: Any, name: str) -> Quantity:
     key = name.removeprefix(PREFIX)
 
     def quantity(world: Any, state: State) -> torch.Tensor:
-        seen = core.task.observe(world, state, core.episode)
+        seen = views.observe(core.task, world, state, core.episode)
         return seen[key] if isinstance(seen, dict) else seen
 
     return quantity

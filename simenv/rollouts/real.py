@@ -165,13 +165,13 @@ def _command(core: Any, drive: str, body_index: int) -> tuple[Command, str]:
     """A function from the state and one twist (6,) to the world's control and whether it had to be limited."""
     from simenv.world import Control
 
-    can = hasattr(core.task, "twist_to_action")
     if drive not in ("auto", "action", "twist"):
         raise RolloutError(f"drive={drive!r}; use 'auto', 'action' or 'twist'")
-    if drive == "action" and not can:
-        raise RolloutError(f"{type(core.task).__name__} has no twist_to_action(twist); use drive='twist'")
     shape = (1, len(core.world.body_names), 6)
     options = {"device": core.world.device, "dtype": core.world.dtype}
+    can = core.task.twist_to_action(torch.zeros((1, 6), **options)) is not None
+    if drive == "action" and not can:
+        raise RolloutError(f"{type(core.task).__name__} has no twist_to_action(twist); use drive='twist'")
 
     def as_control(state: Any, twist: np.ndarray) -> tuple[Any, bool]:
         full = torch.zeros(shape, **options)

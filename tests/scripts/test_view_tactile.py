@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`simenv view-tactile`: a simulated touch and a recorded one, as video and picture."""
 
-import inspect
 import json
 import re
 
@@ -107,7 +106,7 @@ def test_a_task_that_runs_and_its_recording(capsys, tmp_path):
 def gel_tasks():
     """Tasks that take a choice of gels."""
     tasks = {name: _registry.load_task(name) for name in simenv.list_tasks()}
-    return [name for name, task in tasks.items() if "gel" in inspect.signature(task.__init__).parameters]
+    return [name for name, task in tasks.items() if "gel" in task.declared_arguments()]
 
 
 def test_elastic_gels_of_all_tasks(capsys, tmp_path):
