@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-from protocol import Program
+from benchmarks.protocol import Program
 
 HERE = Path(__file__).resolve().parents[1]
 LIMITS = {"float32": 1e-3, "float64": 1e-9}  # largest difference of a task's numbers, over the largest of its tensor
