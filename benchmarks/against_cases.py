@@ -73,8 +73,7 @@ def press(*materials: Material, **options: Any) -> Scene:
     """Blocks between a rough floor and a rough ball, whose hand moves."""
     scene = fall(*(materials or (JELLY,)), **options)
     given(scene, "hand", (0.105, 0.095, 0.1), (0.1, 0.2, 0.3, 0.9))
-    place = {"position": (0.004, -0.003, 0.002)}
-    scene.add_collider("ball", Sphere(0.03), "hand", friction=0.4, width=0.02, **place)
+    scene.add_collider("ball", Sphere(0.03), "hand", (0.004, -0.003, 0.002), friction=0.4, width=0.02)
     scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.01), friction=0.3, width=0.02)
     scene.add_collider("stop", Box((0.01, 0.04, 0.02)), position=(0.04, 0.1, 0.02), stick=True)
     return scene

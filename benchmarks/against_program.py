@@ -204,7 +204,8 @@ class Server:
         """Answer with the checkout, the scenes and its tasks."""
         wp.config.log_level = wp.LOG_ERROR
         torch.set_num_threads(1)  # torch only moves states
-        self.launches, self.case = Launches(), None
+        self.launches = Launches()
+        self.case: SceneRun | TaskRun | None = None
         root = Path(simenv.__file__).resolve().parents[1]
         return {"root": str(root), "scenes": list(CASES), "tasks": simenv.list_tasks()}
 
@@ -222,13 +223,13 @@ class Server:
         if self.case is not None:
             self.case.close()
         self.case = None
-        self.case = (SceneRun if name in CASES else TaskRun)(name, dtype)
+        case = self.case = (SceneRun if name in CASES else TaskRun)(name, dtype)
         self.launches.take()
-        forward = self.case.forward()
+        forward = case.forward()
         recorded, _ = self.launches.take()
-        again = self.case.forward()
+        again = case.forward()
         _, outside = self.launches.take()
-        gradient = self.case.gradient()
+        gradient = case.gradient()
         reverse, _ = self.launches.take()
         if any(not torch.isfinite(value).all() for value in gradient.values()) or digest(again) != digest(forward):
             raise RuntimeError(f"{name}: a gradient that is not finite, or a second rollout that differs")
@@ -240,12 +241,13 @@ class Server:
 
     def time(self, request: dict) -> dict:
         """Milliseconds per control step of ``repeats`` rollouts of the last case, which have ``steps`` each."""
-        run = self.case.gradient if request["gradient"] else self.case.forward
+        case = self.case
+        assert case is not None
+        run = case.gradient if request["gradient"] else case.forward
         start = time.perf_counter()
         for _ in range(request["repeats"]):
             run()
-        steps = self.case.steps
-        return {"ms": 1e3 * (time.perf_counter() - start) / (request["repeats"] * steps), "steps": steps}
+        return {"ms": 1e3 * (time.perf_counter() - start) / (request["repeats"] * case.steps), "steps": case.steps}
 
 
 if __name__ == "__main__":
