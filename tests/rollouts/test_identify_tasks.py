@@ -43,7 +43,9 @@ def record(folder, task_id, steps, stride=1, motion="nominal", dtype="float64", 
 
 
 def strongest(task_id, steps=3):
-    """The parameter whose relative change moves the leaving state most, of those with a derivative."""
+    """The parameter whose relative change moves the leaving state most, of those with a derivative; and factors on it
+    between which it is sought, with which the world can still step.
+    """
     env = gym.make_vec(
         task_id, num_envs=1, device="cpu", dtype="float64", output="torch", differentiable=True,
         autoreset_mode="disabled",
@@ -58,13 +60,22 @@ def strongest(task_id, steps=3):
     moved = env.rollout(actions, keep_states=True, observe=False).states[-1]
     compared = [tensor for name, tensor in moved.as_dict().items() if name in moved.compared() and tensor.requires_grad]
     slopes = torch.autograd.grad(sum(each.sum() for each in compared), leaves.values(), allow_unused=True)
+    pairs = zip(leaves.items(), slopes, strict=True)
+    sizes = {name: float((leaf * slope).detach().abs()) for (name, leaf), slope in pairs if slope is not None}
+    name = max(sizes, key=lambda each: sizes[each])
+    limits = next(pair for pair in ((0.5, 3.0), (0.5, 1.1), (0.9, 3.0)) if bears(env.parameters, name, pair))
     env.close()
-    sizes = {
-        n: float((leaf * g).detach().abs())
-        for (n, leaf), g in zip(leaves.items(), slopes, strict=True)
-        if g is not None
-    }
-    return max(sizes, key=lambda name: sizes[name])
+    return name, limits
+
+
+def bears(parameters, name, factors):
+    """Whether the substep is short enough for a parameter times each of the factors."""
+    try:
+        for factor in factors:
+            parameters.check(name, factor * float(parameters[name][0].detach()))
+    except ValueError:
+        return False
+    return True
 
 
 # the README's example is of the first one, and quick; tests/rollouts/test_identify.py is of particles, too
@@ -82,11 +93,16 @@ SLOW = ("SimEnv/Pouring-v0", "SimEnv/LatteArt-v0", "SimEnv/SoftGrasp-v0")
     ],
 )
 def test_the_truth_is_recovered(tmp_path, task_id, case):
-    name, steps, stride, motion, upper = case or (strongest(task_id), 3, 1, "random", 3.0)
+    if case is None:
+        name, (lower, upper) = strongest(task_id)
+        steps, stride, motion = 3, 1, "random"
+    else:
+        name, steps, stride, motion, upper = case
+        lower = 0.5
     episode = record(tmp_path, task_id, steps, stride, motion)
     truth = float(episode.parameters[name][0])
     # the search starts in the geometric middle, which is 2 (1.2) times the truth
-    result = identify_episode(episode, {name: (truth / 2.0, truth * upper)}, observe=OBSERVE.get(task_id))
+    result = identify_episode(episode, {name: (truth * lower, truth * upper)}, observe=OBSERVE.get(task_id))
     print(f"\nmeasured {result.values[name] / truth - 1:.1e}, {len(result.history)} iterations, {result.shares}")
     assert result.code is Code.CONVERGED and result.without_effect == ()
     assert result.values[name] == pytest.approx(truth, rel=2e-3)
