@@ -34,7 +34,8 @@ def main() -> int:
     arguments = parse()
     python = {"base": arguments.python or arguments.base / ".venv" / "bin" / "python", "this": Path(sys.executable)}
     roots = {"base": arguments.base.resolve(), "this": HERE}
-    sides = {name: start(name, roots[name], python[name]) for name in ("base", "this")}
+    search = {"base": arguments.pythonpath, "this": os.environ.get("PYTHONPATH", "")}
+    sides = {name: start(name, roots[name], python[name], search[name]) for name in ("base", "this")}
     try:
         scenes = sides["this"][1]["scenes"]
         known = [*scenes, *(name for name in sides["this"][1]["tasks"] if name in sides["base"][1]["tasks"])]
@@ -62,17 +63,19 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.against", description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True, help="another checkout of simenv")
     parser.add_argument("--python", type=Path, help="its Python; .venv/bin/python in it by default")
+    parser.add_argument("--pythonpath", default="", help="its PYTHONPATH, if that is how its Python finds it")
     parser.add_argument("--only", nargs="+", metavar="CASE", help="scenes and tasks; all by default")
     parser.add_argument("--rounds", type=int, default=31, help="samples of each time")
     parser.add_argument("--no-time", action="store_true", help="compare bits and launches only")
     return parser.parse_args()
 
 
-def start(name: str, root: Path, python: Path) -> tuple[Program, dict]:
+def start(name: str, root: Path, python: Path, pythonpath: str = "") -> tuple[Program, dict]:
     """The program of one checkout, and what it says of itself."""
     if not python.is_file():
         raise SystemExit(f"{name}: there is no {python}; name the Python that has {root} installed with --python")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "OMP_NUM", "VIRTUAL_ENV"))}
+    kept |= {"PYTHONPATH": pythonpath} if pythonpath else {}
     program = Program(str(python), str(HERE / "benchmarks" / "against_program.py"), kept)
     answer = program.ask("setup")
     if Path(answer["root"]) != root:

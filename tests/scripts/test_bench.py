@@ -204,7 +204,7 @@ def test_launches_are_counted_by_kernel():
 @pytest.mark.slow
 def test_a_checkout_is_equal_to_itself(monkeypatch, capsys):
     options = ["against", "--base", str(ROOT), "--python", sys.executable, "--only", "emitter, collector", "--no-time"]
-    monkeypatch.setattr(sys, "argv", options)
+    monkeypatch.setattr(sys, "argv", [*options, "--pythonpath", os.environ.get("PYTHONPATH", "")])
     assert against.main() == 0
     row = capsys.readouterr().out.splitlines()[-3].split(" | ")
     assert row[0] == "| emitter, collector" and row[1].startswith("equal") and row[2].startswith("equal")
