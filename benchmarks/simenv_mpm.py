@@ -21,14 +21,17 @@ import torch  # noqa: E402
 import warp as wp  # noqa: E402
 
 from simenv.physics.device import on_cuda, resolve_device, synchronize  # noqa: E402
+from simenv.physics.launch.slots import Memory  # noqa: E402
 from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA  # noqa: E402
 from simenv.physics.mpm.kernels_transfer import LIQUID  # noqa: E402
 from simenv.physics.mpm.model import PAD, MPMModel  # noqa: E402
-from simenv.physics.mpm.solver import MPMSolver  # noqa: E402
+from simenv.physics.mpm.solver import MPMStepper  # noqa: E402
+from simenv.physics.program import Program  # noqa: E402
+from simenv.physics.solver import Desk, Tensors  # noqa: E402
 
 
 class Server:
-    """One solver for each order of the particles."""
+    """One program for each order of the particles."""
 
     def setup(self, request: dict) -> dict:
         """Take the scene, the device and the number of threads; answer with versions."""
@@ -39,7 +42,7 @@ class Server:
         torch.set_num_threads(self.threads)
         wp.config.log_level = wp.LOG_ERROR
         self.pool = ThreadPoolExecutor(self.lanes) if self.lanes > 1 else None
-        self.solvers: dict[str, tuple[MPMSolver, dict]] = {}
+        self.programs: dict[str, tuple[Program, Tensors]] = {}
         return {
             "simenv": simenv.__version__,
             "warp": wp.__version__,
@@ -51,7 +54,7 @@ class Server:
     def build(self, request: dict) -> dict:
         """Compile and record ``program`` ("forward" or "gradient") for the particles of ``order``."""
         c, order = self.config, request["order"]
-        if order not in self.solvers:
+        if order not in self.programs:
             data = np.load(request["particles"])
             worlds, new = c["worlds"], {"device": self.device}
             x, v = (torch.from_numpy(data[f"{name}_{order}"]).repeat(worlds, 1, 1).to(self.device) for name in "xv")
@@ -66,28 +69,38 @@ class Server:
             parameters[..., DENSITY], parameters[..., LAME_LAMBDA] = c["density"], c["bulk_modulus"]
             volume = torch.full((worlds, count), c["volume"], **new)
             gravity = torch.tensor([[0.0, 0.0, -c["gravity"]]], **new).repeat(worlds, 1)
-            inputs = {"volume": volume, "parameters": parameters, "gravity": gravity}
-            solver = MPMSolver(model, worlds, self.device, torch.float32, lanes=self.lanes)
             one = torch.ones(worlds, count, **new)
-            state = {"x": x, "v": v, "C": torch.zeros(worlds, count, 3, 3, **new), "J": one}
-            solver.load(state, one, inputs)
-            self.solvers[order] = solver, {"state": state, "active": one, "inputs": inputs}
+            inputs = {"x": x, "v": v, "C": torch.zeros(worlds, count, 3, 3, **new), "J": one, "active": one}
+            inputs |= {"volume": volume, "parameters": parameters, "gravity": gravity}
+            self.programs[order] = self._program(model, worlds), inputs
         start = time.perf_counter()
-        self.solvers[order][0].prepare(request["program"] == "gradient")
+        self.programs[order][0].prepare(request["program"] == "gradient")
         self._run(request)
         return {"first_s": time.perf_counter() - start}
 
+    def _program(self, model: MPMModel, worlds: int) -> Program:
+        memory = Memory(worlds, torch.float32, self.device)
+        desk = Desk(worlds, self.device, torch.float32, model.substeps, model.dt, self.lanes, 1, memory, None)
+        return Program({"particles": MPMStepper(model, worlds, self.device, torch.float32, lanes=self.lanes)}, desk)
+
     def _run(self, request: dict) -> None:
         # loading sorts the particles, and results are put back in order: both are part of every control step
-        solver, start = self.solvers[request["order"]]
+        program, inputs = self.programs[request["order"]]
         gradient = request["program"] == "gradient"
-        solver.load(start["state"], start["active"], start["inputs"])
-        solver.forward(gradient, self.pool)
-        v = solver.result()["v"]
+        program.forward({"particles": inputs}, gradient, self.pool)
+        v = self._in_order(program, program.results())["v"]
         if gradient:
-            solver.backward({"v": v / v.shape[1]}, self.pool)
-            solver.gradients()
+            program.backward({"particles": {"v": v / v.shape[1]}}, self.pool)
+            self._in_order(program, program.adjoints())
         self.wait()
+
+    def _in_order(self, program: Program, values: dict[str, Tensors]) -> Tensors:
+        """Copies of results, or adjoints, in the order in which the particles were given."""
+        out = {}
+        for name, value in values["particles"].items():
+            out[name] = torch.zeros_like(value)
+            program.steppers["particles"].store(name, value, out[name])
+        return out
 
     def run(self, request: dict) -> dict:
         """Times of ``repeats`` rollouts."""
@@ -95,15 +108,15 @@ class Server:
 
     def check(self, request: dict) -> dict:
         """Moments of the state after the last rollout, and of the gradient."""
-        solver, _ = self.solvers[request["order"]]
-        result = solver.result()
+        program, _ = self.programs[request["order"]]
+        result = self._in_order(program, program.results())
         x, v, J = (result[name][0].double() for name in ("x", "v", "J"))
         out = {"mean_x": x.mean(0).tolist(), "mean_v": v.mean(0).tolist()}
         out["J"] = [J.mean().item(), J.min().item(), J.max().item()]
         if int(result["status"][0]) != 0:
             raise RuntimeError(f"status {int(result['status'][0])}")
         if request["program"] == "gradient":
-            g = solver.gradients()["v"][0].double()
+            g = self._in_order(program, program.adjoints())["v"][0].double()
             out["gradient_v0"] = [*g.sum(0).tolist(), g.norm().item()]
         return out
 

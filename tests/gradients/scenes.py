@@ -9,7 +9,7 @@ import torch
 
 from simenv.geometry.shapes import Plane, Sphere
 from simenv.physics.mpm.materials import Bingham, Elastic, ElastoPlastic, HerschelBulkley, Liquid, Sand, Snow
-from simenv.world import Control, Scene, World
+from simenv.world import Control, Scene, State, World
 
 MATERIALS = {
     "liquid": (Liquid(1000.0, 4.0e4),),
@@ -27,7 +27,8 @@ MATERIALS = {
     "every_family": (Liquid(1000.0, 4.0e4, 0.5), Elastic(800.0, 3.0e4, 0.35), Snow(400.0, 1.0e4, 0.2, 0.03)),
     "two_materials": (Liquid(1000.0, 4.0e4, 0.5), Elastic(800.0, 3.0e4, 0.35)),
 }
-FIELDS = ("x", "v", "C", "F", "J", "body_q", "rigid_q", "rigid_twist")
+FIELDS = ("x", "v", "C", "F", "J")
+FRAMES = ("body_q", "free_q", "free_twist")  # poses of bodies that move as told, poses and twists of the others
 STEPS, SUBSTEPS = 20, 5
 DX, SIDE = 0.02, 6  # grid spacing [m]; particles along an edge of the block, at half the grid spacing
 
@@ -51,7 +52,7 @@ def press_scene(name: str, substeps: int = SUBSTEPS) -> Scene:
     for index in range(count):
         part = slice(index * len(points) // count, (index + 1) * len(points) // count)
         scene.add_particles("pqr"[index], "abc"[index], points[part], (0.5 * DX) ** 3, velocity[part])
-    scene.add_body("hand", (0.105, 0.095, 0.13), (0.1, 0.2, 0.3, 0.9))
+    scene.add_body("hand", position=(0.105, 0.095, 0.13), quaternion=(0.1, 0.2, 0.3, 0.9))
     scene.add_collider("ball", Sphere(0.03), "hand", position=(0.004, -0.003, 0.002), friction=0.4, width=0.02)
     scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3, width=0.02)
     return scene
@@ -78,44 +79,59 @@ class Problem:
             if isinstance(scene.materials[group.material], Sand):  # at F = I it has no derivative: press it a little
                 self.start.F[:, self.world.particle_groups[name]] *= 0.999
         world, random = self.world, torch.Generator().manual_seed(3)
+        motions = [body.spec.is_told for body in world.bodies.values()]
+        self.told = [row for row, told in enumerate(motions) if told]
+        self.free = [row for row, told in enumerate(motions) if not told]
 
         def normal(*shape: int) -> torch.Tensor:
             return torch.randn(*shape, generator=random, dtype=torch.float64).to(world.device, dtype)
 
-        particles, bodies, colliders = world.particle_count, len(world.body_names), len(world.collider_names)
+        particles, bodies, colliders = world.particle_count, len(world.given_names), len(world.collider_names)
         self.weight_x, self.weight_v = normal(particles, 3), 0.1 * normal(particles, 3)
         self.weight_wrench = 0.05 * normal(steps, colliders, 6)
-        self.weight_touch = 0.5 * normal(world.model.taxel_count, 3)
+        self.weight_touch = 0.5 * normal(world.particles.model.taxel_count, 3)
         twist = 0.1 * normal(steps, bodies, 6)
         twist = twist + twist.new_tensor([0.1, -0.1, -0.75, 1.0, 2.0, -1.0])
         self.leaves = {"twist": twist.unsqueeze(0).expand(worlds, -1, -1, -1).clone()}
-        self.weight_rigid = normal(len(world.rigid_names), 13)
+        self.weight_free = normal(len(self.free), 13)
         for field in FIELDS:
-            if getattr(self.start, field) is not None and getattr(self.start, field).numel():
-                self.leaves[field] = getattr(self.start, field).clone()
+            if field in self.start and self.start[field].numel():
+                self.leaves[field] = self.start[field].clone()
+        frames = (self.start.body_q[:, self.told], self.start.body_q[:, self.free], self.start.body_twist[:, self.free])
+        self.leaves |= {name: value.clone() for name, value in zip(FRAMES, frames, strict=True) if value.numel()}
         for name, value in world.parameters.items():
             if not name.endswith(".scale"):
                 self.leaves[name] = value.clone()
+
+    def entering(self, leaves: dict[str, torch.Tensor]) -> State:
+        """The state that the leaves give."""
+        pose, twist = self.start.body_q.clone(), self.start.body_twist.clone()
+        for rows, name in ((self.told, "body_q"), (self.free, "free_q")):
+            if name in leaves:
+                pose[:, rows] = leaves[name]
+        if "free_twist" in leaves:
+            twist[:, self.free] = leaves["free_twist"]
+        fields = {name: leaves[name] for name in FIELDS if name in leaves}
+        return self.start.replace(body_q=pose, body_twist=twist, **fields)
 
     def returns(self, leaves: dict[str, torch.Tensor]) -> torch.Tensor:
         """(N,) returns; every world has to end with status 0."""
         for name in self.world.parameters:
             if name in leaves:
                 self.world.parameters[name] = leaves[name]
-        fields = {name: leaves[name] for name in FIELDS if name in leaves}
-        state, total = self.start.replace(**fields), 0.0
+        state, total = self.entering(leaves), 0.0
         self.forces = []
         for step in range(leaves["twist"].shape[1]):
             state = self.world.step(state, self.control(leaves["twist"][:, step]))
             total = total + (state.wrench * self.weight_wrench[step]).sum((1, 2))
-            if state.touch is not None:
-                total = total + (state.touch * self.weight_touch).sum((1, 2))
+            if "skin_field" in state:
+                total = total + (state.skin_field * self.weight_touch).sum((1, 2))
             self.forces.append(state.wrench[0, :, :3].detach())
         assert (state.status == 0).all(), state.status
         self.last = state
-        if state.rigid_q is not None:
-            moved = torch.cat([state.rigid_q, 0.1 * state.rigid_twist], -1)
-            total = total + (moved * self.weight_rigid).sum((1, 2))
+        if self.free:
+            moved = torch.cat([state.body_q, 0.1 * state.body_twist], -1)[:, self.free]
+            total = total + (moved * self.weight_free).sum((1, 2))
         return total + (state.x * self.weight_x).sum((1, 2)) + (state.v * self.weight_v).sum((1, 2))
 
     def gradients(self) -> dict[str, torch.Tensor]:
@@ -127,7 +143,7 @@ class Problem:
 
 EPSILONS = (1e-4, 1e-5, 1e-6, 3e-7, 1e-7)
 # what counts as a large change of a leaf
-UNITS = {"x": 0.5 * DX, "body_q": 0.02, "rigid_q": 0.02, "C": 100.0, "F": 0.1, "J": 0.1}
+UNITS = {"x": 0.5 * DX, "body_q": 0.02, "free_q": 0.02, "C": 100.0, "F": 0.1, "J": 0.1}
 
 
 def direction(name: str, leaf: torch.Tensor, seed: int) -> torch.Tensor:

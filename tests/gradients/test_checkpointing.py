@@ -22,7 +22,7 @@ def gradients(name, steps, substeps, segments=0):
     """Gradients of one return through `steps` control steps of `substeps` substeps, as one world per run."""
     world = World(press_scene(name, substeps), 1, dtype=torch.float64)
     start = world.initial_state()
-    fields = [field for field in ("x", "v", "F", "J", "body_q") if getattr(start, field).numel()]
+    fields = [field for field in ("x", "v", "F", "J", "body_q") if field in start and start[field].numel()]
     leaves = {field: getattr(start, field).clone().requires_grad_() for field in fields}
     leaves["twist"] = torch.tensor([[[0.1, -0.1, -0.75, 1.0, 2.0, -1.0]]], dtype=torch.float64, requires_grad=True)
     for parameter in world.parameters:
@@ -95,7 +95,7 @@ steps, segments = int(sys.argv[1]), int(sys.argv[2])
 scene = Scene((0.4, 0.4, 0.4), 0.01, 2.0e-4, 6, gravity=(0.0, 0.0, 0.0))  # so that as much of the grid is touched
 scene.add_material("m", Liquid(1000.0, 4.0e4, 0.1))
 scene.add_particles("p", "m", np.random.default_rng(0).uniform(0.15, 0.25, (4000, 3)), 2.5e-7)
-scene.add_body("hand", (0.2, 0.2, 0.1))
+scene.add_body("hand", position=(0.2, 0.2, 0.1))
 world = World(scene, 1)
 
 def run(state, control, count):

@@ -22,7 +22,7 @@ CELL = 0.5 * DX
 def emitter_scene():
     scene = Scene((0.2, 0.2, 0.24), DX, 4.0e-4, SUBSTEPS)
     scene.add_material("a", Liquid(1000.0, 4.0e4, 1.0))
-    scene.add_body("spout", (0.1, 0.1, 0.2), (0.1, 0.05, 0.0, 0.99))
+    scene.add_body("spout", position=(0.1, 0.1, 0.2), quaternion=(0.1, 0.05, 0.0, 0.99))
     scene.add_emitter("jet", "spout", "a", capacity=200, radius=0.02, speed=1.5, count=8)
     scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.13), friction=0.3, width=0.02)
     return scene
@@ -35,7 +35,7 @@ def cup_scene():
     points = block((0.08, 0.08, 0.075), (8, 8, 6))
     points = points[np.hypot(points[:, 0] - 0.12, points[:, 1] - 0.12) < 0.035]
     scene.add_particles("p", "a", points, CELL**3, (0.2, -0.1, -0.4))
-    scene.add_body("hand", (0.12, 0.12, 0.068))
+    scene.add_body("hand", position=(0.12, 0.12, 0.068))
     scene.add_collider("cup", Cup(0.045, 0.1, 0.004, 0.004), "hand", friction=0.2, width=0.4 * DX)
     return scene
 
@@ -45,8 +45,8 @@ def colliders_scene():
     scene = Scene((0.2, 0.2, 0.2), DX, 4.0e-4, SUBSTEPS)
     scene.add_material("a", Elastic(1000.0, 4.0e4, 0.3))
     scene.add_particles("p", "a", block((0.07, 0.07, 0.045), (6, 6, 6)), CELL**3, (0.1, 0.0, -0.3))
-    scene.add_body("left", (0.055, 0.1, 0.08), (0.7, 0.1, 0.1, 0.7))
-    scene.add_body("right", (0.15, 0.105, 0.075))
+    scene.add_body("left", position=(0.055, 0.1, 0.08), quaternion=(0.7, 0.1, 0.1, 0.7))
+    scene.add_body("right", position=(0.15, 0.105, 0.075))
     scene.add_collider("rod", Capsule(0.02, 0.03), "left", friction=0.5, width=0.02)
     tilt = (0.1, 0.2, 0.0, 0.95)
     scene.add_collider("can", Cylinder(0.015, 0.03), "right", quaternion=tilt, friction=0.2, width=0.02)
@@ -71,7 +71,7 @@ def boundary_scene(boundary):
     rng = np.random.default_rng(5)
     velocity = 0.2 * rng.normal(size=points.shape) + np.array([0.3, -0.2, -0.3])
     scene.add_particles("p", "a", points.clip(0.0011, 0.0789), CELL**3, velocity)
-    scene.add_body("hand", (0.04, 0.04, 0.075))
+    scene.add_body("hand", position=(0.04, 0.04, 0.075))
     scene.add_collider("ball", Sphere(0.02), "hand", friction=0.3, width=0.02)
     return scene
 
@@ -87,7 +87,7 @@ def mesh_scene():
     scene = Scene((0.24, 0.24, 0.24), DX, 4.0e-4, SUBSTEPS)
     scene.add_material("a", Liquid(1000.0, 4.0e4, 0.5))
     scene.add_particles("p", "a", block((0.09, 0.09, 0.07), (6, 6, 6)), CELL**3, (0.1, -0.1, -0.5))
-    scene.add_body("hand", (0.12, 0.12, 0.05), (0.05, 0.02, 0.1, 0.99))
+    scene.add_body("hand", position=(0.12, 0.12, 0.05), quaternion=(0.05, 0.02, 0.1, 0.99))
     scene.add_collider("bowl", MeshShape(str(path("bowl.stl"))), "hand", friction=0.2, width=0.4 * DX)
     return scene
 

@@ -55,7 +55,7 @@ def test_the_derivative_jumps_where_contact_begins():
 
 def test_before_the_first_touch_the_gradient_is_zero():
     scene = drop_scene()
-    scene.add_body("hand", (0.02, 0.1, 0.05))
+    scene.add_body("hand", position=(0.02, 0.1, 0.05))
     scene.add_collider("ball", Sphere(0.02), "hand")
     world = World(scene, 2, dtype=torch.float64)
     speed = torch.tensor([0.5, 3.0], dtype=torch.float64, requires_grad=True)

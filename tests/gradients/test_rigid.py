@@ -14,7 +14,7 @@ from simenv.world import Scene
 from tests.gradients.scenes import DX, Problem, block, central_differences, direction, plateau
 
 TOLERANCE = 1e-5  # float64, relative
-LEAVES = ("rigid_q", "rigid_twist", "x", "v", "twist", "body_q", "gravity")
+LEAVES = ("free_q", "free_twist", "x", "v", "twist", "body_q", "gravity")
 
 
 def splash_scene(name: str) -> Scene:
@@ -26,21 +26,21 @@ def splash_scene(name: str) -> Scene:
         scene.add_material("a", Liquid(1000.0, 4.0e4, 2.0))
     points = block((0.06, 0.06, 0.042), (12, 10, 4))
     scene.add_particles("p", "a", points, (0.5 * DX) ** 3, (0.05, 0.02, -0.1))
-    scene.add_rigid(
-        "box", Box((0.03, 0.033, 0.035)), 600.0, (0.113, 0.107, 0.128), (0.12, 0.2, 0.08, 0.95), (0.1, 0.05, -0.8),
-        (3.0, -4.0, 2.0), spacing=0.011,
+    scene.add_body(
+        "box", Box((0.03, 0.033, 0.035)), 600.0, (0.113, 0.107, 0.128), (0.12, 0.2, 0.08, 0.95), "free",
+        velocity=(0.1, 0.05, -0.8), angular_velocity=(3.0, -4.0, 2.0), spacing=0.011,
     )  # fmt: skip
     if name == "two":
-        scene.add_rigid(
-            "pill", Capsule(0.03, 0.012), 1500.0, (0.168, 0.118, 0.121), (0.3, 0.1, 0.0, 0.9), (-0.9, 0.0, -0.4),
-            (1.0, 5.0, -3.0), spacing=0.011,
+        scene.add_body(
+            "pill", Capsule(0.03, 0.012), 1500.0, (0.168, 0.118, 0.121), (0.3, 0.1, 0.0, 0.9), "free",
+            velocity=(-0.9, 0.0, -0.4), angular_velocity=(1.0, 5.0, -3.0), spacing=0.011,
         )  # fmt: skip
     if name == "wall":  # two bodies squeeze each other between walls of the domain
-        scene.add_rigid(
-            "pill", Capsule(0.03, 0.012), 1500.0, (0.04, 0.112, 0.121), (0.3, 0.1, 0.0, 0.9), (-0.9, 0.0, -0.4),
-            (1.0, 5.0, -3.0), spacing=0.011,
+        scene.add_body(
+            "pill", Capsule(0.03, 0.012), 1500.0, (0.04, 0.112, 0.121), (0.3, 0.1, 0.0, 0.9), "free",
+            velocity=(-0.9, 0.0, -0.4), angular_velocity=(1.0, 5.0, -3.0), spacing=0.011,
         )  # fmt: skip
-    scene.add_body("hand", (0.125, 0.098, 0.205), (0.1, 0.2, 0.3, 0.9))
+    scene.add_body("hand", position=(0.125, 0.098, 0.205), quaternion=(0.1, 0.2, 0.3, 0.9))
     scene.add_collider("ball", Sphere(0.03), "hand", position=(0.004, -0.003, 0.002), friction=0.4, width=0.02)
     scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3, width=0.02)
     return scene
@@ -75,7 +75,7 @@ def test_gradient_with_rigid_bodies(name):
             assert abs(numeric) > 1e-9, f"{leaf} has no influence on the return, which tests nothing"
             errors[leaf] = max(abs(analytic - numeric) / abs(numeric), errors.get(leaf, 0.0))
     print(f"\nmeasured {name}: " + ", ".join(f"{leaf} {error:.1e}" for leaf, error in errors.items()))
-    moved = (problem.last.rigid_q - problem.start.rigid_q)[0, 0, :3].detach().norm()
+    moved = (problem.last.body_q - problem.start.body_q)[0, 0, :3].detach().norm()
     assert float(moved) > 0.005  # [m]
     wrong = {leaf: error for leaf, error in errors.items() if error > TOLERANCE}
     assert not wrong, f"relative errors above {TOLERANCE}: {wrong}"

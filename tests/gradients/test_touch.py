@@ -9,8 +9,7 @@ import torch
 
 from simenv.geometry.shapes import Cup, Cylinder
 from simenv.sensors.tactile import ElasticLayerGel, WinklerGel, flat_grid
-from simenv.world import TouchControl, TouchScene
-from simenv.world.touch import TouchState
+from simenv.world import ContactLaw, Control, Scene
 
 DOUBLE = torch.float64
 STEPS, WORLDS = 10, 2
@@ -19,10 +18,10 @@ GELS = {"springs": WinklerGel(8e7, 4e7, 0.7), "elastic": ElasticLayerGel(6e4, 0.
 
 def scene(gel):
     """A peg held by two sliding gels, its foot against the floor of a cup: every kernel has something to do."""
-    result = TouchScene(1e-3, 8, friction=0.4, damping=2.0)
-    result.add_fixed("socket", Cup(0.009, 0.02, 0.01, 0.005), (0.0, 0.0, -0.0052))
-    result.add_hand("hand", (0.0, 0.0, 0.03))
-    result.add_body("peg", Cylinder(0.008, 0.02), 4000.0, (0.0, 0.0, 0.02))
+    result = Scene(substep_dt=1e-3, substeps=8, contact=ContactLaw(friction=0.4, damping=2.0))
+    result.add_body("socket", Cup(0.009, 0.02, 0.01, 0.005), position=(0.0, 0.0, -0.0052), motion="fixed")
+    result.add_body("hand", position=(0.0, 0.0, 0.03), motion="hand")
+    result.add_body("peg", Cylinder(0.008, 0.02), 4000.0, (0.0, 0.0, 0.02), motion="free")
     angle = np.linspace(0.0, 2 * np.pi, 6, endpoint=False)
     rim = np.stack([0.008 * np.cos(angle), 0.008 * np.sin(angle), np.full(6, -0.02)], -1)
     result.add_points("peg", "socket", rim, share=2.0)
@@ -57,15 +56,15 @@ def objective(world, start, goal, fields):
     kept = {name: world.parameters[name] for name in given}
     for name, value in given.items():
         world.parameters[name] = value
-    state = start.replace(**{name: value for name, value in fields.items() if name in TouchState.__dataclass_fields__})
+    state = start.replace(**{name: value for name, value in fields.items() if name in start})
     goal = fields.get("goal", goal)
     effort = fields.get("effort", torch.full((WORLDS,), -6.0, dtype=DOUBLE))
     total = 0.0
     for step in goal:
-        state = world.step(state, TouchControl(step, effort))
+        state = world.step(state, Control(goal=step, effort=effort))
         moved = state.body_q[:, 2, :3] - torch.tensor([0.0, 0.0, 0.02], dtype=DOUBLE)
         total = total + 1e4 * (moved**2).sum() + (state.body_q[:, 2, 3:6] ** 2).sum()
-        total = total + state.field[..., :2].square().sum() + 0.01 * state.wrench.sum() + 0.01 * state.push.sum()
+        total = total + state.field[..., :2].square().sum() + 0.01 * state.gel_wrench.sum() + 0.01 * state.push.sum()
     for name, value in kept.items():
         world.parameters[name] = value
     assert (state.status == 0).all()
@@ -117,7 +116,7 @@ def test_gradients_do_not_leak_between_worlds(law):
     leaf = goal.clone().requires_grad_()
     state = start
     for step in leaf:
-        state = world.step(state, TouchControl(step))
+        state = world.step(state, Control(goal=step))
     state.body_q[0].square().sum().backward()
     assert float(leaf.grad[:, 0].abs().max()) > 0
     assert float(leaf.grad[:, 1].abs().max()) == 0

@@ -5,7 +5,7 @@ Run ``python -m tests.gradients.touch_sweep SimEnv/BoltOnNut-v0 20`` for the tab
 
 The return bends where a taxel begins to touch or to slip, or meets another face of the object, and where a contact
 point begins to touch; it jumps where an edge passes a taxel's normal. Differences over a bend or a jump are no
-derivative. So the pattern of every substep is noted in both runs of a difference. A case (a seed, a world, a horizon)
+derivative. So the pattern of every tick is noted in both runs of a difference. A case (a seed, a world, a horizon)
 counts as regular if some step width leaves the touching taxels as they are, and as smooth if it leaves all as it is.
 """
 
@@ -24,7 +24,8 @@ import warp as wp
 
 import simenv
 from simenv.geometry.distance import pack_shapes
-from simenv.world.touch_solver import TouchSolver
+from simenv.physics.program import Program
+from simenv.world import engine
 from tests.geometry.test_entry import entries
 
 DOUBLE = torch.float64
@@ -59,35 +60,42 @@ class Case:
 def patterns():
     """Notes of every control step, by world: touch, slip and points (bools), faces that taxels meet."""
     noted: list[tuple[np.ndarray, ...]] = []
-    forward = TouchSolver.forward
+    forward, together, threads = Program.forward, engine.TOGETHER, simenv.get_num_threads()
 
-    def noting(self, inputs):
-        out = forward(self, inputs)
-        touch, bent, faces = [], [], []
-        for gel in self._gels:
-            faces.append(normals_met(gel))
-            mu = gel.inputs["mu"].tensor[:, None]
-            for field, depth, _ in gel.readings:
-                touch.append(depth.tensor > 0.0)
-                bent.append(field.tensor[..., :2].norm(dim=-1) > (1.0 - 1e-9) * mu * field.tensor[..., 2])
-        bent += [(held.tensor != 0.0).any(-1) for held in self._held[1:]]
-        noted.append((*(torch.cat(each, 1).numpy().copy() for each in (touch, bent)), np.concatenate(faces, 1)))
-        return out
+    def noting(self, inputs, keep, pool=None):
+        forward(self, inputs, True, pool)  # which keeps every tick
+        noted.append(pattern(self))
 
-    threads = simenv.get_num_threads()
-    simenv.set_num_threads(1)  # so that one solver has all worlds
-    TouchSolver.forward = noting
+    simenv.set_num_threads(1)  # so that one program has all worlds
+    engine.TOGETHER = sys.maxsize
+    Program.forward = noting
     try:
         yield noted
     finally:
-        TouchSolver.forward = forward
+        Program.forward, engine.TOGETHER = forward, together
         simenv.set_num_threads(threads)
 
 
-def normals_met(gel) -> np.ndarray:
-    """Unit normals of the faces that the taxels of a gel meet in all substeps, (N, substeps x taxels, 3)."""
-    contact, grid = gel.contact, gel.contact.grid
-    rotation, place = (torch.stack([view[i].tensor for view in gel.view[1:]], 1).numpy() for i in (0, 1))
+def pattern(program: Program) -> tuple[np.ndarray, ...]:
+    """What the taxels and points of a program's worlds did in the ticks of its last step, (N, ticks x each)."""
+    touch, bent, faces = [], [], []
+    ticks, bodies = range(program.desk.ticks), program.steppers["bodies"]
+    for gel in program.steppers["gels"].gels:
+        faces.append(normals_met(gel, ticks))
+        mu = gel.inputs["mu"].tensor[:, None]
+        for tick in ticks:
+            field = gel.state(tick + 1)["field"].tensor
+            touch.append(gel.work(tick)["depth"].tensor > 0.0)
+            bent.append(field[..., :2].norm(dim=-1) > (1.0 - 1e-9) * mu * field[..., 2])
+    if len(bodies.model.pairs):
+        bent += [(bodies.held(tick + 1).tensor != 0.0).any(-1) for tick in ticks]
+    return *(torch.cat(each, 1).numpy().copy() for each in (touch, bent)), np.concatenate(faces, 1)
+
+
+def normals_met(gel, ticks: range) -> np.ndarray:
+    """Unit normals of the faces that the taxels of a gel meet in all ticks, (N, ticks x taxels, 3)."""
+    contact, grid, states = gel.contact, gel.contact.grid, [gel.state(tick + 1) for tick in ticks]
+    rotation, place = (torch.stack([s[name].tensor for s in states], 1).numpy() for name in ("rotation", "offset"))
     x = (grid.points - place[:, :, None]) @ rotation  # (N, K, P, 3), in the object's frame
     axis = grid.frames[:, :, 2] @ rotation
     packed = pack_shapes([contact.packed.shape], wp.float64)

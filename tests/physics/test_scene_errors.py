@@ -10,7 +10,7 @@ import torch
 
 from simenv.geometry.shapes import Box, MeshShape, Sphere
 from simenv.physics.mpm.materials import Elastic, ElastoPlastic, Liquid
-from simenv.physics.mpm.solver import MPMSolver
+from simenv.physics.mpm.solver import MPMStepper
 from simenv.world import Scene, World
 
 POINTS = np.array([[0.1, 0.1, 0.1], [0.11, 0.1, 0.1]])
@@ -76,9 +76,9 @@ def test_names_are_used_once():
     world = scene()
     with fails("material 'water' exists", "own name"):
         world.add_material("water", Liquid(1000.0, 4.0e4))
-    world.add_body("hand", (0, 0, 0))
+    world.add_body("hand")
     with fails("body 'hand' exists"):
-        world.add_body("hand", (0, 0, 0))
+        world.add_body("hand")
     world.add_collider("c", Sphere(0.01))
     with fails("collider 'c' exists"):
         world.add_collider("c", Sphere(0.01))
@@ -106,7 +106,7 @@ def test_colliders_and_emitters():
     with fails("collider 'c'", "scale = 0"):
         scene().add_collider("c", Box((0.1, 0.1, 0.1)), scale=0.0)
     world = scene()
-    world.add_body("spout", (0.1, 0.1, 0.1))
+    world.add_body("spout", position=(0.1, 0.1, 0.1))
     with fails("emitter 'e'", "radius 0", "positive"):
         world.add_emitter("e", "spout", "water", 10, 0.0, 1.0, 2)
     with fails("emitter 'e'", "count 20 of 10"):
@@ -148,11 +148,11 @@ def test_solver_refuses_what_it_cannot_hold():
     model = ready().mpm_model()
     cpu = torch.device("cpu")
     with fails("CPU solver holds one world, not 2"):
-        MPMSolver(model, 2, cpu, torch.float32)
+        MPMStepper(model, 2, cpu, torch.float32)
     periodic = scene(boundary="periodic")
     periodic.add_particles("p", "water", POINTS, 1e-6)
     with fails("lanes = 2", "lanes=1"):
-        MPMSolver(periodic.mpm_model(), 1, cpu, torch.float32, lanes=2)
+        MPMStepper(periodic.mpm_model(), 1, cpu, torch.float32, lanes=2)
 
 
 def test_parameters_check_names_and_shapes():
@@ -172,7 +172,7 @@ NAN, INF = float("nan"), float("inf")
 
 def with_body():
     result = ready()
-    result.add_body("hand", (0.1, 0.1, 0.1))
+    result.add_body("hand", position=(0.1, 0.1, 0.1))
     return result
 
 
@@ -182,7 +182,7 @@ def collider(**changes):
 
 def rigid(**changes):
     box = {"shape": Box((0.03, 0.03, 0.03)), "density": 500.0, "position": (0.1, 0.1, 0.1)}
-    scene().add_rigid("r", **(box | changes))
+    scene().add_body("r", **(box | changes), motion="free")
 
 
 REFUSED = {
@@ -197,8 +197,8 @@ REFUSED = {
     "place": lambda: collider(position=(NAN, 0.0, 0.0)),
     "turn": lambda: collider(quaternion=(0.0, 0.0, 0.0, 0.0)),
     "turn of three": lambda: collider(quaternion=(0.0, 0.0, 1.0)),
-    "body": lambda: scene().add_body("b", (0.1, 0.1)),
-    "turn of a body": lambda: scene().add_body("b", (0.1, 0.1, 0.1), (0.0, 0.0, 0.0, NAN)),
+    "body": lambda: scene().add_body("b", position=(0.1, 0.1)),
+    "turn of a body": lambda: scene().add_body("b", quaternion=(0.0, 0.0, 0.0, NAN)),
     "positions": lambda: scene().add_particles("p", "water", np.full((3, 2), 0.1), 1e-6),
     "velocity": lambda: scene().add_particles("p", "water", POINTS, 1e-6, (NAN, 0.0, 0.0)),
     "volume": lambda: scene().add_particles("p", "water", POINTS, INF),

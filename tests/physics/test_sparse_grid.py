@@ -28,7 +28,7 @@ def pour_scene(grid, blocks=None, boundary=("outflow", "slip", "separate")):
     scene.add_material("gel", Elastic(900.0, 3.0e4, 0.3))
     scene.add_particles("w", "water", lattice((0.08, 0.07, 0.10), (0.16, 0.15, 0.17), DX / 2), (DX / 2) ** 3)
     scene.add_particles("g", "gel", lattice((0.10, 0.09, 0.19), (0.14, 0.13, 0.22), DX / 2), (DX / 2) ** 3)
-    scene.add_body("hand", (0.12, 0.11, 0.08), (0.0, 0.1, 0.0, 1.0))
+    scene.add_body("hand", position=(0.12, 0.11, 0.08), quaternion=(0.0, 0.1, 0.0, 1.0))
     scene.add_collider("cup", Cup(0.06, 0.09, 0.01, 0.01), "hand", width=0.005, friction=0.2)
     scene.add_collider("ball", Sphere(0.04), position=(0.24, 0.11, 0.02), friction=0.3, width=0.02)
     return scene
@@ -52,12 +52,12 @@ def test_equals_the_dense_grid_bit_for_bit(dtype):
     assert (dense.status == 0).all()
     assert not dense.active.all() and dense.active.float().mean() > 0.5
     assert dense.wrench.abs().amax((0, 2)).min() > 0.01
-    for name, value in dense.as_dict().items():
+    for name, value in dense.items():
         if name == "wrench":
             bound = 1e4 * torch.finfo(dtype).eps * float(value.abs().max())
             assert (value - sparse.wrench).abs().max() < bound
         else:
-            assert torch.equal(value, sparse.as_dict()[name]), name
+            assert torch.equal(value, sparse[name]), name
 
 
 @pytest.mark.parametrize("material", ["two_materials", "sand"])
@@ -104,11 +104,11 @@ def drop_scene(cells, blocks=None, grid="sparse", velocity=(0.0, 0.0, 0.0), grav
 
 
 def grid_bytes(world):
-    """Bytes of the grids and of the table of a solver."""
-    solver = world.engine.solver()
-    table = sum(t.nbytes for name, t in solver.tensors.items() if name.startswith("blocks_"))
-    grids = sum(t.nbytes for name, t in solver.tensors.items() if name in ("grid_velocity", "adj_grid"))
-    return grids + sum(t.nbytes for t in solver._momentum), table
+    """Bytes of the grids and of the table of a program."""
+    stepper = world.engine.program().steppers["particles"]
+    table = sum(t.nbytes for name, t in stepper.tensors.items() if name.startswith("blocks_"))
+    grids = sum(t.nbytes for name, t in stepper.tensors.items() if name in ("grid_velocity", "adj_grid"))
+    return grids + sum(t.nbytes for t in stepper._momentum), table
 
 
 @pytest.mark.parametrize("gradient", [False, True])
@@ -124,7 +124,7 @@ def test_memory_follows_the_material(gradient):
         assert (state.status == 0).all()
         sizes.append(grid_bytes(world))
         grids = 2 + 20 if gradient else 2  # velocity, momentum; with gradients that of every substep, and an adjoint
-        assert sizes[-1][0] == grids * (world.model.blocks + 2) * BLOCK_NODES * 16
+        assert sizes[-1][0] == grids * (world.particles.model.blocks + 2) * BLOCK_NODES * 16
         nodes = cells + 1 + 2 * PAD
         assert sizes[-1][1] < (nodes / BLOCK + 32) ** 2 * (nodes / BLOCK + 64) * 2.5 / 8 + 10_000  # 2.25 bits a block
     assert sizes[0][0] == sizes[1][0] == sizes[2][0]
@@ -148,7 +148,8 @@ def flight(steps, cells, speed):
     # free flight keeps every velocity, and sums of positions round off: P steps of eps |x| each
     bound = steps * world.substeps * 2.0**-52 * cells * DX * 100
     assert (state.x - x - path).abs().max() < bound
-    assert int(world.engine.solver().tensors["blocks_count"]) <= world.model.blocks
+    stepper = world.engine.program().steppers["particles"]
+    assert int(stepper.tensors["blocks_count"]) <= stepper.model.blocks
 
 
 def test_a_flight_through_a_box_that_no_dense_grid_fits():
@@ -264,7 +265,7 @@ def test_what_it_cannot_do_is_named(changes, message):
         scene = Scene(**{"size": (0.4,) * 3, "dx": DX, "substep_dt": 5.0e-4, "substeps": 2, **changes})
         scene.add_material("water", Liquid(1000.0, 2.0e4))
         scene.add_particles("p", "water", np.full((1, 3), 0.2), 1e-6)
-        World(scene, 1).engine.solver()
+        World(scene, 1).engine.program()
 
     with pytest.raises(ValueError, match=message):
         build()
@@ -272,6 +273,6 @@ def test_what_it_cannot_do_is_named(changes, message):
 
 def test_rigid_bodies_are_refused():
     scene = Scene((0.4, 0.4, 0.4), DX, 5.0e-4, 2, grid="sparse")
-    scene.add_rigid("ball", Sphere(0.06), 500.0, (0.2, 0.2, 0.2))
+    scene.add_body("ball", Sphere(0.06), 500.0, (0.2, 0.2, 0.2), motion="free")
     with pytest.raises(ValueError, match=r"a sparse grid cannot have rigid bodies; use grid='dense'"):
         World(scene, 1)

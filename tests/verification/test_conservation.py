@@ -47,10 +47,10 @@ def test_mass_on_the_grid_is_that_of_the_particles(material, dtype, limit):
     worst = 0.0
     for _ in range(20):
         state = world.step(state, world.zero_control())
-        solver = world.engine.solver()
+        solver = world.engine.program().steppers["particles"]
         lower, upper = solver.tensors["bounds"][0, 0].view(2, 3).tolist()  # nodes that no particle touches hold nothing
         touched = tuple(slice(first, last + 1) for first, last in zip(lower, upper, strict=True))
-        grid = solver._momentum[0].view(*world.model.shape, 4)[touched][..., 3].double()
+        grid = solver._momentum[0].view(*world.particles.model.shape, 4)[touched][..., 3].double()
         expected = masses(world, world.parameters["m.density"]).sum()
         worst = max(worst, abs(float(grid.sum() / expected - 1)))
     print(f"\nmeasured {material}: {worst:.1e}")

@@ -24,7 +24,7 @@ def incline(friction, degrees, stick=False):
     points = lattice(-0.5 * size, 0.5 * size, spacing) + (0.0, 0.0, 0.5 * size[2])  # in the frame of the plane
     foot = np.array([0.2, 0.08, 0.45])
     scene.add_particles("block", "block", points + foot, spacing**3)
-    scene.add_body("table", foot)
+    scene.add_body("table", position=foot)
     scene.add_collider("plane", Plane(), "table", friction=friction, stick=stick)
     world = World(scene, len(degrees))
     state = world.initial_state()
@@ -88,7 +88,7 @@ def pushed_fluid(dtype=torch.float64, friction=0.3):
     points = lattice((0.14, 0.09, 0.09), (0.26, 0.21, 0.21), 0.01)
     points = points[np.linalg.norm(points - (0.11, 0.15, 0.15), axis=1) > 0.041]
     scene.add_particles("p", "liquid", points, 1.0e-6)
-    scene.add_body("hand", (0.11, 0.15, 0.15))
+    scene.add_body("hand", position=(0.11, 0.15, 0.15))
     scene.add_collider("ball", Sphere(0.04), "hand", friction=friction)
     world = World(scene, 1, dtype=dtype)
     twist = torch.tensor([[[1.0, 0.1, 0.0, 3.0, 0.0, 8.0]]], dtype=dtype)

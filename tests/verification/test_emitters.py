@@ -16,7 +16,7 @@ RADIUS, SPEED, DENSITY = 0.02, 1.0, 1000.0
 def jet(worlds=1, capacity=400, count=10, dtype=torch.float64):
     scene = Scene((0.3, 0.3, 0.4), 0.02, 4.0e-4, 10, gravity=(0.0, 0.0, 0.0))
     scene.add_material("liquid", Liquid(DENSITY, 4.0e4, 0.5))
-    scene.add_body("spout", (0.15, 0.15, 0.35))
+    scene.add_body("spout", position=(0.15, 0.15, 0.35))
     scene.add_emitter("jet", "spout", "liquid", capacity=capacity, radius=RADIUS, speed=SPEED, count=count)
     return scene, World(scene, worlds, dtype=dtype)
 

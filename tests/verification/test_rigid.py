@@ -17,13 +17,14 @@ GRAVITY = 9.81
 
 def spin(world, state) -> torch.Tensor:
     """(N, R, 3) angular momentum about the centres of mass, per unit density [m^5/s], in float64."""
-    inertia = world.rigid.inertia(state.rigid_q).double()
-    return (inertia @ state.rigid_twist[..., 3:, None].double())[..., 0]
+    rows = [world.bodies[name].index for name in world.scene.projected]
+    inertia = world.particles.projected.inertia(state.body_q[:, rows]).double()
+    return (inertia @ state.body_twist[:, rows, 3:, None].double())[..., 0]
 
 
 def top(omega, dtype, dt=2.0e-3, size=0.4):
     scene = Scene((size,) * 3, 0.02, dt, 50, gravity=(0.0, 0.0, 0.0))
-    scene.add_rigid("top", Box((0.05, 0.035, 0.065)), 800.0, (size / 2,) * 3, angular_velocity=omega)
+    scene.add_body("top", Box((0.05, 0.035, 0.065)), 800.0, (size / 2,) * 3, motion="free", angular_velocity=omega)
     return World(scene, 1, dtype=dtype)
 
 
@@ -50,15 +51,15 @@ SPINS = {"largest": (0.4, 6.0, 0.3), "smallest": (0.3, 0.5, 6.0), "intermediate"
 def test_free_top_keeps_energy_and_angular_momentum_for_10_s(name, dtype):
     world = top(SPINS[name], dtype)
     state = world.initial_state()
-    start, moments = spin(world, state), world.rigid._moments[0].double().numpy()
-    energy = float((start * state.rigid_twist[..., 3:]).sum())
+    start, moments = spin(world, state), world.particles.projected._moments[0].double().numpy()
+    energy = float((start * state.body_twist[..., 3:]).sum())
     times, drift, loss, body = world.dt * np.arange(1, 101), 0.0, 0.0, []
     for _ in times:
         state = world.step(state, world.zero_control())
         now = spin(world, state)
         drift = max(drift, float((now - start).norm() / start.norm()))
-        loss = max(loss, abs(float((now * state.rigid_twist[..., 3:]).sum()) / energy - 1))
-        q, w = state.rigid_q[0, 0, 3:].double().numpy(), state.rigid_twist[0, 0, 3:].double().numpy()
+        loss = max(loss, abs(float((now * state.body_twist[..., 3:]).sum()) / energy - 1))
+        q, w = state.body_q[0, 0, 3:].double().numpy(), state.body_twist[0, 0, 3:].double().numpy()
         u = -q[:3]
         body.append(w + 2 * q[3] * np.cross(u, w) + 2 * np.cross(u, np.cross(u, w)))
     exact, _ = euler(moments, np.array(SPINS[name]), times)
@@ -76,11 +77,12 @@ def test_free_top_converges_with_second_order():
     errors = []
     for dt in (4e-3, 2e-3, 1e-3):
         scene = Scene((0.4,) * 3, 0.02, dt, round(1.0 / dt), gravity=(0.0, 0.0, 0.0))
-        scene.add_rigid("top", Box((0.05, 0.035, 0.065)), 800.0, (0.2,) * 3, angular_velocity=(3.0, 1.0, 2.0))
+        spin = (3.0, 1.0, 2.0)
+        scene.add_body("top", Box((0.05, 0.035, 0.065)), 800.0, (0.2,) * 3, motion="free", angular_velocity=spin)
         world = World(scene, 1, dtype=torch.float64)
         state = world.step(world.initial_state(), world.zero_control())
-        _, q = euler(world.rigid._moments[0].numpy(), np.array([3.0, 1.0, 2.0]), np.array([0.5, 1.0]))
-        errors.append(np.abs(state.rigid_q[0, 0, 3:].numpy() - q[-1]).max())
+        _, q = euler(world.particles.projected._moments[0].numpy(), np.array(spin), np.array([0.5, 1.0]))
+        errors.append(np.abs(state.body_q[0, 0, 3:].numpy() - q[-1]).max())
     print(f"\nmeasured errors of the orientation {errors}")
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.05)
     assert errors[1] / errors[2] == pytest.approx(4.0, rel=0.05)
@@ -90,14 +92,16 @@ def test_free_fall_of_a_turning_body():
     # symplectic Euler, as for any particle: z_0 - z_n = g t (t + dt) / 2; gravity has no moment
     dt = 4.0e-4
     scene = Scene((0.4, 0.4, 0.5), 0.02, dt, 25)
-    scene.add_rigid("box", Box((0.04, 0.05, 0.06)), 700.0, (0.2, 0.2, 0.4), angular_velocity=(3.0, 2.0, 4.0))
+    scene.add_body(
+        "box", Box((0.04, 0.05, 0.06)), 700.0, (0.2, 0.2, 0.4), motion="free", angular_velocity=(3.0, 2.0, 4.0)
+    )
     world = World(scene, 1, dtype=torch.float64)
     state = world.initial_state()
     turn, worst, t = spin(world, state), 0.0, 0.0
     for _ in range(20):
         state = world.step(state, world.zero_control())
         t += world.dt
-        fallen = 0.4 - float(state.rigid_q[0, 0, 2])
+        fallen = 0.4 - float(state.body_q[0, 0, 2])
         worst = max(worst, abs(fallen / (0.5 * GRAVITY * t * (t + dt)) - 1))
     moment = float((spin(world, state) - turn).norm() / turn.norm())
     print(f"\nmeasured: height {worst:.1e}, angular momentum {moment:.1e}")
@@ -113,12 +117,12 @@ def collision(dtype=torch.float64, other=False):
     scene.add_material("gel", Elastic(900.0, 3.0e4, 0.3))
     scene.add_particles("blob", "liquid", lattice((0.16, 0.2, 0.2), (0.24, 0.28, 0.28), 0.01) + 0.0013, 1.0e-6)
     scene.add_particles("cube", "gel", lattice((0.2, 0.28, 0.2), (0.28, 0.34, 0.28), 0.01) + 0.0013, 1.0e-6)
-    scene.add_rigid(
-        "box", Box((0.03, 0.04, 0.035)), 600.0, (0.29, 0.23, 0.25), (0.1, 0.3, 0.2, 0.9), (-1.0, 0.1, 0.05),
-        (2.0, -5.0, 8.0),
+    scene.add_body(
+        "box", Box((0.03, 0.04, 0.035)), 600.0, (0.29, 0.23, 0.25), (0.1, 0.3, 0.2, 0.9), "free",
+        velocity=(-1.0, 0.1, 0.05), angular_velocity=(2.0, -5.0, 8.0),
     )  # fmt: skip
     if other:
-        scene.add_rigid("ball", Sphere(0.035), 2000.0, (0.29, 0.32, 0.25), velocity=(0.0, -0.6, 0.1))
+        scene.add_body("ball", Sphere(0.035), 2000.0, (0.29, 0.32, 0.25), motion="free", velocity=(0.0, -0.6, 0.1))
     return World(scene, 1, dtype=dtype)
 
 
@@ -127,14 +131,15 @@ def totals(world, state) -> tuple[torch.Tensor, torch.Tensor]:
     mass = torch.zeros_like(world.volume, dtype=torch.float64)
     for name, group in world.scene.particles.items():
         density = world.parameters[f"{group.material}.density"][:, None].double()
-        mass[:, group.span] = 0.0 if name in world.rigid_names else density * world.volume[:, group.span]
+        mass[:, group.span] = 0.0 if name in world.scene.projected else density * world.volume[:, group.span]
     linear, angular = momentum(state, mass), angular_momentum(state, mass, world.scene.dx)
     turn = spin(world, state)
-    for index, name in enumerate(world.rigid_names):
+    for index, name in enumerate(world.scene.projected):
+        body = world.bodies[name]
         density = world.parameters[f"{name}.density"][:, None].double()
-        push = density * world.scene.rigids[name].properties.volume * state.rigid_twist[:, index, :3].double()
+        push = density * world.scene.projected[name].properties.volume * body.twist(state)[:, :3].double()
         linear = linear + push
-        angular = angular + density * turn[:, index] + torch.linalg.cross(state.rigid_q[:, index, :3].double(), push)
+        angular = angular + density * turn[:, index] + torch.linalg.cross(body.centre(state).double(), push)
     return linear, angular
 
 
@@ -143,23 +148,31 @@ def test_bodies_and_materials_together_keep_their_momentum(other):
     world = collision(other=other)
     state = world.initial_state()
     linear, angular = totals(world, state)
-    before = state.rigid_twist[0, 0].clone()
+    before = state.body_twist[0, 0].clone()
     for _ in range(40):
         state = world.step(state, world.zero_control())
     assert (state.status == 0).all()
     now = totals(world, state)
     drift = float((now[0] - linear).norm() / linear.norm())
     turn = float((now[1] - angular).norm() / angular.norm())
-    print(f"\nmeasured: momentum {drift:.1e}, angular momentum {turn:.1e}, twist {before} to {state.rigid_twist[0, 0]}")
-    assert float((state.rigid_twist[0, 0, :3] - before[:3]).norm()) > 0.1, "they must have met, or nothing is tested"
+    print(f"\nmeasured: momentum {drift:.1e}, angular momentum {turn:.1e}, twist {before} to {state.body_twist[0, 0]}")
+    assert float((state.body_twist[0, 0, :3] - before[:3]).norm()) > 0.1, "they must have met, or nothing is tested"
     assert drift <= 1e-10
     assert turn <= 1e-10
 
 
 def test_wrench_of_a_collider_is_what_the_body_loses():
     scene = Scene((0.3,) * 3, 0.02, 4.0e-4, 5, gravity=(0.0, 0.0, 0.0))
-    scene.add_rigid("box", Box((0.04, 0.03, 0.035)), 500.0, (0.15, 0.15, 0.16), (0.1, 0.2, 0.0, 0.97), (0.0, 0.1, -1.0))
-    scene.add_body("hand", (0.16, 0.14, 0.08))
+    scene.add_body(
+        "box",
+        Box((0.04, 0.03, 0.035)),
+        500.0,
+        (0.15, 0.15, 0.16),
+        (0.1, 0.2, 0.0, 0.97),
+        "free",
+        velocity=(0.0, 0.1, -1.0),
+    )
+    scene.add_body("hand", position=(0.16, 0.14, 0.08))
     scene.add_collider("ball", Sphere(0.04), "hand", friction=0.3)
     world = World(scene, 1, dtype=torch.float64)
     state, impulse = world.initial_state(), torch.zeros(1, 3).double()
@@ -186,7 +199,7 @@ def tank(density, start=None, dx=0.01, side=0.06, width=0.12, depth=0.07, moduli
     far = np.maximum(np.abs(points[:, 0] - middle), np.abs(points[:, 1] - middle)) > side / 2
     far |= (points[:, 2] < bottom) | (points[:, 2] > bottom + side)
     scene.add_particles("water", "water", points[far], (dx / 2) ** 3)
-    scene.add_rigid("box", Box((side / 2,) * 3), density, (middle, middle, bottom + side / 2))
+    scene.add_body("box", Box((side / 2,) * 3), density, (middle, middle, bottom + side / 2), motion="free")
     return World(scene, 1)
 
 
@@ -206,16 +219,16 @@ def test_draft_of_a_floating_box(density):
     for step in range(80):
         state = world.step(state, world.zero_control())
         if step >= 40:
-            drafts.append(surface(world, state) - (float(state.rigid_q[0, 0, 2]) - side / 2))
+            drafts.append(surface(world, state) - (float(state.body_q[0, 0, 2]) - side / 2))
     expected = density / 1000.0 * side
-    x = state.x[0, world.particle_groups["water"]].numpy() - state.rigid_q[0, 0, :3].numpy()
+    x = state.x[0, world.particle_groups["water"]].numpy() - state.body_q[0, 0, :3].numpy()
     sunk = int((np.abs(x).max(1) < side / 2 - 0.005).sum())
     print(f"\nmeasured {density} kg/m^3: draft {np.mean(drafts) / expected:.4f} of Archimedes', {sunk} inside")
     assert (state.status == 0).all()
     assert np.mean(drafts) == pytest.approx(expected, rel=0.05)
     assert np.ptp(drafts) < 0.15 * expected
     assert sunk == 0, "no water deeper than half a cell in the box"
-    assert float(state.rigid_q[0, 0, 5].abs() + state.rigid_q[0, 0, 3:5].abs().sum()) < 0.02
+    assert float(state.body_q[0, 0, 5].abs() + state.body_q[0, 0, 3:5].abs().sum()) < 0.02
 
 
 def test_a_dense_body_sinks_and_a_light_one_comes_up():
@@ -226,7 +239,7 @@ def test_a_dense_body_sinks_and_a_light_one_comes_up():
         for _ in range(20):
             state = world.step(state, world.zero_control())
         assert (state.status == 0).all()
-        heights[density] = float(state.rigid_q[0, 0, 2] - world.initial_state().rigid_q[0, 0, 2])
+        heights[density] = float(state.body_q[0, 0, 2] - world.initial_state().body_q[0, 0, 2])
     print(f"\nmeasured after 0.2 s: {heights} m")
     assert heights[2500.0] < -0.01
     assert heights[200.0] > 0.008
@@ -237,17 +250,17 @@ def incline(shape, friction, degrees, dx=0.02):
     scene = Scene((0.9, 0.2, 0.7), dx, 4.0e-4, 25)
     foot = np.array([0.2, 0.1, 0.45])
     half = -shape.bounds()[0][2]
-    scene.add_rigid("body", shape, 800.0, foot + (0, 0, half))
-    scene.add_body("table", foot)
+    scene.add_body("body", shape, 800.0, foot + (0, 0, half), motion="free")
+    scene.add_body("table", position=foot)
     scene.add_collider("plane", Plane(), "table", friction=friction)
     world = World(scene, len(degrees))
     state = world.initial_state()
-    pose, q = state.rigid_q.clone(), state.body_q.clone()
+    pose, q = world.bodies["body"].pose(state).clone(), world.bodies["table"].pose(state).clone()
     for index, angle in enumerate(np.radians(degrees)):
         turn = torch.tensor([0.0, math.sin(angle / 2), 0.0, math.cos(angle / 2)])
         normal = np.array([math.sin(angle), 0.0, math.cos(angle)])
-        pose[index, 0, :3], pose[index, 0, 3:], q[index, 0, 3:] = torch.as_tensor(foot + half * normal), turn, turn
-    return world, state.replace(rigid_q=pose, body_q=q)
+        pose[index, :3], pose[index, 3:], q[index, 3:] = torch.as_tensor(foot + half * normal), turn, turn
+    return world, world.bodies["table"].place(world.bodies["body"].place(state, pose), q)
 
 
 def slide(shape, friction, degrees, steps, **kwargs):
@@ -257,8 +270,8 @@ def slide(shape, friction, degrees, steps, **kwargs):
     speeds, turns = [], []
     for _ in range(steps):
         state = world.step(state, world.zero_control())
-        speeds.append((state.rigid_twist[:, 0, :3] * down).sum(1))
-        turns.append(state.rigid_twist[:, 0, 4])
+        speeds.append((state.body_twist[:, 0, :3] * down).sum(1))
+        turns.append(state.body_twist[:, 0, 4])
     assert (state.status == 0).all()
     return torch.stack(speeds).numpy(), torch.stack(turns).numpy(), world.dt
 

@@ -9,7 +9,7 @@ from simenv.geometry.shapes import Box, Plane, Sphere
 from simenv.physics import status as bits
 from simenv.physics.gels.solve import Accuracy
 from simenv.sensors.tactile import ElasticLayerGel, TacSLGel, WinklerGel, flat_grid
-from simenv.world import TouchControl, TouchScene
+from simenv.world import ContactLaw, Control, Scene
 
 DOUBLE = torch.float64
 G = 9.81
@@ -19,7 +19,7 @@ def run(world, state, steps, goal=None, effort=None):
     """States after each step."""
     states = []
     for _ in range(steps):
-        control = TouchControl(state.body_q[:, world._hands] if goal is None else goal, effort)
+        control = Control(goal=world.zero_control(state).goal if goal is None else goal, effort=effort)
         state = world.step(state, control)
         states.append(state)
     assert (state.status == 0).all()
@@ -28,9 +28,9 @@ def run(world, state, steps, goal=None, effort=None):
 
 def ball_on_table(height=0.01, dt=1e-3, substeps=1, **contact):
     """A steel ball of 10 mm above a table; point 0 is its only contact."""
-    scene = TouchScene(dt, substeps, **contact)
-    scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
-    scene.add_body("ball", Sphere(0.01), 7800.0, (0.0, 0.0, height))
+    scene = Scene(substep_dt=dt, substeps=substeps, contact=ContactLaw(**contact))
+    scene.add_body("table", Plane(), position=(0.0, 0.0, 0.0), motion="fixed")
+    scene.add_body("ball", Sphere(0.01), 7800.0, (0.0, 0.0, height), motion="free")
     scene.add_points("ball", "table", np.zeros((1, 3)), radius=0.01)
     return scene.make_world(1, dtype=DOUBLE)
 
@@ -80,9 +80,10 @@ def test_overdamped_contact_has_no_overshoot():
 def test_a_block_on_an_incline_slips_above_the_friction_angle_only(slope, slides):
     """tan(angle) against mu = 0.4; it slips with a = g (sin - mu cos)."""
     angle = np.arctan(0.4 * slope)
-    scene = TouchScene(1e-3, 10, gravity=(G * np.sin(angle), 0.0, -G * np.cos(angle)), friction=0.4, damping=5.0)
-    scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
-    scene.add_body("block", Box((0.04, 0.04, 0.01)), 1000.0, (0.0, 0.0, 0.01))
+    gravity = (G * np.sin(angle), 0.0, -G * np.cos(angle))
+    scene = Scene(substep_dt=1e-3, substeps=10, gravity=gravity, contact=ContactLaw(friction=0.4, damping=5.0))
+    scene.add_body("table", Plane(), position=(0.0, 0.0, 0.0), motion="fixed")
+    scene.add_body("block", Box((0.04, 0.04, 0.01)), 1000.0, (0.0, 0.0, 0.01), motion="free")
     corners = np.array([(x, y, -0.01) for x in (-0.04, 0.04) for y in (-0.04, 0.04)])
     scene.add_points("block", "table", corners, share=2.0)
     world = scene.make_world(1, dtype=DOUBLE)
@@ -104,13 +105,13 @@ def test_a_torque_free_top_keeps_its_angular_momentum_and_its_energy():
     """
     drifts = []
     for dt in (1e-3, 5e-4):
-        scene = TouchScene(dt, round(0.05 / dt), gravity=(0.0, 0.0, 0.0))
-        scene.add_body("top", Box((0.05, 0.03, 0.01)), 500.0, (0.0, 0.0, 0.0))
+        scene = Scene(substep_dt=dt, substeps=round(0.05 / dt), gravity=(0.0, 0.0, 0.0))
+        scene.add_body("top", Box((0.05, 0.03, 0.01)), 500.0, (0.0, 0.0, 0.0), motion="free")
         world = scene.make_world(1, dtype=DOUBLE)
         state = world.initial_state()
         spin = torch.tensor([3.0, 1.0, 2.0], dtype=DOUBLE)
         state = state.replace(body_twist=torch.cat([torch.zeros(3, dtype=DOUBLE), spin]).view(1, 1, 6))
-        moments = torch.as_tensor(world.model.inertia[0])
+        moments = torch.as_tensor(world.body_solver.model.inertia[0])
 
         def momentum(state, moments=moments):
             q = state.body_q[0, 0, 3:].numpy()
@@ -134,8 +135,8 @@ def test_a_torque_free_top_keeps_its_angular_momentum_and_its_energy():
 
 def test_a_hand_follows_the_equation_of_its_impedance():
     """m x'' + c x' + k x = 0 from x(0) = 1 cm, m = 1 kg, k = 600 N/m, c = 50 N s/m: two real roots."""
-    scene = TouchScene(2e-4, 50)
-    scene.add_hand("hand", (0.01, 0.0, 0.0))
+    scene = Scene(substep_dt=2e-4, substeps=50)
+    scene.add_body("hand", position=(0.01, 0.0, 0.0), motion="hand")
     world = scene.make_world(1, dtype=DOUBLE)
     goal = torch.tensor([[[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]]], dtype=DOUBLE)
     path = np.array([float(s.body_q[0, 0, 0]) for s in run(world, world.initial_state(), 20, goal)])
@@ -149,10 +150,10 @@ def test_a_hand_follows_the_equation_of_its_impedance():
 @pytest.mark.parametrize("axis", range(3))
 def test_a_hand_turns_to_its_goal_as_its_impedance_says(axis):
     """I a'' + c a' + k a = 0 of a small angle, at the gains of TacSL (I = 0.01, c = 1.41, k = 50), just underdamped."""
-    scene, turn = TouchScene(2e-5, 50), 0.02
+    scene, turn = Scene(substep_dt=2e-5, substeps=50), 0.02
     start = [0.0, 0.0, 0.0, np.cos(turn / 2)]
     start[axis] = np.sin(turn / 2)
-    scene.add_hand("hand", (0.0, 0.0, 0.0), start)
+    scene.add_body("hand", position=(0.0, 0.0, 0.0), quaternion=start, motion="hand")
     world = scene.make_world(1, dtype=DOUBLE)
     goal = torch.tensor([[[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]]], dtype=DOUBLE)
     path = [2 * np.arcsin(float(s.body_q[0, 0, 3 + axis])) for s in run(world, world.initial_state(), 40, goal)]
@@ -169,10 +170,10 @@ SPRINGS, ELASTIC = WinklerGel(1e8, 5e7, 0.9), ElasticLayerGel(1e5, 0.9, 0.45, 3e
 
 def rolling(gel=SPRINGS, dtype=DOUBLE, worlds=1):
     """A ball of 20 mm on a table under a hand with a gel that looks down."""
-    scene = TouchScene(5e-4, 32, friction=0.8, stiffness=2e4, shear_stiffness=1e4)
-    scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
-    scene.add_hand("hand", (0.0, 0.0, 0.0196), (1.0, 0.0, 0.0, 0.0))
-    scene.add_body("ball", Sphere(0.01), 2500.0, (0.0, 0.0, 0.01))
+    scene = Scene(substep_dt=5e-4, substeps=32, contact=ContactLaw(2e4, shear_stiffness=1e4, friction=0.8))
+    scene.add_body("table", Plane(), position=(0.0, 0.0, 0.0), motion="fixed")
+    scene.add_body("hand", position=(0.0, 0.0, 0.0196), quaternion=(1.0, 0.0, 0.0, 0.0), motion="hand")
+    scene.add_body("ball", Sphere(0.01), 2500.0, (0.0, 0.0, 0.01), motion="free")
     scene.add_points("ball", "table", np.zeros((1, 3)), radius=0.01)
     scene.add_gel("pad", "hand", "ball", flat_grid(20, 20, 0.02, 0.02), gel)
     return scene.make_world(worlds, dtype=dtype)
@@ -187,9 +188,9 @@ def test_a_ball_between_table_and_pad_rolls_half_as_far_as_the_pad(gel):
     start = state.body_q[0, :, 0].clone()
     for _ in range(60):
         goal[..., 0] += 1e-4
-        state = world.step(state, TouchControl(goal))
+        state = world.step(state, Control(goal=goal))
     for _ in range(30):
-        state = world.step(state, TouchControl(goal))
+        state = world.step(state, Control(goal=goal))
     moved = state.body_q[0, :, 0] - start
     angle = 2 * torch.atan2(state.body_q[0, 2, 4], state.body_q[0, 2, 6])
     assert float(moved[2] / moved[1]) == pytest.approx(0.5, abs=0.01)
@@ -206,19 +207,19 @@ def test_the_field_is_the_force_that_the_bodies_feel(gel):
     start = world.initial_state()
     state = run(world, start, 120, start.body_q[:, [1]])[-1]
     weight = float(world.parameters["ball.mass"]) * G
-    force = float(state.wrench[0, 0, 2])  # along the gel's outward normal: down on the world, as the hand is turned
+    force = float(state.gel_wrench[0, 0, 2])  # along the gel's outward normal: down on the world, as the hand is turned
     assert float(state.push[0, 2, 2]) == pytest.approx(weight - force, rel=1e-6)
     assert float(state.field[0, :, 2].sum()) == pytest.approx(-force, rel=1e-12)
     again = world.touch_anew(state)
     torch.testing.assert_close(again.field[..., 2], state.field[..., 2], rtol=1e-6, atol=1e-9)
-    torch.testing.assert_close(again.wrench[..., 2], state.wrench[..., 2], rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(again.gel_wrench[..., 2], state.gel_wrench[..., 2], rtol=1e-6, atol=1e-9)
 
 
 def test_a_held_gripper_carries_a_block_by_friction_and_drops_it_when_it_lets_go():
     """Two fingers press with P each: friction holds m g < 2 mu P, and the shear that the gels read is the weight."""
-    scene = TouchScene(5e-4, 32)
-    scene.add_hand("hand", (0.0, 0.0, 0.0))
-    scene.add_body("block", Box((0.02, 0.01, 0.02)), 2000.0, (0.0, 0.0, 0.0))
+    scene = Scene(substep_dt=5e-4, substeps=32)
+    scene.add_body("hand", position=(0.0, 0.0, 0.0), motion="hand")
+    scene.add_body("block", Box((0.02, 0.01, 0.02)), 2000.0, (0.0, 0.0, 0.0), motion="free")
     gel, grid, half = WinklerGel(1e8, 5e7, 0.6), flat_grid(8, 8, 0.02, 0.02), np.sqrt(0.5)
     turned = {"left": (1.0, (half, 0.0, 0.0, half)), "right": (-1.0, (-half, 0.0, 0.0, half))}
     for name, (side, quaternion) in turned.items():
@@ -230,9 +231,9 @@ def test_a_held_gripper_carries_a_block_by_friction_and_drops_it_when_it_lets_go
     squeeze = torch.full((1,), -weight, dtype=DOUBLE)  # 2 mu P = 1.2 m g
     held = run(world, start, 60, start.body_q[:, [0]], squeeze)[-1]
     assert float(held.body_twist.abs().max()) < 1e-5
-    normal = [float(held.field[0, world.taxels[name], 2].sum()) for name in turned]
+    normal = [float(held.field[0, world.gels[name].taxels, 2].sum()) for name in turned]
     assert normal == pytest.approx([weight, weight], rel=1e-4)
-    shear = sum(float(held.wrench[0, g, 1]) * side for g, side in ((0, 1.0), (1, -1.0)))
+    shear = sum(float(held.gel_wrench[0, g, 1]) * side for g, side in ((0, 1.0), (1, -1.0)))
     assert abs(shear) == pytest.approx(weight, rel=1e-4)
     dropped = run(world, held, 30, start.body_q[:, [0]], -squeeze)[-1]
     assert float(dropped.body_q[0, 1, 2]) < -0.3
@@ -242,9 +243,9 @@ def test_a_held_gripper_carries_a_block_by_friction_and_drops_it_when_it_lets_go
 def ball_on_gel(height, lead):
     """A glass ball of 10 mm on an elastic half space, friction-free, its contact nine taxels wide."""
     gel = ElasticLayerGel(1e5, 0.0, 0.48)
-    scene = TouchScene(5e-4, 4, lead=lead)
-    scene.add_fixed("base", Plane(), (0.0, 0.0, 0.0))
-    scene.add_body("ball", Sphere(0.01), 2500.0, (0.0, 0.0, height))
+    scene = Scene(substep_dt=5e-4, substeps=4, lead=lead)
+    scene.add_body("base", Plane(), position=(0.0, 0.0, 0.0), motion="fixed")
+    scene.add_body("ball", Sphere(0.01), 2500.0, (0.0, 0.0, height), motion="free")
     scene.add_gel("gel", "base", "ball", flat_grid(20, 20, 0.008, 0.008), gel)
     world = scene.make_world(1, dtype=DOUBLE)
     weight = float(world.parameters["ball.mass"]) * G
@@ -282,9 +283,9 @@ def test_a_ball_on_an_elastic_gel_swings_at_the_frequency_of_its_contact():
 
 
 def test_gels_that_cannot_push_bodies_are_refused():
-    scene = TouchScene(1e-3, 4)
-    scene.add_hand("hand", (0.0, 0.0, 0.1))
-    scene.add_body("ball", Sphere(0.01), 2500.0, (0.0, 0.0, 0.05))
+    scene = Scene(substep_dt=1e-3, substeps=4)
+    scene.add_body("hand", position=(0.0, 0.0, 0.1), motion="hand")
+    scene.add_body("ball", Sphere(0.01), 2500.0, (0.0, 0.0, 0.05), motion="free")
     with pytest.raises(TypeError, match="in newtons, WinklerGel or ElasticLayerGel, not TacSLGel"):
         scene.add_gel("gel", "hand", "ball", flat_grid(4, 4, 0.01, 0.01), TacSLGel())
     with pytest.raises(ValueError, match="at most 576 taxels, this one 25 x 24"):
@@ -294,9 +295,9 @@ def test_gels_that_cannot_push_bodies_are_refused():
 
 
 def test_an_elastic_gel_whose_solve_does_not_end_stops_its_world():
-    scene = TouchScene(1e-3, 4)
-    scene.add_fixed("base", Plane(), (0.0, 0.0, 0.0))
-    scene.add_body("ball", Sphere(0.01), 2500.0, (0.0, 0.0, 0.0098))
+    scene = Scene(substep_dt=1e-3, substeps=4)
+    scene.add_body("base", Plane(), position=(0.0, 0.0, 0.0), motion="fixed")
+    scene.add_body("ball", Sphere(0.01), 2500.0, (0.0, 0.0, 0.0098), motion="free")
     hasty = ElasticLayerGel(1e5, 0.5, 0.45, accuracy=Accuracy(1e-12, pressure_iterations=2))
     scene.add_gel("gel", "base", "ball", flat_grid(12, 12, 0.008, 0.008), hasty)
     world = scene.make_world(1, dtype=DOUBLE)

@@ -24,7 +24,7 @@ def vessel(material, friction=0.2, turn=(0.0, 0.0, 0.0, 1.0), place=(0.1, 0.1, 0
     if turn[0]:
         points *= (1, 1, -1)
     scene.add_particles("p", "m", points + np.array(place), spacing**3)
-    scene.add_body("hand", place, turn)
+    scene.add_body("hand", position=place, quaternion=turn)
     scene.add_collider("cup", Cup(RADIUS, HEIGHT, WALL, WALL), "hand", friction=friction, width=0.2 * DX)
     return World(scene, 1)
 

@@ -21,7 +21,7 @@ def scene(capacity, first=True, grid="dense", rigid=False):
     """A falling pool beside a spout; the emitter's particles come before the pool's in memory, or after."""
     made = Scene((0.24, 0.24, 0.24), DX, 4.0e-4, 5, grid=grid, blocks=200 if grid == "sparse" else None)
     made.add_material("liquid", Liquid(1000.0, 4.0e4, 0.5))
-    made.add_body("spout", (0.17, 0.17, 0.2))
+    made.add_body("spout", position=(0.17, 0.17, 0.2))
 
     def emitter():
         made.add_emitter("jet", "spout", "liquid", capacity=capacity, radius=0.02, speed=1.0, count=COUNT)
@@ -30,7 +30,7 @@ def scene(capacity, first=True, grid="dense", rigid=False):
         emitter()
     made.add_particles("pool", "liquid", block((0.03, 0.03, 0.03), (6, 6, 6)), (DX / 2) ** 3, (0.1, 0.0, -0.3))
     if rigid:
-        made.add_rigid("float", Box((0.04, 0.04, 0.04)), 500.0, (0.08, 0.16, 0.08))
+        made.add_body("float", Box((0.04, 0.04, 0.04)), 500.0, (0.08, 0.16, 0.08), motion="free")
     if not first:
         emitter()
     jet = made.emitters["jet"]
@@ -89,7 +89,7 @@ def test_nothing_is_left_of_a_world_that_holds_more(monkeypatch):
     monkeypatch.setattr(_threads, "_num_threads", None)
     simenv.set_num_threads(1)
     together, grads, world = play(3000)
-    assert len(world.engine._solvers) == 1
+    assert len(world.engine._programs) == 1
     for row in (0, 1):
         alone, own, _ = play(3000, rows=(row,))
         for field in ("x", "v", "C", "J", "active"):
@@ -101,9 +101,9 @@ def test_what_waits_is_not_launched():
     """The measure of cost that does not depend on the machine; `simenv bench --only idle` has times."""
     _, _, world = play(30_000, rows=(0,), steps=3)
     held = 216 + 3 * COUNT
-    assert held <= world.engine.solver()._count < 0.1 * 30_000
+    assert held <= world.engine.program().steppers["particles"]._count < 0.1 * 30_000
     _, _, world = play(FEW, rows=(0,), steps=4)
-    assert world.engine.solver()._count == world.particle_count  # all take part
+    assert world.engine.program().steppers["particles"]._count == world.particle_count  # all take part
 
 
 def test_the_gradient_of_what_waits_passes_through():

@@ -13,12 +13,13 @@ import simenv.physics.limits as limits
 from simenv.geometry.shapes import Box, Plane, Sphere
 from simenv.physics import status
 from simenv.physics.bodies.model import Gripper
+from simenv.physics.gels.limits import Pressed, touch_limits
 from simenv.physics.mpm.materials import Bingham, Elastic, ElastoPlastic, HerschelBulkley, Liquid, Sand, Snow
 from simenv.robots import load
 from simenv.robots.arm import Arm
+from simenv.robots.ease import arm_ease
 from simenv.sensors.tactile import ElasticLayerGel, WinklerGel, flat_grid
-from simenv.world import Scene, TouchControl, TouchScene, World
-from simenv.world.touch_limits import arm_ease, touch_limits
+from simenv.world import ContactLaw, Control, Scene, World
 from tests.gradients.scenes import block
 
 DX, DT, BAD = 0.02, 4.0e-4, 1
@@ -164,8 +165,8 @@ MASS, INERTIA, SUBSTEP = 2.0, 0.02, 1e-3
 
 
 def hand_scene(gains=(600.0, 50.0, 50.0, 1.41)):
-    made = TouchScene(SUBSTEP, 4)
-    made.add_hand("hand", (0.0, 0.0, 0.1), mass=MASS, inertia=INERTIA, gains=gains)
+    made = Scene(substep_dt=SUBSTEP, substeps=4)
+    made.add_body("hand", position=(0.0, 0.0, 0.1), motion="hand", mass=MASS, inertia=INERTIA, gains=gains)
     return made
 
 
@@ -213,7 +214,7 @@ def test_the_limit_is_where_motion_grows(monkeypatch, factor, grows):
     goal = world.zero_control(state).goal.clone()
     goal[..., 0] += 1e-6
     for _ in range(100):
-        state = world.step(state, TouchControl(goal))
+        state = world.step(state, Control(goal=goal))
     away = abs(float(state.body_q[0, 0, 0] - goal[0, 0, 0]))
     assert away > 1e-3 if grows else away < 1e-7
 
@@ -222,11 +223,12 @@ BALL, DENSITY = 0.015, 2500.0
 
 
 def pressed(gel, depth=1e-4, substep=SUBSTEP, lead=1e-3, n=16):
-    made = TouchScene(substep, 3, lead=lead)
-    made.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
-    made.add_body("ball", Sphere(BALL), DENSITY, (0.0, 0.0, BALL))
+    made = Scene(substep_dt=substep, substeps=3, lead=lead)
+    made.add_body("table", Plane(), motion="fixed")
+    made.add_body("ball", Sphere(BALL), DENSITY, (0.0, 0.0, BALL), motion="free")
     made.add_points("ball", "table", np.zeros((1, 3)), BALL)
-    made.add_hand("pad", (0.0, 0.0, 2 * BALL - depth), (1.0, 0.0, 0.0, 0.0), mass=1.0)
+    place = (0.0, 0.0, 2 * BALL - depth)
+    made.add_body("pad", position=place, quaternion=(1.0, 0.0, 0.0, 0.0), motion="hand", mass=1.0)
     made.let_pass("pad", "table", "the ball is between them")
     made.add_gel("gel", "pad", "ball", flat_grid(n, n, 0.016, 0.016), gel)
     return made
@@ -276,9 +278,10 @@ def test_fingers_lighter_than_their_gel_bears_are_refused(factor, grows):
         place += SUBSTEP * speed
     assert (abs(place) > 1e-4) if grows else (abs(place) < 1e-8)
 
-    made = TouchScene(SUBSTEP, 3, lead=lead, gripper=Gripper(mass, damping))
-    made.add_fixed("block", Box((0.05, 0.05, 0.02)), (0.0, 0.0, 0.0))
-    made.add_hand("hand", (0.0, 0.0, 0.0205), (1.0, 0.0, 0.0, 0.0), mass=1e6, inertia=1e4)
+    made = Scene(substep_dt=SUBSTEP, substeps=3, lead=lead, gripper=Gripper(mass, damping))
+    made.add_body("block", Box((0.05, 0.05, 0.02)), motion="fixed")
+    pose = {"position": (0.0, 0.0, 0.0205), "quaternion": (1.0, 0.0, 0.0, 0.0)}
+    made.add_body("hand", **pose, motion="hand", mass=1e6, inertia=1e4)
     gel = WinklerGel(factor * limit, 1e3, 0.0)
     made.add_gel("gel", "hand", "block", flat_grid(2, 2, 0.004, 0.004), gel, slide=(0.0, 0.0, -1.0))
     if grows:
@@ -303,9 +306,9 @@ def test_an_elastic_gel_has_the_stiffness_of_a_punch_on_a_half_space():
 
 def test_contact_points_with_too_small_a_share_are_refused():
     def build(share):
-        made = TouchScene(SUBSTEP, 3, stiffness=1e9)
-        made.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
-        made.add_body("ball", Sphere(BALL), DENSITY, (0.0, 0.0, BALL))
+        made = Scene(substep_dt=SUBSTEP, substeps=3, contact=ContactLaw(stiffness=1e9))
+        made.add_body("table", Plane(), motion="fixed")
+        made.add_body("ball", Sphere(BALL), DENSITY, (0.0, 0.0, BALL), motion="free")
         made.add_points("ball", "table", np.zeros((1, 3)), BALL, share=share)
         return made.make_world(1)
 
@@ -316,10 +319,10 @@ def test_contact_points_with_too_small_a_share_are_refused():
 
 def test_an_arm_is_held_to_its_own_inertia():
     chain, dt = load("panda"), 1 / 960
-    made = TouchScene(dt, 4)
-    made.add_arm("hand", chain, (0.45, 0.0, 0.4), (1.0, 0.0, 0.0, 0.0))
+    made = Scene(substep_dt=dt, substeps=4)
+    made.add_robot("hand", chain, tool=((0.45, 0.0, 0.4), (1.0, 0.0, 0.0, 0.0)))
     arm = Arm(chain, dtype=DOUBLE)
-    push, turn = touch_limits(made, arm_ease(arm, dt))
+    push, turn = touch_limits(Pressed(made.body_parts(), made.gels, made.lead, dt, arm_ease(arm, dt)))
     q = torch.as_tensor(chain.posture, dtype=DOUBLE)[None]
     M, J = arm.mass_matrix(q)[0].numpy(), arm.jacobian(q)[0].numpy()
     for limit, rows, names in ((push, J[:3], ("stiffness", "damping")), (turn, J[3:], ("turning_stiffness",))):

@@ -13,7 +13,7 @@ from simenv import _threads
 from simenv.geometry.shapes import Sphere
 from simenv.physics.launch import memory
 from simenv.sensors.tactile import WinklerGel, flat_grid
-from simenv.world import Control, TouchScene, TouchWorld, World
+from simenv.world import Control, Scene, World
 from tests.contract.cuda_cases import PARTICLES
 from tests.gradients.scenes import press_scene
 
@@ -47,9 +47,9 @@ def test_states_that_do_not_fit_are_refused_before_the_world_is_built(free):
     assert isinstance(error.value, MemoryError)
 
 
-def holds(solver):
-    """Bytes of all floating-point arrays of a solver."""
-    tensors = [*solver.tensors.values(), *solver._momentum]
+def holds(stepper):
+    """Bytes of all floating-point arrays of the particles' stepper."""
+    tensors = [*stepper.tensors.values(), *stepper._momentum]
     return sum(tensor.nbytes for tensor in tensors if tensor.is_floating_point())
 
 
@@ -57,14 +57,15 @@ def holds(solver):
 def test_the_bytes_told_are_those_allocated(name):
     scene = press_scene("every_family") if name == "families" else PARTICLES[name]()
     world = World(scene, 1, dtype=torch.float64)
-    solver = world.engine.solver()
+    program = world.engine.program()
+    stepper = program.steppers["particles"]
     for gradient in (False, True):
-        needed, before = solver.bytes_needed(gradient), holds(solver)
+        needed, before = stepper.bytes_needed(gradient), holds(stepper)
         assert needed > 0
-        for program in ("keep", "backward") if gradient else ("forward",):
-            solver._programs_for(solver.model.particle_count).phases(program)
-        assert holds(solver) - before == needed
-        assert solver.bytes_needed(gradient) == 0
+        for name in ("keep", "backward") if gradient else ("forward",):
+            program.phases(name)
+        assert holds(stepper) - before == needed
+        assert stepper.bytes_needed(gradient) == 0
     world.close()
 
 
@@ -72,8 +73,8 @@ def test_a_gradient_that_does_not_fit_leaves_the_world_usable(free):
     world = World(press_scene("liquid"), 1, dtype=torch.float64)
     control = world.zero_control()
     state = world.step(world.initial_state(), control)
-    solver = world.engine.solver()
-    before, needed = dict(solver.tensors), solver.bytes_needed(True)
+    stepper = world.engine.program().steppers["particles"]
+    before, needed = dict(stepper.tensors), stepper.bytes_needed(True)
     free(needed - 1)
     twist = control.twist.requires_grad_()
     after = world.step(state, Control(twist))
@@ -82,7 +83,7 @@ def test_a_gradient_that_does_not_fit_leaves_the_world_usable(free):
     ) as error:
         after.x.sum().backward(retain_graph=True)
     assert told(error)[0] == pytest.approx(needed, rel=1e-2)
-    assert before.keys() == solver.tensors.keys()
+    assert before.keys() == stepper.tensors.keys()
     again = world.step(state, Control(twist.detach()))
     assert torch.equal(again.x, after.x)
     free(needed)
@@ -104,15 +105,15 @@ def test_a_forward_step_that_does_not_fit(free):
 
 
 def touch_world(worlds):
-    scene = TouchScene(1e-4, 3)
-    scene.add_hand("hand", (0.0, 0.0, 0.0))
-    scene.add_body("ball", Sphere(0.01), 1000.0, (0.0, 0.0, 0.0098))
+    scene = Scene(substep_dt=1e-4, substeps=3)
+    scene.add_body("hand", motion="hand")
+    scene.add_body("ball", Sphere(0.01), 1000.0, (0.0, 0.0, 0.0098), motion="free")
     scene.add_gel("pad", "hand", "ball", flat_grid(4, 4, 0.01, 0.01), WinklerGel(2e4, 1e4, 0.5))
-    return TouchWorld(scene, worlds, dtype=torch.float64)
+    return World(scene, worlds, dtype=torch.float64)
 
 
-def test_a_touch_world_that_does_not_fit(free, monkeypatch):
-    monkeypatch.setattr(_threads, "_num_threads", 1)  # else there are two solvers of one world
+def test_bodies_and_gels_that_do_not_fit(free, monkeypatch):
+    monkeypatch.setattr(_threads, "_num_threads", 1)  # else there are two programs of one world
     world = touch_world(2)
     state = world.initial_state()
     free(1_000)
@@ -120,17 +121,29 @@ def test_a_touch_world_that_does_not_fit(free, monkeypatch):
         world.step(state, world.zero_control(state))
     free(None)
     after = world.step(state, world.zero_control(state))
-    ((_, solver),) = world._shards()
-    needed = solver._memory.missing(True)
-    assert needed == sum(slot.tensor.nbytes for slot in solver._memory._slots)
-    free(needed - 1)
     start = state.replace(body_q=state.body_q.clone().requires_grad_())
-    with pytest.raises(simenv.OutOfMemoryError, match=r"the gradient of a control step of 2 worlds.*at most 1 worlds"):
-        world.step(start, world.zero_control(state)).body_q.sum().backward()
-    assert solver._memory.missing(True) == needed
+
+    def gradient(made):
+        made.step(start, made.zero_control(state)).body_q.sum().backward()
+
+    slots, held = world.engine.program().desk.memory, world.engine.program().desk.memory.bytes
+    assert held > 0 and slots.missing(False) == 0
+    same = touch_world(2)
+    gradient(same)  # which takes a step without what it keeps, and one with it
+    needed = same.engine.program().desk.memory.bytes - held
+    free(needed - 1)
+    with pytest.raises(
+        simenv.OutOfMemoryError, match=r"the gradient of a control step of 2 worlds.*at most 1 worlds"
+    ) as error:
+        gradient(world)
+    assert slots.missing(True) == needed and slots.bytes == held
+    assert told(error)[0] == pytest.approx(needed, abs=5e3)  # it is rounded to 0.01 MB
     free(None)
     assert torch.equal(world.step(state, world.zero_control(state)).body_q, after.body_q)
-    world.close()
+    free(needed)
+    gradient(world)
+    for made in (world, same):
+        made.close()
 
 
 def test_what_the_machine_or_its_container_has_free(monkeypatch, tmp_path):

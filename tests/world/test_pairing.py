@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies of a scene in touch that nothing pairs pass through each other: not without a word."""
+"""Bodies of a scene that nothing pairs pass through each other: not without a word."""
 
 import warnings
 
@@ -11,23 +11,23 @@ from simenv.envs.registration import task_class
 from simenv.errors import UnpairedBodiesWarning
 from simenv.geometry.shapes import Box, Plane, Sphere
 from simenv.sensors.tactile import WinklerGel, flat_grid
-from simenv.world import TouchScene
+from simenv.world import Scene
 from simenv.world.pairing import unpaired
 
 
 def scene():
     """A table and two balls above each other; only the lower one touches the table."""
-    made = TouchScene(1e-3, 3)
-    made.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
-    made.add_body("lower", Sphere(0.01), 2500.0, (0.0, 0.0, 0.01))
-    made.add_body("upper", Sphere(0.01), 2500.0, (0.0, 0.0, 0.05))
+    made = Scene(substep_dt=1e-3, substeps=3)
+    made.add_body("table", Plane(), motion="fixed")
+    made.add_body("lower", Sphere(0.01), 2500.0, (0.0, 0.0, 0.01), motion="free")
+    made.add_body("upper", Sphere(0.01), 2500.0, (0.0, 0.0, 0.05), motion="free")
     made.add_points("lower", "table", np.zeros((1, 3)), 0.01)
     return made
 
 
 def with_gel(**hand):
     made = scene()
-    made.add_hand("pad", (0.0, 0.0, 0.08), (1.0, 0.0, 0.0, 0.0))
+    made.add_body("pad", position=(0.0, 0.0, 0.08), quaternion=(1.0, 0.0, 0.0, 0.0), motion="hand")
     if hand.get("gel", True):
         made.add_gel("gel", "pad", "upper", flat_grid(4, 4, 0.01, 0.01), WinklerGel(1e7, 5e6, 0.8))
     return made
@@ -50,9 +50,9 @@ def test_pairs_are_those_without_gel_or_points():
     assert unpaired(with_gel(gel=False)) == unpaired(scene())
     assert unpaired(with_gel()) == [("table", "upper"), ("table", "pad"), ("lower", "upper"), ("lower", "pad")]
     # two that stand still never meet
-    made = TouchScene(1e-3, 3)
-    made.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
-    made.add_fixed("box", Box((0.1, 0.1, 0.1)), (0.0, 0.0, 0.0))
+    made = Scene(substep_dt=1e-3, substeps=3)
+    made.add_body("table", Plane(), motion="fixed")
+    made.add_body("box", Box((0.1, 0.1, 0.1)), motion="fixed")
     assert unpaired(made) == []
 
 
@@ -72,6 +72,4 @@ def test_what_is_said_to_pass_is_not_told():
 
 @pytest.mark.parametrize("task_id", [task for task in simenv.list_tasks() if task.startswith("SimEnv/")])
 def test_no_task_has_bodies_of_which_nobody_said_anything(task_id):
-    scene = task_class(task_id)().build()
-    if isinstance(scene, TouchScene):
-        assert unpaired(scene) == []
+    assert unpaired(task_class(task_id)().build()) == []

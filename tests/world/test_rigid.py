@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rigid bodies in a world: state, parameters, determinism, walls of the domain, errors."""
+"""Bodies that the grid moves, in a world: state, parameters, determinism, walls of the domain, errors."""
 
 import numpy as np
 import pytest
@@ -17,11 +17,11 @@ def scene(boundary="separate"):
     scene.add_material("water", Liquid(1000.0, 4.0e4, 0.1))
     index = np.stack(np.meshgrid(*[np.arange(8)] * 2, np.arange(4), indexing="ij"), -1).reshape(-1, 3)
     scene.add_particles("water", "water", 0.06 + 0.01 * (index + 0.5), 1e-6)
-    scene.add_rigid(
-        "box", Box((0.03, 0.035, 0.03)), 500.0, (0.1, 0.1, 0.15), (0.1, 0.2, 0.0, 0.97), (0.1, 0.0, -0.8),
-        (1.0, 2.0, 3.0),
+    scene.add_body(
+        "box", Box((0.03, 0.035, 0.03)), 500.0, (0.1, 0.1, 0.15), (0.1, 0.2, 0.0, 0.97), "free",
+        velocity=(0.1, 0.0, -0.8), angular_velocity=(1.0, 2.0, 3.0),
     )  # fmt: skip
-    scene.add_rigid("ball", Sphere(0.03), 1500.0, (0.15, 0.05, 0.11), velocity=(-0.5, 0.5, 0.0))
+    scene.add_body("ball", Sphere(0.03), 1500.0, (0.15, 0.05, 0.11), motion="free", velocity=(-0.5, 0.5, 0.0))
     scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.02), friction=0.3)
     return scene
 
@@ -30,11 +30,11 @@ def spread(world):
     """States that differ from world to world, by a rule that knows only the world's number."""
     state = world.initial_state()
     number = torch.arange(world.num_worlds, dtype=world.dtype)
-    pose, twist = state.rigid_q.clone(), state.rigid_twist.clone()
+    pose, twist = state.body_q.clone(), state.body_twist.clone()
     pose[:, 0, 2] += 1e-4 * number
     twist[:, 0, 4] += 0.1 * number
     world.parameters["box.density"] = 400.0 + 10.0 * number
-    return state.replace(rigid_q=pose, rigid_twist=twist)
+    return state.replace(body_q=pose, body_twist=twist)
 
 
 def run(world, state, steps=6):
@@ -47,31 +47,30 @@ def run(world, state, steps=6):
 def test_state_and_parameters():
     world = World(scene(), 3)
     state = world.initial_state()
-    assert world.rigid_names == ("box", "ball")
-    assert state.rigid_q.shape == (3, 2, 7) and state.rigid_twist.shape == (3, 2, 6)
-    assert {"rigid_q", "rigid_twist"} <= state.as_dict().keys()
+    assert world.body_names == tuple(world.scene.projected) == ("box", "ball")
+    assert state.body_q.shape == (3, 2, 7) and state.body_twist.shape == (3, 2, 6)
     assert torch.equal(world.parameters["box.density"], torch.full((3,), 500.0))
     span = world.particle_groups["box"]
     np.testing.assert_allclose(state.x[0, span].mean(0), [0.1, 0.1, 0.15], atol=1e-6)
     mass = 500.0 * float(world.volume[0, span].double().sum())
     assert mass == pytest.approx(500.0 * 8 * 0.03 * 0.035 * 0.03, rel=1e-6)
     later = run(world, state)
-    distance = (later.x[0, span] - later.rigid_q[0, 0, :3]).norm(dim=1) - (
-        state.x[0, span] - state.rigid_q[0, 0, :3]
+    distance = (later.x[0, span] - later.body_q[0, 0, :3]).norm(dim=1) - (
+        state.x[0, span] - state.body_q[0, 0, :3]
     ).norm(dim=1)
     assert float(distance.abs().max()) < 1e-6, "a rigid body keeps its shape"
-    torch.testing.assert_close(world.place_rigids(later).x, later.x, rtol=0, atol=1e-6)
-    first, second = run(world, later, 2), run(world, State.from_dict(later.clone().as_dict()), 2)
-    for name, value in first.as_dict().items():
-        assert torch.equal(value, second.as_dict()[name]), name
+    torch.testing.assert_close(world.place_projected(later).x, later.x, rtol=0, atol=1e-6)
+    first, second = run(world, later, 2), run(world, State(dict(later.clone())), 2)
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
 
 
-def test_a_scene_without_rigid_bodies_has_none_of_their_fields():
+def test_a_scene_without_bodies_has_no_rows_of_them():
     bare = Scene((0.2,) * 3, 0.02, 4.0e-4, 5)
     bare.add_material("water", Liquid(1000.0, 4.0e4))
     bare.add_particles("p", "water", np.full((1, 3), 0.1), 1e-6)
-    state = World(bare, 1).initial_state()
-    assert state.rigid_q is None and "rigid_q" not in state.as_dict()
+    state = World(bare, 3).initial_state()
+    assert state.body_q.shape == (3, 0, 7) and state.body_twist.shape == (3, 0, 6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
@@ -81,11 +80,11 @@ def test_a_world_does_not_depend_on_its_neighbours(dtype):
     end = run(many, start)
     one = World(scene(), 1, dtype=dtype)
     for index in (0, 37, 63):
-        row = {name: value[index : index + 1].clone() for name, value in start.as_dict().items()}
+        row = {name: value[index : index + 1].clone() for name, value in start.items()}
         one.parameters["box.density"] = many.parameters["box.density"][index : index + 1]
-        alone = run(one, State.from_dict(row))
-        for name, value in alone.as_dict().items():
-            assert torch.equal(value[0], end.as_dict()[name][index]), f"{name} of world {index}"
+        alone = run(one, State(row))
+        for name, value in alone.items():
+            assert torch.equal(value[0], end[name][index]), f"{name} of world {index}"
 
 
 def test_one_thread_and_two_give_the_same_numbers_and_gradients():
@@ -96,10 +95,10 @@ def test_one_thread_and_two_give_the_same_numbers_and_gradients():
             simenv.set_num_threads(threads)
             world = World(scene(), 4)
             state = spread(world)
-            twist = state.rigid_twist.clone().requires_grad_()
-            end = run(world, state.replace(rigid_twist=twist))
-            (grad,) = torch.autograd.grad(end.x.square().sum() + end.rigid_twist.sum(), [twist])
-            results.append({**{k: v.detach() for k, v in end.as_dict().items()}, "grad": grad})
+            twist = state.body_twist.clone().requires_grad_()
+            end = run(world, state.replace(body_twist=twist))
+            (grad,) = torch.autograd.grad(end.x.square().sum() + end.body_twist.sum(), [twist])
+            results.append({**{k: v.detach() for k, v in end.items()}, "grad": grad})
             world.close()
     finally:
         simenv.set_num_threads(before)
@@ -110,25 +109,25 @@ def test_one_thread_and_two_give_the_same_numbers_and_gradients():
 @pytest.mark.parametrize("boundary", ["separate", "slip", "stick"])
 def test_walls_of_the_domain_hold_a_body(boundary):
     plain = Scene((0.16, 0.16, 0.2), 0.02, 4.0e-4, 25, boundary=boundary)
-    plain.add_rigid("box", Box((0.04, 0.04, 0.04)), 800.0, (0.08, 0.08, 0.07), velocity=(0.0, 0.0, -0.5))
+    plain.add_body("box", Box((0.04, 0.04, 0.04)), 800.0, (0.08, 0.08, 0.07), motion="free", velocity=(0.0, 0.0, -0.5))
     world = World(plain, 1)
     state = run(world, world.initial_state(), 60)
     sunk = 0.03 - float(state.x[0, :, 2].min()) - 0.03
-    print(f"\nmeasured {boundary}: lowest particle {sunk * 1e3:.2f} mm in the wall, {state.rigid_twist[0, 0, 2]} m/s")
+    print(f"\nmeasured {boundary}: lowest particle {sunk * 1e3:.2f} mm in the wall, {state.body_twist[0, 0, 2]} m/s")
     assert sunk < 0.002
-    assert abs(float(state.rigid_twist[0, 0, 2])) < 0.005
+    assert abs(float(state.body_twist[0, 0, 2])) < 0.005
 
 
 def test_errors_name_the_remedy():
     small = Scene((0.2,) * 3, 0.02, 4.0e-4, 5)
     with pytest.raises(ValueError, match="cells wide"):
-        small.add_rigid("rod", Cylinder(0.012, 0.05), 500.0, (0.1, 0.1, 0.1))
+        small.add_body("rod", Cylinder(0.012, 0.05), 500.0, (0.1, 0.1, 0.1), motion="free")
     with pytest.raises(ValueError, match="outside the domain"):
-        small.add_rigid("far", Sphere(0.04), 500.0, (0.3, 0.1, 0.1))
+        small.add_body("far", Sphere(0.04), 500.0, (0.3, 0.1, 0.1), motion="free")
     with pytest.raises(ValueError, match="no finite mass"):
-        small.add_rigid("floor", Plane(), 500.0, (0.1, 0.1, 0.1))
+        small.add_body("floor", Plane(), 500.0, (0.1, 0.1, 0.1), motion="free")
     wrapped = Scene((0.2,) * 3, 0.02, 4.0e-4, 5, boundary="periodic")
-    wrapped.add_rigid("ball", Sphere(0.04), 500.0, (0.1, 0.1, 0.1))
+    wrapped.add_body("ball", Sphere(0.04), 500.0, (0.1, 0.1, 0.1), motion="free")
     with pytest.raises(ValueError, match="periodic"):
         World(wrapped, 1)
 

@@ -24,7 +24,7 @@ def ball_scene():
     scene = Scene((0.2, 0.2, 0.2), DX, 4.0e-4, 5)
     scene.add_material("a", Elastic(1000.0, 4.0e4, 0.3))
     scene.add_particles("p", "a", block((0.07, 0.07, 0.03), (6, 6, 6)), (0.5 * DX) ** 3)
-    scene.add_body("hand", (0.1, 0.1, 0.12), (0.1, 0.2, 0.3, 0.9))
+    scene.add_body("hand", position=(0.1, 0.1, 0.12), quaternion=(0.1, 0.2, 0.3, 0.9))
     scene.add_collider("ball", Sphere(0.03), "hand", friction=0.5, width=0.02)
     scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.5, width=0.02)
     scene.add_skin("ball", 7, 5, 0.2, 0.2, quaternion=(0.1, -0.3, 0.2, 0.9))
@@ -67,7 +67,7 @@ def test_taxels_add_up_to_the_wrench():
         state = world.step(state, Control(twist))
         assert (state.status == 0).all()
         # the axes turn during the control step, by up to |omega| dt = 2.4 * 2e-3, and the wrench is in the world's
-        felt = state.touch.sum(1).norm(dim=-1)
+        felt = state.skin_field.sum(1).norm(dim=-1)
         force = state.wrench[:, 0, :3].norm(dim=-1)
         largest = max(largest, float(force.max()))
         torch.testing.assert_close(felt, force, rtol=5e-3, atol=1e-12)
@@ -109,13 +109,13 @@ def test_a_world_without_contact_reads_zero_and_rows_are_independent():
     state.body_q[1, 0, 2] += 0.05  # out of reach
     for _ in range(20):
         state = world.step(state, Control(twist))
-    assert state.touch[0].abs().max() > 0.01
-    assert state.touch[1].abs().max() == 0
+    assert state.skin_field[0].abs().max() > 0.01
+    assert state.skin_field[1].abs().max() == 0
     away = torch.zeros(2, 1, 6)
     away[0, 0, 2] = 40.0
     state = world.step(world.step(state, Control(away)), Control(torch.zeros(2, 1, 6)))
     assert (state.status == 0).all()
-    assert state.touch.abs().max() == 0  # the contact is broken
+    assert state.skin_field.abs().max() == 0  # the contact is broken
 
 
 def test_a_contact_just_beyond_the_edge_is_not_the_skin_s():

@@ -94,10 +94,10 @@ def test_a_bad_world_stops_alone(name):
     assert state.status[others].tolist() == [0, 0]
     assert int(state.status[BAD]) & first, status.describe(int(state.status[BAD]))
     assert int(state.status[BAD]) & ~bits == 0, status.describe(int(state.status[BAD]))
-    for field, value in state.as_dict().items():
-        assert torch.equal(value[others], good.as_dict()[field][others]), f"{field} of a neighbour has changed"
+    for field, value in state.items():
+        assert torch.equal(value[others], good[field][others]), f"{field} of a neighbour has changed"
         if field != "status":
-            torch.testing.assert_close(value[BAD], kept.as_dict()[field][BAD], rtol=0, atol=0, equal_nan=True)
+            torch.testing.assert_close(value[BAD], kept[field][BAD], rtol=0, atol=0, equal_nan=True)
     for leaf, grad in grads.items():
         mine, others_grad = (grad[:, BAD], grad[:, others]) if leaf == "twist" else (grad[BAD], grad[others])
         theirs = good_grads[leaf][:, others] if leaf == "twist" else good_grads[leaf][others]
@@ -119,10 +119,10 @@ def test_a_world_that_fails_by_itself_keeps_finite_numbers():
         if state.status[BAD] == 0:
             before = state
     assert state.status[0] == 0 and state.status[BAD] != 0
-    for field, value in state.as_dict().items():
+    for field, value in state.items():
         if value.is_floating_point():
             assert torch.isfinite(value).all(), field
-            assert torch.equal(value[BAD], before.as_dict()[field][BAD]), field
+            assert torch.equal(value[BAD], before[field][BAD]), field
     assert not torch.equal(state.x[0], last.x[0])  # the other goes on
 
 
@@ -151,6 +151,7 @@ def test_status_stays_until_the_state_is_replaced():
 def test_every_bit_has_a_cause_and_a_remedy():
     bits = [status.NONFINITE, status.TOO_FAST, status.LEFT_GRID, status.INVERTED, status.BAD_ACTION, status.TOO_STIFF]
     bits += [status.BLOCKS_FULL, status.UNCONVERGED, status.BAD_PARAMETER, status.TOO_VISCOUS, status.STIFF_SPRING]
+    bits.append(status.LIGHT_BODY)
     assert sorted(status.STATUS) == sorted(bits)
     text = status.describe(status.NONFINITE | status.INVERTED)
     assert "nonfinite" in text and "inverted" in text and text.count("remedy") == 2

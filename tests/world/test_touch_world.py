@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Worlds of touch refuse what does not fit, and one with numbers that are not finite or out of range stops alone."""
+"""Worlds of bodies and gels refuse what does not fit; one with numbers not finite or out of range stops alone."""
 
 import math
 
@@ -11,7 +11,7 @@ from simenv.geometry.shapes import Plane, Sphere
 from simenv.physics import status
 from simenv.physics.bodies.model import Gripper
 from simenv.sensors.tactile import TacSLGel, WinklerGel, flat_grid
-from simenv.world import TouchControl, TouchScene
+from simenv.world import ContactLaw, Control, Scene
 
 BAD = 1
 GEL = WinklerGel(1e7, 5e6, 0.8)
@@ -19,11 +19,11 @@ NAN = math.nan
 
 
 def scene(**changes):
-    result = TouchScene(**({"substep_dt": 1e-3, "substeps": 3} | changes))
-    result.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
-    result.add_body("ball", Sphere(0.015), 2500.0, (0.0, 0.0, 0.015))
+    result = Scene(**({"substep_dt": 1e-3, "substeps": 3} | changes))
+    result.add_body("table", Plane(), motion="fixed")
+    result.add_body("ball", Sphere(0.015), 2500.0, (0.0, 0.0, 0.015), motion="free")
     result.add_points("ball", "table", np.zeros((1, 3)), 0.015)
-    result.add_hand("pad", (0.0, 0.0, 0.0298), (1.0, 0.0, 0.0, 0.0))
+    result.add_body("pad", position=(0.0, 0.0, 0.0298), quaternion=(1.0, 0.0, 0.0, 0.0), motion="hand")
     return result
 
 
@@ -45,14 +45,14 @@ def points(**changes):
 REFUSED = {
     "gravity": lambda: scene(gravity=(NAN, 0.0, 0.0)),
     "substeps": lambda: scene(substeps=1.5),
-    "friction": lambda: scene(friction=math.inf),
+    "friction": lambda: scene(contact=ContactLaw(friction=math.inf)),
     "mass of the gripper": lambda: scene(gripper=Gripper(mass=0.0)),
-    "density": lambda: scene().add_body("b", Sphere(0.01), math.inf, (0.0, 0.0, 0.1)),
-    "position": lambda: scene().add_body("b", Sphere(0.01), 1000.0, (0.0, NAN, 0.1)),
-    "quaternion": lambda: scene().add_fixed("b", Sphere(0.01), (0.0, 0.0, 0.1), (0.0, 0.0, 0.0, 0.0)),
-    "mass of a hand": lambda: scene().add_hand("h", (0.0, 0.0, 0.1), mass=0.0),
-    "inertia": lambda: scene().add_hand("h", (0.0, 0.0, 0.1), inertia=NAN),
-    "gains": lambda: scene().add_hand("h", (0.0, 0.0, 0.1), gains=(600.0, 50.0, -1.0, 1.0)),
+    "density": lambda: scene().add_body("b", Sphere(0.01), math.inf, motion="free"),
+    "position": lambda: scene().add_body("b", Sphere(0.01), 1000.0, (0.0, NAN, 0.1), motion="free"),
+    "quaternion": lambda: scene().add_body("b", Sphere(0.01), quaternion=(0.0, 0.0, 0.0, 0.0), motion="fixed"),
+    "mass of a hand": lambda: scene().add_body("h", motion="hand", mass=0.0),
+    "inertia": lambda: scene().add_body("h", motion="hand", inertia=NAN),
+    "gains": lambda: scene().add_body("h", motion="hand", gains=(600.0, 50.0, -1.0, 1.0)),
     "touches a hand": lambda: gel(touches="pad"),
     "place of a gel": lambda: gel(position=(NAN, 0.0, 0.0)),
     "slide": lambda: gel(slide=(0.0, 0.0)),
@@ -68,7 +68,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_scene_refuses_what_it_cannot_be(name):
-    with pytest.raises(ValueError, match=r"must|no shape|stands still|no body|no rotation|use torch"):
+    with pytest.raises(ValueError, match=r"must|no shape|stands still|moves otherwise|no body|no rotation|use torch"):
         REFUSED[name]()
 
 
@@ -90,12 +90,12 @@ def test_a_step_refuses_tensors_that_do_not_fit(world):
     wrong = [goal.float(), goal[:1], goal[:, 0], goal.repeat(1, 2, 1), goal[..., :6], goal.numpy()]
     for value in wrong:
         with pytest.raises(ValueError, match=r"control\.goal"):
-            world.step(state, TouchControl(value))
+            world.step(state, Control(goal=value))
     for effort in (torch.zeros(1, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64), 1.0):
         with pytest.raises(ValueError, match=r"control\.effort"):
-            world.step(state, TouchControl(goal, effort))
+            world.step(state, Control(goal=goal, effort=effort))
     with pytest.raises(ValueError, match=r"state\.stick"):
-        world.step(state.replace(stick=state.stick[:, :3]), TouchControl(goal))
+        world.step(state.replace(stick=state.stick[:, :3]), Control(goal=goal))
 
 
 def play(world, spoilt=None, value=0.0):
@@ -113,7 +113,7 @@ def play(world, spoilt=None, value=0.0):
             world.parameters[name] = leaf
     state = state.replace(body_twist=leaves["twist"])
     for _ in range(3):
-        state = world.step(state, TouchControl(leaves["goal"]))
+        state = world.step(state, Control(goal=leaves["goal"]))
     for name, good in kept.items():
         world.parameters[name] = good
     loss = 1e3 * state.body_q.square().sum() + state.field.square().sum() + state.push.square().sum()

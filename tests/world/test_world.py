@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from simenv.geometry.shapes import Box, Plane, Sphere
+from simenv.physics.given import GivenMotion
 from simenv.physics.mpm.materials import Elastic, Liquid
 from simenv.world import Control, Scene, State, World
 from tests.gradients.scenes import DX, block, press_scene
@@ -19,8 +20,8 @@ def scene():
     result.add_material("gel", Elastic(900.0, 3.0e4, 0.3))
     result.add_particles("pool", "water", block((0.05, 0.05, 0.05), (4, 4, 4)), 1.0e-6)
     result.add_particles("cube", "gel", block((0.15, 0.15, 0.05), (3, 3, 3)), 2.0e-6, velocity=(0.0, 0.0, 0.1))
-    result.add_body("hand", (0.2, 0.1, 0.2), (0.0, 0.0, math.sin(0.3), math.cos(0.3)))
-    result.add_body("other", (0.1, 0.2, 0.25))
+    result.add_body("hand", position=(0.2, 0.1, 0.2), quaternion=(0.0, 0.0, math.sin(0.3), math.cos(0.3)))
+    result.add_body("other", position=(0.1, 0.2, 0.25))
     result.add_collider("palm", Box((0.01, 0.02, 0.01)), "hand", position=(0.03, 0.0, 0.0), friction=0.2)
     result.add_collider("stand", Sphere(0.01), position=(0.01, 0.28, 0.28))
     return result
@@ -41,7 +42,7 @@ def test_names_shapes_and_first_state():
     assert world.body_names == ("hand", "other") and world.collider_names == ("palm", "stand")
     assert world.particle_groups == {"pool": slice(0, 64), "cube": slice(64, 91)}
     assert world.dt == pytest.approx(4.0e-3)
-    shapes = {name: tuple(value.shape) for name, value in state.as_dict().items()}
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
     assert shapes == {
         "x": (3, 91, 3), "v": (3, 91, 3), "C": (3, 91, 3, 3), "F": (3, 91, 3, 3), "J": (3, 91), "active": (3, 91),
         "body_q": (3, 2, 7), "body_twist": (3, 2, 6), "wrench": (3, 2, 6), "time": (3,), "emitted": (3, 0),
@@ -86,7 +87,8 @@ def test_colliders_are_carried_by_their_bodies():
     # velocity of a collider's origin is that of the body's point, and the pose at every substep follows it
     twist = torch.zeros(2, 2, 6, dtype=torch.float64)
     twist[:, 0] = torch.tensor([0.1, 0.0, 0.0, 0.0, 0.0, 4.0])
-    motion, _end = world._collider_motion(state.body_q, twist)
+    told = GivenMotion(state.body_q, twist, 4.0e-4 * torch.arange(10, dtype=torch.float64), world.dt)
+    motion = world.particles._collider_motion(told)
     assert motion["position"].shape == (2, 10, 2, 3)
     step = (motion["position"][:, 2] - motion["position"][:, 0]) / (2 * 4.0e-4)
     torch.testing.assert_close(step, motion["velocity"][:, 1], rtol=0, atol=1e-6)
@@ -99,12 +101,12 @@ def test_a_step_leaves_its_inputs_alone():
     copy = state.clone()
     control = world.zero_control()
     first = world.step(state, control)
-    for name, value in state.as_dict().items():
-        assert torch.equal(value, copy.as_dict()[name]), name
+    for name, value in state.items():
+        assert torch.equal(value, copy[name]), name
     kept = first.clone()
     world.step(first, control)
-    for name, value in first.as_dict().items():
-        assert torch.equal(value, kept.as_dict()[name]), f"{name} of an earlier state has changed"
+    for name, value in first.items():
+        assert torch.equal(value, kept[name]), f"{name} of an earlier state has changed"
 
 
 def test_gradient_and_plain_steps_give_the_same_numbers():
@@ -114,8 +116,8 @@ def test_gradient_and_plain_steps_give_the_same_numbers():
     leaf = state.x.clone().requires_grad_()
     traced = world.step(state.replace(x=leaf), world.zero_control())
     assert traced.x.requires_grad and not plain.x.requires_grad
-    for name, value in plain.as_dict().items():
-        assert torch.equal(value, traced.as_dict()[name]), name
+    for name, value in plain.items():
+        assert torch.equal(value, traced[name]), name
     with torch.no_grad():
         assert not world.step(state.replace(x=leaf), world.zero_control()).x.requires_grad
 
@@ -124,8 +126,8 @@ def test_state_round_trip_and_selection():
     world = World(scene(), 3)
     state = world.initial_state()
     later = world.step(state, world.zero_control())
-    again = State.from_dict(later.as_dict())
-    assert all(torch.equal(a, b) for a, b in zip(again.as_dict().values(), later.as_dict().values(), strict=True))
+    again = State(dict(later))
+    assert all(torch.equal(a, b) for a, b in zip(again.values(), later.values(), strict=True))
     mask = torch.tensor([True, False, True])
     mixed = later.where(mask, state)
     assert torch.equal(mixed.x[0], later.x[0]) and torch.equal(mixed.x[1], state.x[1])
@@ -149,14 +151,14 @@ def test_a_restored_state_continues_exactly():
     state = world.initial_state()
     for _ in range(2):
         state = world.step(state, world.zero_control())
-    saved = {name: value.clone() for name, value in state.as_dict().items()}
+    saved = {name: value.clone() for name, value in state.items()}
     first = world.step(world.step(state, world.zero_control()), world.zero_control())
     other = World(press_scene("two_materials"), 2)
-    second = State.from_dict(saved)
+    second = State(saved)
     for _ in range(2):
         second = other.step(second, other.zero_control())
-    for name, value in first.as_dict().items():
-        assert torch.equal(value, second.as_dict()[name]), name
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
 
 
 def test_parameters_are_per_world_and_follow_assignment():

@@ -64,7 +64,7 @@ class Types:
 
 
 class Buffers:
-    """What `MPMSolver` allocates, once: inputs at the start, states and adjoints when first asked for.
+    """What `MPMStepper` allocates, once: inputs at the start, states and adjoints when first asked for.
 
     Attributes:
         tensors: all tensors by name; ``"x@3"`` is the position at the start of substep 3, ``"force1"`` the force that

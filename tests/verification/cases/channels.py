@@ -55,7 +55,7 @@ def channel(cells: int, moving: bool, share: float) -> World:
     scene.add_material("oil", Liquid(DENSITY, DENSITY * sound**2, VISCOSITY))
     points = lattice((0, 0, -1.5 * dx), (2 * dx, 2 * dx, HEIGHT + 1.5 * dx), dx / 2)
     scene.add_particles("oil", "oil", points, (dx / 2) ** 3)
-    scene.add_body("lid", (0.0, 0.0, HEIGHT))
+    scene.add_body("lid", position=(0.0, 0.0, HEIGHT))
     scene.add_collider("bottom", Plane(), stick=True, levels=AT_WALL)
     scene.add_collider("top", Plane(), "lid", quaternion=DOWN, stick=True, levels=AT_WALL)
     return World(scene, 1, dtype=torch.float64)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small scenes that have between them every field of a state."""
+
+import numpy as np
+
+from simenv.geometry.shapes import Box, Cup, Plane, Sphere
+from simenv.physics.mpm.materials import Elastic, Liquid
+from simenv.sensors.tactile import WinklerGel, flat_grid
+from simenv.world import Scene
+from tests.gradients.scenes import block
+
+DX = 0.02
+
+
+def particles() -> Scene:
+    """Liquid and a soft block, a jet, a skin, a moving ball and a body that the grid moves; a chosen substep."""
+    scene = Scene((0.24, 0.2, 0.24), DX, 4.0e-4, 5, max_substeps=10)
+    scene.add_material("water", Liquid(1000.0, 4.0e4, 0.5))
+    scene.add_material("rubber", Elastic(900.0, 3.0e4, 0.3))
+    scene.add_particles("pool", "water", block((0.05, 0.05, 0.03), (5, 5, 3)), 1.0e-6)
+    scene.add_particles("cube", "rubber", block((0.13, 0.05, 0.04), (3, 3, 3)), 1.0e-6, velocity=(0.0, 0.0, -0.2))
+    scene.add_body("hand", position=(0.07, 0.07, 0.15), quaternion=(0.1, 0.2, 0.3, 0.9))
+    scene.add_emitter("jet", "hand", "water", 20, 0.01, 1.0, 4)
+    scene.add_body("vessel", Cup(0.03, 0.08, 0.01, 0.02), 500.0, (0.14, 0.12, 0.08), motion="free")
+    scene.add_collider("ball", Sphere(0.02), "hand", position=(0.004, -0.003, -0.05), width=0.01)
+    scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3)
+    scene.add_skin("floor", 3, 3, 0.1, 0.1, position=(0.08, 0.08, 0.0))
+    return scene
+
+
+def touch() -> Scene:
+    """A block on a table, gripped from both sides by fingers with gels on a hand."""
+    scene = Scene(substep_dt=5e-4, substeps=4)
+    scene.add_body("table", Plane(), motion="fixed")
+    scene.add_body("block", Box((0.01, 0.02, 0.015)), 1000.0, (0.0, 0.0, 0.015), motion="free")
+    corners = [(x, y, -0.015) for x in (-0.01, 0.01) for y in (-0.02, 0.02)]
+    scene.add_points("block", "table", np.array(corners), share=4.0)
+    scene.add_body("hand", position=(0.0, 0.0, 0.015), motion="hand")
+    for name, side in (("left", -1.0), ("right", 1.0)):
+        turn = (0.0, -side * np.sqrt(0.5), 0.0, np.sqrt(0.5))  # z of the gel points to the block
+        scene.add_gel(
+            name, "hand", "block", flat_grid(4, 5, 0.01, 0.01), WinklerGel(1e7, 5e6, 0.8),
+            position=(side * 0.0098, 0.0, 0.0), quaternion=turn, slide=(side, 0.0, 0.0),
+        )  # fmt: skip
+    scene.let_pass("hand", "table", "it stays above")
+    return scene
+
+
+def robot() -> Scene:
+    """A Panda with nothing about it."""
+    scene = Scene(substep_dt=1 / 960, substeps=4)
+    scene.add_robot("arm", "panda")
+    return scene
+
+
+def mixed() -> Scene:
+    """A hand that holds a ball in liquid, under a body that only stands there."""
+    scene = Scene((0.2, 0.2, 0.2), DX, 4.0e-4, 5)
+    scene.add_material("water", Liquid(1000.0, 4.0e4, 0.5))
+    scene.add_particles("pool", "water", block((0.05, 0.05, 0.03), (8, 8, 4)), 1.0e-6)
+    scene.add_body("hand", position=(0.09, 0.09, 0.1), motion="hand", mass=2.0)
+    scene.add_collider("ball", Sphere(0.02), "hand", width=0.01)
+    scene.add_body("stand", position=(0.15, 0.15, 0.15), motion="fixed")
+    return scene
+
+
+SCENES = {"particles": particles, "touch": touch, "robot": robot, "mixed": mixed}
