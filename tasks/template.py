@@ -94,7 +94,7 @@ class PushBlock(Task):
         corner = np.array([START[0] - BLOCK[0] / 2, START[1] - BLOCK[1] / 2, FLOOR])
         scene.add_particles("block", "foam", corner + grid, volume=(DX / 2) ** 3)
         scene.add_collider("table", Plane(), position=(0.0, 0.0, FLOOR), friction=0.2)
-        scene.add_body("tool", (START[0] - 0.06, START[1], FLOOR + BLOCK[2] / 2))
+        scene.add_body("tool", position=(START[0] - 0.06, START[1], FLOOR + BLOCK[2] / 2))
         # A contact that fades in over a width gives useful gradients with respect to the tool's pose.
         scene.add_collider("ball", Sphere(BALL), body="tool", friction=0.3, width=0.4 * DX)
         return scene
@@ -111,9 +111,9 @@ class PushBlock(Task):
     # Override initial_state(world, episode) to move bodies or particles; the default is the scene as built.
 
     def control(self, world: World, state: State, action: torch.Tensor, episode: dict[str, torch.Tensor]) -> Control:
-        """Actions become twists (N, bodies, 6): velocity [m/s] and angular velocity [rad/s], world axes."""
+        """Actions become twists (N, 6) of bodies: velocity [m/s] and angular velocity [rad/s], world axes."""
         still = torch.zeros_like(action)
-        return Control(twist=torch.cat([SPEED * action, still, still], dim=-1).unsqueeze(1))
+        return world.control(twist={"tool": torch.cat([SPEED * action, still, still], dim=-1)})
 
     def observe(self, world: World, state: State, episode: dict[str, torch.Tensor]) -> torch.Tensor:
         """One tensor (N, ...) or a flat dict of them; the space follows from what is returned."""
@@ -121,8 +121,8 @@ class PushBlock(Task):
         return torch.cat(
             [
                 episode["goal"],
-                observations.body_pose(world, state, "tool")[:, :3],
-                observations.collider_wrench(world, state, "ball")[:, :3],
+                world.bodies["tool"].pose(state)[:, :3],
+                world.colliders["ball"].wrench(state)[:, :3],
                 centre_of_mass(state.x, state.active),
                 centre_of_mass(state.v, state.active),
                 points.flatten(1),
@@ -137,13 +137,13 @@ class PushBlock(Task):
         """Named terms; their sum is the reward. Smooth ones give gradients. No `if` on a value: use torch.where."""
         return {
             "progress": 10.0 * (self._to_goal(before, episode) - self._to_goal(after, episode)),
-            "reach": self._to_block(before) - self._to_block(after),
+            "reach": self._to_block(world, before) - self._to_block(world, after),
             "effort": -0.001 * exact.total(action**2),
         }
 
     def evaluate(self, world: World, state: State, episode: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Hard judgements, without a gradient: "success" always; "terminated" and measures of your own if you like."""
-        ball = state.body_q[:, 0, :2]
+        ball = world.bodies["tool"].pose(state)[:, :2]
         outside = ((ball < BALL) | (ball > DOMAIN[0] - BALL)).any(dim=-1)
         distance = self._to_goal(state, episode)
         return {"success": distance < SUCCESS, "terminated": outside, "distance": distance}
@@ -153,7 +153,7 @@ class PushBlock(Task):
         offset = centre_of_mass(state.x, state.active)[:, :2] - episode["goal"]
         return torch.sqrt(exact.total(offset**2) + 1e-8)
 
-    def _to_block(self, state: State) -> torch.Tensor:
+    def _to_block(self, world: World, state: State) -> torch.Tensor:
         """(N,) distance of the ball to the block's centre in the plane [m]."""
-        offset = centre_of_mass(state.x, state.active)[:, :2] - state.body_q[:, 0, :2]
+        offset = centre_of_mass(state.x, state.active)[:, :2] - world.bodies["tool"].pose(state)[:, :2]
         return torch.sqrt(exact.total(offset**2) + 1e-8)

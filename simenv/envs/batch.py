@@ -194,7 +194,7 @@ class Batch:
         executed = self.actions.execute(action, still)
         stepped = world.step(before, task.control(world, before, executed, episode))
         stepped = task.remember(world, before, executed, stepped, episode)
-        held = dataclasses.replace(before, status=before.status | unusable.to(before.status.dtype) * _bad_action_bit())
+        held = before.replace(status=before.status | unusable.to(before.status.dtype) * _bad_action_bit())
         after = held.where(still, stepped)
         failed = (after.status != 0) & ~frozen
         if after.requires_grad:
@@ -236,7 +236,7 @@ class Batch:
 
     def get_state(self) -> dict[str, torch.Tensor]:
         """Everything that decides the future, as (N, ...) tensors by name; copies without a graph."""
-        named = {f"state.{name}": value for name, value in self.require_state().as_dict().items()}
+        named = {f"state.{name}": value for name, value in self.require_state().items()}
         named |= {f"episode.{name}": value for name, value in self._drawn.items()}
         named |= {f"parameter.{name}": self.world.parameters[name] for name in self.world.parameters}
         named |= {"rng.seed": self.seed, "rng.episode": self.episode_index, "elapsed_steps": self.elapsed}
@@ -271,7 +271,7 @@ class Batch:
             self.world.parameters[name] = copies[f"parameter.{name}"]
         prefix = "state."
         fields = {name.removeprefix(prefix): value for name, value in copies.items() if name.startswith(prefix)}
-        self.state = type(self.require_state()).from_dict(fields)
+        self.state = type(self.require_state())(fields)
         self._drawn = {name: copies[f"episode.{name}"] for name in self._drawn}
         self.seed, self.episode_index = copies["rng.seed"], copies["rng.episode"]
         self.elapsed, self.terminated, self.truncated = (

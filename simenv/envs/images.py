@@ -17,14 +17,14 @@ from simenv.envs.options import choose
 
 if TYPE_CHECKING:
     from simenv.render.items import Camera
-    from simenv.world.touch import TouchState, TouchWorld
+    from simenv.world import State, World
 
 T = TypeVar("T")
 SMALLEST = 8  # pixels a side
 _made: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 
-def gel_images(world: TouchWorld, state: TouchState, size: Sequence[int], sensor: str) -> dict[str, torch.Tensor]:
+def gel_images(world: World, state: State, size: Sequence[int], sensor: str) -> dict[str, torch.Tensor]:
     """Images of all gels.
 
     Args:
@@ -47,18 +47,18 @@ def gel_images(world: TouchWorld, state: TouchState, size: Sequence[int], sensor
         from simenv.sensors.tactile.sensors import SENSORS
 
         calibration = SENSORS[choose("tactile_sensor", sensor, SENSORS)]()
-        return {name: GelCamera(field.contact, calibration, rows, columns) for name, field in world.sensors.items()}
+        return {name: GelCamera(gel.sensor.contact, calibration, rows, columns) for name, gel in world.gels.items()}
 
     cameras = _once(world, (sensor, rows, columns), make)
     return {
         "image" if len(cameras) == 1 else f"{name}_image": camera(
-            world.object_pose(state, name), world.gel_pose(state, name)
+            world.gels[name].object_pose(state), world.gels[name].pose(state)
         )
         for name, camera in cameras.items()
     }
 
 
-def camera_image(world: TouchWorld, state: TouchState, body: str, view: Camera, size: Sequence[int]) -> torch.Tensor:
+def camera_image(world: World, state: State, body: str, view: Camera, size: Sequence[int]) -> torch.Tensor:
     """Pictures from a camera on a body.
 
     Args:
@@ -79,7 +79,7 @@ def camera_image(world: TouchWorld, state: TouchState, body: str, view: Camera, 
     def make() -> Any:
         from simenv.render.body_camera import BodyCamera  # only those who look pay for it
 
-        return BodyCamera(world, body, view, rows, columns)  # type: ignore[arg-type]  # same face
+        return BodyCamera(world, body, view, rows, columns)
 
     return _once(world, (body, view, rows, columns), make)(world, state)
 

@@ -12,9 +12,9 @@ import torch
 from simenv.envs.constants import constant
 
 if TYPE_CHECKING:
-    from simenv.world import State, World
+    from simenv.world import State
 
-__all__ = ["body_pose", "body_twist", "collider_wrench", "density_grid", "keypoints", "rigid_motion"]
+__all__ = ["density_grid", "keypoints"]
 
 
 def keypoints(state: State, particles: slice, count: int) -> torch.Tensor:
@@ -39,81 +39,6 @@ def keypoints(state: State, particles: slice, count: int) -> torch.Tensor:
     index = constant(rows, torch.int64, state.x.device)
     both = torch.cat([state.x[:, index], state.v[:, index]], dim=-1)
     return torch.where(state.active[:, index].unsqueeze(-1), both, torch.zeros_like(both))
-
-
-def body_pose(world: World, state: State, name: str) -> torch.Tensor:
-    """Pose of a body, such as an end effector.
-
-    Args:
-        world: The worlds.
-        state: The state.
-        name: Name of the body.
-
-    Returns:
-        (N, 7): position [m] and quaternion xyzw.
-
-    Raises:
-        ValueError: If there is no such body.
-    """
-    return state.body_q[:, _body_index(world, name)]
-
-
-def body_twist(world: World, state: State, name: str) -> torch.Tensor:
-    """Velocity of a body as last commanded.
-
-    Args:
-        world: The worlds.
-        state: The state.
-        name: Name of the body.
-
-    Returns:
-        (N, 6): linear [m/s] and angular [rad/s] velocity, world axes.
-
-    Raises:
-        ValueError: If there is no such body.
-    """
-    return state.body_twist[:, _body_index(world, name)]
-
-
-def rigid_motion(world: World, state: State, name: str) -> torch.Tensor:
-    """Pose and velocity of a rigid body.
-
-    Args:
-        world: The worlds.
-        state: The state.
-        name: Name of the rigid body.
-
-    Returns:
-        (N, 13): position of the centre of mass [m], quaternion xyzw, its velocity [m/s], angular velocity [rad/s].
-
-    Raises:
-        ValueError: If there is no such rigid body.
-    """
-    pose, twist = state.rigid_q, state.rigid_twist
-    if name not in world.rigid_names or pose is None or twist is None:
-        raise ValueError(f"There is no rigid body {name!r}; there are {', '.join(world.rigid_names) or 'none'}.")
-    index = world.rigid_names.index(name)
-    return torch.cat([pose[:, index], twist[:, index]], -1)
-
-
-def collider_wrench(world: World, state: State, name: str) -> torch.Tensor:
-    """Force and torque on a collider, averaged over the last control step.
-
-    Args:
-        world: The worlds.
-        state: The state.
-        name: Name of the collider.
-
-    Returns:
-        (N, 6): force [N] and torque about the collider's origin [N m], world axes.
-
-    Raises:
-        ValueError: If there is no such collider.
-    """
-    names = list(world.collider_names)
-    if name not in names:
-        raise ValueError(f"There is no collider {name!r}; there are {', '.join(names) or 'none'}.")
-    return state.wrench[:, names.index(name)]
 
 
 def density_grid(
@@ -183,10 +108,3 @@ class _Density(torch.autograd.Function):
         adjoints = [torch.empty_like(each, memory_format=torch.contiguous_format) for each in (x, amount)]
         launch_on(ctx.kernels.density_adjoint, amount.numel(), ctx.numbers, [x, amount, grads[0]], adjoints)
         return *adjoints, None, None, None
-
-
-def _body_index(world: World, name: str) -> int:
-    names = list(world.body_names)
-    if name not in names:
-        raise ValueError(f"There is no body {name!r}; there are {', '.join(names) or 'none'}.")
-    return names.index(name)

@@ -12,7 +12,7 @@ import torch
 from simenv.envs.random import EpisodeRandom
 
 if TYPE_CHECKING:
-    from simenv.world import Control, Scene, State, TouchScene, World
+    from simenv.world import Control, Scene, State, World
 
 Limits = tuple[Any, Any]
 
@@ -50,7 +50,7 @@ class Task:
 
     observation_mode: str = "state"
 
-    def build(self) -> Scene | TouchScene:
+    def build(self) -> Scene:
         """Describe one world. Called once.
 
         Returns:

@@ -62,7 +62,7 @@ class Frames(Stepper):
         self._told = (
             {f"given_{n}": memory.slot(kind, *shape) for n, kind in zip(POSE, kinds, strict=True)} if given else {}
         )
-        self.status = memory.slot(int)
+        self.status = memory.slot(wp.int32)
 
     # ------------------------------------------------------------------------------------------------- numbers
 

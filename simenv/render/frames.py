@@ -105,11 +105,11 @@ class Renderer:
         outside = [w for w in worlds if not 0 <= w < count]
         if outside:
             raise IndexError(f"worlds {outside} asked for, there are {count}: indices go from 0 to {count - 1}")
-        poses = self.world.drawn_poses(state).detach()
+        poses, sizes = self.world.drawn_poses(state).detach(), self.world.drawn_scales().tolist()
         places = {name: self._places(name, place) for name, place in (marks or {}).items()}
         frames = []
         for w in worlds:
-            picture = self._picture(w, tuple(places))
+            picture = self._picture(tuple(round(sizes[w][row], 6) for row in self._rows), tuple(places))
             if view is not None and not self._fixed:
                 lower, upper, azimuth = (part[w].detach().cpu().double().numpy() for part in view)
                 picture.look(self._aim(lower, upper, float(azimuth)))
@@ -154,11 +154,8 @@ class Renderer:
         upright = np.broadcast_to(np.array([0.0, 0.0, 0.0, 1.0]), (*shape, 4))
         return values if values.shape[2] == 7 else np.concatenate([values, upright], -1)
 
-    def _picture(self, w: int, marks: tuple[str, ...]) -> Picture:
-        """The picture with these marks for the sizes that world ``w``'s meshes have, built on first use."""
-        scales = tuple(
-            round(scale, 6) for scale in self.world.drawn_scales()[w].cpu().double().numpy()[self._rows].tolist()
-        )
+    def _picture(self, scales: tuple[float, ...], marks: tuple[str, ...]) -> Picture:
+        """The picture with these marks and sizes of the meshes, built on first use."""
         key = scales, marks
         if key not in self._pictures:
             if len(self._pictures) >= _KEPT:

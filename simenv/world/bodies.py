@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies and gels of a world by name: where they are, how they move, what they feel."""
+"""Bodies, colliders and gels of a world by name: where they are, how they move, what they feel."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from simenv.sensors.tactile import TactileField
 
 if TYPE_CHECKING:
     from simenv.physics.gels.parts import Gel
+    from simenv.physics.mpm.parts import Collider
     from simenv.physics.parts import Body
     from simenv.world.state import State
     from simenv.world.world import World
 
-__all__ = ["BodyView", "ByName", "GelView", "on_pose"]
+__all__ = ["BodyView", "ByName", "ColliderView", "GelView", "on_pose"]
 
 V = TypeVar("V")
 
@@ -71,10 +72,23 @@ class BodyView:
 
     def centre(self, state: State) -> torch.Tensor:
         """Its centre of mass [m], (N, 3)."""
-        pose = self.pose(state)
+        return self.centre_pose(state)[:, :3]
+
+    def centre_pose(self, state: State) -> torch.Tensor:
+        """Pose (N, 7) of its centre of mass, with the axes of its shape's frame."""
+        return self._moved(self.pose(state), 1.0)
+
+    def centre_twist(self, state: State) -> torch.Tensor:
+        """Velocity of its centre of mass [m/s] and angular velocity [rad/s], world axes, (N, 6)."""
+        twist = self.twist(state)
         if not self.spec.centre.any():
-            return pose[:, :3]
-        return on_pose(pose, self.spec.centre, (0.0, 0.0, 0.0, 1.0))[:, :3]
+            return twist
+        arm = self.centre(state) - self.pose(state)[:, :3]
+        return torch.cat([twist[:, :3] + torch.linalg.cross(twist[:, 3:], arm), twist[:, 3:]], -1)
+
+    def _moved(self, pose: torch.Tensor, sign: float) -> torch.Tensor:
+        """A pose moved by the place of the centre of mass, forth or back."""
+        return on_pose(pose, sign * self.spec.centre, (0.0, 0.0, 0.0, 1.0)) if self.spec.centre.any() else pose
 
     def wrench(self, state: State) -> torch.Tensor:
         """Force [N] and torque about its centre of mass [N m] of all contact, mean over the last control step, world
@@ -102,9 +116,10 @@ class BodyView:
         return state.drive[:, self.index]
 
     def place(self, state: State, pose: torch.Tensor, twist: torch.Tensor | None = None) -> State:
-        """The state with the body at a pose (N, 7) [m, xyzw], at rest or with a twist (N, 6). A robot goes where inverse
-        kinematics finds, which is within some micrometres if it can reach. What gels remember stays; see
-        `World.touch_anew`.
+        """The state with the body at a pose (N, 7) [m, xyzw], at rest or with a twist (N, 6).
+
+        A robot goes where inverse kinematics finds, which is within some micrometres if it can reach. What gels remember
+        stays; see `World.touch_anew`.
         """
         world, poses, twists = self._world, state.body_q.clone(), state.body_twist.clone()
         twists[:, self.index] = 0.0 if twist is None else twist
@@ -114,6 +129,10 @@ class BodyView:
         joints = world.arm.reach(pose)
         poses[:, self.index] = world.arm.tool_pose(joints)
         return state.replace(body_q=poses, body_twist=twists, joint_q=joints, joint_qd=torch.zeros_like(joints))
+
+    def place_centre(self, state: State, pose: torch.Tensor) -> State:
+        """As `place`, at rest, by the pose (N, 7) of its centre of mass."""
+        return self.place(state, self._moved(pose, -1.0))
 
     def near(self, state: State, move: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
         """A pose (N, 7) beside its present one: moved (N, 3) [m] and turned by a rotation vector (N, 3) [rad], world
@@ -145,7 +164,8 @@ class GelView:
 
     def object_pose(self, state: State) -> torch.Tensor:
         """World pose (N, 7) of the shape that it touches."""
-        return on_pose(self._world.bodies[self.spec.touches].pose(state), self.spec.shape_position, (0.0, 0.0, 0.0, 1.0))
+        body = self._world.bodies[self.spec.touches].pose(state)
+        return on_pose(body, self.spec.shape_position, (0.0, 0.0, 0.0, 1.0))
 
     def field(self, state: State) -> torch.Tensor:
         """Force on each taxel at the end of the last control step [N]: shear along x and y, normal, (N, P, 3)."""
@@ -162,6 +182,36 @@ class GelView:
     def force(self, state: State) -> torch.Tensor:
         """Force on it in world axes [N], (N, 3); the object feels the opposite."""
         return rotate(self.pose(state)[:, 3:], self.wrench(state)[:, :3])
+
+
+class ColliderView:
+    """One collider in all worlds.
+
+    Attributes:
+        spec: what the scene says about it.
+    """
+
+    def __init__(self, world: World, index: int, spec: Collider):
+        self._world, self._index, self.spec = world, index, spec
+
+    def pose(self, state: State) -> torch.Tensor:
+        """Pose of its shape's frame [m, quaternion xyzw], (N, 7)."""
+        return self._world.collider_poses(state)[:, self._index]
+
+    def wrench(self, state: State) -> torch.Tensor:
+        """Force [N] of particles on it and torque about its origin [N m], mean over the last control step, world axes,
+        (N, 6).
+        """
+        return state.wrench[:, self._index]
+
+    def skin(self, state: State) -> torch.Tensor:
+        """Force on each taxel of its skin, as `World.skin`."""
+        return self._world.skin(state, self.spec.name)
+
+
+def colliders_of(world: World, colliders: Mapping[str, Collider]) -> ByName[ColliderView]:
+    """The colliders of a world."""
+    return ByName("collider", {name: ColliderView(world, i, spec) for i, (name, spec) in enumerate(colliders.items())})
 
 
 def bodies_of(world: World, bodies: Mapping[str, Body]) -> ByName[BodyView]:

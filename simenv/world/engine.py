@@ -3,10 +3,10 @@
 torch function.
 
 Where a solver's buffers should stay in the caches of a core, as particles' do, a CPU program holds one world, and each
-thread has a program and takes the worlds in turn; else it holds as many as fit there. A world with many particles is cut
-into lanes, by a rule that looks at the particles only. A world's numbers depend neither on threads nor on its
-neighbours. Backward re-simulates the step from its entering state, keeping the ticks, and then sweeps back: memory grows
-with control steps, by one entering state each, and not with ticks.
+thread has a program and takes the worlds in turn; else it holds as many as fit there. A world with many particles is
+cut into lanes, by a rule that looks at the particles only. A world's numbers depend neither on threads nor on its
+neighbours. Backward re-simulates the step from its entering state, keeping the ticks, and then sweeps back: memory
+grows with control steps, by one entering state each, and not with ticks.
 
 Where the number of ticks is a choice of each world, there is a program for each number. A CPU program steps the worlds
 that chose its number. On CUDA, where the choice stays on the device, every program is launched with the particles of

@@ -28,8 +28,12 @@ def unpaired(scene: Scene) -> list[tuple[str, str]]:
     solid = [name for name, body in scene.bodies.items() if body.shape is not None or name in carriers]
     told = {name for name, body in scene.bodies.items() if body.is_told}
     # a body of the grid meets the colliders of all others there
-    free = [pair for pair in itertools.combinations(solid, 2) if not set(pair) <= told and not set(pair) & set(scene.projected)]
-    return [pair for pair in free if frozenset(pair) not in paired | scene.passing.keys()]
+    pairs = [
+        pair
+        for pair in itertools.combinations(solid, 2)
+        if not set(pair) <= told and not set(pair) & set(scene.projected)
+    ]
+    return [pair for pair in pairs if frozenset(pair) not in paired | scene.passing.keys()]
 
 
 def warn_of_unpaired(scene: Scene) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,3 +151,22 @@ class Control:
     emit: torch.Tensor | None = None
     goal: torch.Tensor | None = None
     effort: torch.Tensor | None = None
+
+
+def by_name(
+    what: str, names: Iterable[str], values: Mapping[str, torch.Tensor], missing: torch.Tensor | None = None
+) -> torch.Tensor:  # fmt: skip
+    """Tensors (N, ...) by name, in the order of `names`, (N, names, ...); `missing` for those that are not given.
+
+    Raises:
+        KeyError: a name is unknown, or one without a value for missing ones lacks.
+    """
+    names = list(names)
+    unknown, lacking = [name for name in values if name not in names], [name for name in names if name not in values]
+    if unknown or (lacking and missing is None):
+        fault = f"no {what} {unknown[0]!r}" if unknown else f"no value for the {what} {lacking[0]!r}"
+        raise KeyError(f"{fault}; there are: {', '.join(names) or 'none'}")
+    rows = [values.get(name, missing) for name in names]
+    if not rows:
+        return torch.zeros(0) if missing is None else missing[:, None][:, :0]
+    return torch.stack(rows, 1)  # type: ignore[arg-type]

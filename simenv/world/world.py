@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,14 +29,14 @@ from simenv.physics.status import NONFINITE
 from simenv.robots.arm import Arm
 from simenv.robots.ease import arm_ease
 from simenv.sensors.tactile import TactileField
-from simenv.world.bodies import bodies_of, gels_of, names_of
+from simenv.world.bodies import bodies_of, colliders_of, gels_of, names_of
 from simenv.world.drawables import Shown
 from simenv.world.engine import Engine, Named, StepFunction
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
 from simenv.world.rebuilt import Rebuilt
 from simenv.world.scene import Scene
-from simenv.world.state import Control, State, check_tensor
+from simenv.world.state import Control, State, by_name, check_tensor
 
 
 class World(Shown, Rebuilt):
@@ -49,7 +50,7 @@ class World(Shown, Rebuilt):
     Attributes:
         fields: what the state holds, by name: shape, unit, meaning.
         parameters: named physical parameters, tensors (N, ...).
-        bodies, gels: by name (`simenv.world.bodies`).
+        bodies, colliders, gels: by name (`simenv.world.bodies`).
         solvers: by name, in the order of their turns in a tick.
         dt: duration of a control step [s]; substeps: ticks of it, or the least if ``scene.max_substeps`` is given.
         particles: the `ParticleSolver`, or None; particle_count: P; particle_groups: slice of the particle axis of
@@ -93,7 +94,7 @@ class World(Shown, Rebuilt):
         )  # fmt: skip
         self.fields = self._fields()
         self.parameters = self._parameters(parts)
-        self.bodies = bodies_of(self, scene.bodies)
+        self.bodies, self.colliders = bodies_of(self, scene.bodies), colliders_of(self, scene.colliders)
         self.gels = gels_of(self, scene.gels, self.sensors, gels.taxels if gels else {})
         self.particle_count = self.particles.count if self.particles else 0
         self.particle_groups = self.particles.groups if self.particles else {}
@@ -203,6 +204,28 @@ class World(Shown, Rebuilt):
         if state is not None and self.hand_names:
             goal = torch.stack([self.bodies[name].pose(state) for name in self.hand_names], 1)
         return Control(torch.zeros(shape, dtype=self.dtype, device=self.device), goal=goal)
+
+    def control(
+        self, twist: Mapping[str, torch.Tensor] | None = None, goal: Mapping[str, torch.Tensor] | None = None,
+        emit: Mapping[str, torch.Tensor] | None = None, effort: torch.Tensor | None = None,
+    ) -> Control:  # fmt: skip
+        """A control by names.
+
+        Args:
+            twist: (N, 6) [m/s, rad/s] by given body; those that are not named stand.
+            goal: (N, 7) [m, xyzw] by hand; all hands, or none, which then stay where they are.
+            emit: (N,) bool by emitter; those that are not named are open.
+            effort: (N,) [N], as `Control.effort`.
+
+        Raises:
+            KeyError: a name is none of theirs.
+        """
+        like = torch.zeros((self.num_worlds, 6), dtype=self.dtype, device=self.device)
+        moves = by_name("given body", self.given_names, twist or {}, like)
+        goals = by_name("hand", self.hand_names, goal) if goal else None
+        open_ = torch.ones(self.num_worlds, dtype=torch.bool, device=self.device)
+        gates = by_name("emitter", self.scene.emitters, emit, open_) if emit else None
+        return Control(moves if self.given_names else None, gates, goals, effort)
 
     def step(self, state: State, control: Control) -> State:
         """Advance all worlds by one control step.
@@ -363,7 +386,7 @@ class World(Shown, Rebuilt):
         )
 
     def place_projected(self, state: State) -> State:
-        """The state with the particles of the bodies that the grid moves where ``body_q`` and ``body_twist`` place them.
+        """The state with the particles of the bodies that the grid moves where these are.
 
         A step does so by itself; this is for looking at a state whose poses were changed.
         """

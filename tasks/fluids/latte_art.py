@@ -13,7 +13,7 @@ from simenv.geometry.sampling import fill_cavity
 from simenv.geometry.shapes import Cylinder, MeshShape, Sphere
 from simenv.physics import exact
 from simenv.physics.mpm.materials import Liquid
-from simenv.world import Control, Scene
+from simenv.world import Scene
 
 CUP = (0.076, 0.076, 0.0)  # where the cup stands [m]
 LEVEL = 0.028  # of the coffee above the cup's foot [m]
@@ -133,7 +133,7 @@ class LatteArt(Task):
         cup, spacing = MeshShape(str(path("cup.stl"))), self.dx / 2
         places = fill_cavity(cup, LEVEL, spacing, jitter=0.1, clearance=0.2 * spacing) + np.array(CUP)
         scene.add_particles("coffee", "coffee", places, spacing**3, color=(0.23, 0.12, 0.06, 0.9))
-        scene.add_body("spout", (CUP[0], CUP[1], 0.05))
+        scene.add_body("spout", position=(CUP[0], CUP[1], 0.05))
         scene.add_emitter("milk", "spout", "milk", **POUR, color=(0.96, 0.93, 0.86, 0.97))  # type: ignore[arg-type]
         # It only shows where the milk comes from: it ends two cells above, where it touches none.
         scene.add_collider("nozzle", Cylinder(0.005, 0.02), "spout", (0.0, 0.0, 0.02 + 2 * self.dx))
@@ -171,22 +171,22 @@ class LatteArt(Task):
         density, bulk = world.parameters["coffee.density"], world.parameters["coffee.bulk_modulus"]
         coffee, J = world.particle_groups["coffee"], state.J.clone()
         J[:, coffee] -= (density / bulk)[:, None] * 9.81 * (LEVEL - state.x[:, coffee, 2]).clamp(min=0.0)
-        body_q = state.body_q.clone()
-        body_q[:, 0, :2] += episode["start"]
-        return state.replace(J=J, body_q=body_q)
+        spout = world.bodies["spout"]
+        place, rest = spout.pose(state).split((2, 5), -1)
+        return spout.place(state.replace(J=J), torch.cat([place + episode["start"], rest], -1))
 
     def control(self, world, state, action, episode):
-        place = self._spout(state)
+        place = self._spout(world, state)
         low, high = (constant(corner, place.dtype, place.device) for corner in REACH)
         speed = action * constant(SPEED, action.dtype, action.device)
         speed = torch.maximum(torch.minimum(speed, (high - place) / world.dt), (low - place) / world.dt)
-        return Control(torch.cat([speed, torch.zeros_like(speed)], -1)[:, None])
+        return world.control(twist={"spout": torch.cat([speed, torch.zeros_like(speed)], -1)})
 
     def observe(self, world, state, episode):
         milk = world.particle_groups["milk"]
         out = state.emitted[:, 0].to(state.x.dtype) / POUR["capacity"]
         return {
-            "spout": torch.cat([self._spout(state), observations.body_twist(world, state, "spout")[:, :3]], -1),
+            "spout": torch.cat([self._spout(world, state), world.bodies["spout"].twist(state)[:, :3]], -1),
             "curve": episode["curve"][:, ::2].flatten(1),
             "target": episode["target"],
             "milk": self._seen(world, state),
@@ -199,9 +199,9 @@ class LatteArt(Task):
         height = torch.full_like(curve[..., :1], LEVEL + 0.004)  # just above the milk at the end
         return {"target": torch.cat([curve, height], -1) + constant(CUP, height.dtype, height.device)}
 
-    def _spout(self, state):
+    def _spout(self, world, state):
         """The spout from the middle of the cup's foot (N, 3) [m]."""
-        return state.body_q[:, 0, :3] - constant(CUP, state.x.dtype, state.x.device)
+        return world.bodies["spout"].pose(state)[:, :3] - constant(CUP, state.x.dtype, state.x.device)
 
     def _seen(self, world, state):
         """Areal density of the milk near the surface, at the nodes (N, 256) [kg/m^2]."""

@@ -15,7 +15,7 @@ from simenv.geometry.sampling import fill_cavity
 from simenv.geometry.shapes import MeshShape
 from simenv.physics import exact
 from simenv.physics.mpm.materials import Liquid
-from simenv.world import Control, Scene
+from simenv.world import Scene
 
 GRIP = 0.055  # height of the hand above the glass' base [m]
 HAND = (0.13, 0.12, 0.165)  # where the hand starts [m]
@@ -119,8 +119,8 @@ class Pouring(Task):
         scene.add_particles(
             "liquid", "liquid", positions + np.array(HAND) - (0, 0, GRIP), spacing**3, color=(0.42, 0.74, 0.93, 0.04)
         )
-        scene.add_body("hand", HAND)
-        scene.add_body("container", (0.29, 0.12, 0.0))
+        scene.add_body("hand", position=HAND)
+        scene.add_body("container", position=(0.29, 0.12, 0.0))
         scene.add_collider(
             "glass", glass, "hand", (0, 0, -GRIP), friction=0.2, width=0.2 * self.dx, color=(0.93, 0.97, 0.96, 0.2)
         )
@@ -152,13 +152,14 @@ class Pouring(Task):
         density, bulk = world.parameters["liquid.density"], world.parameters["liquid.bulk_modulus"]
         head = (episode["level"][:, None] - depth).clamp(min=0.0)
         hydrostatic = 1 - (density / bulk)[:, None] * 9.81 * head
-        body_q = state.body_q.clone()
-        body_q[:, 0, :3] += episode["hand"]
-        body_q[:, 1, :3] = episode["container"]
-        return state.replace(x=state.x + episode["hand"][:, None], J=hydrostatic, active=active, body_q=body_q)
+        hand, container = world.bodies["hand"], world.bodies["container"]
+        place, turn = hand.pose(state).split((3, 4), -1)
+        state = hand.place(state, torch.cat([place + episode["hand"], turn], -1))
+        state = container.place(state, torch.cat([episode["container"], container.pose(state)[:, 3:]], -1))
+        return state.replace(x=state.x + episode["hand"][:, None], J=hydrostatic, active=active)
 
     def control(self, world, state, action, episode):
-        hand = observations.body_pose(world, state, "hand")
+        hand = world.bodies["hand"].pose(state)
         tilt = 2 * exact.atan2(hand[:, 4], hand[:, 6])
         place = torch.cat([hand[:, :3], tilt[:, None]], -1)
         low, high = (constant((*WORKSPACE[i], TILT[i]), place.dtype, place.device) for i in (0, 1))
@@ -166,7 +167,7 @@ class Pouring(Task):
         speed = torch.maximum(torch.minimum(speed, (high - place) / world.dt), (low - place) / world.dt)
         zero = torch.zeros_like(tilt)
         twist = torch.stack([speed[:, 0], speed[:, 1], speed[:, 2], zero, speed[:, 3], zero], -1)
-        return Control(torch.stack([twist, torch.zeros_like(twist)], 1))
+        return world.control(twist={"hand": twist})
 
     def nominal_actions(self, steps):
         """Tip the glass to the horizontal while moving it slowly towards the container: part of it is poured, and
@@ -181,14 +182,12 @@ class Pouring(Task):
         return twist[:, [0, 1, 2, 4]] / constant(SPEED, twist.dtype, twist.device)
 
     def observe(self, world, state, episode):
-        low, high = world.domain()
+        low, high, hand = *world.domain(), world.bodies["hand"]
         liquid = world.particle_groups["liquid"]
         shares = self._shares(state, episode)
         return {
-            "hand": torch.cat(
-                [observations.body_pose(world, state, "hand"), observations.body_twist(world, state, "hand")], -1
-            ),
-            "wrench": observations.collider_wrench(world, state, "glass"),
+            "hand": torch.cat([hand.pose(state), hand.twist(state)], -1),
+            "wrench": world.colliders["glass"].wrench(state),
             "container": episode["container"],
             "keypoints": observations.keypoints(state, liquid, 64).flatten(1),
             "density": observations.density_grid(state, liquid, world.volume[:, liquid], (12, 7, 8), low, high).flatten(

@@ -17,7 +17,7 @@ from simenv.envs.options import choose
 from simenv.geometry.shapes import Box, Cylinder, Plane, Sphere
 from simenv.physics import exact
 from simenv.sensors.tactile import flat_grid, layer_gels
-from simenv.world import TouchControl, TouchScene
+from simenv.world import ContactLaw, Scene
 
 RADIUS = 0.015  # of the ball [m]
 DENSITY = 2500.0  # of glass [kg/m^3]
@@ -101,11 +101,12 @@ class BallRoll(Task):
     def __init__(self, randomize: bool = False, gel: str = "springs"):
         self.randomize, self.gel = randomize, GELS[choose("gel", gel, GELS)]
 
-    def build(self) -> TouchScene:
-        scene = TouchScene(1e-3, 16, lead=1e-3, stiffness=2e4, damping=4.0, shear_stiffness=1e4, friction=0.5)
-        scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
-        scene.add_hand("pad", (0.0, 0.0, 2 * RADIUS - PRESS), DOWN)
-        scene.add_body("ball", Sphere(RADIUS), DENSITY, (0.0, 0.0, RADIUS), color=(0.80, 0.34, 0.22, 1.0))
+    def build(self) -> Scene:
+        scene = Scene(substep_dt=1e-3, substeps=16, lead=1e-3, contact=ContactLaw(2e4, 4.0, 1e4, 0.5))
+        scene.add_body("table", Plane(), motion="fixed")
+        scene.add_body("pad", position=(0.0, 0.0, 2 * RADIUS - PRESS), quaternion=DOWN, motion="hand")
+        place, red = (0.0, 0.0, RADIUS), (0.80, 0.34, 0.22, 1.0)
+        scene.add_body("ball", Sphere(RADIUS), DENSITY, place, motion="free", color=red)
         scene.add_points("ball", "table", np.zeros((1, 3)), radius=RADIUS)
         scene.add_gel("gel", "pad", "ball", flat_grid(TAXELS, TAXELS, PAD, PAD), self.gel)
         scene.let_pass("pad", "table", "the ball is between them")
@@ -131,26 +132,24 @@ class BallRoll(Task):
         return episode
 
     def initial_state(self, world, episode):
-        state = world.initial_state()
-        pose = state.body_q.clone()
-        pose[:, 1, :2] = episode["offset"]
-        return world.touch_anew(state.replace(body_q=pose))
+        state, pad = world.initial_state(), world.bodies["pad"]
+        pose = pad.pose(state)
+        return world.touch_anew(pad.place(state, torch.cat([episode["offset"], pose[:, 2:]], -1)))
 
     def control(self, world, state, action, episode):
-        return TouchControl(world.near(state, "pad", MOVE * action, torch.zeros_like(action))[:, None])
+        return world.control(goal={"pad": world.bodies["pad"].near(state, MOVE * action, torch.zeros_like(action))})
 
     def nominal_actions(self, steps: int) -> np.ndarray:
         return np.tile([0.0, 0.0, -0.2], (steps, 1))
 
     def observe(self, world, state, episode):
-        above = constant((0.0, 0.0, 2 * RADIUS), state.body_q.dtype, state.body_q.device)
-        seen = {
-            "pad": torch.cat([state.body_q[:, 1, :3] - above, state.body_twist[:, 1, :3]], -1),
-            "goal": episode["goal"],
-        }
+        pad, ball = world.bodies["pad"], world.bodies["ball"]
+        above = constant((0.0, 0.0, 2 * RADIUS), world.dtype, world.device)
+        place, speed = pad.pose(state)[:, :3] - above, pad.twist(state)[:, :3]
+        seen = {"pad": torch.cat([place, speed], -1), "goal": episode["goal"]}
         return observe_blocks(self.observation_mode, {
-            "privileged": lambda: {**seen, "ball": torch.cat([state.body_q[:, 2], state.body_twist[:, 2]], -1)},
-            "reduced": lambda: {**seen, "wrench": state.wrench[:, 0]},
+            "privileged": lambda: {**seen, "ball": torch.cat([ball.pose(state), ball.twist(state)], -1)},
+            "reduced": lambda: {**seen, "wrench": world.gels["gel"].wrench(state)},
             "force_field": lambda: {"field": state.field.unflatten(1, (TAXELS, TAXELS))},
             "tactile_image": lambda: gel_images(world, state, self.image_size, self.tactile_sensor),
         })  # fmt: skip
@@ -159,14 +158,14 @@ class BallRoll(Task):
         goal = episode["goal"]
         return {"goal": torch.cat([goal, torch.zeros_like(goal[:, :1])], -1)[:, None]}
 
-    def _distance(self, state, episode):
+    def _distance(self, world, state, episode):
         """Distance of the ball to the goal on the table (N,) [m]; 10 um round the root at 0."""
-        return (exact.total((state.body_q[:, 2, :2] - episode["goal"]) ** 2) + 1e-10).sqrt()
+        return (exact.total((world.bodies["ball"].pose(state)[:, :2] - episode["goal"]) ** 2) + 1e-10).sqrt()
 
     def reward(self, world, before, action, after, episode):
-        old, new = self._distance(before, episode), self._distance(after, episode)
+        old, new = self._distance(world, before, episode), self._distance(world, after, episode)
         square = (new / 0.005) ** 2
-        speed = exact.total(after.body_twist[:, 2, :3] ** 2)
+        speed = exact.total(world.bodies["ball"].twist(after)[:, :3] ** 2)
         last = after.time > world.dt * (self.max_episode_steps - 4.5)
         return {
             "nearer": 2.0 * (old - new) / exact.norm(episode["goal"]),
@@ -176,7 +175,7 @@ class BallRoll(Task):
         }
 
     def evaluate(self, world, state, episode):
-        distance, speed = self._distance(state, episode), exact.norm(state.body_twist[:, 2, :3])
+        distance, speed = self._distance(world, state, episode), exact.norm(world.bodies["ball"].twist(state)[:, :3])
         force = exact.total(state.field[..., 2])
         success = (distance < NEAR) & (speed < SLOW) & (force > 0.0)
         return {"success": success, "distance": distance, "speed": speed, "force": force}

@@ -111,12 +111,9 @@ class BoltOnNut(PegTask):
         self.grasp = (head - 0.003, head + 0.003)  # type: ignore[misc]
 
     def peg(self):
-        shank = rings(0.008, 0.001 + np.linspace(0.0, NUT, 4) - self.centre)
-        points = np.concatenate([rings(0.007, np.array([-self.centre])), shank])
-        head = {
-            "shape": Cylinder(self.held_radius, HEAD / 2),
-            "shape_position": (0.0, 0.0, SHANK + HEAD / 2 - self.centre),
-        }
+        shank = rings(0.008, 0.001 + np.linspace(0.0, NUT, 4))
+        points = np.concatenate([rings(0.007, np.array([0.0])), shank])
+        head = {"shape": Cylinder(self.held_radius, HEAD / 2), "shape_position": (0.0, 0.0, SHANK + HEAD / 2)}
         return self.bolt, points, head
 
     def socket(self):
@@ -133,7 +130,7 @@ class BoltOnNut(PegTask):
         return (~turned).to(time) * 0.05, opened.to(time) * 0.010, turned
 
     def evaluate(self, world, state, episode):
-        lean, offset = self.axis(state)[:, 2], self.offset(state, episode)
+        lean, offset = self.axis(world, state)[:, 2], self.offset(world, state, episode)
         aside = exact.norm(offset[:, :2])
         seated = (lean > UPRIGHT) & (aside < ASIDE * 0.016) & (offset[:, 2].abs() < NUT)
         over = state.time > (STEPS + TURN + WAIT + LIFT - 0.5) * world.dt

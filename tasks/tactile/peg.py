@@ -23,13 +23,12 @@ from simenv.envs.modes import observe_blocks, with_extras
 from simenv.envs.options import choose
 from simenv.geometry.shapes import Box, Plane, Shape
 from simenv.physics import exact
+from simenv.physics.gels.winkler import line_contact_depth
 from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.render.items import Camera
-from simenv.robots import load
 from simenv.sensors.tactile import WinklerGel, flat_grid, layer_gels
 from simenv.tasks.tactile.peg_expert import lower_into_place
-from simenv.world import TouchControl, TouchScene
-from simenv.world.touch_scene import line_contact_depth
+from simenv.world import ContactLaw, Scene
 
 LAYER = {"modulus": 1e5, "poisson": 0.45, "thickness": 4e-3, "mu": 1.0}
 GELS, SPRINGS = layer_gels(**LAYER), WinklerGel.from_layer(**LAYER).k_n  # [Pa/m]
@@ -117,7 +116,7 @@ class PegTask(Task):
     # ------------------------------------------------------------------------------------------- for subclasses
 
     def peg(self) -> tuple[Shape, np.ndarray, dict]:
-        """The held thing's shape, its contact points from the centre of mass (n, 3), and arguments for its gels."""
+        """The held thing's shape, its contact points in its frame (n, 3), and arguments for its gels."""
         raise NotImplementedError
 
     def socket(self) -> Shape:
@@ -140,19 +139,21 @@ class PegTask(Task):
 
     # ------------------------------------------------------------------------------------------------- the scene
 
-    def build(self) -> TouchScene:
-        scene = TouchScene(1.0 / 960.0, 16, lead=1.5e-3, stiffness=1e4, damping=3.0, shear_stiffness=5e3, friction=0.3)
+    def build(self) -> Scene:
+        scene = Scene(substep_dt=1.0 / 960.0, substeps=16, lead=1.5e-3, contact=ContactLaw(1e4, 3.0, 5e3, 0.3))
         scene.view, scene.angles = ((0.38, -0.1, 0.0), (0.62, 0.1, 0.22)), (0.7, 0.4)
         shape, points, gels = self.peg()
-        scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
-        scene.add_fixed("socket", self.socket(), (0.5, 0.0, 0.0), color=(0.50, 0.55, 0.62, 1.0))
+        scene.add_body("table", Plane(), motion="fixed")
+        gray = (0.50, 0.55, 0.62, 1.0)
+        scene.add_body("socket", self.socket(), position=(0.5, 0.0, 0.0), motion="fixed", color=gray)
         if self.robot is None:
-            scene.add_hand("hand", (0.5, 0.0, 0.15), DOWN)
+            scene.add_body("hand", position=(0.5, 0.0, 0.15), quaternion=DOWN, motion="hand")
             scene.add_look("palm", Box((0.02, 0.09, 0.012)), "hand", (0.0, 0.0, -0.065), color=(0.90, 0.90, 0.92, 1.0))
         else:
-            scene.add_arm("hand", load(self.robot), (0.5, 0.0, 0.15), DOWN, ARM_GAINS)
+            scene.add_robot("hand", self.robot, tool=((0.5, 0.0, 0.15), DOWN), gains=ARM_GAINS)
             scene.view, scene.angles = ((-0.12, -0.35, 0.0), (0.65, 0.35, 0.85)), (0.14, 0.35)
-        scene.add_body("peg", shape, self.density, (0.5, 0.0, 0.12), color=(0.83, 0.62, 0.30, 1.0))
+        brass = (0.83, 0.62, 0.30, 1.0)
+        scene.add_body("peg", shape, self.density, (0.5, 0.0, 0.12), motion="free", color=brass)
         scene.add_points("peg", "socket", points, share=2.0)
         foot = points[points[:, 2] < points[:, 2].min() + 1e-6]
         scene.add_points("peg", "table", foot, share=2.0)
@@ -203,21 +204,21 @@ class PegTask(Task):
         zero, down = torch.zeros_like(episode["tilt"]), constant(DOWN, world.dtype, world.device)
         down = down.expand(world.num_worlds, 4)
         hand = quaternion_multiply(quaternion_from_rotation_vector(episode["turn"]), down)
-        state = world.place_hand(world.initial_state(), "hand", torch.cat([episode["hand"], hand], -1))
-        pose = state.body_q.clone()
-        place, hand = pose[:, 2, :3], pose[:, 2, 3:]
+        state = world.bodies["hand"].place(world.initial_state(), torch.cat([episode["hand"], hand], -1))
+        place, hand = world.bodies["hand"].pose(state).split((3, 4), -1)
         lean = quaternion_from_rotation_vector(torch.stack([zero, episode["tilt"], zero], -1))
         peg = quaternion_multiply(
-            quaternion_multiply(hand, lean), down * constant((-1, -1, -1, 1), pose.dtype, pose.device)
+            quaternion_multiply(hand, lean), down * constant((-1, -1, -1, 1), world.dtype, world.device)
         )
         up = rotate(peg, torch.stack([zero, zero, episode["grasp"]], -1))
-        pose[:, 1, :3] = episode["socket"]
-        pose[:, 3] = torch.cat([place - up, peg], -1)
-        state, depth = state.replace(body_q=pose), line_contact_depth(GRIP, SPRINGS, self.held_radius, self.held_length)
+        state = world.bodies["peg"].place_centre(state, torch.cat([place - up, peg], -1))
+        socket = world.bodies["socket"]
+        state = socket.place(state, torch.cat([episode["socket"], socket.pose(state)[:, 3:]], -1))
+        depth = line_contact_depth(GRIP, SPRINGS, self.held_radius, self.held_length)
         for _ in range(3):  # until the gels press with the fingers' force, which grows with depth^1.5
             state = world.touch_anew(state.replace(grip=torch.stack([zero + self.held_radius - depth, zero], -1)))
             depth = depth * exact.power(2.0 * GRIP / (exact.total(state.field[..., 2]) + 1e-3), 2.0 / 3.0)
-        return state.replace(memory=torch.zeros_like(pose[:, 0, :6]))  # the last action
+        return state.replace(memory=torch.zeros_like(state.body_twist[:, 0]))  # the last action
 
     def control(self, world, state, action, episode):
         move, turn = MOVE * action[:, :3], TURN * action[:, 3:]
@@ -229,34 +230,32 @@ class PegTask(Task):
             move = torch.where(over, torch.stack([zero, zero, lift], -1), move)
             turn = torch.where(over, torch.stack([zero, zero, spin], -1), turn)
             effort = torch.where(opens, 0.5 * GRIP, effort)
-        goal = world.near(state, "hand", move, turn)
+        goal = world.bodies["hand"].near(state, move, turn)
         height = goal[:, 2:3].clamp(min=LOW)
-        return TouchControl(torch.cat([goal[:, :2], height, goal[:, 3:]], -1)[:, None], effort)
+        return world.control(goal={"hand": torch.cat([goal[:, :2], height, goal[:, 3:]], -1)}, effort=effort)
 
     def expert(self, world, state, episode):
-        move, turn = lower_into_place(self, state, episode)
+        move, turn = lower_into_place(self, world, state, episode)
         return torch.cat([move / MOVE, turn / TURN], -1).clamp(-1.0, 1.0)
 
     def remember(self, world, before, action, after, episode):
         return after.replace(memory=action)
 
     def observe(self, world, state, episode):
+        hand, peg, socket = (world.bodies[name] for name in ("hand", "peg", "socket"))
+
         def reduced():
-            upright = torch.zeros_like(state.body_q[:, 1, 3:])
             fingers, seen = state.grip[:, :1].expand(-1, 2), episode["socket"] + episode["noise"]
-            joints = [] if state.joint_q is None else [state.joint_q]
-            return {
-                "state": torch.cat([*joints, fingers, state.body_q[:, 2], seen, upright + state.body_q[:, 1, 3:]], -1)
-            }
+            joints = [state.joint_q] if "joint_q" in state else []
+            return {"state": torch.cat([*joints, fingers, hand.pose(state), seen, socket.pose(state)[:, 3:]], -1)}
 
         def privileged():
-            gels = [self._on_peg(world, state, name) for name in ("left", "right")]
-            extra = [state.body_twist[:, 2], state.body_q[:, 3], episode["socket"], state.push[:, 3, :3], *gels]
+            gels = [-world.gels[name].force(state) for name in ("left", "right")]  # on the peg
+            extra = [hand.twist(state), peg.centre_pose(state), episode["socket"], peg.push(state)[:, :3], *gels]
             return {"state": torch.cat([reduced()["state"], *extra], -1)}
 
         def field():
-            parts = {name: state.field[:, span].unflatten(1, (ROWS, COLUMNS)) for name, span in world.taxels.items()}
-            return {f"{name}_field": part for name, part in parts.items()}
+            return {f"{n}_field": gel.field(state).unflatten(1, (ROWS, COLUMNS)) for n, gel in world.gels.items()}
 
         return observe_blocks(self.observation_mode, {
             "reduced": reduced, "privileged": privileged, "force_field": field,
@@ -264,39 +263,34 @@ class PegTask(Task):
             "wrist_camera": lambda: {"wrist_camera": camera_image(world, state, "hand", WRIST, self.camera_size)},
         })  # fmt: skip
 
-    def _on_peg(self, world, state, name):
-        """Force of a gel on the peg, world axes (N, 3) [N]."""
-        wrench = state.wrench[:, world.gel_names.index(name), :3]
-        return -rotate(world.gel_pose(state, name)[:, 3:], wrench)
-
     # -------------------------------------------------------------------------------------------------- judgement
 
-    def axis(self, state):
+    def axis(self, world, state):
         """The peg's axis, up where it should be (N, 3)."""
-        up = torch.zeros_like(state.body_q[:, 3, :3])
-        up[:, 2] = 1.0
-        return rotate(state.body_q[:, 3, 3:], up)
+        turn = world.bodies["peg"].pose(state)[:, 3:]
+        return rotate(turn, constant((0.0, 0.0, 1.0), world.dtype, world.device).expand(len(turn), 3))
 
-    def offset(self, state, episode):
-        """The peg's centre from where it should be (N, 3) [m]."""
-        seat = constant((0.0, 0.0, self.seat()), state.body_q.dtype, state.body_q.device)
-        return state.body_q[:, 3, :3] - episode["socket"] - seat
+    def offset(self, world, state, episode):
+        """The peg's centre of mass from where it should be (N, 3) [m]."""
+        seat = constant((0.0, 0.0, self.seat()), world.dtype, world.device)
+        return world.bodies["peg"].centre(state) - episode["socket"] - seat
 
-    def keypoint_distance(self, state, episode):
+    def keypoint_distance(self, world, state, episode):
         """Mean distance of the keypoints on the peg's axis to theirs on the goal's (N,) [m]."""
-        along = constant(KEYPOINTS, state.body_q.dtype, state.body_q.device)[:, None]
-        tip = self.axis(state) - constant((0.0, 0.0, 1.0), state.body_q.dtype, state.body_q.device)
-        away = self.offset(state, episode)[:, None] + along * tip[:, None]
+        along = constant(KEYPOINTS, world.dtype, world.device)[:, None]
+        tip = self.axis(world, state) - constant((0.0, 0.0, 1.0), world.dtype, world.device)
+        away = self.offset(world, state, episode)[:, None] + along * tip[:, None]
         return exact.mean((exact.total(away**2) + 1e-10).sqrt())
 
     def reward(self, world, before, action, after, episode):
-        distance = self.keypoint_distance(after, episode)
+        distance = self.keypoint_distance(world, after, episode)
         top, half = self.mouth()
-        side = (exact.total(self.offset(after, episode)[:, :2] ** 2) + 1e-10).sqrt()
-        low = after.body_q[:, 3, 2] - half * self.axis(after)[:, 2] < episode["socket"][:, 2] + top
+        side = (exact.total(self.offset(world, after, episode)[:, :2] ** 2) + 1e-10).sqrt()
+        peg = world.bodies["peg"]
+        low = peg.centre(after)[:, 2] - half * self.axis(world, after)[:, 2] < episode["socket"][:, 2] + top
         beside = low & (side > self.held_radius)
         swell = exact.exp(50.0 * distance.clamp(max=1.0))
-        push = (exact.total(after.push[:, 3, :3] ** 2) + 1e-10).sqrt()
+        push = (exact.total(peg.push(after)[:, :3] ** 2) + 1e-10).sqrt()
         weight = torch.where(side < self.held_radius, 0.01 * self.contact_penalty, self.contact_penalty)
         return {
             "keypoints": -0.1 * distance * torch.where(beside, 10.0, 1.0),

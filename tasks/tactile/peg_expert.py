@@ -12,7 +12,7 @@ from simenv.physics import exact
 
 if TYPE_CHECKING:
     from simenv.tasks.tactile.peg import PegTask
-    from simenv.world import State
+    from simenv.world import State, World
 
 HOVER = 0.004  # of the lower end above the mouth while the peg is far from straight above its place [m]
 TILT, ARM = 0.08, 0.02  # largest lean at which it goes in [rad]; less where the play is less than TILT ARM [m]
@@ -21,7 +21,7 @@ FASTEST = 0.005  # by which the goal is below the hand at most, so that it slide
 
 
 def lower_into_place(
-    task: PegTask, state: State, episode: dict[str, torch.Tensor]
+    task: PegTask, world: World, state: State, episode: dict[str, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """How the hand should move: proportional, and continuous above the mouth, so that it can be imitated.
 
@@ -29,17 +29,18 @@ def lower_into_place(
 
     Args:
         task: The task.
+        world: The worlds.
         state: The state.
         episode: What the episode drew.
 
     Returns:
         Of the goal from the hand, (N, 3) [m], and its turn, world axes (N, 3) [rad].
     """
-    axis, offset = task.axis(state), task.offset(state, episode)
+    axis, offset = task.axis(world, state), task.offset(world, state, episode)
     upright = constant((0.0, 0.0, 1.0), axis.dtype, axis.device).expand_as(axis)
     lean = torch.linalg.cross(axis, upright)
     top, half = task.mouth()
-    gap = state.body_q[:, 3, 2] - half * axis[:, 2] - episode["socket"][:, 2] - top
+    gap = world.bodies["peg"].centre(state)[:, 2] - half * axis[:, 2] - episode["socket"][:, 2] - top
     off, most = exact.norm(offset[:, :2]) / (task.play / 2), min(TILT, task.play / ARM)
     height = HOVER * (torch.maximum(off, exact.norm(lean) / most) - 1.0).clamp(-1.0, 1.0)
     height = torch.where(gap < -0.001, -1.0, height)  # once inside it goes on

@@ -121,5 +121,5 @@ class PegInsertion(PegTask):
         return BASE + DEPTH, LENGTH / 2
 
     def evaluate(self, world, state, episode):
-        distance = self.keypoint_distance(state, episode)
+        distance = self.keypoint_distance(world, state, episode)
         return {"success": distance < 0.5 * DEPTH, "keypoint_distance": distance}

@@ -95,8 +95,8 @@ class PegPlacement(PegTask):
         return scene
 
     def marks(self, world, state, episode):
-        top = constant((0.0, 0.0, PAD[1] / 2), state.body_q.dtype, state.body_q.device)
-        return {"goal": (state.body_q[:, 1, :3] + top)[:, None]}
+        top = constant((0.0, 0.0, PAD[1] / 2), world.dtype, world.device)
+        return {"goal": (world.bodies["socket"].pose(state)[:, :3] + top)[:, None]}
 
     def peg(self):
         rim = rings(self.held_radius, np.array([-LENGTH / 2]))
@@ -116,7 +116,7 @@ class PegPlacement(PegTask):
         return 0.0 * time, lift, time > 0.0
 
     def evaluate(self, world, state, episode):
-        lean, offset = self.axis(state)[:, 2], self.offset(state, episode)
+        lean, offset = self.axis(world, state)[:, 2], self.offset(world, state, episode)
         aside = exact.norm(offset[:, :2])
         stands = (lean > UPRIGHT) & (aside < ASIDE * 2 * self.held_radius) & (offset[:, 2].abs() < OFF)
         over = state.time > (STEPS + WAIT + LIFT - 0.5) * world.dt

@@ -14,7 +14,7 @@ from simenv.envs.observations import keypoints
 from simenv.geometry.shapes import Box, Plane
 from simenv.physics import exact
 from simenv.physics.mpm.materials import Elastic
-from simenv.world import Control, Scene
+from simenv.world import Scene
 
 DX = 0.008  # grid spacing [m]; particles at half of it
 FLOOR = 0.016  # height of the table [m]
@@ -113,7 +113,7 @@ class SoftGrasp(Task):
         scene.add_collider("table", Plane(), position=(0.0, 0.0, FLOOR), friction=0.3, width=WIDTH)
         reach = BLOCK / 2 + GAP + THICK
         for side, sign in SIDES.items():
-            scene.add_body(side, (MIDDLE[0] + sign * reach, MIDDLE[1], float(middle[2])))
+            scene.add_body(side, position=(MIDDLE[0] + sign * reach, MIDDLE[1], float(middle[2])))
             pad = Box((THICK, PAD / 2, PAD / 2))
             color = (0.35, 0.42, 0.50, 1.0)
             scene.add_collider(f"{side}_pad", pad, side, friction=self.friction, width=WIDTH, color=color)
@@ -142,7 +142,8 @@ class SoftGrasp(Task):
         inward = constant([-sign for sign in SIDES.values()], action.dtype, action.device)
         zero = torch.zeros_like(action[:, :2])
         linear = torch.stack([action[:, :2] * inward, zero, action[:, 2:].expand(-1, 2)], -1)
-        return Control(torch.cat([SPEED * linear, torch.zeros_like(linear)], -1))
+        twist = torch.cat([SPEED * linear, torch.zeros_like(linear)], -1)
+        return world.control(twist=dict(zip(SIDES, twist.unbind(1), strict=True)))
 
     def nominal_actions(self, steps: int) -> np.ndarray:
         actions = np.zeros((steps, 3))
@@ -151,8 +152,11 @@ class SoftGrasp(Task):
 
     def observe(self, world, state, episode):
         middle = constant((*MIDDLE, FLOOR + BLOCK / 2), state.x.dtype, state.x.device)
-        force = state.wrench[:, 1:, :3]
-        fingers = torch.cat([state.body_q[:, :, :3:2] - middle[::2], state.body_twist[:, :, :3:2]], -1).flatten(1)
+        force = torch.stack([world.colliders[f"{side}_pad"].wrench(state)[:, :3] for side in SIDES], 1)
+        sides = [world.bodies[side] for side in SIDES]
+        moved = [each.pose(state)[:, :3:2] - middle[::2] for each in sides]
+        speed = [each.twist(state)[:, :3:2] for each in sides]
+        fingers = torch.stack([torch.cat(pair, -1) for pair in zip(moved, speed, strict=True)], 1).flatten(1)
         seen = {"fingers": fingers, "goal": episode["height"][:, None], "force": force.flatten(1)}
         pressing = constant((1.0, 1.0, -1.0), state.x.dtype, state.x.device)
         field = torch.stack([world.skin(state, f"{side}_pad") for side in SIDES], 1) * pressing
@@ -160,7 +164,7 @@ class SoftGrasp(Task):
             "reduced": lambda: seen,
             "privileged": lambda: {
                 **seen, "keypoints": keypoints(state, world.particle_groups["block"], 16).flatten(1),
-                "slip": self._slip(state)[:, None], "strain": self._strain(state)[:, None],
+                "slip": self._slip(world, state)[:, None], "strain": self._strain(state)[:, None],
             },
             "force_field": lambda: {"field": field},
         })  # fmt: skip
@@ -169,9 +173,9 @@ class SoftGrasp(Task):
         """How far the block's middle has risen (N,) [m]."""
         return centre_of_mass(state.x, state.active)[:, 2] - (FLOOR + BLOCK / 2)
 
-    def _slip(self, state):
+    def _slip(self, world, state):
         """How much farther the fingers have risen than the block (N,) [m]."""
-        return state.body_q[:, 0, 2] - (FLOOR + BLOCK / 2) - self._risen(state)
+        return world.bodies["left"].pose(state)[:, 2] - (FLOOR + BLOCK / 2) - self._risen(state)
 
     def _strain(self, state):
         """Mean Frobenius norm of Green's strain (N,)."""
@@ -179,18 +183,19 @@ class SoftGrasp(Task):
         stretch, shear = exact.total(F * F, -2) - 1.0, exact.total(F * F.roll(-1, -1), -2)  # of F^T F - 1: ii; ij
         return exact.mean((exact.total(0.25 * stretch**2 + 0.5 * shear**2) + 1e-8).sqrt())
 
-    def _gaps(self, state):
+    def _gaps(self, world, state):
         """Mean distance of the pads from the block's sides as built, at most what it was (N,) [m]."""
-        away = (state.body_q[:, :, 0] - MIDDLE[0]).abs() - THICK - BLOCK / 2
+        place = torch.stack([world.bodies[side].pose(state)[:, 0] for side in SIDES], 1)
+        away = (place - MIDDLE[0]).abs() - THICK - BLOCK / 2
         return exact.mean(away.clamp(0.0, GAP))
 
     def reward(self, world, before, action, after, episode):
-        slip, off = (self._slip(after) / 0.004) ** 2, ((self._risen(after) - episode["height"]) / 0.004) ** 2
+        slip, off = (self._slip(world, after) / 0.004) ** 2, ((self._risen(after) - episode["height"]) / 0.004) ** 2
         low, high = (torch.minimum(self._risen(state), episode["height"]) for state in (before, after))
         last = after.time > world.dt * (self.max_episode_steps - 9.5)
         return {
             "lift": 3.0 * (high - low) / episode["height"],
-            "grasp": 0.5 * (self._gaps(before) - self._gaps(after)) / GAP,
+            "grasp": 0.5 * (self._gaps(world, before) - self._gaps(world, after)) / GAP,
             "slip": -0.1 * slip / (1.0 + slip),
             "crush": -0.05 * ((self._strain(after) / CRUSH) ** 2) ** 2,
             "stay": torch.where(last, -0.1 * off / (1.0 + off), 0.0),
@@ -198,6 +203,6 @@ class SoftGrasp(Task):
         }
 
     def evaluate(self, world, state, episode):
-        risen, slip, strain = self._risen(state), self._slip(state), self._strain(state)
+        risen, slip, strain = self._risen(state), self._slip(world, state), self._strain(state)
         success = ((risen - episode["height"]).abs() < NEAR) & (slip.abs() < SLIP) & (strain < CRUSH)
         return {"success": success, "risen": risen, "slip": slip, "strain": strain}

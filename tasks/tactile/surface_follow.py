@@ -17,7 +17,7 @@ from simenv.envs.modes import observe_blocks, with_extras
 from simenv.geometry.shapes import Capsule, MeshShape
 from simenv.physics import exact
 from simenv.sensors.tactile import WinklerGel, curved_grid
-from simenv.world import TouchControl, TouchScene
+from simenv.world import Scene
 
 TIP = 0.012  # radius of the finger's gel [m]
 GEL = WinklerGel.from_layer(modulus=1.5e5, poisson=0.48, thickness=3e-3, mu=0.4)
@@ -102,10 +102,11 @@ class SurfaceFollow(Task):
     def __init__(self, randomize: bool = False):
         self.randomize = randomize
 
-    def build(self) -> TouchScene:
-        scene = TouchScene(substep_dt=2e-3, substeps=8, lead=2e-3)
-        scene.add_fixed("surface", MeshShape(str(path("bumps.stl"))), (0.0, 0.0, 0.0), color=(0.62, 0.66, 0.58, 1.0))
-        scene.add_hand("finger", (-LENGTH / 2, 0.0, 0.008), DOWN)
+    def build(self) -> Scene:
+        scene = Scene(substep_dt=2e-3, substeps=8, lead=2e-3)
+        bumps = MeshShape(str(path("bumps.stl")))
+        scene.add_body("surface", bumps, motion="fixed", color=(0.62, 0.66, 0.58, 1.0))
+        scene.add_body("finger", position=(-LENGTH / 2, 0.0, 0.008), quaternion=DOWN, motion="hand")
         grid = curved_grid(12, 12, 0.015, 0.015, radius_x=TIP, radius_y=TIP)
         scene.add_gel("tip", "finger", "surface", grid, GEL, max_depth=3e-3, reach=0.015)
         scene.add_look("dome", Capsule(TIP, 0.02), "finger", (0.0, 0.0, -0.02 - TIP), color=(0.85, 0.42, 0.28, 1.0))
@@ -123,22 +124,24 @@ class SurfaceFollow(Task):
         return episode
 
     def initial_state(self, world, episode):
-        state = world.initial_state()
-        pose, half = state.body_q.clone(), 0.5 * episode["angle"]
-        pose[:, 0, :2] = episode["shift"]
-        pose[:, 0, 5], pose[:, 0, 6] = exact.sincos(half)
+        finger, surface, state = world.bodies["finger"], world.bodies["surface"], world.initial_state()
+        sine, cosine = exact.sincos(0.5 * episode["angle"])
+        nothing = torch.zeros_like(sine)
+        turn = torch.stack([nothing, nothing, sine, cosine], -1)
+        state = surface.place(state, torch.cat([episode["shift"], nothing[:, None], turn], -1))
         for sink in (0.0, 4e-4):  # twice, as the depth of a slanted taxel is not along z
-            state = world.touch_anew(state.replace(body_q=pose))
-            pose = pose.clone()
-            pose[:, 1, 2] += state.depth.amax(1) - sink
-        state = world.touch_anew(state.replace(body_q=pose))
-        return state.replace(memory=torch.zeros_like(pose[:, 0, :3]))  # sums: e^2, touch, steps
+            state = world.touch_anew(state)
+            pose = finger.pose(state).clone()
+            pose[:, 2] += world.gels["tip"].depth(state).amax(1) - sink
+            state = finger.place(state, pose)
+        state = world.touch_anew(state)
+        return state.replace(memory=torch.zeros_like(finger.pose(state)[:, :3]))  # sums: e^2, touch, steps
 
     def control(self, world, state, action, episode):
         nothing = torch.zeros_like(action[:, :1])
         move = MOVE * torch.cat([action[:, :1], nothing, action[:, 1:2]], -1)
         turn = TURN * torch.cat([action[:, 2:], nothing], -1)
-        return TouchControl(world.near(state, "finger", move, turn)[:, None])
+        return world.control(goal={"finger": world.bodies["finger"].near(state, move, turn)})
 
     def nominal_actions(self, steps: int) -> np.ndarray:
         return np.tile([0.4, -0.2, 0.0, 0.0], (steps, 1))
@@ -149,10 +152,12 @@ class SurfaceFollow(Task):
         return after.replace(memory=after.memory + torch.where(counts[:, None], seen, 0.0).detach())
 
     def observe(self, world, state, episode):
+        finger = world.bodies["finger"]
         return observe_blocks(self.observation_mode, {
             "reduced": lambda: {
-                "pose": torch.cat([self._from_start(world, state), state.body_q[:, 1, 3:]], -1),
-                "twist": state.body_twist[:, 1], "target": episode["target"][:, None], "wrench": state.wrench[:, 0],
+                "pose": torch.cat([self._from_start(world, state), finger.pose(state)[:, 3:]], -1),
+                "twist": finger.twist(state), "target": episode["target"][:, None],
+                "wrench": world.gels["tip"].wrench(state),
             },
             "force_field": lambda: {"field": state.field.unflatten(1, (12, 12))},
             "tactile_image": lambda: gel_images(world, state, self.image_size, self.tactile_sensor),
@@ -160,7 +165,7 @@ class SurfaceFollow(Task):
 
     def _from_start(self, world, state):
         """The finger from the start of the path (N, 3) [m]; heights are from the mean surface."""
-        return state.body_q[:, 1, :3] + constant((LENGTH / 2, 0.0, 0.0), state.body_q.dtype, state.body_q.device)
+        return world.bodies["finger"].pose(state)[:, :3] + constant((LENGTH / 2, 0.0, 0.0), world.dtype, world.device)
 
     def _error(self, state, episode):
         """Relative error of the normal force (N,)."""

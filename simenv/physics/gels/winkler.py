@@ -16,7 +16,7 @@ import torch
 from simenv.physics.gels.contact import Contact, Motion, TactileReading
 from simenv.physics.gels.indentation import ball_on_layer
 
-__all__ = ["TacSLGel", "WinklerGel", "check_parameters"]
+__all__ = ["TacSLGel", "WinklerGel", "check_parameters", "line_contact_depth"]
 
 
 def check_parameters(gel: object, names: tuple[str, ...], positive: tuple[str, ...] = ()) -> None:
@@ -157,3 +157,10 @@ class WinklerGel:
             normal, shear, depth, total, normal / area, shear / area[:, None], contact.saturated(depth)
         )
         return reading, kept
+
+
+def line_contact_depth(force: float, stiffness: float, radius: float, length: float) -> float:
+    """Depth [m] at which a cylinder of a radius [m] presses over a length [m] with a force [N] into springs of a
+    stiffness [Pa/m]: F = 4/3 k L d sqrt(2 R d) (Winkler's foundation, Johnson 1985, section 4.3).
+    """
+    return (0.75 * force / (stiffness * length * math.sqrt(2.0 * radius))) ** (2.0 / 3.0)

@@ -151,7 +151,7 @@ class Memory:
     def slot(self, kind: type, *shape: int) -> Slot:
         """A new slot (N, *shape) of a Warp dtype, which gets its memory from the next `allocate`."""
         inner = tuple(getattr(kind, "_shape_", ()))
-        dtype = torch.int32 if kind in (int, wp.int32) else self.dtype
+        dtype = torch.int32 if kind is wp.int32 else self.dtype
         made = Slot((self.worlds, *shape, *inner), kind, dtype)
         self._slots.append(made)
         return made

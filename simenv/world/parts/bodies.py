@@ -102,8 +102,8 @@ class BodiesPart(Named):
             self._add_free(name, *given)
         elif motion == "hand":
             checks.numbers(what, positive=True, mass=mass, inertia=inertia)
-            body = Body(name, "hand", *pose, shape, float(mass), np.full(3, inertia / mass), gains=self._gains(what, gains))
-            self.bodies[name] = body
+            moments, pull = np.full(3, inertia / mass), self._gains(what, gains)
+            self.bodies[name] = Body(name, "hand", *pose, shape, float(mass), moments, gains=pull)
         else:
             if shape is not None:
                 checks.solid(what, shape)
@@ -231,7 +231,7 @@ class BodiesPart(Named):
             raise ValueError(f"{body!r} is the tool of a robot, which only gels can push; give it a gel")
         if self.bodies[body].motion not in ("free", "hand"):
             how = self.bodies[body].motion
-            raise ValueError(f"{body!r} does not move by contact (motion {how!r}); points belong to a free body or a hand")
+            raise ValueError(f"{body!r} moves otherwise ({how}); points belong to a free body or a hand")
         if self.bodies[against].motion != "fixed":
             raise ValueError(f"points can only touch a body that stands still; {against!r} moves")
         if self.bodies[against].shape is None:
