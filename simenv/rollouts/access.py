@@ -95,6 +95,7 @@ def describe(env: gym.Env | gym.vector.VectorEnv) -> dict:
         "units": "SI (m, s, kg, N, rad, Pa); quaternions xyzw; world frame, z up",
         "action": _channels(core),
         "observation": _observation(core.single_observation_space, core.task),
+        "state": {name: {"unit": field.unit, "about": field.about} for name, field in world.fields.items()},
         "versions": versions(),
     }
     try:

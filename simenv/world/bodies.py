@@ -118,8 +118,8 @@ class BodyView:
     def place(self, state: State, pose: torch.Tensor, twist: torch.Tensor | None = None) -> State:
         """The state with the body at a pose (N, 7) [m, xyzw], at rest or with a twist (N, 6).
 
-        A robot goes where inverse kinematics finds, which is within some micrometres if it can reach. What gels remember
-        stays; see `World.touch_anew`.
+        A robot goes where inverse kinematics finds, which is within some micrometres if it can reach. What gels
+        remember stays; see `World.touch_anew`.
         """
         world, poses, twists = self._world, state.body_q.clone(), state.body_twist.clone()
         twists[:, self.index] = 0.0 if twist is None else twist

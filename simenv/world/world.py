@@ -24,13 +24,13 @@ from simenv.physics.limits import Limit, material_limits
 from simenv.physics.mpm.buffers import STATE_FIELDS, state_shapes
 from simenv.physics.mpm.exchange_limits import exchange_limits
 from simenv.physics.mpm.particles import ParticleSolver
-from simenv.physics.rotation import rotate
 from simenv.physics.solver import Choice, Field, Parameter, Solver, Step
 from simenv.physics.status import NONFINITE
 from simenv.robots.arm import Arm
 from simenv.robots.ease import arm_ease
 from simenv.sensors.tactile import TactileField
-from simenv.world.bodies import bodies_of, colliders_of, gels_of, names_of, on_pose
+from simenv.world.bodies import bodies_of, colliders_of, gels_of, names_of
+from simenv.world.drawables import Shown
 from simenv.world.engine import Engine, Named, StepFunction
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
@@ -39,7 +39,7 @@ from simenv.world.scene import Scene
 from simenv.world.state import Control, State, by_name, check_tensor
 
 
-class World(Rebuilt):
+class World(Shown, Rebuilt):
     """A batch of worlds: a table of frames, and solvers that see frames and push them.
 
     Args:
@@ -104,6 +104,7 @@ class World(Rebuilt):
         told = names_of(scene.bodies, ("given", "fixed"))
         self._given_of_told = None if told == self.given_names else [told.index(name) for name in self.given_names]
         self._ticks = self._tick_times()
+        self._find_drawables()
         self._initial = self._build_state()
 
     def close(self) -> None:
@@ -391,12 +392,6 @@ class World(Rebuilt):
         """
         return state if self.particles is None else self.particles.placed(state)
 
-    def collider_poses(self, state: State) -> torch.Tensor:
-        """World poses of all colliders [m, quaternion xyzw], (N, Cl, 7)."""
-        if self.particles is None:
-            return state.body_q[:, :0]
-        return self.particles.collider_poses(state)
-
     def skin(self, state: State, collider: str) -> torch.Tensor:
         """Force on each taxel of a collider's skin, mean over the last control step [N], (N, rows, columns, 3).
 
@@ -408,35 +403,3 @@ class World(Rebuilt):
         if self.particles is None:
             raise KeyError(f"collider {collider!r} has no skin; the scene has no particles")
         return self.particles.skin(state, collider)
-
-    def look_poses(self, state: State) -> torch.Tensor:
-        """World poses of all shapes that are only drawn [m, quaternion xyzw], (N, looks, 7)."""
-        poses, links = [], None if self.arm is None else self.arm.link_poses(state.joint_q)
-        for look in self.scene.looks.values():
-            place = torch.tensor(look.position, dtype=self.dtype, device=self.device).expand(self.num_worlds, 3)
-            if any(look.slide):
-                place = place + state.grip[:, :1] * torch.tensor(look.slide, dtype=self.dtype, device=self.device)
-            if look.body is None:
-                turn = torch.tensor(look.quaternion, dtype=self.dtype, device=self.device)
-                poses.append(torch.cat([place, turn.expand(self.num_worlds, 4)], -1))
-            elif look.body in self.bodies:
-                poses.append(on_pose(self.bodies[look.body].pose(state), place, look.quaternion))
-            elif links is not None:  # "hand/3"
-                poses.append(on_pose(links[:, int(look.body.rpartition("/")[2])], place, look.quaternion))
-        return torch.stack(poses, 1) if poses else state.body_q[:, :0]
-
-    def domain(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper corner of the region that particles can reach [m]; of a box about the drawn shapes as built,
-        planes apart, in a scene without particles.
-        """
-        if self.particles is not None:
-            return self.particles.domain()
-        poses = self.look_poses(self._initial)[0].double().cpu()
-        corners = [poses[:, :3].numpy()]
-        for pose, look in zip(poses, self.scene.looks.values(), strict=True):
-            bounds = np.stack(look.shape.bounds())
-            if np.isfinite(bounds).all():
-                box = np.stack(np.meshgrid(*bounds.T, indexing="ij"), -1).reshape(-1, 3)
-                corners.append((pose[:3] + rotate(pose[3:], torch.as_tensor(box))).numpy())
-        points = np.concatenate(corners)
-        return points.min(0), points.max(0)
