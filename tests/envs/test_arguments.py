@@ -68,9 +68,9 @@ def test_values_are_the_callers_or_the_defaults() -> None:
     ("arguments", "error", "message"),
     [
         (
-            {"widht": 1.0},
+            {"wide": 1.0},
             TypeError,
-            r"Declared: __init__\(\) got an unexpected keyword argument 'widht'\. Did you mean width",
+            r"Declared: __init__\(\) got an unexpected keyword argument 'wide'\. Did you mean width",
         ),
         ({"width": 0.0}, ValueError, r"width = 0\.0 m must be above 0 m and at most 0\.02 m"),
         ({"width": 0.021}, ValueError, r"width = 0\.021 m must be above 0 m and at most 0\.02 m"),
