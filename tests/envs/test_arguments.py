@@ -12,7 +12,7 @@ import simenv
 from simenv.envs import Argument, Task, make_vector_env, register_task
 from simenv.envs.arguments import arguments_table
 from simenv.envs.registration import task_class
-from simenv.rollouts import Recorder
+from simenv.rollouts import Recorder, RolloutError
 from simenv.rollouts.access import describe, make
 from tests.envs.splash_task import Splash
 
@@ -177,6 +177,10 @@ def test_names_of_a_vectors_components_are_recorded(monkeypatch: pytest.MonkeyPa
     names = tuple(f"quantity {i}" for i in range(size))
     monkeypatch.setattr(Splash, "observation_names", names)
     assert describe(env)["observation"]["observation"]["names"] == list(names)
+    monkeypatch.setattr(Splash, "observation_names", names[1:])
+    with pytest.raises(RolloutError, match=rf"has {size - 1} names for an observation of shape \({size},\)"):
+        describe(env)
+    monkeypatch.setattr(Splash, "observation_names", names)
     with Recorder(tmp_path, env) as recorder:
         recorder.reset(seed=0)
         recorder.step(np.zeros((1, 2), np.float32))
