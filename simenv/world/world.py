@@ -402,15 +402,3 @@ class World(Shown, Rebuilt):
         A step does so by itself; this is for looking at a state whose poses were changed.
         """
         return state if self.particles is None else self.particles.placed(state)
-
-    def skin(self, state: State, collider: str) -> torch.Tensor:
-        """Force on each taxel of a collider's skin, mean over the last control step [N], (N, rows, columns, 3).
-
-        In the skin's axes: x along the columns, y along the rows, z out of the surface, so that pressing is negative z.
-
-        Raises:
-            KeyError: the collider has no skin.
-        """
-        if self.particles is None:
-            raise KeyError(f"collider {collider!r} has no skin; the scene has no particles")
-        return self.particles.skin(state, collider)
