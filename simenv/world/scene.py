@@ -157,8 +157,6 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
         """Whether any body moves by itself, or any gel touches one."""
         moves = any(body.motion in ("free", "hand", "arm") for body in self.bodies.values())
         return moves or any(gel.touches for gel in self.gels.values())
-            body.motion in ("free", "hand", "arm") for body in self.bodies.values()
-        )
 
     def body_parts(self) -> BodyParts:
         """What the solver of bodies gets."""
