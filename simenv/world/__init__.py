@@ -9,6 +9,8 @@ from simenv.world.scene import Scene
 from simenv.world.state import Control, State
 from simenv.world.world import World
 
+Scene.worlds = World
+
 __all__ = ["ContactLaw", "Control", "Gripper", "Scene", "State", "World"]
 
 _RENAMED = {
