@@ -77,7 +77,7 @@ mutants: $(VENV)/.dev  ## make small wrong changes in a copy of the code, one at
 # mypy cannot follow the folder mapping of pyproject.toml, so it is shown a copy of the package as it is installed; without
 # the files that hold Warp kernels, a language of its own inside Python's syntax: a stub that says "anything" stands for each.
 build/typing: FORCE
-	@rm -rf $@ && mkdir -p $@ && cp -rp simenv $@/ && cp -rp tasks agents assets scripts $@/simenv/
+	@rm -rf $@ && mkdir -p $@ && cp -rp simenv benchmarks $@/ && cp -rp tasks agents assets scripts $@/simenv/
 	@for file in $$(grep -rlE --include='*.py' '^ *@wp\.(kernel|func|struct)' $@); do \
 	  echo 'def __getattr__(name: str): ...' > $${file}i; rm $$file; done
 
@@ -87,7 +87,7 @@ FORCE:
 lint: $(VENV)/.dev build/typing  ## check style, types and spelling
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || { $(BIN)/ruff format --check .; exit 1; }
-	@cd build/typing && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache --no-error-summary -p simenv
+	@cd build/typing && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache --no-error-summary -p simenv -p benchmarks
 	@$(BIN)/codespell
 	@echo "lint: style, types and spelling are fine"
 
@@ -116,4 +116,4 @@ build: $(VENV)/.dev  ## build wheel and sdist, and try each in an empty environm
 
 clean:  ## remove everything that was built, the environment included
 	@rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache
-	@find $(CODE) tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find $(CODE) benchmarks tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

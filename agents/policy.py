@@ -133,11 +133,11 @@ def save_actor(directory: str | Path, learner: Any) -> None:
     """Writes the actor of a learner of `simenv.agents.training`; only the newest stays."""
     actor = learner.actor
     arrays = {f"policy.{name}": value for name, value in actor.state_dict().items()}
-    modes = getattr(learner.env.unwrapped.task, "view_modes", None)
+    modes = learner.env.unwrapped.task.observation_mode
     meta: dict[str, Any] = {"kind": "policy", "library": "torch", "algorithm": learner.name, "method": learner.name}
     meta |= {"shapes": {name: list(shape) for name, shape in actor.trunk.shapes.items()}}
     meta |= {"hidden": list(learner.config.hidden), "keys": list(learner.config.actor_keys)}
-    meta |= {"mode": modes["actor"] if modes else learner.env.unwrapped.task.observation_mode}
+    meta |= {"mode": modes if isinstance(modes, str) else modes["actor"]}
     save_checkpoint(directory, learner.timesteps, arrays, meta, keep=1)
 
 

@@ -20,6 +20,7 @@ ANSWERS = claim_stdout()
 import json  # noqa: E402
 import resource  # noqa: E402
 import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 from typing import Any  # noqa: E402
 
 START = time.perf_counter()
@@ -127,5 +128,10 @@ def peak() -> float:
 
 
 if __name__ == "__main__":
-    jobs = {"first": first, "throughput": throughput, "gradient": gradient_rate, "memory": memory}
+    jobs: dict[str, Callable[..., dict]] = {
+        "first": first,
+        "throughput": throughput,
+        "gradient": gradient_rate,
+        "memory": memory,
+    }
     ANSWERS.write(json.dumps(jobs[sys.argv[2]](*sys.argv[3:])) + "\n")

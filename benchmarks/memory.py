@@ -16,6 +16,7 @@ ANSWERS = claim_stdout()
 
 import resource  # noqa: E402
 import time  # noqa: E402
+from typing import Any  # noqa: E402
 
 import simenv  # noqa: E402  before torch: it sets how torch's threads wait
 
@@ -90,7 +91,7 @@ class Server:
         (0.5 * state.v.square().sum(-1).mean()).backward()
         if v.grad is None or not torch.isfinite(v.grad).all():
             raise RuntimeError("the gradient is missing or not finite")
-        answer = {"added_mb": peak_mb(self.device) - before, "seconds": time.perf_counter() - clock}
+        answer: dict[str, Any] = {"added_mb": peak_mb(self.device) - before, "seconds": time.perf_counter() - clock}
         x, u, J, g = (tensor[0].detach().double() for tensor in (state.x, state.v, state.J, v.grad))
         answer |= {"mean_x": x.mean(0).tolist(), "mean_v": u.mean(0).tolist()}
         answer["J"] = [J.mean().item(), J.min().item(), J.max().item()]

@@ -19,6 +19,7 @@ ANSWERS = claim_stdout()
 import json  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from typing import Any  # noqa: E402
 
 import simenv  # noqa: E402  before torch: it sets how torch's threads wait
 
@@ -34,7 +35,7 @@ SLOWEST = 10.0  # seconds a reading
 ROUNDS = 3
 SIDE, RADIUS, DEPTH, SLIDE = 0.02, 0.006, 0.001, 2e-5  # gel, sphere, press and slide a step [m]
 THICKNESS = 0.004
-GELS = {
+GELS: dict[str, TacSLGel | WinklerGel | ElasticLayerGel] = {
     "tacsl": TacSLGel(),
     "winkler": WinklerGel.from_layer(1e5, 0.48, THICKNESS),
     "elastic": ElasticLayerGel(1e5, 0.8, 0.48, THICKNESS),
@@ -52,7 +53,7 @@ def stepper(field: TactileField, worlds: int, device: torch.device) -> Callable[
     ball, still = ball.to(device), still.to(device)
     twist = torch.tensor([SLIDE * 60, 0.0, 0.0, 0.0, 0.0, 0.0]).repeat(worlds, 1).to(device)  # TacSL's shear needs it
     move = torch.tensor([SLIDE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]).to(device)
-    memory = {"state": field.initial_state(worlds), "count": 0}
+    memory: dict[str, Any] = {"state": field.initial_state(worlds), "count": 0}
 
     def step() -> None:
         memory["count"] += 1

@@ -77,13 +77,13 @@ def stand_in() -> None:
         for name in [name for name in sys.modules if name.startswith("torchvision")]:
             del sys.modules[name]
         vision, transforms = types.ModuleType("torchvision"), types.ModuleType("torchvision.transforms")
-        transforms.InterpolationMode = types.SimpleNamespace(BILINEAR="bilinear")
+        vars(transforms)["InterpolationMode"] = types.SimpleNamespace(BILINEAR="bilinear")
         functional = types.ModuleType("torchvision.transforms.functional")
 
         def resize(image, size, interpolation):
             return torch.nn.functional.interpolate(image[None], size, mode=interpolation, antialias=True)[0]
 
-        functional.resize = resize
+        vars(functional)["resize"] = resize
         for module in (vision, transforms, functional):
             sys.modules[module.__name__] = module
 

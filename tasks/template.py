@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from simenv.envs import EpisodeRandom, Task, observations, register_task
+from simenv.envs import Argument, EpisodeRandom, Range, Task, observations, register_task
 from simenv.envs.measures import centre_of_mass
 from simenv.geometry import Plane, Sphere
 from simenv.physics import exact
@@ -55,20 +55,13 @@ class PushBlock(Task):
     ## Starting State
 
     The block rests at the middle of the table, the ball stands 6 cm in front of it along -x. The goal is drawn
-    uniformly 3 to 5 cm beyond the block along x and up to 2 cm to either side. With `randomize`, Young's modulus is
-    drawn uniformly within +-30 %.
+    uniformly 3 to 5 cm beyond the block along x and up to 2 cm to either side. With `randomize`, the stiffness of the
+    block is drawn, too.
 
     ## Episode End
 
     Truncation after 60 steps (1.2 s). Termination when the ball leaves the table or the simulation fails. Success: the
     block's centre is within 1 cm of the goal.
-
-    ## Arguments
-
-    | Argument | Default | Meaning |
-    |---|---|---|
-    | `youngs_modulus` | 2e4 | stiffness of the block [Pa] |
-    | `randomize` | False | draw the stiffness for each episode |
 
     ## Version History
 
@@ -79,10 +72,8 @@ class PushBlock(Task):
     action_limits = ((-1.0, -1.0), (1.0, 1.0))
     action_names = (("velocity x", "0.15 m/s"), ("velocity y", "0.15 m/s"))
 
-    # Arguments are JSON values with defaults. They come from gym.make(id, youngs_modulus=...); recordings keep them.
-    def __init__(self, youngs_modulus: float = 2e4, randomize: bool = False) -> None:
-        self.youngs_modulus = youngs_modulus
-        self.randomize = randomize
+    # What a caller may choose: gym.make(id, youngs_modulus=...). Checked, documented above, and kept by recordings.
+    youngs_modulus = Argument(2e4, "stiffness of the block", unit="Pa", above=0.0)
 
     def build(self) -> Scene:
         """One world, described once; the environment makes N of it."""
@@ -100,13 +91,14 @@ class PushBlock(Task):
         return scene
 
     def sample(self, random: EpisodeRandom) -> dict[str, torch.Tensor]:
-        """Everything an episode draws, for all worlds at once. A name with a dot is a physical parameter."""
+        """What every episode draws, for all worlds at once."""
         nearest, farthest = (START[0] + 0.03, START[1] - 0.02), (START[0] + 0.05, START[1] + 0.02)
-        episode = {"goal": random.uniform("goal", nearest, farthest, shape=(2,))}
-        if self.randomize:
-            low, high = 0.7 * self.youngs_modulus, 1.3 * self.youngs_modulus
-            episode["foam.youngs_modulus"] = random.uniform("youngs_modulus", low, high)
-        return episode
+        return {"goal": random.uniform("goal", nearest, farthest, shape=(2,))}
+
+    def randomisation(self) -> dict[str, Range]:
+        """The physical parameters that gym.make(id, randomize=True) draws for each episode, and from where."""
+        low, high = 0.7 * self.youngs_modulus, 1.3 * self.youngs_modulus
+        return {"foam.youngs_modulus": Range(low, high, unit="Pa", stream="youngs_modulus")}
 
     # Override initial_state(world, episode) to move bodies or particles; the default is the scene as built.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import simenv
+from tests.docs import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,5 +42,13 @@ def test_links_lead_to_files() -> None:
     assert [target for target in targets if "://" not in target and not (ROOT / target).is_file()] == []
 
 
-def test_table_of_tasks_is_complete() -> None:
+def test_table_of_tasks_is_that_of_the_registry() -> None:
     assert sorted(re.findall(r"^\| `(SimEnv/\S+)` \|", README, re.M)) == sorted(simenv._BUILTIN_TASKS)
+    assert pages.generator().with_tasks(README) == README, "run `make docs`, which writes it"
+
+
+def test_actions_are_told_in_few_words() -> None:
+    words = pages.generator().action_words
+    assert words(("goal x", "goal y", "turn about x", "turn about z", "up", "down")) == (
+        "goal x, y; turn about x, z; up; down"
+    )

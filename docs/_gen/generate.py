@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fill build/docs: the pages in docs/, and pages made from the code, so that they cannot disagree with it.
 
-From the registry: one page per task. From the command line: its help texts. From ``simenv.physics.status``: the status
-bits. From the top of the repository: README, CONTRIBUTING, SECURITY and CHANGELOG, with their links adjusted.
+From the registry: one page per task, and README's table of them, which is written into README. From the command line:
+its help texts. From ``simenv.physics.status``: the status bits. From the top of the repository: README, CONTRIBUTING,
+SECURITY and CHANGELOG, with their links adjusted.
 """
 
 import inspect
@@ -17,7 +18,9 @@ import gymnasium
 
 import simenv
 from simenv import _registry
+from simenv.envs.randomisation import randomisation_table
 from simenv.scripts.cli import COMMANDS
+from simenv.scripts.list_tasks import rows_of_tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "build" / "docs"
@@ -30,6 +33,7 @@ TOP_PAGES = {
     "CHANGELOG.md": "changelog.md",
 }
 RESULTS_MARK = "<!-- results -->"
+_TASKS = re.compile(r"<!-- tasks -->\n(.*?)<!-- /tasks -->", re.S)
 _LINK = re.compile(r"(?P<bang>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
 
@@ -67,30 +71,47 @@ def slug(task_id: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-PICTURES = {
-    "Pouring": "pour.png",
-    "LatteArt": "latte.png",
-    # these are drawn by docs/_gen/touch_pictures.py
-    "SurfaceFollow": "surface_follow.png",
-    "BallRoll": "ball_roll.png",
-    "SoftGrasp": "soft_grasp.png",
-    "PegInsertion": "peg_insertion.png",
-    "PegPlacement": "peg_placement.png",
-    "BoltOnNut": "bolt_on_nut.png",
-}
-
-
 def picture(name: str) -> list[str]:
-    """Markdown lines that show a task, from docs/images; none if it has no picture.
+    """Markdown lines that show a task, from ``docs/images/<its_name>.png``; none if there is no such file."""
+    file = f"{slug(name)}.png"
+    if not (ROOT / "docs" / "images" / file).is_file():
+        return []
+    return [f"![{name}, moments of an episode](../images/{file})", ""]
+
+
+def action_words(names: tuple[str, ...]) -> str:
+    """Names of actions in few words: ``goal x``, ``goal y``, ``tilt`` become ``goal x, y; tilt``."""
+    groups: list[list[str]] = []
+    for name in names:
+        stem, _, last = name.rpartition(" ")
+        if stem and groups and groups[-1][0].rpartition(" ")[0] == stem:
+            groups[-1].append(last)
+        else:
+            groups.append([name])
+    return "; ".join(", ".join(group) for group in groups)
+
+
+def table_of_tasks() -> str:
+    """README's table of the built-in tasks, in the order of ``simenv/__init__.py``."""
+    told = {row["id"]: row["description"] for row in rows_of_tasks()}
+    lines = ["| id | what | actions | steps |", "|---|---|---|---|"]
+    for task_id, (_, steps) in simenv._BUILTIN_TASKS.items():
+        actions = action_words(tuple(name for name, _ in _registry.load_task(task_id).action_names))
+        text = told[task_id]
+        lines.append(f"| `{task_id}` | {text[0].lower()}{text[1:]} | {actions} | {steps} |")
+    return "\n".join(lines)
+
+
+def with_tasks(readme: str) -> str:
+    """README with the present table of tasks.
 
     Raises:
-        ValueError: If the file is missing.
+        ValueError: It lacks the marks between which the table lies.
     """
-    if name not in PICTURES:
-        return []
-    if not (ROOT / "docs" / "images" / PICTURES[name]).is_file():
-        raise ValueError(f"docs/images/{PICTURES[name]} is missing; render it, or take {name} out of PICTURES.")
-    return [f"![{name}, moments of an episode](../images/{PICTURES[name]})", ""]
+    parts = _TASKS.split(readme)
+    if len(parts) != 3:
+        raise ValueError("README.md needs one line <!-- tasks --> above its table of tasks and <!-- /tasks --> below.")
+    return f"{parts[0]}<!-- tasks -->\n\n{table_of_tasks()}\n\n<!-- /tasks -->{parts[2]}"
 
 
 def task_page(task_id: str) -> str:
@@ -113,6 +134,8 @@ def task_page(task_id: str) -> str:
     lines += ["| action | minimum | maximum | unit |", "|---|---|---|---|"]
     for (name, unit), low, high in zip(cls.action_names, *cls.action_limits, strict=True):
         lines.append(f"| {name} | {low:g} | {high:g} | {unit} |")
+    if ranges := cls().randomisation():
+        lines += ["", "With `randomize=True` each episode draws", "", *randomisation_table(ranges)]
     return "\n".join([*lines, "", inspect.cleandoc(cls.__doc__), ""])
 
 
@@ -191,7 +214,9 @@ def link_package() -> None:
 
 
 def main() -> None:
-    """Fill build/docs from scratch."""
+    """Bring README's table of tasks up to date; fill build/docs from scratch."""
+    readme = ROOT / "README.md"
+    readme.write_text(with_tasks(readme.read_text(encoding="utf-8")), encoding="utf-8")
     link_package()
     shutil.rmtree(OUT, ignore_errors=True)
     shutil.copytree(ROOT / "docs", OUT, ignore=shutil.ignore_patterns("_gen", "__pycache__"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw docs/images/pour.png and latte.png: `python -m docs._gen.liquid_pictures [Pouring] [LatteArt]`.
+"""Draw docs/images/pouring.png and latte_art.png: `python -m docs._gen.liquid_pictures [Pouring] [LatteArt]`.
 
 The glass moves as in assets/motions/pour.csv, the spout follows the pattern. Run it from the top of the repository.
 """
@@ -20,8 +20,14 @@ from tests.tasks.test_latte_art import follow
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 # file, size of a frame, steps after which it is drawn, seed, arguments of the task
 CASES = {
-    "Pouring": ("pour.png", (480, 360), (0, 70, 124), 0, {}),
-    "LatteArt": ("latte.png", (420, 320), (0, 40, 75, 119), 4, {"pattern": "heart"}),  # the milk lasts for 100 steps
+    "Pouring": ("pouring.png", (480, 360), (0, 70, 124), 0, {}),
+    "LatteArt": (
+        "latte_art.png",
+        (420, 320),
+        (0, 40, 75, 119),
+        4,
+        {"pattern": "heart"},
+    ),  # the milk lasts for 100 steps
 }
 
 

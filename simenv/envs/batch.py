@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from simenv.envs import views
 from simenv.envs.actions import ActionChecker
 from simenv.envs.random import EpisodeRandom
 from simenv.envs.spaces import Observation
-from simenv.envs.task import Task
+from simenv.envs.task import Task, draw_episode
 
 if TYPE_CHECKING:
     from simenv.world import State, World
@@ -117,7 +118,7 @@ class Batch:
             mask: (N,) bool.
         """
         with torch.no_grad():
-            drawn = self.task.sample(self.random())
+            drawn = draw_episode(self.task, self.random())
         if self.state is None:
             self._check_drawn(drawn)
         # With gradients on: a parameter that the caller made a leaf keeps its graph in the worlds that go on.
@@ -215,7 +216,7 @@ class Batch:
 
     def observe(self) -> Observation:
         """(N, ...) observation of the present state."""
-        return self.task.observe(self.world, self.require_state(), self.episode)
+        return views.observe(self.task, self.world, self.require_state(), self.episode)
 
     def judge(self) -> dict[str, torch.Tensor]:
         """The task's measures of the present state, without a graph.

@@ -40,14 +40,18 @@ def gel_images(world: World, state: State, size: Sequence[int], sensor: str) -> 
     Raises:
         ValueError: The size is not two whole numbers, or not in the proportion of a gel, or there is no such sensor.
     """
-    rows, columns = _checked("image_size", size)
+    rows, columns = pixels("image_size", size)
 
     def make() -> dict[str, Any]:
         from simenv.sensors.tactile import GelCamera
         from simenv.sensors.tactile.sensors import SENSORS
 
         calibration = SENSORS[choose("tactile_sensor", sensor, SENSORS)]()
-        return {name: GelCamera(gel.sensor.contact, calibration, rows, columns) for name, gel in world.gels.items()}
+        return {
+            name: GelCamera(gel.sensor.contact, calibration, rows, columns)
+            for name, gel in world.gels.items()
+            if gel.sensor
+        }
 
     cameras = _once(world, (sensor, rows, columns), make)
     return {
@@ -74,7 +78,7 @@ def camera_image(world: World, state: State, body: str, view: Camera, size: Sequ
     Raises:
         ValueError: The size is not two whole numbers, or there is no such body.
     """
-    rows, columns = _checked("camera_size", size)
+    rows, columns = pixels("camera_size", size)
 
     def make() -> Any:
         from simenv.render.body_camera import BodyCamera  # only those who look pay for it
@@ -84,7 +88,8 @@ def camera_image(world: World, state: State, body: str, view: Camera, size: Sequ
     return _once(world, (body, view, rows, columns), make)(world, state)
 
 
-def _checked(name: str, size: Sequence[int]) -> tuple[int, int]:
+def pixels(name: str, size: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of an image; ValueError if they are not two whole numbers of at least 8."""
     whole = isinstance(size, Sequence) and len(size) == 2 and all(isinstance(n, int) and n >= SMALLEST for n in size)
     if not whole:
         raise ValueError(f"{name}={size!r}: give rows and columns, two whole numbers of at least {SMALLEST}")

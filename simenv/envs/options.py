@@ -4,16 +4,11 @@
 from __future__ import annotations
 
 import difflib
-import inspect
-import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from gymnasium.vector import AutoresetMode
-
-from simenv.envs.task import Task
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 OUTPUTS = ("numpy", "torch")
@@ -121,71 +116,3 @@ def autoreset_mode(value: str | AutoresetMode) -> AutoresetMode:
     if value in by_value:
         return by_value[value]
     return AUTORESET_MODES[choose("autoreset_mode", value, AUTORESET_MODES)]
-
-
-def _check_kind(what: str, value: Any, default: Any) -> None:
-    """Raise for a switch that is no bool, and a quantity that is no finite number; the default says which it is."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if isinstance(default, bool) and not isinstance(value, bool):
-        raise TypeError(f"{what} is {value!r}; it must be True or False.")
-    if isinstance(default, (int, float)) and not isinstance(default, bool):
-        if not number:
-            raise TypeError(f"{what} is {value!r}; it must be a number, such as {default}.")
-        if not math.isfinite(value):
-            raise ValueError(f"{what} is {value}; it must be finite.")
-
-
-def make_task(
-    cls: type[Task],
-    arguments: dict[str, Any],
-    observation_mode: str | Mapping[str, str],
-    environment_options: Sequence[str],
-) -> Task:
-    """Construct the task, refusing arguments it does not have.
-
-    Args:
-        cls: The task class.
-        arguments: Its keyword arguments.
-        observation_mode: One of ``cls.observation_modes``, its blocks in any order, or a dict of several by name
-            (`simenv.envs.views`).
-        environment_options: Names that are options of the environment, for suggestions.
-
-    Returns:
-        The task.
-
-    Raises:
-        TypeError: For an unknown argument (naming the closest), one that JSON cannot hold, or one of another kind than
-            its default.
-        ValueError: For a number that is not finite.
-    """
-    parameters = inspect.signature(cls).parameters
-    known = [name for name, kind in parameters.items() if kind.kind not in (kind.VAR_KEYWORD, kind.VAR_POSITIONAL)]
-    known += cls.observation_options
-    takes_any = any(kind.kind is kind.VAR_KEYWORD for kind in parameters.values())
-    for name, value in arguments.items():
-        if name not in known and not takes_any:
-            raise TypeError(  # Python's own words, which clients look for to leave an argument out
-                f"{cls.task_id or cls.__name__}: __init__() got an unexpected keyword argument "
-                f"{name!r}.{suggestion(name, [*known, *environment_options])} "
-                f"Task arguments: {', '.join(known) or 'none'}. Environment options: {', '.join(environment_options)}."
-            )
-        try:
-            json.dumps(value)
-        except (TypeError, ValueError) as error:
-            raise TypeError(
-                f"Argument {name!r} of {cls.task_id or cls.__name__} is not JSON-serialisable ({error}); recordings "
-                "could not rebuild the environment. Pass numbers, strings, lists or dicts."
-            ) from error
-        if name in parameters:
-            _check_kind(f"argument {name!r} of {cls.task_id or cls.__name__}", value, parameters[name].default)
-    task = cls(**{name: value for name, value in arguments.items() if name not in cls.observation_options})
-    for name in set(cls.observation_options) & set(arguments):
-        setattr(task, name, arguments[name])
-    from simenv.envs.modes import choose_mode  # which, like the views, builds on this file
-
-    if isinstance(observation_mode, Mapping):
-        from simenv.envs.views import add_views
-
-        return add_views(task, observation_mode)
-    task.observation_mode = choose_mode("observation_mode", observation_mode, cls.observation_modes)
-    return task

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import gymnasium
 
 from simenv import _registry
-from simenv.envs.options import make_task, suggestion
+from simenv.envs.arguments import unknown_argument, with_arguments
+from simenv.envs.options import suggestion
 from simenv.envs.single import SimEnv
 from simenv.envs.task import Task, check_task_class
+from simenv.envs.time_limit import limit_from_make
 from simenv.envs.vector_env import SimVectorEnv
+from simenv.envs.views import choose_modes
 
 
 def _keywords(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -40,12 +43,13 @@ def register_task(task_id: str, max_episode_steps: int) -> Callable[[type[T]], t
         The decorator; it returns the class itself.
 
     Raises:
-        TypeError: If the class is not a `Task`.
+        TypeError: If the class is not a `Task`, or takes arguments that it does not declare.
         ValueError: If its declarations are inconsistent or the id belongs to another class.
     """
 
     def decorate(cls: type[T]) -> type[T]:
         check_task_class(cls)
+        cls.__doc__ = cls.__doc__ and with_arguments(cls.__doc__, cls.declared_arguments())
         cls.task_id = task_id
         cls.max_episode_steps = max_episode_steps
         _registry.register(task_id, f"{cls.__module__}:{cls.__qualname__}", max_episode_steps, cls)
@@ -95,7 +99,7 @@ def make_vector_env(task_id: str, num_envs: int = 1, **kwargs: Any) -> SimVector
     options, arguments = _split(kwargs, _VECTOR_OPTIONS)
     cls = task_class(task_id)
     options.setdefault("max_episode_steps", cls.max_episode_steps)
-    task = make_task(cls, arguments, options.pop("observation_mode", cls.observation_modes[0]), _VECTOR_OPTIONS)
+    task = _make_task(cls, arguments, options.pop("observation_mode", cls.observation_modes[0]), _VECTOR_OPTIONS)
     return SimVectorEnv(task, num_envs, **options)
 
 
@@ -139,7 +143,9 @@ def make_env(task_id: str, **kwargs: Any) -> gymnasium.Env:
         return _in_a_window(task_id, kwargs)
     options, arguments = _split(kwargs, _SINGLE_OPTIONS)
     cls = task_class(task_id)
-    task = make_task(cls, arguments, options.pop("observation_mode", cls.observation_modes[0]), _SINGLE_OPTIONS)
+    task = _make_task(cls, arguments, options.pop("observation_mode", cls.observation_modes[0]), _SINGLE_OPTIONS)
+    limit = limit_from_make(task_id)
+    task.max_episode_steps = cls.max_episode_steps if limit is None else limit
     return SimEnv(task, **options)
 
 
@@ -156,6 +162,35 @@ def _in_a_window(task_id: str, kwargs: dict[str, Any]) -> gymnasium.Env:
             "simenv.envs.record_video.RecordVideo."
         )
     return gymnasium.wrappers.HumanRendering(make_env(task_id, **kwargs | {"render_mode": "rgb_array"}))
+
+
+def _make_task(
+    cls: type[Task],
+    arguments: dict[str, Any],
+    observation_mode: str | Mapping[str, str],
+    environment_options: Sequence[str],
+) -> Task:
+    """Construct the task.
+
+    Args:
+        cls: The task class.
+        arguments: Its keyword arguments.
+        observation_mode: One of ``cls.observation_modes``, its blocks in any order, or a dict of several by name.
+        environment_options: Names that are options of the environment, for suggestions.
+
+    Raises:
+        TypeError: For an unknown argument, naming the closest, or one of another kind than its default.
+        ValueError: For a value beyond its limits, or a mode that there is not.
+    """
+    known = cls.declared_arguments()
+    for name in arguments:
+        if name not in known:
+            raise unknown_argument(cls.task_id or cls.__name__, name, known, environment_options)
+    task = cls(**arguments)
+    if "arguments" not in vars(task):
+        raise TypeError(f"{cls.__name__}.__init__ must call super().__init__(**arguments), which sets the arguments.")
+    task.observation_mode = choose_modes(observation_mode, cls.observation_modes)
+    return task
 
 
 def _split(kwargs: dict[str, Any], option_names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
+from simenv.envs.arguments import Argument, declared_arguments, unknown_argument
 from simenv.envs.random import EpisodeRandom
+from simenv.envs.randomisation import Range
 
 if TYPE_CHECKING:
     from simenv.world import Control, Scene, State, World
@@ -26,6 +29,16 @@ class Task:
     ``episode``. Take exponentials, angles, sums, norms and products of matrices from `simenv.physics.exact`: torch's
     own differ in the last bit with the number of worlds.
 
+    What a caller may choose is declared by `Argument`; what must be computed from it once, before `build`, is computed
+    in ``__init__(self, **arguments)``, after ``super().__init__(**arguments)``.
+
+    Args:
+        **arguments: Values of the declared arguments.
+
+    Raises:
+        TypeError: For an argument that is not declared, or of another kind than its default.
+        ValueError: For a value beyond its limits.
+
     Class attributes:
         action_limits: ``(low, high)``, one number per action component, in the unit of ``action_names``. Keep them
             within [-1, 1] and symmetric (or [0, 1]), which learning libraries expect, and scale to SI units in
@@ -34,21 +47,46 @@ class Task:
         observation_modes: What `observe` can return; the chosen one is ``self.observation_mode``.
         observation_limits: ``(low, high)``, or for observations in a dict ``{name: (low, high)}``; None leaves them
             unbounded. Bounds are promises: an observation outside them is a bug.
-        observation_options: Names of attributes that a caller may set by keyword, such as the size of an image; the
-            class gives their defaults.
+        observation_names: Names of the components of an observation that is one vector, for recordings; None for none.
         task_id: Set by `register_task`.
-        max_episode_steps: Set by `register_task`.
+
+    Attributes:
+        arguments: The value of each argument, as given or its default: JSON values, which recordings keep.
+        max_episode_steps: Control steps of an episode: the caller's limit, set before `build`; without a limit the
+            registered one, so that rewards may refer to it (``last = time > dt * (self.max_episode_steps - 1.5)``).
+        observation_mode: What is observed; or a dict of several modes by name, each of which `observe` sees in its turn
+            (`simenv.envs.views`).
+        randomize: Whether the parameters of `randomisation` are drawn. An argument of tasks that have some.
     """
 
     action_limits: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]]
     action_names: ClassVar[tuple[tuple[str, str], ...]]
     observation_modes: ClassVar[tuple[str, ...]] = ("state",)
     observation_limits: ClassVar[Limits | Mapping[str, Limits] | None] = None
-    observation_options: ClassVar[tuple[str, ...]] = ()
+    observation_names: ClassVar[tuple[str, ...] | None] = None
     task_id: ClassVar[str | None] = None
-    max_episode_steps: ClassVar[int | None] = None
 
-    observation_mode: str = "state"
+    arguments: Mapping[str, Any]
+    max_episode_steps: int | None = None
+    observation_mode: str | Mapping[str, str] = "state"
+    randomize = Argument(False, "draw the physical parameters of the randomisation for each episode")
+
+    def __init__(self, **arguments: Any) -> None:
+        cls, declared = type(self), self.declared_arguments()
+        for name in arguments:
+            if name not in declared:
+                raise unknown_argument(cls.task_id or cls.__name__, name, declared)
+        self.arguments = {name: arguments.get(name, each.default) for name, each in declared.items()}
+        for name, each in declared.items():
+            vars(self)[name] = each.value(self.arguments[name], cls.task_id or cls.__name__)
+
+    @classmethod
+    def declared_arguments(cls) -> dict[str, Argument[Any]]:
+        """The task's arguments by name."""
+        declared = declared_arguments(cls)
+        if cls.randomisation is Task.randomisation:
+            declared.pop("randomize", None)
+        return declared
 
     def build(self) -> Scene:
         """Describe one world. Called once.
@@ -59,7 +97,7 @@ class Task:
         raise NotImplementedError(f"{type(self).__name__} must define build().")
 
     def sample(self, random: EpisodeRandom) -> dict[str, torch.Tensor]:
-        """Draw the goal and the randomisation of an episode, for all worlds at once.
+        """Draw what differs from episode to episode, such as the goal, for all worlds at once.
 
         Args:
             random: Source of random numbers; give every quantity its own name.
@@ -67,6 +105,14 @@ class Task:
         Returns:
             (N, ...) tensors by name. A name with a dot, such as ``"liquid.viscosity"``, is a world parameter and is set
             for the episode.
+        """
+        return {}
+
+    def randomisation(self) -> dict[str, Range]:
+        """The physical parameters that are drawn for each episode if the caller says ``randomize=True``.
+
+        Returns:
+            The range of each world parameter, by name.
         """
         return {}
 
@@ -107,6 +153,12 @@ class Task:
             world: The worlds.
             state: The state before the step.
             episode: What `sample` drew.
+        """
+        return None
+
+    def twist_to_action(self, twist: torch.Tensor) -> torch.Tensor | None:
+        """The action (N, A) that moves the tool with a twist (N, 6) [m/s, rad/s], so that recorded motions can be
+        replayed through the task's actions; None if no action does.
         """
         return None
 
@@ -194,6 +246,22 @@ class Task:
         return None
 
 
+def draw_episode(task: Task, random: EpisodeRandom) -> dict[str, torch.Tensor]:
+    """What an episode of a task draws: its `sample`, and with ``randomize`` its `randomisation`.
+
+    Args:
+        task: The task.
+        random: Source of random numbers.
+
+    Returns:
+        (N, ...) tensors by name.
+    """
+    drawn = dict(task.sample(random))
+    if task.randomize:
+        drawn |= {name: each.draw(random, name) for name, each in task.randomisation().items()}
+    return drawn
+
+
 def check_task_class(cls: type[Task]) -> None:
     """Refuse a task whose declarations cannot work, when its file is imported rather than in the middle of training.
 
@@ -201,8 +269,9 @@ def check_task_class(cls: type[Task]) -> None:
         cls: The task class.
 
     Raises:
-        TypeError: If it is not a Task.
-        ValueError: If limits and names of the actions disagree, or a limit is empty or not finite.
+        TypeError: If it is not a Task, or has arguments that are not declared.
+        ValueError: If limits and names of the actions disagree, a limit is empty or not finite, or the default of an
+            argument is refused.
     """
     if not (isinstance(cls, type) and issubclass(cls, Task)):
         raise TypeError(f"register_task decorates subclasses of simenv.envs.Task, got {cls!r}.")
@@ -220,3 +289,23 @@ def check_task_class(cls: type[Task]) -> None:
         raise ValueError(
             f"{cls.__name__}: action_limits {cls.action_limits} must be finite with low < high everywhere."
         )
+    _check_arguments(cls)
+
+
+def _check_arguments(cls: type[Task]) -> None:
+    if "observation_options" in dir(cls):
+        raise TypeError(
+            f"{cls.__name__}.observation_options is no more: declare each as an attribute of the class, "
+            "image_size = Argument((64, 64), 'rows and columns of the image')."
+        )
+    own = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    plain = [each.name for each in own if each.kind is not each.VAR_KEYWORD]
+    if plain or not own:
+        example = f"{plain[0]} = Argument(..., 'what it is')" if plain else "stiffness = Argument(2e4, 'of the block')"
+        raise TypeError(
+            f"{cls.__name__}.__init__ takes {', '.join(plain) or 'no arguments'}; declare what a caller may choose as "
+            f"attributes of the class, {example}, and let __init__(self, **arguments) call "
+            "super().__init__(**arguments), or leave it out."
+        )
+    for each in cls.declared_arguments().values():
+        each.value(each.default, cls.__name__)

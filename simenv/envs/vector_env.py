@@ -23,7 +23,8 @@ from simenv.envs.options import autoreset_mode as parse_mode
 from simenv.envs.resets import reset_mask
 from simenv.envs.spaces import action_space, map_tensors, observation_space, to_numpy, with_masks
 from simenv.envs.task import Task
-from simenv.physics.device import resolve_device
+from simenv.envs.views import observation_limits
+from simenv.physics.device import resolve_device, surely
 
 if TYPE_CHECKING:
     from simenv.world import State, World
@@ -109,6 +110,8 @@ class SimVectorEnv(IdentifiedVectorEnv):
 
         low, high = (torch.tensor(side, dtype=torch_dtype, device=torch_device) for side in task.action_limits)
         mode = choose("on_bad_action", on_bad_action, BAD_ACTION_MODES)
+        if max_episode_steps is not None:
+            task.max_episode_steps = max_episode_steps
         checker = ActionChecker(low, high, task.action_names, num_envs, mode)
         world: World = task.build().make_world(num_envs, device=torch_device, dtype=torch_dtype)  # type: ignore[assignment]
         self._batch = Batch(task, world, checker, max_episode_steps)
@@ -123,7 +126,7 @@ class SimVectorEnv(IdentifiedVectorEnv):
 
         self._batch.begin(~self._nobody)  # the spaces are those of a real observation
         self.single_action_space = action_space(task.action_limits, torch_dtype)
-        self.single_observation_space = observation_space(self._batch.observe(), task.observation_limits)
+        self.single_observation_space = observation_space(self._batch.observe(), observation_limits(task))
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
 
@@ -363,8 +366,8 @@ class SimVectorEnv(IdentifiedVectorEnv):
         self._batch.actions.require_usable(action, frozen)
 
     def _begin_next(self, mask: torch.Tensor) -> None:
-        """Masked resets; skipped for NumPy output when nobody needs one, which torch output may not ask."""
-        if not self._host or bool(mask.any()):
+        """Masked resets; skipped when nobody needs one, as far as the host can tell without waiting."""
+        if not (surely(~mask) or (self._host and not bool(mask.any()))):
             self._batch.begin_next(mask)
 
     def _reset_done(self, outcome: Outcome, info: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

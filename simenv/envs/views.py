@@ -7,60 +7,78 @@ image-based robot learning", RSS 2018). A task knows its modes one at a time; he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from simenv.envs.modes import choose_mode
-from simenv.envs.task import Task
+from simenv.envs.task import Limits, Task
 
-__all__ = ["add_views", "select_view"]
+if TYPE_CHECKING:
+    from simenv.world import State, World
+
+__all__ = ["choose_modes", "observation_limits", "observe", "select_view"]
 
 BARE = "observation"
 """Name of an observation that is a tensor and not a dict, inside a view."""
 
 
-class _Views:
-    """Observes a task in several modes; an object, not a function, so that the task can be copied and pickled."""
-
-    def __init__(self, task: Task, modes: dict[str, str]):
-        self._task, self._modes = task, modes
-
-    def __call__(self, world: Any, state: Any, episode: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        seen: dict[str, torch.Tensor] = {}
-        for view, mode in self._modes.items():
-            self._task.observation_mode = mode
-            part = type(self._task).observe(self._task, world, state, episode)
-            parts = part if isinstance(part, Mapping) else {BARE: part}
-            seen |= {f"{view}/{name}": value for name, value in parts.items()}
-        return seen
-
-
-def add_views(task: Task, modes: Mapping[str, str]) -> Task:
-    """Makes a task observe several modes.
+def choose_modes(wanted: str | Mapping[str, str], modes: Sequence[str]) -> str | dict[str, str]:
+    """The observation mode of a task: one of its modes, or several by name.
 
     Args:
-        task: The task, changed in place.
-        modes: View -> one of the task's observation modes.
+        wanted: A mode, or view -> mode; blocks in any order.
+        modes: The task's modes.
 
     Returns:
-        The task; its observations are a flat dict with keys ``"<view>/<name>"``, without bounds.
+        The same, as the task names its modes.
 
     Raises:
         ValueError: If there is no view, a name is empty or holds a slash, or a mode is unknown.
     """
+    if not isinstance(wanted, Mapping):
+        return choose_mode("observation_mode", wanted, modes)
     named: dict[str, str] = {}
-    for view, mode in modes.items():
+    for view, mode in wanted.items():
         if not isinstance(view, str) or not view or "/" in view:
             raise ValueError(f"observation_mode has a view named {view!r}; a name is a word without a slash.")
-        named[view] = choose_mode(f"observation_mode[{view!r}]", mode, type(task).observation_modes)
-    if not modes:
+        named[view] = choose_mode(f"observation_mode[{view!r}]", mode, modes)
+    if not named:
         raise ValueError("observation_mode is an empty dict; give at least one view, or the name of a mode.")
-    task.observe = _Views(task, named)  # type: ignore[method-assign]
-    task.observation_limits = None  # type: ignore[misc]
-    task.view_modes = named  # type: ignore[attr-defined]
-    return task
+    return named
+
+
+def observe(
+    task: Task, world: World, state: State, episode: dict[str, torch.Tensor]
+) -> torch.Tensor | dict[str, torch.Tensor]:
+    """What a task observes in its mode, or in each of its modes.
+
+    Args:
+        task: The task.
+        world: The worlds.
+        state: The state to observe.
+        episode: What the episode drew.
+
+    Returns:
+        What `Task.observe` returns; with several modes a flat dict with keys ``"<view>/<name>"``.
+    """
+    if isinstance(task.observation_mode, str):
+        return task.observe(world, state, episode)
+    seen: dict[str, torch.Tensor] = {}
+    for view, mode in task.observation_mode.items():
+        one = copy(task)  # which sees the worlds in one mode; the task itself is left as it is
+        one.observation_mode = mode
+        part = one.observe(world, state, episode)
+        parts = part if isinstance(part, Mapping) else {BARE: part}
+        seen |= {f"{view}/{name}": value for name, value in parts.items()}
+    return seen
+
+
+def observation_limits(task: Task) -> Limits | Mapping[str, Limits] | None:
+    """Limits of what `observe` returns; several modes side by side have none."""
+    return task.observation_limits if isinstance(task.observation_mode, str) else None
 
 
 def select_view(observation: Any, view: str, keys: tuple[str, ...] = ()) -> dict[str, torch.Tensor]:

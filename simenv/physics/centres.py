@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between the frames of bodies' shapes, which a state holds, and their centres of mass, at which they are integrated."""
+"""Between the frames of bodies' shapes, which a state holds, and their centres of mass, which are integrated."""
 
 from __future__ import annotations
 

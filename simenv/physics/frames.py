@@ -215,7 +215,7 @@ class FrameSolver(Solver):
         self.fields = {
             "body_q": Field((len(bodies), 7), "m, 1", about, poses, compared=moves, drawn=True),
             "body_twist": Field(
-                (len(bodies), 6), "m/s, rad/s", "velocities of these frames' origins and angular velocities, world axes",
+                (len(bodies), 6), "m/s, rad/s", "velocities of the frames' origins and angular velocities, world axes",
                 self._start_twists(), differentiable=moves,
             ),
         }  # fmt: skip

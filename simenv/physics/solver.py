@@ -40,6 +40,7 @@ class Field:
             only reports or starts a search from.
         compared: whether identification compares it with a recording unless it is told what to compare.
         drawn: whether pictures depend on it.
+        mask: name of the field, (N, P) bool, that says which of its P rows take part; None if all do.
     """
 
     shape: tuple[int, ...]
@@ -50,6 +51,7 @@ class Field:
     differentiable: bool = True
     compared: bool = False
     drawn: bool = False
+    mask: str | None = None
 
     def initial(self, worlds: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
         """Its tensor (N, *shape) in the scene as built."""

@@ -65,7 +65,7 @@ STATUS: dict[int, Status] = {
         "coarser dx",
     ),
     LIGHT_BODY: Status(
-        "light_body", "a body of this world that carries colliders is lighter than the material that these move at once",
+        "light_body", "a body of this world that carries colliders is lighter than what these move at once",
         "make it heavier, use a finer grid, or coupling='grid'",
     ),
     STIFF_SPRING: Status(

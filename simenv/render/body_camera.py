@@ -19,22 +19,24 @@ from newton.sensors import SensorCamera
 from simenv._exclusive import one_at_a_time
 from simenv.physics.device import stream_scope, warp_device
 from simenv.physics.rotation import quaternion_multiply, rotate
-from simenv.render.frames import visible_colliders
-from simenv.render.items import Camera, Studio, rgba
+from simenv.render.frames import visible_meshes
+from simenv.render.items import RGBA, Camera, Studio, rgba
 from simenv.render.meshes import corner_mesh
 from simenv.render.opaque import camera_transform
 from simenv.render.picture import BOUNCE, SKY, SUN_COLOR
 
 if TYPE_CHECKING:
     from simenv.world import State, World
+    from simenv.world.drawables import Drawable
 
 SAMPLES = 2  # per pixel and axis
 TABLE = (0.80, 0.78, 0.74)  # colour, sRGB
+BODY: RGBA = (0.80, 0.60, 0.36, 1.0)  # of what has no colour of its own
 SKY_PIXEL = 0xFFEBE6DE  # alpha, blue, green, red: what is behind everything, as in the frames
 
 
 class BodyCamera:
-    """Pictures from a camera on a body. Liquids, other particles and clear colliders are not seen.
+    """Pictures from a camera on a body. Liquids, other particles and what is clear are not seen.
 
     It keeps no reference to the world.
 
@@ -53,14 +55,14 @@ class BodyCamera:
     def __init__(self, world: World, body: str, camera: Camera, rows: int, columns: int) -> None:
         if body not in world.body_names:
             raise ValueError(f"there is no body {body!r} for a camera; there are {', '.join(world.body_names)}")
-        self._body, worlds, device = list(world.body_names).index(body), world.num_worlds, world.device
-        drawn, ground = visible_colliders(world.scene)
-        drawn = [name for name in drawn if rgba(world.scene.colliders[name].color)[3] == 1.0]
-        self._drawn = torch.tensor([world.collider_names.index(name) for name in drawn], device=device)
+        self._body, worlds, device = body, world.num_worlds, world.device
+        meshes, numbers, ground = visible_meshes(world.drawables())
+        drawn = [pair for pair in zip(meshes, numbers, strict=True) if rgba(pair[0].color, BODY)[3] == 1.0]
+        self._drawn = torch.tensor([number for _, number in drawn], dtype=torch.int64, device=device)
         where = warp_device(device)
         with stream_scope(device):
-            self._model = _model(world, drawn, ground, where)
-        self._state = self._model.state()
+            self._model = _model([each for each, _ in drawn], worlds, ground, where)
+        self._posed = self._model.state()
         self._camera = SensorCamera(
             self._model, default_render_config=_config(), default_clear_data=SensorCamera.ClearData(SKY_PIXEL)
         )
@@ -76,35 +78,34 @@ class BodyCamera:
         self._pixels = torch.empty((worlds, rows, columns, 4), dtype=torch.uint8, device=device)
         self._views = wp.from_torch(self._poses, dtype=wp.transformf)
         self._image = wp.from_torch(self._pixels.view(torch.int32).squeeze(-1), dtype=wp.uint32)
-        self._body_q = wp.to_torch(self._state.body_q)
+        self._body_q = wp.to_torch(self._posed.body_q)
 
     @torch.no_grad()
     @one_at_a_time
     def __call__(self, world: World, state: State) -> torch.Tensor:
         """Pictures (N, H, W, 3) uint8 of a state of the worlds."""
-        q = state.body_q[:, self._body].to(torch.float32)
+        q = world.bodies[self._body].pose(state).to(torch.float32)
         self._poses[:, :3] = q[:, :3] + rotate(q[:, 3:], self._place)
         self._poses[:, 3:] = quaternion_multiply(q[:, 3:], self._turn)
-        shapes = world.collider_poses(state).index_select(1, self._drawn)
+        shapes = world.drawn_poses(state).index_select(1, self._drawn)
         self._body_q.copy_(shapes.reshape(-1, 7))
         with stream_scope(self._poses.device):
-            self._model.bvh_refit_shapes(self._state)
-            self._camera.update(self._state, self._views, self._rays, color_image=self._image)
+            self._model.bvh_refit_shapes(self._posed)
+            self._camera.update(self._posed, self._views, self._rays, color_image=self._image)
         return self._pixels[..., :3].clone()
 
 
-def _model(world: World, drawn: list[str], ground: float | None, device: wp.Device) -> newton.Model:
+def _model(drawn: list[Drawable], worlds: int, ground: float | None, device: wp.Device) -> newton.Model:
     """All worlds' opaque shapes, each on a body of its own, and the table they share."""
     one = newton.ModelBuilder(gravity=(0.0, 0.0, 0.0))
-    for name in drawn:
-        look = world.scene.colliders[name]
-        mesh = look.spec.shape.to_mesh()
-        vertices, normals = corner_mesh(np.asarray(mesh.vertices) * look.scale, np.asarray(mesh.faces), name)
+    for each in drawn:
+        mesh = each.shape.to_mesh()  # type: ignore[union-attr]  # a mesh has a shape
+        vertices, normals = corner_mesh(np.asarray(mesh.vertices) * each.scale, np.asarray(mesh.faces), each.name)
         indices = np.arange(len(vertices), dtype=np.int32)
         shape = newton.Mesh(vertices, indices, normals=normals, compute_inertia=False)
-        one.add_shape_mesh(one.add_body(is_kinematic=True), mesh=shape, color=rgba(look.color)[:3])
+        one.add_shape_mesh(one.add_body(is_kinematic=True), mesh=shape, color=rgba(each.color, BODY)[:3])
     every = newton.ModelBuilder(gravity=(0.0, 0.0, 0.0))
-    every.replicate(one, world.num_worlds)
+    every.replicate(one, worlds)
     if ground is not None:
         every.add_ground_plane(height=ground, color=TABLE)
     return every.finalize(device=device)

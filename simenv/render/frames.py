@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from simenv.render.items import RGBA, Camera, MeshItem, ParticleItem, Studio, rg
 from simenv.render.picture import LIQUID_STYLES, Picture
 
 if TYPE_CHECKING:
-    from simenv.world import Scene, State, TouchScene, World
+    from simenv.world import State, World
+    from simenv.world.drawables import Drawable
 
 _LIQUIDS: tuple[RGBA, ...] = ((0.42, 0.74, 0.93, 0.04), (0.96, 0.93, 0.86, 0.97), (0.80, 0.42, 0.12, 0.10))
 _SOLIDS: tuple[RGBA, ...] = ((0.86, 0.50, 0.38, 1.0), (0.45, 0.62, 0.52, 1.0), (0.62, 0.55, 0.78, 1.0))
@@ -58,20 +59,16 @@ class Renderer:
         if liquid not in LIQUID_STYLES:
             raise ValueError(f"liquid={liquid!r} is not a way to draw particles; use one of {LIQUID_STYLES}")
         self.world, self.width, self.height, self.liquid, self.supersample = world, width, height, liquid, supersample
-        scene = world.scene
-        known = {*scene.particles, *scene.colliders}
+        seen = world.drawables()
+        known = {each.name for each in seen}
         unknown = sorted(set(colors or {}) - known)
         if unknown:
             raise ValueError(f"colors names {', '.join(unknown)}; the scene has: {', '.join(sorted(known))}")
         self._colors = {name: rgba(tuple(color)) for name, color in (colors or {}).items()}
         self._pictures: dict[tuple[tuple[float, ...], tuple[str, ...]], Picture] = {}
-        self._drawn, ground = visible_colliders(scene)
-        meshes = {name: scene.colliders[name].spec.shape.to_mesh() for name in self._drawn}
-        self._meshes = {name: (np.asarray(mesh.vertices), np.asarray(mesh.faces)) for name, mesh in meshes.items()}
-        self._rigid_meshes = {}
-        for name, body in scene.rigids.items():
-            mesh = body.shape.to_mesh()
-            self._rigid_meshes[name] = (np.asarray(mesh.vertices) - body.properties.centre, np.asarray(mesh.faces))
+        self._drawn, self._rows, ground = visible_meshes(seen)
+        self._groups = [each for each in seen if each.kind == "particles"]
+        self._meshes = [_corners(each.shape) for each in self._drawn]
         lower, upper = self._extent()
         size = float(np.linalg.norm(upper - lower))
         floor = float(world.domain()[0][2]) if ground is None else ground
@@ -108,19 +105,15 @@ class Renderer:
         outside = [w for w in worlds if not 0 <= w < count]
         if outside:
             raise IndexError(f"worlds {outside} asked for, there are {count}: indices go from 0 to {count - 1}")
-        poses = self.world.collider_poses(state).detach()
+        poses, sizes = self.world.drawn_poses(state).detach(), self.world.drawn_scales().tolist()
         places = {name: self._places(name, place) for name, place in (marks or {}).items()}
         frames = []
         for w in worlds:
-            index = [self.world.collider_names.index(name) for name in self._drawn]
-            picture = self._picture(w, tuple(places))
+            picture = self._picture(tuple(round(sizes[w][row], 6) for row in self._rows), tuple(places))
             if view is not None and not self._fixed:
                 lower, upper, azimuth = (part[w].detach().cpu().double().numpy() for part in view)
                 picture.look(self._aim(lower, upper, float(azimuth)))
-            world_poses = poses[w].cpu().numpy()[index] if index else np.zeros((0, 7))
-            if self._rigid_meshes and state.rigid_q is not None:
-                world_poses = np.concatenate([world_poses, state.rigid_q[w].detach().cpu().numpy()])
-            world_poses = np.concatenate([world_poses, *(place[w] for place in places.values())])
+            world_poses = np.concatenate([poses[w].cpu().numpy()[self._rows], *(place[w] for place in places.values())])
             frames.append(picture.draw(world_poses, self._particles(state, w)))
         return frames
 
@@ -136,15 +129,12 @@ class Renderer:
             lower, upper = self.world.scene.view
             return np.array(lower), np.array(upper)
         state = self.world.initial_state()
-        poses = self.world.collider_poses(state)[0].cpu().double().numpy()
+        poses = self.world.drawn_poses(state)[0].cpu().double().numpy()
+        scales = self.world.drawn_scales()[0].cpu().double().numpy()
         points = [item.positions for item in self._particles(state, 0)]
-        for name in self._drawn:
-            if not isinstance(self.world.scene.colliders[name].spec.shape, Plane):
-                pose = poses[self.world.collider_names.index(name)]
-                scale = self.world.scene.colliders[name].scale
-                points.append(_rotate(pose[3:], self._meshes[name][0] * scale) + pose[:3])
-        for (vertices, _faces), body in zip(self._rigid_meshes.values(), self.world.scene.rigids.values(), strict=True):
-            points.append(_rotate(np.asarray(body.quaternion), vertices) + body.position)
+        for each, row, (vertices, _faces) in zip(self._drawn, self._rows, self._meshes, strict=True):
+            if not isinstance(each.shape, Plane):
+                points.append(_rotate(poses[row, 3:], vertices * scales[row]) + poses[row, :3])
         if not sum(len(p) for p in points):
             return self.world.domain()
         everything = np.concatenate(points)
@@ -164,13 +154,8 @@ class Renderer:
         upright = np.broadcast_to(np.array([0.0, 0.0, 0.0, 1.0]), (*shape, 4))
         return values if values.shape[2] == 7 else np.concatenate([values, upright], -1)
 
-    def _picture(self, w: int, marks: tuple[str, ...]) -> Picture:
-        """The picture with these marks for the sizes that world ``w``'s colliders have, built on first use."""
-        parameters = self.world.parameters
-        scales = tuple(
-            round(float(parameters[f"{name}.scale"][w]), 6) if f"{name}.scale" in parameters else 1.0
-            for name in self._drawn
-        )
+    def _picture(self, scales: tuple[float, ...], marks: tuple[str, ...]) -> Picture:
+        """The picture with these marks and sizes of the meshes, built on first use."""
         key = scales, marks
         if key not in self._pictures:
             if len(self._pictures) >= _KEPT:
@@ -178,22 +163,19 @@ class Renderer:
             self._pictures[key] = self._build(scales, marks)
         return self._pictures[key]
 
+    def _color(self, each: Drawable, default: RGBA) -> RGBA:
+        return self._colors.get(each.name, rgba(each.color, default))
+
     def _build(self, scales: tuple[float, ...], marks: tuple[str, ...]) -> Picture:
-        meshes = []
-        for name, scale in zip(self._drawn, scales, strict=True):
-            vertices, faces = self._meshes[name]
-            color = self._colors.get(name, rgba(self.world.scene.colliders[name].color))
-            meshes.append(MeshItem(vertices * scale, faces, color, name=name))
-        for order, (name, (vertices, faces)) in enumerate(self._rigid_meshes.items()):
-            default = _BODIES[order % len(_BODIES)]
-            color = self._colors.get(name, rgba(self.world.scene.colors.get(name), default))
-            meshes.append(MeshItem(vertices, faces, color, name=name, wall=False))
+        meshes, plain = [], 0
+        for each, scale, (vertices, faces) in zip(self._drawn, scales, self._meshes, strict=True):
+            color = self._color(each, _BODIES[plain % len(_BODIES)])
+            plain += each.color is None
+            meshes.append(MeshItem(vertices * scale, faces, color, name=each.name, wall=each.collides))
         for name in marks:
             mark = self.world.scene.marks[name]
-            mesh = mark.shape.to_mesh()
-            item = MeshItem(np.asarray(mesh.vertices), np.asarray(mesh.faces), rgba(mark.color), name=name, wall=False)
+            item = MeshItem(*_corners(mark.shape), rgba(mark.color), name=name, wall=False)
             meshes += [item] * mark.count
-        groups = self.world.scene.particles.values()
         return Picture(
             meshes,
             self.camera,
@@ -202,41 +184,34 @@ class Renderer:
             self.height,
             self.supersample,
             self.liquid,
-            capacity=self.world.particle_count,
-            sphere_radius=0.5 * min((group.volume for group in groups), default=0.0) ** (1.0 / 3.0),
+            capacity=sum(group.count for group in self._groups),
+            sphere_radius=0.5 * min((group.spacing for group in self._groups), default=0.0),
         )
 
     def _particles(self, state: State, w: int) -> list[ParticleItem]:
         """The active particles of a world, by group."""
-        if not self.world.scene.particles:
-            return []
-        x = state.x[w].detach().cpu().numpy()
-        active = state.active[w].cpu().numpy()
         items, order = [], {True: 0, False: 0}
-        for name, group in self.world.scene.particles.items():
-            if name in self._rigid_meshes:
-                continue  # drawn as what it is
-            liquid = self.world.scene.materials[group.material].is_liquid
-            palette = _LIQUIDS if liquid else _SOLIDS
-            default = palette[order[liquid] % len(palette)]
-            order[liquid] += 1
-            color = self._colors.get(name, rgba(self.world.scene.colors.get(name), default))
-            spacing = group.volume ** (1.0 / 3.0)
-            items.append(ParticleItem(x[group.span][active[group.span]], color, spacing, liquid, name))
+        for group in self._groups:
+            palette = _LIQUIDS if group.liquid else _SOLIDS
+            color = self._color(group, palette[order[group.liquid] % len(palette)])
+            order[group.liquid] += 1
+            points = group.points(state)[w].detach().cpu().numpy()[group.present(state)[w].cpu().numpy()]
+            items.append(ParticleItem(points, color, group.spacing, group.liquid, group.name))
         return items
 
 
-def visible_colliders(scene: Scene | TouchScene) -> tuple[list[str], float | None]:
-    """Names of the colliders to draw, and the height of a fixed upward plane, which becomes the table."""
-    drawn, ground = [], None
-    for name, collider in scene.colliders.items():
-        shape = collider.spec.shape
-        level = isinstance(shape, Plane) and collider.body is None and not np.any(collider.quaternion[:3])
-        if level and np.allclose(np.asarray(shape.normal) / np.linalg.norm(shape.normal), (0, 0, 1)):  # type: ignore[attr-defined]
-            ground = float(collider.position[2]) if ground is None else max(ground, float(collider.position[2]))
-        else:
-            drawn.append(name)
-    return drawn, ground
+def visible_meshes(seen: Sequence[Drawable]) -> tuple[list[Drawable], list[int], float | None]:
+    """The meshes to draw, their rows in the world's poses, and the height of the table: the highest level plane [m]."""
+    meshes = [each for each in seen if each.kind == "mesh"]
+    tables = [each.height for each in meshes if each.height is not None]
+    rows = [row for row, each in enumerate(meshes) if each.height is None]
+    return [meshes[row] for row in rows], rows, max(tables, default=None)
+
+
+def _corners(shape: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3) [m] and faces (F, 3) of a shape."""
+    mesh = shape.to_mesh()
+    return np.asarray(mesh.vertices), np.asarray(mesh.faces)
 
 
 def _rotate(quaternion: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -84,6 +84,7 @@ def describe(env: gym.Env | gym.vector.VectorEnv) -> dict:
     world = core.world
     description = {
         "id": spec.id,
+        "arguments": dict(core.task.arguments),  # all of them, should a default change
         "kwargs": {key: value for key, value in spec.kwargs.items() if key not in _NOT_TASK},
         "max_episode_steps": access.max_episode_steps,
         "device": str(world.device),
@@ -94,6 +95,7 @@ def describe(env: gym.Env | gym.vector.VectorEnv) -> dict:
         "units": "SI (m, s, kg, N, rad, Pa); quaternions xyzw; world frame, z up",
         "action": _channels(core),
         "observation": _observation(core.single_observation_space, core.task),
+        "state": {name: {"unit": field.unit, "about": field.about} for name, field in world.fields.items()},
         "versions": versions(),
     }
     try:
@@ -128,6 +130,7 @@ def make(description: dict, *, device: str | None = None, **overrides: Any) -> g
         "dtype": description["dtype"],
         "autoreset_mode": "disabled",
         "max_episode_steps": description["max_episode_steps"],
+        **description.get("arguments", {}),
         **description["kwargs"],
         **overrides,
     }
@@ -149,20 +152,24 @@ def host(value: Any) -> np.ndarray:
 
 def _channels(core: Any) -> list[dict]:
     space = core.single_action_space
-    names = list(getattr(core.task, "action_names", ())) or [(f"action_{i}", "1") for i in range(space.shape[0])]
     low, high = np.broadcast_to(space.low, space.shape), np.broadcast_to(space.high, space.shape)
     return [
         {"name": str(entry[0]), "unit": str(entry[1]), "low": float(low[i]), "high": float(high[i])}
-        for i, entry in enumerate(names)
+        for i, entry in enumerate(core.task.action_names)
     ]
 
 
 def _observation(space: gym.Space, task: Any) -> dict:
     spaces = space.spaces if isinstance(space, gym.spaces.Dict) else {"observation": space}
-    names = getattr(task, "observation_names", None)
-    described = {key: {"shape": list(item.shape), "dtype": str(item.dtype)} for key, item in spaces.items()}
-    if names is not None and len(spaces) == 1:
-        described = (
-            {key: {**item, "names": names} for key, item in described.items()} if len(spaces) == 1 else described
-        )
+    described: dict[str, dict] = {
+        key: {"shape": list(item.shape), "dtype": str(item.dtype)} for key, item in spaces.items()
+    }
+    names = task.observation_names
+    if names is not None and not isinstance(space, gym.spaces.Dict):
+        if space.shape != (len(names),):
+            raise RolloutError(
+                f"{type(task).__name__}.observation_names has {len(names)} names for an observation of "
+                f"shape {space.shape}; give one for each component, or None"
+            )
+        described["observation"]["names"] = list(names)
     return described

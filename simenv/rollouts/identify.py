@@ -169,7 +169,7 @@ def identify(
             are wanted.
     """
     config = config or IdentifyConfig()
-    sought = ranges(world, parameters)
+    sought = ranges(world, parameters, config.method == "gradient")
     steps = int(np.asarray(observed.steps)[-1]) if len(observed.steps) else 0
     if not callable(controls) and len(controls) < steps:
         raise RolloutError(f"{len(controls)} controls, but the last observation is after step {steps}; give as many")

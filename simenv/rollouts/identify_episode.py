@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from simenv.envs import views
+from simenv.physics.solver import Field
 from simenv.rollouts import access
 from simenv.rollouts.episode import Episode
 from simenv.rollouts.errors import RolloutError
@@ -33,9 +35,9 @@ def identify_episode(
     Args:
         episode: From :class:`~simenv.rollouts.reader.Recording`.
         parameters: name -> (low, high), in the parameter's unit.
-        observe: What to compare: names of recorded states ("x", "wrench" ...), or "observations/NAME". By default
-            what shows how the world moves: particles and rigid bodies, or the bodies, gripper, joints and wrenches of a
-            world of touch; of these what changes.
+        observe: What to compare: names of recorded states ("x", "body_q" ...), or "observations/NAME". By default
+            the fields that the world's solvers declare as `compared`, which show how it moves: particles, bodies,
+            gripper, joints, wrenches of gels; of these what changes.
         steps: Compare the first so many control steps; None for all.
         initial: name -> the first guess, one or one for each start; by default the middle of the limits.
         starts: Starts at once, each a world; those after the first are random.
@@ -58,7 +60,9 @@ def identify_episode(
     try:
         restore(env, episode)
         core = env.unwrapped
-        observed = observed_of(episode, observe or _moving(episode, core.state.compared(), steps), steps)
+        fields = core.world.fields
+        names = observe or _moving(episode, [name for name, field in fields.items() if field.compared], steps)
+        observed = observed_of(episode, names, steps, fields)
         actions = torch.as_tensor(episode.actions, dtype=core.world.dtype, device=core.world.device)
         nobody = torch.zeros(starts, dtype=torch.bool, device=core.world.device)
 
@@ -80,8 +84,14 @@ def identify_episode(
         env.close()
 
 
-def observed_of(episode: Episode, names: Sequence[str], steps: int) -> Observed:
+def observed_of(episode: Episode, names: Sequence[str], steps: int, fields: Mapping[str, Field]) -> Observed:
     """What a recording says of these quantities in its first control steps.
+
+    Args:
+        episode: The recording.
+        names: Of recorded states, or "observations/NAME".
+        steps: How many.
+        fields: What the world declares of its states: rows that take no part were not seen.
 
     Raises:
         RolloutError: It says nothing of one of them.
@@ -109,9 +119,9 @@ def observed_of(episode: Episode, names: Sequence[str], steps: int) -> Observed:
             values[name] = episode.observations[name.removeprefix(PREFIX)][at[rows]].astype(float)
             continue
         values[name] = episode.states[name][rows].astype(float)
-        particles = episode.states[name].shape[:2] == episode.states.get("active", np.zeros(0)).shape
-        if particles:
-            values[name][~episode.states["active"][rows].astype(bool)] = np.nan
+        mask = fields[name].mask if name in fields else None
+        if mask in episode.states:
+            values[name][~episode.states[mask][rows].astype(bool)] = np.nan
     return Observed(values, at[rows])
 
 
@@ -127,7 +137,7 @@ def _observation(core: Any, name: str) -> Quantity:
     key = name.removeprefix(PREFIX)
 
     def quantity(world: Any, state: State) -> torch.Tensor:
-        seen = core.task.observe(world, state, core.episode)
+        seen = views.observe(core.task, world, state, core.episode)
         return seen[key] if isinstance(seen, dict) else seen
 
     return quantity

@@ -25,7 +25,7 @@ class MotionReport:
     Attributes:
         steps: Control steps simulated.
         duration: Simulated time [s].
-        drive: "twist" or "action", how the body was moved.
+        drive: "twist", "goal" or "action", how the body was moved.
         body: The body that was moved.
         position_error_max: Largest distance between the wanted and the simulated position [m].
         position_error_rms: Its root mean square [m].
@@ -59,7 +59,7 @@ def replay_motion(
     *,
     seed: int = 0,
     body: str | None = None,
-    drive: Literal["auto", "action", "twist"] = "auto",
+    drive: Literal["auto", "action", "twist", "goal"] = "auto",
     frame: Literal["relative", "world"] = "relative",
     video: str | os.PathLike | None = None,
     width: int = 480,
@@ -74,9 +74,12 @@ def replay_motion(
         motion: The motion or its CSV file.
         env: Batched environment of one world, from ``gym.make_vec(..., num_envs=1)``.
         seed: Of the episode.
-        body: Which body moves; None is the scene's first one, which tasks make their tool.
+        body: Which body moves; None is the scene's first one that moves as told, which tasks make their tool, or else
+            its first hand.
         drive: "action" goes through the task's actions and their limits (the task must define
-            ``twist_to_action(twist)``), "twist" moves the body exactly; "auto" is "action" where the task can.
+            ``twist_to_action(twist)``), "twist" moves a given body exactly, "goal" lets a hand's impedance pull it
+            along, so that it lags as a real arm does; "auto" is "action" where the task can, else what the body is made
+            for.
         frame: "relative" starts the motion at the body's initial pose (world axes); "world" says that the poses are
             in the simulation's frame already, and refuses them when the first one is elsewhere.
         video: Write an MP4 there.
@@ -87,29 +90,22 @@ def replay_motion(
         Tracking errors, the task's result and the simulation's status.
 
     Raises:
-        RolloutError: A bad motion file, an unknown body or option, more than one world, poses of another frame, or a
-            world whose tools are pulled by forces.
+        RolloutError: A bad motion file, an unknown body or option, one that does not fit the body, more than one world,
+            or poses of another frame.
     """
-    from simenv.world import World  # which loads Warp
-
     motion = motion if isinstance(motion, Motion) else load_motion(motion)
     core = env.unwrapped
     if int(core.num_envs) != 1:
         raise RolloutError(f"the environment has {core.num_envs} worlds; make one with num_envs=1")
-    if not isinstance(core.world, World):
-        raise RolloutError(
-            f"{type(core.task).__name__} pulls its tool by an impedance, so that it cannot follow a motion exactly; "
-            "choose a task that moves its tool"
-        )
-    body_index = _body_index(core.world, body)
+    body = _body(core.world, body)
     core.reset(seed=seed)
-    target = _place(motion.resample(float(core.world.dt)), host(core.state.body_q)[0, body_index], frame)
-    command, driven_by = _command(core, drive, body_index)
+    target = _place(motion.resample(float(core.world.dt)), host(core.world.bodies[body].pose(core.state))[0], frame)
+    command, driven_by = _command(core, drive, body)
     if video is None:
-        poses, limited, state = _run(core, target.twists(), body_index, command, lambda state: None)
+        poses, limited, state = _run(core, target, body, command, lambda state: None)
     else:
         with filming(core, video, 1.0 / float(core.world.dt), width, height) as film:
-            poses, limited, state = _run(core, target.twists(), body_index, command, film)
+            poses, limited, state = _run(core, target, body, command, film)
     position = np.linalg.norm(poses[:, :3] - target.positions[: len(poses)], axis=1)
     angle = (rotation(poses[:, 3:]) * rotation(target.quaternions[: len(poses)]).inv()).magnitude()
     status = int(host(state.status)[0])
@@ -117,7 +113,7 @@ def replay_motion(
         steps=len(poses) - 1,
         duration=(len(poses) - 1) * float(core.world.dt),
         drive=driven_by,
-        body=core.world.body_names[body_index],
+        body=body,
         position_error_max=float(position.max()),
         position_error_rms=float(np.sqrt(np.mean(position**2))),
         angle_error_max=float(angle.max()),
@@ -130,14 +126,17 @@ def replay_motion(
     )
 
 
-def _body_index(world: Any, body: str | None) -> int:
-    names = list(world.body_names)
+def _body(world: Any, body: str | None) -> str:
+    """The body that moves."""
+    names = [*world.given_names, *world.hand_names]
     if body is None and names:
-        return 0
+        return names[0]
     if body not in names:
         wanted = "no body that could move" if body is None else f"no body {body!r}"
-        raise RolloutError(f"there is {wanted}; the bodies are {', '.join(names) or '(none)'}")
-    return names.index(body)
+        if body in world.body_names:
+            wanted = f"a body {body!r}, but it moves by itself"
+        raise RolloutError(f"there is {wanted}; the bodies that can follow a motion are {', '.join(names) or '(none)'}")
+    return body
 
 
 def _place(motion: Motion, pose: np.ndarray, frame: str) -> Motion:
@@ -158,51 +157,61 @@ def _place(motion: Motion, pose: np.ndarray, frame: str) -> Motion:
     return motion
 
 
-Command = Callable[[Any, np.ndarray], tuple[Any, bool]]
+Command = Callable[[Any, np.ndarray, np.ndarray], tuple[Any, bool]]
+"""Of the state, a twist (6,) and the pose (7,) to which it leads: the control, and whether it had to be limited."""
 
 
-def _command(core: Any, drive: str, body_index: int) -> tuple[Command, str]:
-    """A function from the state and one twist (6,) to the world's control and whether it had to be limited."""
-    from simenv.world import Control
-
-    can = hasattr(core.task, "twist_to_action")
-    if drive not in ("auto", "action", "twist"):
-        raise RolloutError(f"drive={drive!r}; use 'auto', 'action' or 'twist'")
+def _command(core: Any, drive: str, body: str) -> tuple[Command, str]:
+    """How the body is moved, and what that is called."""
+    world = core.world
+    options = {"device": world.device, "dtype": world.dtype}
+    can = core.task.twist_to_action(torch.zeros((1, 6), **options)) is not None
+    own = "twist" if body in world.given_names else "goal"
+    if drive not in ("auto", "action", "twist", "goal"):
+        raise RolloutError(f"drive={drive!r}; use 'auto', 'action', 'twist' or 'goal'")
     if drive == "action" and not can:
-        raise RolloutError(f"{type(core.task).__name__} has no twist_to_action(twist); use drive='twist'")
-    shape = (1, len(core.world.body_names), 6)
-    options = {"device": core.world.device, "dtype": core.world.dtype}
+        raise RolloutError(f"{type(core.task).__name__} has no twist_to_action(twist); use drive={own!r}")
+    if drive in ("twist", "goal") and drive != own:
+        how = {"twist": "moves as told", "goal": "is pulled by an impedance"}[own]
+        raise RolloutError(f"drive={drive!r}: {body!r} {how}; use drive={own!r}")
 
-    def as_control(state: Any, twist: np.ndarray) -> tuple[Any, bool]:
-        full = torch.zeros(shape, **options)
-        full[0, body_index] = torch.as_tensor(twist, **options)
-        return Control(full, None), False
+    def by_twist(state: Any, twist: np.ndarray, pose: np.ndarray) -> tuple[Any, bool]:
+        control = world.zero_control()
+        control.twist[0, world.given_names.index(body)] = torch.as_tensor(twist, **options)
+        return control, False
 
-    def as_action(state: Any, twist: np.ndarray) -> tuple[Any, bool]:
+    def by_goal(state: Any, twist: np.ndarray, pose: np.ndarray) -> tuple[Any, bool]:
+        control = world.zero_control(state)  # the other hands stay where they are
+        control.goal[0, world.hand_names.index(body)] = torch.as_tensor(pose, **options)
+        return control, False
+
+    def by_action(state: Any, twist: np.ndarray, pose: np.ndarray) -> tuple[Any, bool]:
         action = core.task.twist_to_action(torch.as_tensor(twist, **options)[None])
         low, high = (
             torch.as_tensor(side, **options) for side in (core.single_action_space.low, core.single_action_space.high)
         )
         limited = torch.clamp(action, low, high)
         clipped = bool((torch.abs(limited - action) > 1e-6).any())
-        return core.task.control(core.world, state, limited, core.episode), clipped
+        return core.task.control(world, state, limited, core.episode), clipped
 
-    if drive == "twist" or not can:
-        return as_control, "twist"
-    return as_action, "action"
+    if drive == "action" or (drive == "auto" and can):
+        return by_action, "action"
+    return {"twist": by_twist, "goal": by_goal}[own], own
 
 
-def _run(core: Any, twists: np.ndarray, body_index: int, command: Command, film: Any) -> tuple[np.ndarray, int, Any]:
-    """Simulate the twists; returns the poses (K, 7) from the first on, the count of limited steps, the last state."""
+def _run(core: Any, target: Motion, body: str, command: Command, film: Any) -> tuple[np.ndarray, int, Any]:
+    """Follow a motion; returns the poses (K, 7) from the first on, the count of limited steps, the last state."""
     world, state = core.world, core.state
-    poses, limited = [host(state.body_q)[0, body_index]], 0
+    moved = world.bodies[body]
+    poses, limited = [host(moved.pose(state))[0]], 0
+    goals = np.concatenate([target.positions, target.quaternions], 1)[1:]
     film(state)
     with torch.no_grad():
-        for twist in twists:
-            control, clipped = command(state, twist)
+        for twist, goal in zip(target.twists(), goals, strict=True):
+            control, clipped = command(state, twist, goal)
             state = world.step(state, control)
             limited += clipped
-            poses.append(host(state.body_q)[0, body_index])
+            poses.append(host(moved.pose(state))[0])
             film(state)
             if int(host(state.status)[0]):
                 break

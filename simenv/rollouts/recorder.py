@@ -223,7 +223,7 @@ class Recorder:
             self._append_states(keep)
 
     def _append_states(self, worlds: list[int]) -> None:
-        fields = {name: host(value) for name, value in self._access.core.state.as_dict().items()}
+        fields = {name: host(value) for name, value in self._access.core.state.items()}
         for world in worlds:
             self._tracks[world].keep({name: value[world].copy() for name, value in fields.items()})
 

@@ -136,9 +136,8 @@ def state_at(env: Any, episode: Episode, index: int) -> Any:
         RolloutError: A stored field is none of this world's state.
     """
     state = env.unwrapped.state
-    present = state.as_dict()
-    _require_fields(episode, present)
-    return state.replace(**{k: _like(v[index : index + 1], present[k]) for k, v in episode.states.items()})
+    _require_fields(episode, state)
+    return state.replace(**{k: _like(v[index : index + 1], state[k]) for k, v in episode.states.items()})
 
 
 def _other_version(episode: Episode, what: str) -> RolloutError:
@@ -174,8 +173,8 @@ def compare(recorded: np.ndarray, replayed: np.ndarray, name: str, steps: np.nda
 
 def _simulate(env: Any, episode: Episode, film: Any) -> list[Deviation]:
     core = env.unwrapped
-    _require_fields(episode, core.state.as_dict())
-    units = {"rewards": "1", **{f"states/{name}": unit for name, unit in core.state.units().items()}}
+    _require_fields(episode, core.state)
+    units = {"rewards": "1", **{f"states/{name}": field.unit for name, field in core.world.fields.items()}}
     keep = set(episode.state_steps.tolist())
     states: dict[str, list] = {name: [] for name in episode.states}
     outputs: dict[str, list] = {name: [] for name in ("rewards", "terminated", "truncated")}
@@ -185,7 +184,7 @@ def _simulate(env: Any, episode: Episode, film: Any) -> list[Deviation]:
         film(core.state)
         if step in keep:
             for name, values in states.items():
-                values.append(access.host(getattr(core.state, name))[0])
+                values.append(access.host(core.state[name])[0])
 
     note(0)
     for step, action in enumerate(episode.actions):
@@ -249,7 +248,7 @@ def _remarks(episode: Episode, env: Any) -> tuple[str, ...]:
 
 def _not_kept(episode: Episode, env: Any) -> tuple[str, ...]:
     """What a recording by an older version cannot show."""
-    missing = [name for name in env.unwrapped.state.as_dict() if name not in episode.states]
+    missing = [name for name in env.unwrapped.state if name not in episode.states]
     return (f"states of {', '.join(missing)} were not kept; they are shown as at the start",) if missing else ()
 
 

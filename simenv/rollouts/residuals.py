@@ -56,31 +56,33 @@ def density(world: World, state: State) -> torch.Tensor:
     """Mass density (N, nx, ny, nz) [kg/m^3] on nodes four grid spacings apart over the whole domain."""
     low, high = world.domain()
     shape = np.maximum(np.round((high - low) / (DENSITY_SPACING * world.scene.dx)).astype(int) + 1, 2)
-    mass = torch.empty_like(state.x[..., 0])
-    for name, group in world.scene.particles.items():
-        span = world.particle_groups[name]
-        mass[:, span] = world.volume[:, span] * world.parameters[f"{group.material}.density"][:, None]
-    return density_grid(state, slice(0, world.particle_count), mass, shape.tolist(), low.tolist(), high.tolist())
+    each = [
+        world.volume[:, world.particle_groups[name]] * world.parameters[f"{group.material}.density"][:, None]
+        for name, group in world.scene.particles.items()
+    ]
+    whole = slice(0, world.particle_count)
+    return density_grid(state, whole, torch.cat(each, 1), shape.tolist(), low.tolist(), high.tolist())
 
 
 def _field(name: str, world: World, state: State) -> torch.Tensor:
-    return getattr(state, name)
+    return state[name]
 
 
-def quantity(name: str, state: State, own: Mapping[str, Quantity] | None = None) -> Quantity:
+def quantity(name: str, world: World, state: State, own: Mapping[str, Quantity] | None = None) -> Quantity:
     """The quantity of this name: one of the caller's own, the density of particles, or a field of the state.
 
     Args:
         name: Its name.
-        state: Of the world, whose fields there are.
+        world: The worlds.
+        state: Of theirs, whose fields there are.
         own: The caller's own.
 
     Raises:
         RolloutError: There is none.
     """
-    real = [field for field, value in state.as_dict().items() if value.is_floating_point()]
+    real = [field for field, value in state.items() if value.is_floating_point()]
     known: dict[str, Quantity] = {field: partial(_field, field) for field in real}
-    if "x" in known:
+    if world.particle_count:
         known["density"] = density
     known |= own or {}
     if name not in known:
@@ -122,12 +124,17 @@ class Range:
         return (value - self.low) / (self.high - self.low)
 
 
-def ranges(world: World, limits: Mapping[str, Sequence[float]]) -> tuple[Range, ...]:
+def ranges(world: World, limits: Mapping[str, Sequence[float]], by_gradient: bool = True) -> tuple[Range, ...]:
     """The parameters sought, checked against the world.
 
+    Args:
+        world: The worlds.
+        limits: name -> (low, high).
+        by_gradient: Whether they must have a derivative.
+
     Raises:
-        RolloutError: An unknown parameter, one that is not a number or has no derivative, limits that are none, or
-            with which the scene could not be simulated.
+        RolloutError: An unknown parameter, one that is not a number or lacks the derivative that is needed, limits that
+            are none, or with which the scene could not be simulated.
     """
     if not limits:
         raise RolloutError("no parameters to identify; give at least one, as name -> (low, high)")
@@ -137,29 +144,23 @@ def ranges(world: World, limits: Mapping[str, Sequence[float]]) -> tuple[Range, 
             now = world.parameters[name]
         except KeyError as error:
             raise RolloutError(str(error.args[0])) from error
-        if now.dim() != 1 or name.endswith(".scale"):
-            raise RolloutError(f"parameter {name!r} is not a number with a derivative; it can't be identified")
+        if now.dim() != 1:
+            raise RolloutError(f"parameter {name!r} is not a number but {now.shape[1]}; it can't be identified")
+        if by_gradient and not world.parameters.declared[name].differentiable:
+            raise RolloutError(
+                f"no gradient here (parameter {name!r} has no derivative in this world); search without: method='cma' "
+                "(`--method cma`)"
+            )
         low, high = (float(side) for side in pair)
         if not (np.isfinite([low, high]).all() and low < high):
             raise RolloutError(f"parameter {name!r}: limits {low:g} .. {high:g}; they must be finite, and increase")
         for value in (low, high):
             try:
-                _try_value(world, name, value)
+                world.parameters.check(name, value)
             except ValueError as error:
                 raise RolloutError(f"parameter {name!r}: the limit {value:g} can't be simulated: {error}") from error
         found.append(Range(name, low, high))
     return tuple(found)
-
-
-def _try_value(world: World, name: str, value: float) -> None:
-    """Raise ValueError if the scene could not be simulated with this value in every world."""
-    now = world.parameters[name]
-    try:
-        world.parameters[name] = value  # a number is checked, a tensor only when it is stepped
-    finally:
-        world.parameters[name] = now
-    if world.scene.materials:
-        world.scene.check_parameter(name, value)
 
 
 class Comparison:
@@ -196,7 +197,7 @@ class Comparison:
         if not len(at) or at[0] < 1 or at[-1] > steps or np.any(np.diff(at) <= 0):
             raise RolloutError(f"observed steps {at.tolist()} must increase within 1 .. {steps}")
         self._at = {int(step): row for row, step in enumerate(at)}
-        self._quantities = {name: quantity(name, self.start, quantities) for name in observed.values}
+        self._quantities = {name: quantity(name, world, self.start, quantities) for name in observed.values}
         if not observed.values:
             raise RolloutError("nothing was observed; give at least one quantity")
         self._seen: dict[str, list[torch.Tensor]] = {}
@@ -349,7 +350,7 @@ def record_world(
     """
     drive, steps = as_drive(controls), list(at)
     state, kept = world.initial_state() if start is None else start, {name: [] for name in names}
-    observables = {name: quantity(name, state, quantities) for name in kept}
+    observables = {name: quantity(name, world, state, quantities) for name in kept}
     with torch.no_grad():
         for step in range(steps[-1]):
             state = world.step(state, drive(state, step))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from simenv.assets import path
-from simenv.envs import Task, measures, observations, regions, register_task
+from simenv.envs import Argument, Range, Task, measures, observations, regions, register_task
 from simenv.envs.constants import constant
 from simenv.geometry.sampling import fill_cavity
 from simenv.geometry.shapes import Cylinder, MeshShape, Sphere
@@ -86,25 +86,13 @@ class LatteArt(Task):
 
     The coffee, 87 ml, is at rest. The spout is 50 mm above the cup's foot, within 8 mm of the start of the curve. The
     pattern's kind, its size (24-30 mm from centre to end), orientation (any) and centre (within 5 mm in x and y) are
-    drawn for each episode. With `randomize`, the viscosities of coffee and milk are drawn too (log-uniform, factor 2
-    either way).
+    drawn for each episode. With `randomize`, the viscosities of coffee and milk are drawn, too.
 
     ## Episode End
 
     Truncation after 120 steps (2.4 s): 2 s of pouring, then rest. Termination only if the simulation of a world
     fails. Success: where milk and target exceed half of the target's peak, their intersection is at least half of
     their union (`iou`), and at most 5 % of the milk is `spilled`.
-
-    ## Arguments
-
-    | Argument | Default | Meaning |
-    |---|---|---|
-    | `pattern` | None | `"line"`, `"arc"`, `"ring"`, `"wave"` or `"heart"`; None draws one per episode |
-    | `coffee_viscosity` | 0.02 | [Pa s] |
-    | `milk_viscosity` | 0.05 | [Pa s] |
-    | `milk_density` | 980.0 | [kg/m^3]; the coffee has 1000 |
-    | `randomize` | False | draw the viscosities per episode |
-    | `dx` | 0.008 | grid spacing [m] |
 
     ## Version History
 
@@ -114,22 +102,17 @@ class LatteArt(Task):
     action_limits = ((-1.0,) * 3, (1.0,) * 3)
     action_names = (("velocity x", "0.15 m/s"), ("velocity y", "0.15 m/s"), ("velocity z", "0.05 m/s"))
 
-    def __init__(
-        self, pattern: str | None = None, coffee_viscosity: float = 0.02, milk_viscosity: float = 0.05,
-        milk_density: float = 980.0, randomize: bool = False, dx: float = 0.008,
-    ):  # fmt: skip
-        if pattern is not None and pattern not in PATTERNS:
-            raise ValueError(f"pattern={pattern!r} is not one of {', '.join(PATTERNS)}; None draws one per episode.")
-        if not 0.0 < dx <= 0.02:
-            raise ValueError(f"dx = {dx} m must lie above 0 and be at most 0.02 m")
-        self.pattern, self.randomize, self.dx = pattern, randomize, dx
-        self.viscosity, self.milk_density = {"coffee": coffee_viscosity, "milk": milk_viscosity}, milk_density
+    pattern = Argument(None, "None draws one for each episode", choices=tuple(PATTERNS))
+    coffee_viscosity = Argument(0.02, "of the coffee", unit="Pa s", least=0.0)
+    milk_viscosity = Argument(0.05, "of the milk", unit="Pa s", least=0.0)
+    milk_density = Argument(980.0, "of the milk; the coffee has 1000 kg/m^3", unit="kg/m^3", above=0.0)
+    dx = Argument(0.008, "grid spacing", unit="m", above=0.0, most=0.02)
 
     def build(self) -> Scene:
         substeps = round(0.25 / self.dx)
         scene = Scene(size=(0.152, 0.152, 0.104), dx=self.dx, substep_dt=0.02 / substeps, substeps=substeps)
-        scene.add_material("coffee", Liquid(1000.0, 2.5e4, self.viscosity["coffee"]))
-        scene.add_material("milk", Liquid(self.milk_density, 25.0 * self.milk_density, self.viscosity["milk"]))
+        scene.add_material("coffee", Liquid(1000.0, 2.5e4, self.coffee_viscosity))
+        scene.add_material("milk", Liquid(self.milk_density, 25.0 * self.milk_density, self.milk_viscosity))
         cup, spacing = MeshShape(str(path("cup.stl"))), self.dx / 2
         places = fill_cavity(cup, LEVEL, spacing, jitter=0.1, clearance=0.2 * spacing) + np.array(CUP)
         scene.add_particles("coffee", "coffee", places, spacing**3, color=(0.23, 0.12, 0.06, 0.9))
@@ -160,11 +143,14 @@ class LatteArt(Task):
         mass = self.milk_density * np.pi * POUR["radius"] ** 2 * POUR["speed"] * 0.02 * POUR["capacity"] / POUR["count"]
         target = target / exact.total(target, keepdim=True) * mass / (2 * HALF / (NODES - 1)) ** 2
         start = curve[:, 0] + random.uniform("spout", -0.008, 0.008, (2,))
-        episode = {"curve": curve, "target": target, "start": start}
-        if self.randomize:
-            for name, value in self.viscosity.items():
-                episode[f"{name}.viscosity"] = value * exact.exp(np.log(2.0) * random.uniform(name, -1.0, 1.0))
-        return episode
+        return {"curve": curve, "target": target, "start": start}
+
+    def randomisation(self):
+        viscosity = {"coffee": self.coffee_viscosity, "milk": self.milk_viscosity}
+        return {
+            f"{name}.viscosity": Range(0.5, 2.0, of=value, log=True, unit="Pa s", stream=name)
+            for name, value in viscosity.items()
+        }
 
     def initial_state(self, world, episode):
         state = world.initial_state()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from simenv.assets import path
-from simenv.envs import Task, measures, observations, regions, register_task
+from simenv.envs import Argument, Range, Task, measures, observations, regions, register_task
 from simenv.envs.constants import constant
 from simenv.geometry.sampling import fill_cavity
 from simenv.geometry.shapes import MeshShape
@@ -64,23 +64,13 @@ class Pouring(Task):
     ## Starting State
 
     The hand is at (0.13, 0.12, 0.165) m +- 5 mm, upright. The container stands at x in 0.27-0.31 m, y in 0.105-0.135 m.
-    The glass holds 185 to 225 ml, at rest. With `randomize`, viscosity (log-uniform, factor 3 either way), density
-    (+-10 %) and the friction of the glass are drawn for each episode.
+    The glass holds 185 to 225 ml, at rest. With `randomize`, viscosity, density and friction of the glass are
+    drawn, too.
 
     ## Episode End
 
     Truncation after 80 steps (1.6 s). Termination only if the simulation of a world fails. Success: at least 90 % of
     the liquid is in the container and at most 5 % is spilled.
-
-    ## Arguments
-
-    | Argument | Default | Meaning |
-    |---|---|---|
-    | `container` | None | a watertight mesh file of your own vessel, upright, z up; None is the bowl |
-    | `container_scale` | 1.0 | its unit in metres (0.001 for millimetres) |
-    | `viscosity` | 0.01 | of the liquid [Pa s]; the grid adds about 0.6 Pa s of its own (docs/verification.md) |
-    | `randomize` | False | draw material and friction per episode |
-    | `dx` | 0.01 | grid spacing [m] |
 
     ## Version History
 
@@ -95,21 +85,16 @@ class Pouring(Task):
         ("tilt rate", "2.5 rad/s"),
     )
 
-    def __init__(
-        self,
-        container: str | None = None,
-        container_scale: float = 1.0,
-        viscosity: float = 0.01,
-        randomize: bool = False,
-        dx: float = 0.01,
-    ):
-        if not 0.0 < dx <= 0.02:
-            raise ValueError(f"dx = {dx} m must lie above 0 and be at most 0.02 m")
-        file = path("bowl.stl") if container is None else Path(container)
-        self.container = MeshShape(str(file), container_scale)
-        self.viscosity, self.randomize, self.dx = viscosity, randomize, dx
+    container = Argument(None, "a watertight mesh file of your own vessel, upright, z up; None is the bowl")
+    container_scale = Argument(1.0, "its unit in metres: 0.001 for millimetres", above=0.0)
+    viscosity = Argument(
+        0.01, "of the liquid; the grid adds about 0.6 Pa s (docs/verification.md)", unit="Pa s", least=0.0
+    )
+    dx = Argument(0.01, "grid spacing", unit="m", above=0.0, most=0.02)
 
     def build(self) -> Scene:
+        file = path("bowl.stl") if self.container is None else Path(self.container)
+        container = MeshShape(str(file), self.container_scale)
         substeps = round(0.25 / self.dx)
         scene = Scene(size=(0.44, 0.24, 0.30), dx=self.dx, substep_dt=0.02 / substeps, substeps=substeps)
         scene.add_material("liquid", Liquid(density=1000.0, bulk_modulus=2.5e4, viscosity=self.viscosity))
@@ -125,25 +110,25 @@ class Pouring(Task):
             "glass", glass, "hand", (0, 0, -GRIP), friction=0.2, width=0.2 * self.dx, color=(0.93, 0.97, 0.96, 0.2)
         )
         scene.add_collider(
-            "container", self.container, "container", friction=0.2, width=0.2 * self.dx, color=(0.93, 0.97, 0.96, 0.2)
+            "container", container, "container", friction=0.2, width=0.2 * self.dx, color=(0.93, 0.97, 0.96, 0.2)
         )
-        self.planes = regions.hull_planes(self.container)
-        self.rim = float(self.container.bounds()[1][2])
+        self.planes = regions.hull_planes(container)
+        self.rim = float(container.bounds()[1][2])
         return scene
 
     def sample(self, random):
-        episode = {
+        return {
             "container": random.uniform("container", (0.27, 0.105, 0.0), (0.31, 0.135, 0.0), (3,)),
             "hand": random.uniform("hand", -0.005, 0.005, (3,)),
             "level": random.uniform("level", *LEVEL),
         }
-        if self.randomize:
-            episode["liquid.viscosity"] = self.viscosity * exact.exp(
-                np.log(3.0) * random.uniform("viscosity", -1.0, 1.0)
-            )
-            episode["liquid.density"] = random.uniform("density", 900.0, 1100.0)
-            episode["glass.friction"] = random.uniform("friction", 0.0, 0.3)
-        return episode
+
+    def randomisation(self):
+        return {
+            "liquid.viscosity": Range(1 / 3, 3.0, of=self.viscosity, log=True, unit="Pa s", stream="viscosity"),
+            "liquid.density": Range(900.0, 1100.0, unit="kg/m^3", stream="density"),
+            "glass.friction": Range(0.0, 0.3, stream="friction"),
+        }
 
     def initial_state(self, world, episode):
         state = world.initial_state()

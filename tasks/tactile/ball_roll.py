@@ -4,19 +4,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from simenv.envs import Task, register_task
+from simenv.envs import Argument, Range, Task, register_task
 from simenv.envs.constants import constant
-from simenv.envs.images import gel_images
+from simenv.envs.images import gel_images, pixels
 from simenv.envs.modes import observe_blocks, with_extras
-from simenv.envs.options import choose
 from simenv.geometry.shapes import Box, Cylinder, Plane, Sphere
 from simenv.physics import exact
 from simenv.sensors.tactile import flat_grid, layer_gels
+from simenv.sensors.tactile.sensors import SENSORS
 from simenv.world import ContactLaw, Scene
 
 RADIUS = 0.015  # of the ball [m]
@@ -63,28 +62,19 @@ class BallRoll(Task):
     ## Rewards
 
     `nearer`: 2 for the whole way to the goal, in proportion. `stay`: -0.2 (d / 5 mm)^2 / (1 + (d / 5 mm)^2) per step,
-    d the ball's distance to the goal. `calm`: -0.1 (v / 0.1 m/s)^2 in steps 56 to 60, v the ball's speed. `effort`:
-    -0.001 |action|^2.
+    d the ball's distance to the goal. `calm`: -0.1 (v / 0.1 m/s)^2 in the last 5 steps before the time limit, v the
+    ball's speed. `effort`: -0.001 |action|^2.
 
     ## Starting State
 
     All at rest, the ball pressed into the gel by 0.4 mm. The goal is 6 to 14 mm from the ball in any direction. The pad
-    is off the ball's middle by up to 3 mm along x and y. With `randomize`, the ball's mass and the gel's stiffness are
-    drawn within +-30 %, and both frictions from 0.4 to 1.
+    is off the ball's middle by up to 3 mm along x and y. With `randomize`, the ball's mass, the gel's stiffness
+    and both frictions are drawn, too.
 
     ## Episode End
 
     Truncation after 60 steps (0.96 s). Success: the ball is within 1 mm of the goal, slower than 1 cm/s, and touches
     the pad.
-
-    ## Arguments
-
-    | Argument | Default | Meaning |
-    |---|---|---|
-    | `randomize` | False | draw mass, stiffness and friction per episode |
-    | `gel` | "springs" | or "elastic": an elastic layer, whose taxels move each other; about a tenth as stiff here |
-    | `image_size` | (64, 64) | rows and columns of the tactile image |
-    | `tactile_sensor` | "gelsight_mini" | whose colours; or "gelsight_r15", "digit" |
 
     ## Version History
 
@@ -94,12 +84,9 @@ class BallRoll(Task):
     action_limits = ((-1.0,) * 3, (1.0,) * 3)
     action_names = (("goal x", "10 mm"), ("goal y", "10 mm"), ("goal z", "10 mm"))
     observation_modes = with_extras(("reduced", "privileged"), ("tactile_image", "force_field"))
-    observation_options = ("image_size", "tactile_sensor")
-    tactile_sensor = "gelsight_mini"
-    image_size: Sequence[int] = (64, 64)  # rows and columns
-
-    def __init__(self, randomize: bool = False, gel: str = "springs"):
-        self.randomize, self.gel = randomize, GELS[choose("gel", gel, GELS)]
+    gel = Argument("springs", "taxels of an elastic layer move each other; it is about a tenth as stiff", choices=GELS)
+    tactile_sensor = Argument("gelsight_mini", "whose colours", choices=tuple(SENSORS))
+    image_size = Argument((64, 64), "rows and columns of the tactile image", check=pixels)
 
     def build(self) -> Scene:
         scene = Scene(substep_dt=1e-3, substeps=16, lead=1e-3, contact=ContactLaw(2e4, 4.0, 1e4, 0.5))
@@ -121,15 +108,16 @@ class BallRoll(Task):
     def sample(self, random):
         distance, angle = random.uniform("distance", *GOAL), random.uniform("angle", 0.0, 2 * math.pi)
         goal = distance[:, None] * torch.stack(exact.sincos(angle)[::-1], -1)
-        episode = {"goal": goal, "offset": random.uniform("offset", -0.003, 0.003, (2,))}
-        if self.randomize:
-            mass = DENSITY * 4 / 3 * math.pi * RADIUS**3
-            episode["ball.mass"] = mass * random.uniform("mass", 0.7, 1.3)
-            stiffness = self.gel.parameters[0]
-            episode[f"gel.{stiffness}"] = getattr(self.gel, stiffness) * random.uniform("stiffness", 0.7, 1.3)
-            episode["gel.mu"] = random.uniform("friction", 0.4, 1.0)
-            episode["contact.friction"] = random.uniform("table", 0.4, 1.0)
-        return episode
+        return {"goal": goal, "offset": random.uniform("offset", -0.003, 0.003, (2,))}
+
+    def randomisation(self):
+        mass, stiffness = DENSITY * 4 / 3 * math.pi * RADIUS**3, self.gel.parameters[0]
+        return {
+            "ball.mass": Range(0.7, 1.3, of=mass, unit="kg", stream="mass"),
+            f"gel.{stiffness}": Range(0.7, 1.3, of=getattr(self.gel, stiffness), stream="stiffness"),
+            "gel.mu": Range(0.4, 1.0, stream="friction"),
+            "contact.friction": Range(0.4, 1.0, stream="table"),
+        }
 
     def initial_state(self, world, episode):
         state, pad = world.initial_state(), world.bodies["pad"]

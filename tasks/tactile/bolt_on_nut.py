@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from simenv.assets import path
-from simenv.envs import register_task
+from simenv.envs import Argument, register_task
 from simenv.geometry.shapes import Cup, Cylinder, MeshShape
 from simenv.physics import exact
 from simenv.physics.bodies.model import body_properties
@@ -69,20 +69,6 @@ class BoltOnNut(PegTask):
     hand rises. Success: after that the bolt leans at most 15 degrees, its axis is at most 9.6 mm (0.6 diameters) beside
     the nut's, and its tip is in the nut. A shorter limit (`max_episode_steps`) ends before that.
 
-    ## Arguments
-
-    | Argument | Default | Meaning |
-    |---|---|---|
-    | `randomize` | False | draw gel stiffness and gains per episode |
-    | `contact_penalty` | 0.0 | weight of the contact force [1/N] |
-    | `image_size` | (80, 60) | rows and columns of the tactile images |
-    | `tactile_sensor` | "gelsight_r15" | whose colours; or "gelsight_mini", "digit" |
-    | `camera_size` | (64, 64) | rows and columns of the wrist camera |
-    | `clearance` | 0.001 | of the nut over the bolt's diameter [m] |
-    | `stage` | "full" | "near": a shorter way for a curriculum, see the starting state |
-    | `robot` | None | `"panda"`, or a URDF or MJCF file `"FILE#TOOL"`: the arm of the hand; without gradients |
-    | `gel` | "springs" | or "elastic": an elastic layer, whose taxels move each other |
-
     ## Version History
 
     * v0: first version.
@@ -92,23 +78,15 @@ class BoltOnNut(PegTask):
     held_length = HEAD
     tilt = 0.3
 
-    def __init__(
-        self,
-        randomize: bool = False,
-        contact_penalty: float = 0.0,
-        clearance: float = 0.001,
-        stage: str = "full",
-        robot: str | None = None,
-        gel: str = "springs",
-    ):
-        super().__init__(randomize, contact_penalty, stage, robot, gel)
-        if not 0.0 < clearance < 0.02:
-            raise ValueError(f"clearance = {clearance} m must lie between 0 and 0.02 m")
-        self.clearance, self.play = clearance, clearance / 2
+    clearance = Argument(0.001, "of the nut over the bolt's diameter", unit="m", above=0.0, most=0.02)
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.play = self.clearance / 2
         self.bolt = MeshShape(str(path("bolt.stl")))
         self.centre = float(body_properties("bolt", self.bolt)[1][2])  # of mass, above the tip [m]
         head = SHANK + HEAD / 2 - self.centre
-        self.grasp = (head - 0.003, head + 0.003)  # type: ignore[misc]
+        self.grasp = (head - 0.003, head + 0.003)
 
     def peg(self):
         shank = rings(0.008, 0.001 + np.linspace(0.0, NUT, 4))

@@ -10,23 +10,22 @@ not modelled; gels touch the held thing only.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 import torch
 
-from simenv.envs import Task
+from simenv.envs import Argument, Range, Task
 from simenv.envs.constants import constant
-from simenv.envs.images import camera_image, gel_images
+from simenv.envs.images import camera_image, gel_images, pixels
 from simenv.envs.modes import observe_blocks, with_extras
-from simenv.envs.options import choose
 from simenv.geometry.shapes import Box, Plane, Shape
 from simenv.physics import exact
 from simenv.physics.gels.winkler import line_contact_depth
 from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.render.items import Camera
 from simenv.sensors.tactile import WinklerGel, flat_grid, layer_gels
+from simenv.sensors.tactile.sensors import SENSORS
 from simenv.tasks.tactile.peg_expert import lower_into_place
 from simenv.world import ContactLaw, Scene
 
@@ -86,10 +85,13 @@ class PegTask(Task):
         *((f"turn about {axis}", "0.05 rad") for axis in "xyz"),
     )
     observation_modes = with_extras(("privileged", "reduced"), ("tactile_image", "force_field", "wrist_camera"))
-    observation_options = ("image_size", "tactile_sensor", "camera_size")
-    tactile_sensor = "gelsight_r15"
-    image_size: Sequence[int] = (80, 60)  # rows and columns, as TacSL's policies see
-    camera_size: Sequence[int] = (64, 64)
+    contact_penalty = Argument(0.0, "weight of the contact force", unit="1/N", least=0.0)
+    stage = Argument("full", "a shorter way for a curriculum is near, see `PegInsertion-v0`", choices=STAGES)
+    robot = Argument(None, '"panda", or a URDF or MJCF file "FILE#TOOL": the arm of the hand; without gradients')
+    gel = Argument("springs", "taxels of an elastic layer move each other", choices=GELS)
+    tactile_sensor = Argument("gelsight_r15", "whose colours", choices=tuple(SENSORS))
+    image_size = Argument((80, 60), "rows and columns of the tactile images, as TacSL's policies see", check=pixels)
+    camera_size = Argument((64, 64), "rows and columns of the wrist camera", check=pixels)
     # what a subclass gives: density of the peg [kg/m^3]; radius and length of what the fingers hold [m]; its middle and
     # range in the hand along the peg's axis, from the peg's centre of mass [m]; range of the tilt in the hand [rad]
     density: ClassVar[float] = 7850.0
@@ -98,20 +100,6 @@ class PegTask(Task):
     grasp: ClassVar[tuple[float, float]]
     tilt: ClassVar[float] = 0.628
     play: float  # distance by which the peg may be beside its place when it goes in [m]
-
-    def __init__(
-        self,
-        randomize: bool = False,
-        contact_penalty: float = 0.0,
-        stage: str = "full",
-        robot: str | None = None,
-        gel: str = "springs",
-    ):
-        if contact_penalty < 0.0:
-            raise ValueError(f"contact_penalty = {contact_penalty} per newton must not be negative")
-        self.randomize, self.contact_penalty, self.robot = randomize, contact_penalty, robot
-        self.gel = GELS[choose("gel", gel, GELS)]
-        self.stage = STAGES[choose("stage", stage, STAGES)]
 
     # ------------------------------------------------------------------------------------------- for subclasses
 
@@ -192,13 +180,17 @@ class PegTask(Task):
         if stage.above:
             mouth = constant((0.0, 0.0, sum(self.mouth()) + high), episode["hand"].dtype, episode["hand"].device)
             episode["hand"] = episode["socket"] + mouth + episode["hand"]
-        if self.randomize:  # TacSL: stiffness 150 to 350 N/m about 250, and gains
-            stiffness = self.gel.parameters[0]
-            for name in ("left", "right"):
-                episode[f"{name}.{stiffness}"] = getattr(self.gel, stiffness) * random.uniform("gel", 0.6, 1.4)
-            episode["hand.stiffness"] = random.uniform("stiffness", 400.0, 800.0)
-            episode["hand.turning_stiffness"] = random.uniform("turning", 30.0, 60.0)
         return episode
+
+    def randomisation(self):  # TacSL: stiffness 150 to 350 N/m about 250, and gains
+        stiffness = self.gel.parameters[0]
+        gel = Range(0.6, 1.4, of=getattr(self.gel, stiffness), stream="gel")
+        return {
+            f"left.{stiffness}": gel,
+            f"right.{stiffness}": gel,
+            "hand.stiffness": Range(400.0, 800.0, unit="N/m", stream="stiffness"),
+            "hand.turning_stiffness": Range(30.0, 60.0, unit="N m/rad", stream="turning"),
+        }
 
     def initial_state(self, world, episode):
         zero, down = torch.zeros_like(episode["tilt"]), constant(DOWN, world.dtype, world.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simenv.envs import register_task
+from simenv.envs import Argument, register_task
 from simenv.geometry.shapes import Cup, Cylinder
 from simenv.tasks.tactile.peg import PegTask, rings
 
@@ -60,8 +60,8 @@ class PegInsertion(PegTask):
 
     Uniform: hand x 0.4 to 0.6, y +-0.1, z 0.1 to 0.2 m, roll and pitch +-0.1, yaw +-1 rad; socket x 0.4 to 0.6, y
     +-0.1, z 0 to 0.02 m; error of its observed place +-5 mm on each axis; the fingers hold the peg 12.5 +- 12.5 mm
-    above its middle, tilted about their normal by +-0.628 rad. With `randomize`: gel stiffness +-40 %, gains 400 to 800
-    N/m and 30 to 60 N m/rad.
+    above its middle, tilted about their normal by +-0.628 rad. With `randomize`, the gels' stiffness and the hand's
+    gains are drawn, too.
 
     With `stage="near"`: hand within 10 mm of the socket's axis, 56 to 66 mm above its mouth (6 to 16 mm more than a peg
     reaches down); yaw +-0.1 rad; socket within 20 mm of the middle, z 0; error of its observed place +-1 mm. How the
@@ -71,20 +71,6 @@ class PegInsertion(PegTask):
 
     Truncation after 256 steps (4.27 s). Success: D < 4.4958 mm, half the socket's depth.
 
-    ## Arguments
-
-    | Argument | Default | Meaning |
-    |---|---|---|
-    | `randomize` | False | draw gel stiffness and gains per episode |
-    | `contact_penalty` | 0.0 | weight of the contact force [1/N] |
-    | `image_size` | (80, 60) | rows and columns of the tactile images |
-    | `tactile_sensor` | "gelsight_r15" | whose colours; or "gelsight_mini", "digit" |
-    | `camera_size` | (64, 64) | rows and columns of the wrist camera |
-    | `clearance` | 0.0005 | of the hole over the peg's diameter [m] |
-    | `stage` | "full" | "near": a shorter way for a curriculum, see the starting state |
-    | `robot` | None | `"panda"`, or a URDF or MJCF file `"FILE#TOOL"`: the arm of the hand; without gradients |
-    | `gel` | "springs" | or "elastic": an elastic layer, whose taxels move each other |
-
     ## Version History
 
     * v0: first version.
@@ -93,19 +79,11 @@ class PegInsertion(PegTask):
     held_radius = 0.008
     grasp = (0.0, 0.025)
 
-    def __init__(
-        self,
-        randomize: bool = False,
-        contact_penalty: float = 0.0,
-        clearance: float = 0.0005,
-        stage: str = "full",
-        robot: str | None = None,
-        gel: str = "springs",
-    ):
-        super().__init__(randomize, contact_penalty, stage, robot, gel)
-        if not 0.0 < clearance < 0.02:
-            raise ValueError(f"clearance = {clearance} m must lie between 0 and 0.02 m")
-        self.clearance, self.play = clearance, clearance / 2
+    clearance = Argument(0.0005, "of the hole over the peg's diameter", unit="m", above=0.0, most=0.02)
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.play = self.clearance / 2
 
     def peg(self):
         heights = -LENGTH / 2 + np.linspace(0.0, DEPTH, 4)

@@ -67,19 +67,6 @@ class PegPlacement(PegTask):
     Success: after that the peg leans at most 15 degrees, its middle is at most 9.6 mm (0.6 diameters) beside the pad's,
     and within 5 mm of the height at which it stands. A shorter limit (`max_episode_steps`) ends before that.
 
-    ## Arguments
-
-    | Argument | Default | Meaning |
-    |---|---|---|
-    | `randomize` | False | draw gel stiffness and gains per episode |
-    | `contact_penalty` | 0.0 | weight of the contact force [1/N] |
-    | `stage` | "full" | "near": a shorter way for a curriculum, as in `PegInsertion-v0` |
-    | `image_size` | (80, 60) | rows and columns of the tactile images |
-    | `tactile_sensor` | "gelsight_r15" | whose colours; or "gelsight_mini", "digit" |
-    | `camera_size` | (64, 64) | rows and columns of the wrist camera |
-    | `robot` | None | `"panda"`, or a URDF or MJCF file `"FILE#TOOL"`: the arm of the hand; without gradients |
-    | `gel` | "springs" | or "elastic": an elastic layer, whose taxels move each other |
-
     ## Version History
 
     * v0: first version.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from simenv.envs import Task, register_task
+from simenv.envs import Argument, Range, Task, register_task
 from simenv.envs.constants import constant
 from simenv.envs.measures import centre_of_mass
 from simenv.envs.modes import observe_blocks, with_extras
@@ -68,27 +68,19 @@ class SoftGrasp(Task):
 
     `lift`: 3 for the whole height, in proportion, and nothing beyond it. `grasp`: 0.5 for closing both gaps, in
     proportion. `slip`: -0.1 s^2 / (1 + s^2) per step, s the slip in units of 4 mm. `crush`: -0.05 (e / 0.12)^4 per
-    step, e the mean strain. `stay`: -0.1 (h / 4 mm)^2 / (1 + (h / 4 mm)^2) in steps 51 to 60, h the error of the
-    height. `effort`: -0.001 |action|^2.
+    step, e the mean strain. `stay`: -0.1 (h / 4 mm)^2 / (1 + (h / 4 mm)^2) in the last 10 steps before the time limit,
+    h the error of the height. `effort`: -0.001 |action|^2.
 
     ## Starting State
 
     The block at rest on the table, the pads 6 mm from it, at the height of its middle. The height is drawn from 20 to
-    30 mm. With `randomize`: Young's modulus 12 to 30 kPa, friction 0.5 to 1.
+    30 mm. With `randomize`, the block's stiffness and the pads' friction are drawn, too.
 
     ## Episode End
 
     Truncation after 60 steps (1.2 s). Success: the middle of the block is within 4 mm of the height, the slip (how much
     farther the fingers rose than the block, in all) is at most 4 mm, and the mean strain is at most 0.12: the mean over
     the block of the Frobenius norm of Green's strain.
-
-    ## Arguments
-
-    | Argument | Default | Meaning |
-    |---|---|---|
-    | `youngs_modulus` | 2e4 | of the block [Pa] |
-    | `friction` | 0.8 | between pads and block |
-    | `randomize` | False | draw both per episode |
 
     ## Version History
 
@@ -99,8 +91,8 @@ class SoftGrasp(Task):
     action_names = (("left inwards", "0.08 m/s"), ("right inwards", "0.08 m/s"), ("up", "0.08 m/s"))
     observation_modes = with_extras(("reduced", "privileged"), ("force_field",))
 
-    def __init__(self, youngs_modulus: float = 2e4, friction: float = 0.8, randomize: bool = False):
-        self.youngs_modulus, self.friction, self.randomize = youngs_modulus, friction, randomize
+    youngs_modulus = Argument(2e4, "of the block", unit="Pa", above=0.0)
+    friction = Argument(0.8, "between pads and block", least=0.0)
 
     def build(self) -> Scene:
         scene = Scene((2 * MIDDLE[0], 2 * MIDDLE[1], 0.112), DX, substep_dt=4e-4, substeps=50)
@@ -131,12 +123,11 @@ class SoftGrasp(Task):
         }
 
     def sample(self, random):
-        episode = {"height": random.uniform("height", *HEIGHT)}
-        if self.randomize:
-            episode["foam.youngs_modulus"] = random.uniform("modulus", 1.2e4, 3e4)
-            friction = random.uniform("friction", 0.5, 1.0)
-            episode |= {f"{side}_pad.friction": friction for side in SIDES}
-        return episode
+        return {"height": random.uniform("height", *HEIGHT)}
+
+    def randomisation(self):
+        friction = {f"{side}_pad.friction": Range(0.5, 1.0, stream="friction") for side in SIDES}
+        return {"foam.youngs_modulus": Range(1.2e4, 3e4, unit="Pa", stream="modulus"), **friction}
 
     def control(self, world, state, action, episode):
         inward = constant([-sign for sign in SIDES.values()], action.dtype, action.device)

@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from simenv.assets import path
-from simenv.envs import Task, register_task
+from simenv.envs import Argument, Range, Task, register_task
 from simenv.envs.constants import constant
-from simenv.envs.images import gel_images
+from simenv.envs.images import gel_images, pixels
 from simenv.envs.modes import observe_blocks, with_extras
 from simenv.geometry.shapes import Capsule, MeshShape
 from simenv.physics import exact
 from simenv.sensors.tactile import WinklerGel, curved_grid
+from simenv.sensors.tactile.sensors import SENSORS
 from simenv.world import Scene
 
 TIP = 0.012  # radius of the finger's gel [m]
@@ -66,21 +66,13 @@ class SurfaceFollow(Task):
     ## Starting State
 
     The surface is turned about z by any angle and shifted by up to 15 mm along x and y. The finger stands upright on
-    it, pressed in by 0.4 mm. The set force is drawn from 0.8 to 1.6 N. With `randomize`, the gel's stiffness is drawn
-    within +-30 % and its friction from 0.2 to 0.6.
+    it, pressed in by 0.4 mm. The set force is drawn from 0.8 to 1.6 N. With `randomize`, the gel's stiffness and
+    friction are drawn, too.
 
     ## Episode End
 
     Truncation after 100 steps (1.6 s). Success: at least 95 % of the path is done, and from 0.16 s on the root mean
     square of e is at most 0.25 and the finger touched (F > 0.1 F_set) in at least 98 % of the steps.
-
-    ## Arguments
-
-    | Argument | Default | Meaning |
-    |---|---|---|
-    | `randomize` | False | draw gel stiffness and friction per episode |
-    | `image_size` | (64, 64) | rows and columns of the tactile image |
-    | `tactile_sensor` | "gelsight_mini" | whose colours; or "gelsight_r15", "digit" |
 
     ## Version History
 
@@ -95,12 +87,8 @@ class SurfaceFollow(Task):
         ("turn about y", "0.05 rad"),
     )
     observation_modes = with_extras(("reduced",), ("tactile_image", "force_field"))
-    observation_options = ("image_size", "tactile_sensor")
-    tactile_sensor = "gelsight_mini"
-    image_size: Sequence[int] = (64, 64)  # rows and columns
-
-    def __init__(self, randomize: bool = False):
-        self.randomize = randomize
+    tactile_sensor = Argument("gelsight_mini", "whose colours", choices=tuple(SENSORS))
+    image_size = Argument((64, 64), "rows and columns of the tactile image", check=pixels)
 
     def build(self) -> Scene:
         scene = Scene(substep_dt=2e-3, substeps=8, lead=2e-3)
@@ -113,15 +101,17 @@ class SurfaceFollow(Task):
         return scene
 
     def sample(self, random):
-        episode = {
+        return {
             "angle": random.uniform("angle", 0.0, 2 * math.pi),
             "shift": random.uniform("shift", -0.015, 0.015, (2,)),
             "target": random.uniform("target", *TARGET),
         }
-        if self.randomize:
-            episode["tip.k_n"] = GEL.k_n * random.uniform("stiffness", 0.7, 1.3)
-            episode["tip.mu"] = random.uniform("friction", 0.2, 0.6)
-        return episode
+
+    def randomisation(self):
+        return {
+            "tip.k_n": Range(0.7, 1.3, of=GEL.k_n, unit="Pa/m", stream="stiffness"),
+            "tip.mu": Range(0.2, 0.6, stream="friction"),
+        }
 
     def initial_state(self, world, episode):
         finger, surface, state = world.bodies["finger"], world.bodies["surface"], world.initial_state()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from simenv.envs import EpisodeRandom, Task, register_task
+from simenv.envs import Argument, EpisodeRandom, Task, register_task
 from simenv.geometry.shapes import Box
 from simenv.physics.mpm.materials import Elastic
 from simenv.world import Control, Scene, State, World
@@ -21,8 +21,7 @@ class Push(Task):
     action_limits = ((-1.0,), (1.0,))
     action_names = (("plate velocity x", "m/s"),)
 
-    def __init__(self, explode_above: float = 2.0) -> None:
-        self.explode_above = explode_above
+    explode_above = Argument(2.0, "a plate pushed beyond this action is driven at a speed no grid can follow")
 
     def build(self) -> Scene:
         scene = Scene(size=(0.24, 0.12, 0.12), dx=2 * SPACING, substep_dt=1e-3, substeps=10, gravity=(0.0, 0.0, 0.0))

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import touch
 from simenv.agents.policy import load_policy
 from simenv.rollouts import Recording
-from simenv.scripts import benchmark_touch
 from simenv.scripts.record import Record
 from simenv.scripts.train import Train
 from tests.agents import goal_task
@@ -91,18 +91,18 @@ def test_an_expert_is_asked_for(tmp_path):
 
 def test_wilson_interval():
     # By hand for 8 of 10, z = 1.96: centre (0.8 + 0.19208) / 1.38416, half width 1.96 sqrt(0.0256041) / 1.38416
-    assert benchmark_touch.wilson(8, 10) == pytest.approx((0.4901, 0.9433), abs=1e-4)
-    assert benchmark_touch.wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert touch.wilson(8, 10) == pytest.approx((0.4901, 0.9433), abs=1e-4)
+    assert touch.wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
     with pytest.raises(ValueError, match="11 successes in 10 trials"):
-        benchmark_touch.wilson(11, 10)
+        touch.wilson(11, 10)
 
 
 VALUES = {"rollout_steps": 8, "batch_size": 16, "hidden": (8,), "gradient_steps": 5}
 
 
 def test_benchmark_stops_goes_on_and_writes_its_table(tmp_path, capsys):
-    sizes = benchmark_touch.Preset(4, 64, 32, 8, 2, "ppo", ("blind", "touch"), ("bc", "aacd"), {}, VALUES)
-    bench = benchmark_touch.BenchmarkTouch(ID, out=tmp_path, device="cpu")
+    sizes = touch.Preset(4, 64, 32, 8, 2, "ppo", ("blind", "touch"), ("bc", "aacd"), {}, VALUES)
+    bench = touch.BenchmarkTouch(ID, out=tmp_path, device="cpu")
     assert dataclasses.replace(bench, limit=0.0).run(sizes) == 130
     assert not (tmp_path / "table.json").exists()
     assert dataclasses.replace(bench, picture=tmp_path / "curves.png").run(sizes) == 0
@@ -115,7 +115,7 @@ def test_benchmark_stops_goes_on_and_writes_its_table(tmp_path, capsys):
     for row in document["rows"]:
         assert row["trials"] == 16 and len(row["runs"]) == 2
         wins = sum(run["successes"] for run in row["runs"])
-        assert (row["success"], row["low"], row["high"]) == (wins / 16, *benchmark_touch.wilson(wins, 16))
+        assert (row["success"], row["low"], row["high"]) == (wins / 16, *touch.wilson(wins, 16))
         assert all(run["train_steps"] in (32, 64) for run in row["runs"])
     text = (tmp_path / "table.md").read_text()
     assert text in capsys.readouterr().out and len(text.splitlines()) == 7
@@ -124,8 +124,8 @@ def test_benchmark_stops_goes_on_and_writes_its_table(tmp_path, capsys):
 def test_benchmark_imitates_the_controller(tmp_path):
     """A clone of `goal_task`'s controller, which always succeeds, and a blind one; evaluations are kept."""
     values = VALUES | {"batch_size": 128, "gradient_steps": 150, "hidden": (64, 32), "learning_rate": 1e-3}
-    sizes = benchmark_touch.Preset(16, 0, 16 * 8 * 4, 64, 1, "controller", ("touch", "blind"), ("dagger",), {}, values)
-    bench = benchmark_touch.BenchmarkTouch(ID, out=tmp_path, device="cpu")
+    sizes = touch.Preset(16, 0, 16 * 8 * 4, 64, 1, "controller", ("touch", "blind"), ("dagger",), {}, values)
+    bench = touch.BenchmarkTouch(ID, out=tmp_path, device="cpu")
     assert bench.run(sizes) == 0
     rows = json.loads((tmp_path / "table.json").read_text())["rows"]
     rates = {(row["mode"], row["method"]): row["success"] for row in rows}

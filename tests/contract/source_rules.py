@@ -122,6 +122,46 @@ def _only_for_types(source: str, line: int) -> bool:
     return False
 
 
+def import_circles(sources: dict[str, tuple[str, bool]]) -> list[list[str]]:
+    """Modules that import each other, at any depth: an import inside a function hides a circle, it does not open it.
+
+    Args:
+        sources: Module -> its source, and whether it is an ``__init__.py``. Imports of other modules count for nothing,
+            nor do those under ``if TYPE_CHECKING:``.
+
+    Returns:
+        Each circle once, as the modules along it.
+    """
+
+    def target(name: str) -> str:
+        while name and name not in sources:
+            name = name.rpartition(".")[0]
+        return name
+
+    edges = {
+        module: {
+            target(name)
+            for line, name in imported_modules(ast.parse(source), module, is_package)
+            if not _only_for_types(source, line)
+        }
+        - {"", module}
+        for module, (source, is_package) in sources.items()
+    }
+    circles, done = [], set()
+
+    def visit(module: str, path: list[str]) -> None:
+        if module in path:
+            circles.append(path[path.index(module) :])
+        elif module not in done:
+            for each in sorted(edges[module]):
+                visit(each, [*path, module])
+            done.add(module)
+
+    for module in sorted(edges):
+        visit(module, [])
+    return circles
+
+
 def third_party(source: str) -> set[str]:
     """Top-level names of the packages a file imports that are neither simenv nor of the standard library."""
     names = {name.partition(".")[0] for _, name in imported_modules(ast.parse(source), "simenv.x")}

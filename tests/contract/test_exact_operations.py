@@ -4,7 +4,6 @@
 By construction: while every task resets, steps and observes, each operation of torch on floating numbers is looked at.
 """
 
-import inspect
 import traceback
 from pathlib import Path
 
@@ -87,7 +86,7 @@ def watched(task_id: str, **options) -> set[str]:
 
 def rounds_otherwise(task_id: str, **wanted) -> dict:
     """Those of the wanted arguments that a task has."""
-    known = inspect.signature(task_class(task_id).__init__).parameters
+    known = task_class(task_id).declared_arguments()
     return {name: value for name, value in wanted.items() if name in known}
 
 

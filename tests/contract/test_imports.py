@@ -25,6 +25,11 @@ FILES = rules.shipped_files()
 IMPORT_NAMES = {"warp-lang": "warp", "pillow": "PIL", "stable-baselines3": "stable_baselines3", "rsl-rl-lib": "rsl_rl"}
 IMPORT_NAMES |= {"imageio-ffmpeg": "imageio_ffmpeg"}
 
+NO_CIRCLES = (
+    "simenv/geometry", "simenv/physics", "simenv/sensors", "simenv/robots", "simenv/render", "simenv/envs",
+    "simenv/rollouts", "agents", "scripts", "tasks",
+)  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("module", "source"),
@@ -83,6 +88,28 @@ def test_imports_point_down() -> None:
         )
     ]
     assert not found, "\n".join(found)
+
+
+def test_a_circle_is_seen() -> None:
+    ahead = "from simenv.envs import b"
+    hidden = "def f():\n    from simenv.envs.a import g"
+    typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from simenv.envs.a import g"
+
+    def circles(a: str, b: str) -> list[list[str]]:
+        return rules.import_circles(
+            {"simenv.envs.a": (a, False), "simenv.envs.b": (b, False), "simenv.envs": ("", True)}
+        )
+
+    assert circles(ahead, hidden) == [["simenv.envs.a", "simenv.envs.b"]]
+    assert circles(ahead, "import simenv.envs.a") == [["simenv.envs.a", "simenv.envs.b"]]
+    assert circles(ahead, typed) == [] and circles(ahead, "import torch") == []
+
+
+@pytest.mark.parametrize("folder", NO_CIRCLES)
+def test_no_module_imports_itself_by_way_of_others(folder: str) -> None:
+    files = [file for file in FILES if (rules.ROOT / folder) in file.parents]
+    sources = {rules.module_name(f): (f.read_text(encoding="utf-8"), f.name == "__init__.py") for f in files}
+    assert len(sources) > 3 and rules.import_circles(sources) == []
 
 
 def test_third_party_imports_are_declared() -> None:

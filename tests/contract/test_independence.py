@@ -3,7 +3,6 @@
 threads compute; while something happens, in every task, with seeds drawn anew in every run.
 """
 
-import inspect
 import secrets
 from typing import Any
 
@@ -41,7 +40,7 @@ def seed() -> int:
 
 def make(task_id: str, worlds: int, **options: Any) -> Any:
     """Worlds with all that can be drawn at random."""
-    if "randomize" in inspect.signature(task_class(task_id).__init__).parameters:
+    if "randomize" in task_class(task_id).declared_arguments():
         options["randomize"] = True
     env = gym.make_vec(
         task_id, num_envs=worlds, output="torch", device="cpu", autoreset_mode="disabled", copy=True, **options

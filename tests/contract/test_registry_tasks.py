@@ -79,10 +79,10 @@ def test_wrong_options_are_named(kwargs: dict[str, Any], error: type[Exception],
 @pytest.mark.parametrize(
     ("task_id", "kwargs", "message"),
     [
-        ("SimEnv/Pouring-v0", {"dx": 0.0}, "dx = 0.0 m must lie above 0"),
+        ("SimEnv/Pouring-v0", {"dx": 0.0}, "dx = 0.0 m must be above 0 m and at most 0.02 m"),
         ("SimEnv/Pouring-v0", {"container": ""}, "mesh file"),
-        ("SimEnv/LatteArt-v0", {"dx": 1.0}, "dx = 1.0 m must lie above 0"),
-        ("SimEnv/PegInsertion-v0", {"contact_penalty": -1.0}, "contact_penalty = -1.0 per newton must not be negative"),
+        ("SimEnv/LatteArt-v0", {"dx": 1.0}, "dx = 1.0 m must be above 0 m and at most 0.02 m"),
+        ("SimEnv/PegInsertion-v0", {"contact_penalty": -1.0}, "contact_penalty = -1.0 1/N must be at least 0 1/N"),
         ("SimEnv/PegPlacement-v0", {"contact_penalty": float("nan")}, "is nan; it must be finite"),
     ],
 )

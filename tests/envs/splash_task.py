@@ -6,14 +6,12 @@ Nothing else in the repository names it: importing this file is all that registr
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import torch
 
-from simenv.envs import EpisodeRandom, Task, register_task
+from simenv.envs import Argument, EpisodeRandom, Task, register_task
 from simenv.envs.measures import centre_of_mass
-from simenv.envs.observations import body_pose, keypoints
+from simenv.envs.observations import keypoints
 from simenv.geometry.shapes import Box
 from simenv.physics.mpm.materials import Liquid
 from simenv.world import Control, Scene, State, World
@@ -24,25 +22,15 @@ SPACING = 0.01  # [m], half a grid cell
 
 @register_task("TestEnv/Splash-v0", max_episode_steps=20)
 class Splash(Task):
-    """Push a falling blob of liquid towards a goal.
-
-    Args:
-        speed: Speed of the paddle at full action [m/s].
-        floor: The episode terminates when the blob's centre is below this height [m]; 0 never terminates.
-        explode_above: Test hook: a paddle pushed beyond this action is driven at a speed no grid can follow.
-        observe_dict: Whether to observe a dict instead of a vector.
-    """
+    """Push a falling blob of liquid towards a goal."""
 
     action_limits = ((-1.0, -1.0), (1.0, 1.0))
     action_names = (("paddle velocity x", "speed"), ("paddle velocity y", "speed"))
 
-    def __init__(
-        self, speed: float = 0.1, floor: float = 0.0, explode_above: float = 2.0, observe_dict: bool = False
-    ) -> None:
-        self.speed = speed
-        self.floor = floor
-        self.explode_above = explode_above
-        self.observe_dict = observe_dict
+    speed = Argument(0.1, "of the paddle at full action", unit="m/s")
+    floor = Argument(0.0, "the episode ends when the blob's centre is lower; 0 for never", unit="m")
+    explode_above = Argument(2.0, "a test hook: the paddle is then driven at a speed no grid can follow")
+    observe_dict = Argument(False, "observe a dict instead of a vector")
 
     def build(self) -> Scene:
         scene = Scene(size=(SIDE, SIDE, SIDE), dx=2 * SPACING, substep_dt=1e-3, substeps=4)
@@ -63,7 +51,7 @@ class Splash(Task):
 
     def initial_state(self, world: World, episode: dict[str, torch.Tensor]) -> State:
         state = world.initial_state()
-        return dataclasses.replace(state, x=state.x + episode["offset"].unsqueeze(1))
+        return state.replace(x=state.x + episode["offset"].unsqueeze(1))
 
     def control(self, world: World, state: State, action: torch.Tensor, episode: dict[str, torch.Tensor]) -> Control:
         speed = torch.where(action.abs() > self.explode_above, 300.0, self.speed)
@@ -74,7 +62,7 @@ class Splash(Task):
         self, world: World, state: State, episode: dict[str, torch.Tensor]
     ) -> torch.Tensor | dict[str, torch.Tensor]:
         points = keypoints(state, world.particle_groups["blob"], 4)
-        pose = body_pose(world, state, "paddle")
+        pose = world.bodies["paddle"].pose(state)
         if self.observe_dict:
             return {"points": points, "paddle": pose, "goal": episode["goal"]}
         return torch.cat([points.flatten(1), pose, episode["goal"]], dim=-1)

@@ -97,9 +97,11 @@ def test_a_copy_begins_a_graph_of_its_own():
 def test_views_observe_the_copy():
     views = {"actor": "reduced", "critic": "privileged"}
     env = gym.make("SimEnv/BallRoll-v0", device="cpu", observation_mode=views)
-    twin = copy.deepcopy(env)
-    assert twin.unwrapped.task.observe._task is twin.unwrapped.task
-    assert same(twin.reset(seed=1), env.reset(seed=1))
+    for make in COPIES.values():
+        twin = make(env)
+        assert twin.unwrapped.task.observation_mode == views
+        seen = twin.reset(seed=1)
+        assert {name.split("/")[0] for name in seen[0]} == views.keys() and same(seen, env.reset(seed=1))
 
 
 def test_a_copy_draws_itself():

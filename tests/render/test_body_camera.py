@@ -10,7 +10,7 @@ import torch
 from simenv.geometry.shapes import Plane, Sphere
 from simenv.render.body_camera import BodyCamera
 from simenv.render.items import Camera
-from simenv.world import TouchScene
+from simenv.world import Scene
 
 RADIUS, AWAY, FOV, SIDE = 0.03, 0.30, 0.8, 96
 BALLS = ((0.0, 0.0, 0.20), (0.04, 0.03, 0.20), (-0.05, -0.02, 0.15))  # places of the ball, one for each world
@@ -18,16 +18,16 @@ BALLS = ((0.0, 0.0, 0.20), (0.04, 0.03, 0.20), (-0.05, -0.02, 0.15))  # places o
 
 def worlds(places=BALLS):
     """A hand at height AWAY over the middle of the ball's first place, whose camera looks down; x is right, y is up."""
-    scene = TouchScene(1e-3, 1)
-    scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
-    scene.add_hand("hand", (0.0, 0.0, 0.20 + AWAY))
-    scene.add_body("ball", Sphere(RADIUS), 1000.0, (0.0, 0.0, 0.2), color=(0.9, 0.1, 0.1, 1.0))
+    scene = Scene(substep_dt=1e-3, substeps=1)
+    scene.add_body("table", Plane(), motion="fixed")
+    scene.add_body("hand", position=(0.0, 0.0, 0.20 + AWAY), motion="hand")
+    scene.add_body("ball", Sphere(RADIUS), 1000.0, (0.0, 0.0, 0.2), motion="free", color=(0.9, 0.1, 0.1, 1.0))
+    scene.let_pass("ball", "table", "they never meet")
     world = scene.make_world(len(places))
-    state = world.initial_state()
-    pose = state.body_q.clone()
-    pose[:, 2, :3] = torch.tensor(places)
+    ball, state = world.bodies["ball"], world.initial_state()
+    places = torch.cat([torch.tensor(places), ball.pose(state)[:, 3:]], 1)
     camera = BodyCamera(world, "hand", Camera((0, 0, 0), (0, 0, -1), FOV, up=(0, 1, 0)), SIDE, SIDE)
-    return world, state.replace(body_q=pose), camera
+    return world, ball.place(state, places), camera
 
 
 def red(picture):
@@ -77,6 +77,25 @@ def test_a_world_does_not_see_its_neighbours():
     for index, place in enumerate(BALLS):
         alone = worlds((place,))
         assert torch.equal(alone[2](alone[0], alone[1])[0], together[index])
+
+
+def test_what_the_grid_moves_and_what_a_collider_looks_like_are_seen():
+    """A red ball of the grid and a green collider, side by side, from a camera on a body above them."""
+    scene = Scene((0.4, 0.4, 0.4), 0.02, 4e-4, 2, origin=(-0.2, -0.2, 0.0))
+    scene.add_body("hand", position=(0.0, 0.0, 0.35))
+    scene.add_body("ball", Sphere(RADIUS), 1000.0, (-0.06, 0.0, 0.1), motion="free", color=(0.9, 0.1, 0.1, 1.0))
+    scene.add_body("post", Sphere(RADIUS), position=(0.06, 0.0, 0.1), motion="fixed", color=(0.1, 0.9, 0.1, 1.0))
+    world = scene.make_world(1)
+    ball, state = world.bodies["ball"], world.initial_state()
+    camera = BodyCamera(world, "hand", Camera((0, 0, 0), (0, 0, -1), FOV, up=(0, 1, 0)), SIDE, SIDE)
+    green = lambda picture: red(picture[..., [1, 0, 2]])  # noqa: E731
+    picture = camera(world, state)[0]
+    assert 100 < red(picture).sum() and 100 < green(picture).sum()
+    assert red(picture).nonzero()[1].max() < SIDE / 2 < green(picture).nonzero()[1].min()
+    gone = ball.place(state, torch.tensor([[0.0, 0.06, 0.1, 0.0, 0.0, 0.0, 1.0]]))
+    picture = camera(world, gone)[0]
+    assert red(picture).nonzero()[0].max() < SIDE / 2 and 100 < green(picture).sum()
+    world.close()
 
 
 def test_an_unknown_body_is_named():

@@ -21,7 +21,7 @@ CUP = Cup(inner_radius=0.03, height=0.08, wall=0.005, base=0.006)
 def make_world(count=2):
     scene = Scene((0.16, 0.16, 0.16), 0.01, 2e-4, 2, origin=(-0.08, -0.08, 0.0))
     scene.add_material("water", Liquid(1000.0, 2e4))
-    scene.add_body("hand", (0.0, 0.0, 0.02))
+    scene.add_body("hand", position=(0.0, 0.0, 0.02))
     scene.add_collider("floor", Plane())
     scene.add_collider("cup", CUP, body="hand", color=(0.9, 0.97, 0.95, 0.2))
     points = fill_cavity(CUP, 0.05, 0.005) + np.array([0.0, 0.0, 0.02])
@@ -105,12 +105,12 @@ def test_a_frame_needs_no_display_and_no_opengl():
 
 def test_rigid_bodies_are_drawn_where_they_are():
     scene = Scene((0.16, 0.16, 0.16), 0.02, 4e-4, 2)
-    scene.add_rigid("box", Box((0.04, 0.03, 0.03)), 500.0, (0.08, 0.08, 0.06), color=(0.9, 0.1, 0.05, 1.0))
+    shape, place = Box((0.04, 0.03, 0.03)), (0.08, 0.08, 0.06)
+    scene.add_body("box", shape, 500.0, place, motion="free", color=(0.9, 0.1, 0.05, 1.0))
     world = World(scene, 2)
-    state = world.initial_state()
-    pose = state.rigid_q.clone()
-    pose[1, 0, 2] += 0.04
-    low, high = Renderer(world, 96, 72).render(state.replace(rigid_q=pose))
+    box, state = world.bodies["box"], world.initial_state()
+    up = box.pose(state) + torch.tensor([[0.0], [0.04]]) * torch.eye(7)[2]
+    low, high = Renderer(world, 96, 72).render(box.place(state, up))
     rows = [np.flatnonzero((f[..., 0].astype(int) - f[..., 1] > 50).any(axis=1)).mean() for f in (low, high)]
     assert redness(low) > 100
     assert rows[1] < rows[0] - 5, "higher in the world is higher in the picture"

@@ -14,7 +14,7 @@ from simenv.geometry import Box, Sphere
 from simenv.render import Camera, Renderer
 from simenv.render.items import MeshItem
 from simenv.render.picture import Picture
-from simenv.world import TouchScene
+from simenv.world import Scene
 
 WIDTH, HEIGHT = 160, 120
 
@@ -134,8 +134,8 @@ def test_looking_from_elsewhere_is_a_picture_from_there() -> None:
 
 
 def test_marks_are_drawn_where_they_are_said_to_be_and_only_then() -> None:
-    scene = TouchScene(1e-3, 1)
-    scene.add_body("ball", Sphere(0.02), 1000.0, (0.0, 0.0, 0.02))
+    scene = Scene(substep_dt=1e-3, substeps=1)
+    scene.add_body("ball", Sphere(0.02), 1000.0, (0.0, 0.0, 0.02), motion="free")
     scene.add_mark("goal", Sphere(0.01), (0.0, 0.0, 1.0, 1.0), count=2)
     world = scene.make_world(2)
     renderer, state = Renderer(world, 64, 48, Camera((0, -0.4, 0.1), (0, 0, 0.02))), world.initial_state()

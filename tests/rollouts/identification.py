@@ -60,7 +60,7 @@ def scene(names: tuple[str, ...] = tuple(MATERIALS)) -> Scene:
         points = lattice(corner, corner + [SIDE, SIDE, HEIGHT[name]], DX / 2)
         made.add_particles(name, name, points, (DX / 2) ** 3)
         if name == "gel":
-            made.add_body("press", (*(corner[:2] + SIDE / 2), HEIGHT["gel"] + 2 * DX))
+            made.add_body("press", position=(*(corner[:2] + SIDE / 2), HEIGHT["gel"] + 2 * DX))
             made.add_collider("plate", Box((3 * DX, 3 * DX, DX)), "press", width=DX)
     return made
 

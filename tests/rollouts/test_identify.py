@@ -195,7 +195,7 @@ def test_errors_name_the_remedy():
     refused("did you mean 'oil.viscosity'", limits={"oil.viscosty": (1, 2)})
     refused("0.02 m bears at most 83.33", limits={"oil.viscosity": (1.0, 1000.0)})
     refused("must be finite, and increase", limits={"oil.viscosity": (2.0, 1.0)})
-    refused("not a number with a derivative", limits={"gravity": (1.0, 2.0)})
+    refused("'gravity' is not a number but 3", limits={"gravity": (1.0, 2.0)})
     refused("at least one", limits={})
     refused("within its limits 0.6 .. 40", initial={"oil.viscosity": 50.0})
     refused("which is not sought", initial={"oil.density": 900.0})

@@ -216,7 +216,7 @@ def test_directory_is_continued_by_the_same_environment_only(tmp_path):
         assert recorder.episode_count == 2
     env.close()
     env = make_vec(num_envs=1, speed=0.2)
-    with pytest.raises(RolloutError, match=r"another environment \(different: kwargs\)"):
+    with pytest.raises(RolloutError, match=r"another environment \(different: arguments, kwargs\)"):
         Recorder(tmp_path, env)
     env.close()
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from simenv.envs.random import EpisodeRandom
+from simenv.envs.task import draw_episode
 from simenv.tasks.template import PushBlock
 from tests.tasks.by_hand import make
 
@@ -32,7 +33,7 @@ RANGES = {
 def draw(task_id: str, count: int = 4096) -> dict[str, np.ndarray]:
     env = make(task_id, randomize=True)
     seeds = torch.arange(count)
-    drawn = env.task.sample(EpisodeRandom(seeds, torch.zeros_like(seeds), dtype=torch.float64))
+    drawn = draw_episode(env.task, EpisodeRandom(seeds, torch.zeros_like(seeds), dtype=torch.float64))
     env.close()
     return {name: value.numpy() for name, value in drawn.items()}
 

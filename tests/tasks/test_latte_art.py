@@ -65,7 +65,7 @@ def test_patterns_are_even_and_unknown_ones_are_named() -> None:
         assert steps.max() < 1.01 * np.median(steps)
         assert (steps < 0.95 * np.median(steps)).sum() <= 2  # across a corner the chord is shorter than the way
         assert np.abs(curve).max() <= 1.15
-    with pytest.raises(ValueError, match="pattern='star' is not one of line, arc, ring, wave, heart"):
+    with pytest.raises(ValueError, match="pattern='star' is not one of 'line', 'arc', 'ring', 'wave', 'heart'"):
         LatteArt(pattern="star")
 
 

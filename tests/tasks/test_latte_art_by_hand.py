@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from simenv.envs.random import EpisodeRandom
+from simenv.envs.task import draw_episode
 from tests.tasks.by_hand import judged, keypoints, make, observed, rewarded, row, scattered
 from tests.tasks.latte_by_hand import FOOT, NODES, STEP, measured, seen_milk
 
@@ -41,7 +42,7 @@ def test_curves_are_turned_scaled_and_shifted_as_drawn():
     """Of 500 lines: both ends 24 to 30 mm from the centre, which lies within 5 mm in x and y, in any direction."""
     env = make("SimEnv/LatteArt-v0", pattern="line", randomize=True)
     seeds = torch.arange(500)
-    drawn = env.task.sample(EpisodeRandom(seeds, torch.zeros_like(seeds), dtype=torch.float64))
+    drawn = draw_episode(env.task, EpisodeRandom(seeds, torch.zeros_like(seeds), dtype=torch.float64))
     curve = drawn["curve"].numpy()
     way, centre = curve[:, -1] - curve[:, 0], 0.5 * (curve[:, 0] + curve[:, -1])
     half = np.linalg.norm(way, axis=1) / 2 / 1.1  # a line is 2.2 units long

@@ -8,6 +8,7 @@ import torch
 
 import simenv  # noqa: F401  registers the tasks
 from simenv.envs.random import EpisodeRandom
+from simenv.envs.task import draw_episode
 from simenv.physics.rotation import rotate
 
 
@@ -71,7 +72,7 @@ def test_starts_are_tacsl_s():
     """Table V: uniform ranges; 4096 draws come within 1 % of each end."""
     env = make(IDS[0], 1)
     seeds = torch.arange(4096)
-    drawn = env.task.sample(EpisodeRandom(seeds, torch.zeros_like(seeds)))
+    drawn = draw_episode(env.task, EpisodeRandom(seeds, torch.zeros_like(seeds)))
     ranges = {
         "hand": ((0.4, -0.1, 0.1), (0.6, 0.1, 0.2)), "turn": ((-0.1, -0.1, -1.0), (0.1, 0.1, 1.0)),
         "socket": ((0.4, -0.1, 0.0), (0.6, 0.1, 0.02)), "noise": ((-0.005,) * 3, (0.005,) * 3),

@@ -24,7 +24,8 @@ def motion_kernels(real) -> SimpleNamespace:
         real: `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with the kernels `free_motion`, `advance` and `advance_grip`, and the types `real`, `vec2`, `vec3`, `vec4`, `quat` and `mat33` of their arrays.
+        A namespace with the kernels `free_motion`, `advance` and `advance_grip`, and the types `real`, `vec2`, `vec3`,
+        `vec4`, `quat` and `mat33` of their arrays.
     """
     vec2 = wp.types.vector(length=2, dtype=real)
     vec3 = wp.types.vector(length=3, dtype=real)
@@ -69,8 +70,8 @@ def motion_kernels(real) -> SimpleNamespace:
         felt_turn_inout: wp.array2d(dtype=vec3),
     ):
         # velocities after what pushes, gravity and impedance, before the impulses of stiff contact; kinds: 0 fixed, 1
-        # free, 2 driven (the drive carries the weight), 3 carried by an arm, whose own kernels move it, 4 given; `share`
-        # makes a mean over the control step of what is added up in each tick
+        # free, 2 driven (the drive carries the weight), 3 carried by an arm, whose own kernels move it, 4 given;
+        # `share` makes a mean over the control step of what is added up in each tick
         w, b = wp.tid()
         wp.atomic_add(felt_inout, w, b, share * force_in[w, b])
         wp.atomic_add(felt_turn_inout, w, b, share * torque_in[w, b])

@@ -26,12 +26,38 @@ def point_kernels(real) -> SimpleNamespace:
         real: `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with the kernel `point_impulses` over worlds and pairs of a point and a shape, and the type `Shape`.
+        A namespace with the kernels `see_near` over worlds and pairs of a body and a shape, and `point_impulses` over
+        worlds and pairs of a point and a shape, and the type `Shape`.
     """
     dist = distance_functions(real)
     Shape, vec3, vec4, distance = dist.Shape, dist.vec3, dist.vec4, dist.distance
     quat = wp.types.quaternion(dtype=real)
     options = {"module": f"simenv_bodies_points_{real.__name__}", "enable_backward": True}
+
+    @wp.kernel(module=f"simenv_bodies_near_{real.__name__}", enable_backward=False)
+    def see_near(
+        dt: real,
+        shapes: wp.array(dtype=Shape),
+        sdf_values: wp.array(dtype=real),
+        pairs: wp.array2d(dtype=int),
+        extents: wp.array(dtype=real),
+        contact_in: wp.array(dtype=vec4),
+        position_in: wp.array2d(dtype=vec3),
+        quaternion_in: wp.array2d(dtype=quat),
+        free_velocity_in: wp.array2d(dtype=vec3),
+        free_omega_in: wp.array2d(dtype=vec3),
+        near_out: wp.array2d(dtype=int),
+    ):
+        # Whether any point of a body, which lie within its extent, may touch a shape in this tick: they do once their
+        # gap is below the way that they approach in dt + c / k.
+        w, g = wp.tid()
+        b = pairs[g, 0]
+        fixed = pairs[g, 2]
+        away = wp.quat_rotate_inv(quaternion_in[w, fixed], position_in[w, b] - position_in[w, fixed])
+        phi = distance(shapes[pairs[g, 1]], sdf_values, away)
+        speed = wp.length(free_velocity_in[w, b]) + wp.length(free_omega_in[w, b]) * extents[g]
+        ahead = (dt + contact_in[w][1] / contact_in[w][0]) * speed
+        near_out[w, g] = wp.where(phi[3] > real(1.001) * (extents[g] + ahead), 0, 1)
 
     @wp.kernel(**options)
     def point_impulses(
@@ -42,6 +68,7 @@ def point_kernels(real) -> SimpleNamespace:
         offsets: wp.array(dtype=vec3),
         radii: wp.array(dtype=real),
         shares: wp.array(dtype=real),
+        groups: wp.array(dtype=int),
         inertia: wp.array(dtype=vec3),
         mass_in: wp.array2d(dtype=real),
         contact_in: wp.array(dtype=vec4),
@@ -51,6 +78,7 @@ def point_kernels(real) -> SimpleNamespace:
         omega_in: wp.array2d(dtype=vec3),
         free_velocity_in: wp.array2d(dtype=vec3),
         free_omega_in: wp.array2d(dtype=vec3),
+        near_in: wp.array2d(dtype=int),
         stick_in: wp.array2d(dtype=vec3),
         impulse_inout: wp.array2d(dtype=vec3),
         turning_inout: wp.array2d(dtype=vec3),
@@ -58,6 +86,9 @@ def point_kernels(real) -> SimpleNamespace:
     ):
         # pairs: body, shape, body of the shape. contact: k [N/m], c [N s/m], stiffness along the surface [N/m], mu
         w, i = wp.tid()
+        if near_in[w, groups[i]] == 0:
+            stick_out[w, i] = vec3(real(0.0), real(0.0), real(0.0))
+            return
         b = pairs[i, 0]
         fixed = pairs[i, 2]
         q = quaternion_in[w, b]
@@ -105,4 +136,4 @@ def point_kernels(real) -> SimpleNamespace:
             wp.atomic_add(turning_inout, w, fixed, -wp.cross(lever_fixed, total))
         stick_out[w, i] = kept
 
-    return SimpleNamespace(point_impulses=point_impulses, Shape=Shape)
+    return SimpleNamespace(see_near=see_near, point_impulses=point_impulses, Shape=Shape)

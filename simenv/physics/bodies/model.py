@@ -47,6 +47,8 @@ class BodiesModel:
         pairs: body, shape, and the shape's body of each pair, (C, 3) int32.
         offsets: of the points on their bodies [m], (C, 3); radii: of the balls about them [m], (C,).
         shares: by how many simultaneous contacts a body's mass is shared in stiff contact, (C,).
+        groups: number of the (body, shape) that each point belongs to, (C,) int32; extents: radius of the ball about
+            the body's centre of mass that holds the points of each, (groups,) [m].
         gripper: the fingers.
         arm: the robot arm, if there is one.
     """
@@ -58,6 +60,8 @@ class BodiesModel:
     offsets: np.ndarray
     radii: np.ndarray
     shares: np.ndarray
+    groups: np.ndarray
+    extents: np.ndarray
     gripper: Gripper
     arm: ArmMount | None = None
 

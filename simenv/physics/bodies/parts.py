@@ -69,11 +69,13 @@ class BodyParts:
         ]
         sizes = [(p.radius, p.share) for p in self.points for _ in p.offsets]
         radii, shares = np.reshape(sizes, (-1, 2)).T
+        extents = [float(np.linalg.norm(p.offsets, axis=1).max()) + p.radius for p in self.points]
+        groups = [g for g, p in enumerate(self.points) for _ in p.offsets]
         shapes: list[Shape] = [self.bodies[name].shape for name in targets]  # type: ignore[misc]
         return BodiesModel(
             np.array([KINDS[body.motion] for body in self.bodies.values()], dtype=np.int32),
             np.stack([body.inertia for body in self.bodies.values()]), tuple(shapes),
             np.array(rows, dtype=np.int32).reshape(-1, 3),
-            np.concatenate([np.zeros((0, 3)), *(p.offsets for p in self.points)]), radii, shares, self.gripper,
-            self.arm,
+            np.concatenate([np.zeros((0, 3)), *(p.offsets for p in self.points)]), radii, shares,
+            np.array(groups, dtype=np.int32), np.array(extents), self.gripper, self.arm,
         )  # fmt: skip

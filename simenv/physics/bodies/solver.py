@@ -47,14 +47,15 @@ class BodySolver(Solver):
 
     def _declare(self) -> None:
         parts, count = self.parts, len(self.parts.bodies)
-        told = "mean over the last control step, world axes, about the centre of mass"
+        mean = "mean over the last control step, world axes, about the centre of mass"
+        said = {
+            "body_wrench": "force and torque of all contact on each body",
+            "push": "the part of it that is contact of points",
+            "drive": "force and torque of the impedance on each hand",
+        }
         self.fields = {
-            "body_wrench": Field((count, 6), "N, N m", f"force and torque of all contact on each body, {told}",
-                                 differentiable=False),
-            "push": Field((count, 6), "N, N m", f"the part of it that is contact of points, {told}", differentiable=False),
-            "drive": Field((count, 6), "N, N m", f"force and torque of the impedance on each hand, {told}",
-                           differentiable=False),
-        }  # fmt: skip
+            name: Field((count, 6), "N, N m", f"{about}, {mean}", differentiable=False) for name, about in said.items()
+        }
         if len(self.model.pairs):
             about = "displacement along the surface that friction holds at each contact point, world axes"
             self.fields["held"] = Field((len(self.model.pairs), 3), "m", about)

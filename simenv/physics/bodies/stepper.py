@@ -50,6 +50,7 @@ class BodiesStepper(Stepper):
         if self.frames.fingers:
             self._inputs["effort"] = slot(k.real)
         self._sums = {name: slot(k.vec3, bodies) for name in SUMS}
+        self._nears: list[Slot] = []
         self._held: list[Slot] = []
         self._work: list[list[Slot]] = []
         arm = model.arm
@@ -66,6 +67,9 @@ class BodiesStepper(Stepper):
         self._pairs = wp.array(model.pairs.reshape(-1, 3), dtype=int, device=device)
         self._offsets = array(model.offsets, k.vec3)
         self._radii, self._shares = array(model.radii, real), array(model.shares, real)
+        first = np.unique(model.groups, return_index=True)[1]  # whose body and shape are those of their group
+        self._groups, self._extents = array(model.groups, int), array(model.extents, real)
+        self._grouped = wp.array(model.pairs[first].reshape(-1, 3), dtype=int, device=device)
         if model.shapes:
             structs, values = pack_shapes(list(model.shapes), real)
             self._shapes = wp.array(structs, dtype=distance_functions(real).Shape, device=device)
@@ -106,7 +110,7 @@ class BodiesStepper(Stepper):
         launches = [
             frames.clear(impulse, twist),
             Launch(k.free_motion, each, fixed, [*pull, *pose, *wrench], [free, turning, *means]),
-            *self._stiff(before, after, pose, [free, turning], [impulse, twist]),
+            *self._stiff((before, work, after), pose, [free, turning], [impulse, twist]),
             Launch(
                 k.advance, each, fixed, [inputs["mass"], *pose[:2], free, turning, impulse, twist],
                 [*moved, sums["push"], sums["push_turn"]],
@@ -122,18 +126,28 @@ class BodiesStepper(Stepper):
             launches.append(Launch(k.advance_grip, (desk.worlds,), fixed, felt, [frames.grip(after)]))
         return launches
 
-    def _stiff(self, before: int, after: int, pose: list[Slot], free: list[Slot], sums: list[Slot]) -> list[Launch]:
-        model, count = self.model, len(self.model.pairs)
+    def _near(self, number: int) -> Slot:
+        """Whether points of each group may touch (N, groups)."""
+        while len(self._nears) <= number:
+            self._nears.append(self.desk.memory.slot(wp.int32, len(self.model.extents)))
+        return self._nears[number]
+
+    def _stiff(
+        self, numbers: tuple[int, int, int], pose: list[Slot], free: list[Slot], sums: list[Slot]
+    ) -> list[Launch]:
+        before, work, after = numbers
+        k, count, worlds = self._points, len(self.model.pairs), self.desk.worlds
         if count == 0:
             return []
-        fixed = [self.desk.dt, self._shapes, self._values, self._pairs, self._offsets, self._radii, self._shares]
-        inputs = [self._inputs["mass"], self._inputs["contact"], *pose, *free, self.held(before)]
+        law, shapes = self._inputs["contact"], [self.desk.dt, self._shapes, self._values]
+        grouped, near = [*shapes, self._grouped, self._extents], self._near(work)
+        fixed = [*shapes, self._pairs, self._offsets, self._radii, self._shares, self._groups, self._inertia]
+        inputs = [self._inputs["mass"], law, *pose, *free, near, self.held(before)]
+        groups = (worlds, len(self.model.extents))
         return [
-            Launch(
-                self._points.point_impulses, (self.desk.worlds, count), [*fixed, self._inertia], inputs,
-                [*sums, self.held(after)],
-            )
-        ]  # fmt: skip
+            Launch(k.see_near, groups, grouped, [law, *pose[:2], *free], [near], differentiable=False),
+            Launch(k.point_impulses, (worlds, count), fixed, inputs, [*sums, self.held(after)]),
+        ]
 
     def forward(self, tick: int, keep: bool) -> list[Phase]:
         """Bodies move by what the other solvers added to their wrenches in this tick."""

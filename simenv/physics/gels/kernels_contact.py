@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Warp kernels that find where an object meets a gel, and the pointwise force laws.
 
-The adjoints are generated, but for those of the distance (`simenv.geometry.distance`) and of the column depth, which
-are written by hand: the depth is where the taxel's normal enters the object (`simenv.geometry.entry`), and the implicit
-function theorem gives its derivative, however steeply the normal enters.
+The adjoints are generated, but for those of the distance (`simenv.geometry.distance`) and of the column depth
+(`simenv.physics.gels.column`), which are written by hand.
 """
 
 from types import SimpleNamespace
@@ -12,7 +11,7 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.geometry.distance import distance_functions
-from simenv.geometry.entry import entry_functions
+from simenv.physics.gels.column import column_functions
 
 __all__ = ["contact_kernels"]
 
@@ -30,35 +29,10 @@ def contact_kernels(real) -> SimpleNamespace:
     """
     dist = distance_functions(real)
     Shape, vec3, vec4, distance = dist.Shape, dist.vec3, dist.vec4, dist.distance
-    entry = entry_functions(real).entry
+    column_depth = column_functions(real).column_depth
     vec2 = wp.types.vector(length=2, dtype=real)
     mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
     options = {"module": f"simenv_tactile_contact_{real.__name__}", "enable_backward": True}
-
-    @wp.func
-    def column_depth(
-        shape: Shape, sdf_values: wp.array(dtype=real), x: vec3, axis: vec3, deepest: real, reach: real
-    ) -> real:
-        met = entry(shape, sdf_values, x, axis, -deepest, reach)
-        return -met[3]
-
-    @wp.func_grad(column_depth)
-    def adj_column_depth(
-        shape: Shape,
-        sdf_values: wp.array(dtype=real),
-        x: vec3,
-        axis: vec3,
-        deepest: real,
-        reach: real,
-        adj_ret: real,
-    ):
-        met = entry(shape, sdf_values, x, axis, -deepest, reach)
-        g = vec3(met[0], met[1], met[2])
-        slope = wp.dot(g, axis)
-        if slope < real(0.0):  # zero where the ray met nothing; the depth is -t
-            factor = adj_ret / slope
-            wp.adjoint[x] += factor * g
-            wp.adjoint[axis] += (factor * met[3]) * g
 
     @wp.kernel(**options)
     def tacsl(

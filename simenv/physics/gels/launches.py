@@ -17,6 +17,7 @@ from simenv.physics.gels.convolution import Response
 from simenv.physics.gels.elastic import ElasticLayerGel
 from simenv.physics.gels.kernels_elastic import elastic_kernels
 from simenv.physics.gels.kernels_mount import mount_kernels
+from simenv.physics.gels.kernels_springs import springs_kernels
 from simenv.physics.gels.model import GelMount
 from simenv.physics.gels.winkler import WinklerGel
 from simenv.physics.launch.slots import Launch, Slot
@@ -56,7 +57,6 @@ class GelLaunches:
         self.inputs = {name: memory.slot(k.real) for name in self.parameters}
         self._states: list[dict[str, Slot]] = []
         self._work: list[dict[str, Slot]] = []
-        self._still = memory.slot(k.vec3)  # the gels' own damping is off: their lead damps
 
     def state(self, number: int) -> dict[str, Slot]:
         """``stick`` (N, P, 2): displacement that friction holds [m]; ``rotation`` and ``offset``: pose of the object in
@@ -69,22 +69,21 @@ class GelLaunches:
         return self._states[number]
 
     def work(self, number: int) -> dict[str, Slot]:
-        """What a tick works in: ``place`` and ``turn`` of the gel, ``depth``, ``slide`` and ``rate`` of the taxels, and
-        the ``total`` wrench (N, 2, 3) in the gel's frame.
+        """What a tick works in: ``place`` and ``turn`` of the gel, ``depth`` of the taxels, and the ``total`` wrench
+        (N, 2, 3) in the gel's frame.
         """
         k, slot = self.types, self.memory.slot
         while len(self._work) <= number:
             made = {"place": slot(k.vec3), "turn": slot(k.quat), "total": slot(k.vec3, 2)}
-            made |= {"depth": slot(k.real, self.taxels), "slide": slot(k.vec2, self.taxels)}
-            self._work.append({**made, "rate": slot(k.real, self.taxels), **self.more()})
+            self._work.append({**made, "depth": slot(k.real, self.taxels), **self.more()})
         return self._work[number]
 
     def more(self) -> dict[str, Slot]:
         """What else the law works in."""
         return {}
 
-    def answer(self, before: dict[str, Slot], work: dict[str, Slot], after: dict[str, Slot]) -> Launch:
-        """The launch that turns depths and slides into forces and the new stick displacement."""
+    def answer(self, before: dict[str, Slot], work: dict[str, Slot], after: dict[str, Slot]) -> list[Launch]:
+        """The launches from what the gel sees to its force field, its new stick displacement and its total wrench."""
         raise NotImplementedError
 
     def tick(self, tick: int, keep: bool) -> list[Launch]:
@@ -93,17 +92,13 @@ class GelLaunches:
         now, number = frames.before(tick, keep), frames.scratch(tick, keep)
         before, work, after = self.state(now), self.work(number), self.state(frames.after(tick, keep))
         pose, view = frames.pose(now), [after["rotation"], after["offset"]]
-        columns, _, wrench = self.contact.operations
-        arm, each, still = k.vec3(*mount.slide), (self.memory.worlds, self.taxels), self._still
+        arm = k.vec3(*mount.slide)
         fixed = [mount.sensor, mount.item, k.vec3(*mount.position), k.quat(*mount.quaternion), arm]
         fixed += [k.vec3(*mount.local), k.quat(*mount.local_turn), self.lead]
         place = [work["place"], work["turn"]]
-        seen = [*view, before["rotation"], before["offset"], still, still]
         return [
             Launch(k.gel_view, one, fixed, [*pose, frames.grip(now)], [*view, *place, work["total"]]),
-            Launch(columns.kernel, each, columns.constants, seen, [work[n] for n in ("depth", "slide", "rate")]),
-            self.answer(before, work, after),
-            Launch(wrench.kernel, each, wrench.constants, [after["field"], work["depth"]], [work["total"]]),
+            *self.answer(before, work, after),
             Launch(
                 k.gel_forces, one, [mount.sensor, mount.item, arm], [*pose[:2], *place, work["total"]],
                 [*frames.wrench(number), frames.squeeze(number)],
@@ -129,14 +124,16 @@ class SpringLaunches(GelLaunches):
 
     def __init__(self, mount: GelMount, sensor: Touching, lead: float, frames: Frames):
         super().__init__(mount, sensor, lead, frames)
-        self._undamped = self.memory.slot(self.types.real)
+        self._kernel = springs_kernels(self.types.real).feel
 
-    def answer(self, before: dict[str, Slot], work: dict[str, Slot], after: dict[str, Slot]) -> Launch:
-        _, springs, _ = self.contact.operations
-        gel = [*self.inputs.values(), self._undamped]
-        inputs = [work["depth"], work["rate"], work["slide"], before["stick"], *gel]
-        each = (self.memory.worlds, self.taxels)
-        return Launch(springs.kernel, each, springs.constants, inputs, [after["field"], after["stick"]])
+    def answer(self, before: dict[str, Slot], work: dict[str, Slot], after: dict[str, Slot]) -> list[Launch]:
+        contact = self.contact
+        fixed = [*contact.packed.arguments, contact.points, contact.frames, contact.areas]
+        fixed += [contact.max_depth, contact.reach]
+        view = [each[name] for each in (after, before) for name in ("rotation", "offset")]
+        outputs = [work["depth"], after["field"], after["stick"], work["total"]]
+        inputs = [*view, before["stick"], *self.inputs.values()]
+        return [Launch(self._kernel, (self.memory.worlds, self.taxels), fixed, inputs, outputs)]
 
 
 class ElasticLaunches(GelLaunches):
@@ -154,6 +151,7 @@ class ElasticLaunches(GelLaunches):
         real = k.real
         self._kernels = elastic_kernels(real)
         self.failed = memory.slot(real)
+        self._still = memory.slot(k.vec3)  # no velocity enters: the lead damps
         prepared = sensor.prepared
         accuracy, responses = prepared.accuracy, (*prepared.own, prepared.bound)
 
@@ -172,16 +170,23 @@ class ElasticLaunches(GelLaunches):
         self._space = [scratch(int, *worlds), scratch(real, 6, *worlds), scratch(k.vec2, 5, *worlds)]
 
     def more(self) -> dict[str, Slot]:
-        return {
-            "p": self.memory.slot(self.types.real, self.taxels),
-            "q": self.memory.slot(self.types.vec2, self.taxels),
-        }
+        slot, k = self.memory.slot, self.types
+        made = {"slide": slot(k.vec2, self.taxels), "rate": slot(k.real, self.taxels)}
+        return {**made, "p": slot(k.real, self.taxels), "q": slot(k.vec2, self.taxels)}
 
-    def answer(self, before: dict[str, Slot], work: dict[str, Slot], after: dict[str, Slot]) -> Launch:
-        inputs = [work["depth"], work["slide"], before["stick"], before["field"], *self.inputs.values()]
+    def answer(self, before: dict[str, Slot], work: dict[str, Slot], after: dict[str, Slot]) -> list[Launch]:
+        columns, _, wrench = self.contact.operations
+        each, still = (self.memory.worlds, self.taxels), self._still
+        view = [each_[name] for each_ in (after, before) for name in ("rotation", "offset")]
+        found = [work[name] for name in ("depth", "slide", "rate")]
+        inputs = [*found[:2], before["stick"], before["field"], *self.inputs.values()]
         respond, reverse = self._kernels.respond, self._kernels.respond_adjoint
         outputs = [after["field"], after["stick"], work["p"], work["q"], self.failed]
-        return Launch(respond, (self.memory.worlds,), self._constants, inputs, outputs, reverse, self._space)
+        return [
+            Launch(columns.kernel, each, columns.constants, [*view, still, still], found),
+            Launch(respond, (self.memory.worlds,), self._constants, inputs, outputs, reverse, self._space),
+            Launch(wrench.kernel, each, wrench.constants, [after["field"], work["depth"]], [work["total"]]),
+        ]
 
     def entries(self) -> dict[str, Slot]:
         return {**super().entries(), "field": self.state(0)["field"]}

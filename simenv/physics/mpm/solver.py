@@ -247,17 +247,21 @@ class MPMStepper(Buffers, Stepper):
         return self._held_now[1]
 
     def choose(self, variant: int) -> None:
+        """Launch this many particles from now on."""
         self._launched = variant
 
     def require(self, gradient: bool) -> None:
+        """Raise OutOfMemoryError if what a step still lacks does not fit; with a gradient allocate its adjoints."""
         self._require(gradient)
         if gradient:
             self._allocate_adjoint()
 
     def enter(self, keep: bool) -> list[Phase]:
+        """Bodies of the grid place their particles."""
         return [[self._rigid.enter(self._state(0))]] if self._rigid else []
 
     def forward(self, tick: int, keep: bool) -> list[Phase]:
+        """The substeps of a tick, between the placing of colliders on moving frames and the gathering of wrenches."""
         phases: list[Phase] = []
         for k in self._substeps(tick):
             phases += self._exchange.place(tick, k, keep) if self._exchange else []
@@ -266,6 +270,7 @@ class MPMStepper(Buffers, Stepper):
         return phases + (self._exchange.gather(tick, keep) if self._exchange else [])
 
     def backward(self, tick: int) -> list[Phase]:
+        """The adjoint of `forward`."""
         phases = self._exchange.gather(tick, True, reverse=True) if self._exchange else []
         for k in reversed(self._substeps(tick)):
             phases += self._backward_phases(k, self._state(k), self._momentum_grid(k))
@@ -273,9 +278,11 @@ class MPMStepper(Buffers, Stepper):
         return phases
 
     def leave(self) -> list[Phase]:
+        """The adjoint of `enter`."""
         return [[self._rigid.place_adjoint(0, True)]] if self._rigid else []
 
     def kernels(self, backward: bool) -> Iterator[wp.Kernel]:
+        """All that the launches run."""
         rigid = self._rigid.kernels(backward) if self._rigid else ()
         groups = [self._transfer, self._gridk, self._contact, self._store.kernels, *rigid]
         groups += [self._exchange.kernels] if self._exchange else []

@@ -4,8 +4,8 @@
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.report import Row, digits
 from simenv._files import replacing
-from simenv.scripts.bench_report import Row, digits
 
 COLORS = {"simenv": "#0b7a75", "Warp tape": "#8d99ae", "taichi": "#e09f3e", "genesis": "#9e2a2b"}
 

@@ -5,9 +5,10 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from simenv.scripts.bench_programs import load, running
-from simenv.scripts.bench_report import Row, value_row
-from simenv.scripts.bench_solver import ONE, SCRIPTS, scene, write_particles
+from benchmarks import roofline
+from benchmarks.harness.programs import running
+from benchmarks.harness.report import Row, value_row
+from benchmarks.harness.solver import ONE, SCRIPTS, scene, write_particles
 
 MEMORY_BYTES = 384_000_000  # arrays that no cache holds
 
@@ -16,7 +17,7 @@ def bound_rows(part: Row, scratch: Path, quick: bool) -> None:
     """Bandwidth, peak, counts, bound, and simenv's share of the bound, with one and two threads."""
     import numpy as np
 
-    config, roofline, rows = scene(quick), load("roofline"), part["rows"]
+    config, rows = scene(quick), part["rows"]
     particles = scratch / "particles.npz"
     write_particles(particles, config)
     nodes = roofline.touched_nodes(np.load(particles)["x_unsorted"], 1.0 / config["grid"])
@@ -36,16 +37,14 @@ def bound_rows(part: Row, scratch: Path, quick: bool) -> None:
             rows.append(value_row("multiply-adds", "Gflop/s", [rate / 1e9 for rate in peak], threads))
             for job in ("forward", "gradient"):
                 counted = roofline.count(job, config["count"], nodes, threads)
-                share_rows(rows, job, threads, counted, max(caches), max(peak), roofline)
+                share_rows(rows, job, threads, counted, max(caches), max(peak))
                 own = simenv_times(programs[name], job, str(particles), 1 if quick else 5)
                 bound = roofline.bound_ms(counted, max(caches), max(peak))
                 rows.append(value_row(f"{job}: simenv", "ms/substep", own, threads))
                 rows.append(value_row(f"{job}: bound / simenv", "%", [100 * bound / ms for ms in own], threads))
 
 
-def share_rows(
-    rows: list[Row], job: str, threads: int, counted: dict[str, Any], bandwidth: float, peak: float, roofline: Any
-) -> None:
+def share_rows(rows: list[Row], job: str, threads: int, counted: dict[str, Any], bandwidth: float, peak: float) -> None:
     """The counts, and the time that each limit asks for."""
     if threads == 1:
         for what, unit in (("bytes", "B"), ("operations", "flop")):

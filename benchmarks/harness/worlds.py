@@ -3,8 +3,8 @@
 
 from typing import Any
 
-from simenv.scripts.bench_programs import running, set_up
-from simenv.scripts.bench_report import Row, missing_row, paired, target_row, value_row
+from benchmarks.harness.programs import running, set_up
+from benchmarks.harness.report import Row, missing_row, paired, target_row, value_row
 
 WORLDS = {"cpu": (1, 2, 4, 16), "cuda": (1, 4, 16, 64, 256, 1024)}
 THREADS = {"cpu": (1, 2), "cuda": (1,)}

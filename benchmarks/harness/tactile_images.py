@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 
+from benchmarks.harness.report import BENCHMARKS, Row, missing_row, paired, target_row, value_row
 from simenv._extras import install_command
-from simenv.scripts.bench_report import BENCHMARKS, Row, missing_row, paired, target_row, value_row
 
 TARGET = 10.0  # times taxim, per image
 TACSL = 1631.0  # images/s at 320 x 240 on one GPU (Akinola et al. 2025)

@@ -4,9 +4,9 @@
 from pathlib import Path
 from typing import Any
 
-from simenv.scripts.bench_programs import running
-from simenv.scripts.bench_report import Row, target_row, value_row
-from simenv.scripts.bench_solver import agrees, difference, scene, write_particles
+from benchmarks.harness.programs import running
+from benchmarks.harness.report import Row, target_row, value_row
+from benchmarks.harness.solver import agrees, difference, scene, write_particles
 
 LIMIT = 0.1  # of the tape's
 SMALL = {"count": 2880, "grid": 48}  # one world of benchmarks/worlds.py, whose control step has 40 substeps

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The programs that `simenv bench` measures: each in a process of its own, the peers in environments of their own."""
 
-import importlib
 import os
 import subprocess
 import sys
@@ -10,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from simenv.scripts.bench_report import BENCHMARKS, ROOT
+from benchmarks.harness.report import BENCHMARKS, ROOT
+from benchmarks.protocol import Program
 
 
 @dataclass(frozen=True)
@@ -72,25 +72,20 @@ PEERS = {
 }  # fmt: skip
 
 
-def load(name: str) -> Any:
-    """A module of the benchmarks folder, which is not installed."""
-    if str(BENCHMARKS) not in sys.path:
-        sys.path.insert(0, str(BENCHMARKS))
-    return importlib.import_module(name)
-
-
-def start(script: str, python: str = "", **environment: str) -> Any:
-    """A `protocol.Program`; without `python` it runs in this environment."""
+def start(script: str, python: str = "", **environment: str) -> Program:
+    """Start a program; without `python` it runs in this environment."""
     inherited = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     if python:
         inherited = {key: value for key, value in inherited.items() if not key.startswith("PYTHON")}
-    return load("protocol").Program(python or sys.executable, str(BENCHMARKS / script), {**inherited, **environment})
+    return Program(python or sys.executable, str(BENCHMARKS / script), {**inherited, **environment})
 
 
 @contextmanager
-def running(scripts: dict[str, str], peers: tuple[str, ...] = ()) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+def running(
+    scripts: dict[str, str], peers: tuple[str, ...] = ()
+) -> Iterator[tuple[dict[str, Program], dict[str, str]]]:
     """The programs by name, those of this environment (name -> script) and the peers; and why a peer is missing."""
-    programs: dict[str, Any] = {}
+    programs: dict[str, Program] = {}
     missing: dict[str, str] = {}
     try:
         for name, script in scripts.items():
@@ -106,7 +101,7 @@ def running(scripts: dict[str, str], peers: tuple[str, ...] = ()) -> Iterator[tu
             program.close()
 
 
-def set_up(programs: dict[str, Any], missing: dict[str, str], versions: dict[str, Any], **request: Any) -> None:
+def set_up(programs: dict[str, Program], missing: dict[str, str], versions: dict[str, Any], **request: Any) -> None:
     """Ask every program for its versions; a peer that dies is moved to `missing`."""
     for name in list(programs):
         try:

@@ -5,8 +5,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from simenv.scripts.bench_programs import running, set_up
-from simenv.scripts.bench_report import Row, missing_row, paired, target_row, value_row
+from benchmarks.harness.programs import running, set_up
+from benchmarks.harness.report import Row, missing_row, paired, target_row, value_row
 
 # largest difference from simenv: of mean_x in metres, of the others relative to the largest value of the group
 TOLERANCE = {"mean_x": 1e-6, "mean_v": 1e-4, "J": 1e-4, "gradient_v0": 1e-3}

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from simenv.scripts.bench_report import BENCHMARKS, Row, missing_row, target_row
+from benchmarks.harness.report import BENCHMARKS, Row, missing_row, target_row
 
 GELS = ("tacsl", "winkler", "elastic")
 GRIDS = ("10x10", "100x100")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Success of learnt policies with and without touch, beside TacSL's table.
 
-``python -m simenv.scripts.benchmark_touch --preset cpu`` trains policies on each observation mode, plays fresh episodes
+``python -m benchmarks.touch --preset cpu`` trains policies on each observation mode, plays fresh episodes
 with each, and writes a table as Markdown and JSON. They imitate the task's own controller, or an expert that PPO has
 trained on the privileged state before. Stopped, it goes on where it was.
 """
