@@ -36,11 +36,12 @@ from simenv.world.felt import FeltMaterial
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
 from simenv.world.rebuilt import Rebuilt
+from simenv.world.renamed import Renamed
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State, by_name, check_tensor
 
 
-class World(Shown, Rebuilt):
+class World(Shown, Rebuilt, Renamed):
     """A batch of worlds: a table of frames, and solvers that see frames and push them.
 
     Args:
