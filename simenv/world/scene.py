@@ -117,10 +117,12 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
                 f"blocks = {self.blocks} with grid = {self.grid!r}; it is the capacity of a sparse grid, at least 1"
             )
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name in _RENAMED:
-            raise AttributeError(f"Scene.{name} is now Scene.{_RENAMED[name]}; see the changelog")
-        raise AttributeError(f"Scene has no {name!r}")
+    if not TYPE_CHECKING:  # a checker of types shall see that they are gone
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in _RENAMED:
+                raise AttributeError(f"Scene.{name} is now Scene.{_RENAMED[name]}; see the changelog")
+            raise AttributeError(f"Scene has no {name!r}")
 
     def substep_counts(self) -> list[int]:
         """Numbers of substeps that a control step can have."""

@@ -37,11 +37,12 @@ from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
 from simenv.world.placing import Placed
 from simenv.world.rebuilt import Rebuilt
+from simenv.world.renamed import Renamed
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State, by_name, check_tensor
 
 
-class World(Placed, Shown, Rebuilt):
+class World(Placed, Shown, Rebuilt, Renamed):
     """A batch of worlds: a table of frames, and solvers that see frames and push them.
 
     Args:
