@@ -154,8 +154,9 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
 
     @property
     def has_motion(self) -> bool:
-        """Whether any body moves by itself, or any gel touches."""
-        return bool(self.gels) or any(body.motion in ("free", "hand", "arm") for body in self.bodies.values())
+        """Whether any body moves by itself, or any gel touches one."""
+        moves = any(body.motion in ("free", "hand", "arm") for body in self.bodies.values())
+        return moves or any(gel.touches for gel in self.gels.values())
 
     def body_parts(self) -> BodyParts:
         """What the solver of bodies gets."""

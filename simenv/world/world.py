@@ -32,6 +32,7 @@ from simenv.sensors.tactile import TactileField
 from simenv.world.bodies import bodies_of, colliders_of, gels_of, names_of
 from simenv.world.drawables import Shown
 from simenv.world.engine import Engine, Named, StepFunction
+from simenv.world.felt import FeltMaterial
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
 from simenv.world.rebuilt import Rebuilt
@@ -80,22 +81,27 @@ class World(Shown, Rebuilt):
         self.sensors = {
             name: TactileField(gel.grid, gel.gel, gel.shape, dtype, self.device, gel.max_depth, gel.reach)
             for name, gel in scene.gels.items()
+            if gel.shape is not None
         }
         self.frames = FrameSolver(scene.bodies, parts.fingers, self.device, dtype)
         self.particles = self._particle_solver() if scene.particles else None
         moves = scene.has_motion
         self.body_solver = BodySolver(parts, num_worlds, self.device, dtype) if moves else None
         gels = GelSolver(scene.gels, scene.bodies, self.sensors, scene.lead, self.arm is None) if scene.gels else None
-        every = [self.frames if moves else None, gels, self.particles, self.body_solver]
+        pressing = gels if gels is not None and gels.pressing else None
+        every = [self.frames if moves else None, pressing, self.particles, self.body_solver]
         self.solvers: dict[str, Solver] = {solver.name: solver for solver in every if solver is not None}
         lanes, choices = (self.particles.lanes, len(self.particles.pace.counts)) if self.particles else (1, 1)
         self.engine = Engine(
             self.solvers, num_worlds, self.device, dtype, scene.substeps, self.dt, choices, lanes
         )  # fmt: skip
-        self.fields = self._fields()
+        self.fields = self._fields(gels)
         self.parameters = self._parameters(parts)
         self.bodies, self.colliders = bodies_of(self, scene.bodies), colliders_of(self, scene.colliders)
         self.gels = gels_of(self, scene.gels, self.sensors, gels.taxels if gels else {})
+        felt = gels is not None and self.particles is not None and any(gel.collider for gel in scene.gels.values())
+        self._felt = FeltMaterial(scene.gels, gels.taxels, self.particles) if felt else None
+        self._still = gels if gels is not None and pressing is None else None  # gels that feel particles alone
         self.particle_count = self.particles.count if self.particles else 0
         self.particle_groups = self.particles.groups if self.particles else {}
         if self.particles is not None:
@@ -126,15 +132,14 @@ class World(Shown, Rebuilt):
             return None
         return torch.tensor(rows, dtype=torch.int64, device=self.device)
 
-    def _fields(self) -> dict[str, Field]:
+    def _fields(self, gels: GelSolver | None) -> dict[str, Field]:
         fields = dict(self.particles.fields) if self.particles else {}
         fields |= self.frames.fields
         fields["time"] = Field((), "s", "simulated time", differentiable=False)
         about = "bits of simenv.physics.status; not zero: the world has stopped at its last good state"
         fields["status"] = Field((), "1", about, 0, torch.int32, False)
-        for name, solver in self.solvers.items():
-            if name not in ("frames", "particles"):
-                fields |= solver.fields
+        for solver in (gels, self.body_solver):
+            fields |= {} if solver is None else solver.fields
         return fields
 
     def _parameters(self, parts: Any) -> Parameters:
@@ -260,6 +265,10 @@ class World(Shown, Rebuilt):
         fields = {"time": state.time + self.dt, **taken, **self._frames_after(start, control, end, out)}
         for name, solver in self.solvers.items():
             fields |= solver.after(start, out[name])
+        if self._still is not None:
+            fields |= self._still.after(start, {})
+        if self._felt is not None:
+            fields |= self._felt.added(fields)
         after = state.replace(**fields)
         status = state.status | status
         # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
@@ -371,19 +380,21 @@ class World(Shown, Rebuilt):
             return state
         read = []
         for name, gel in self.gels.items():
+            if gel.sensor is None:
+                read.append(gel.nothing(state))
+                continue
             keys = [key for key in gel.spec.gel.parameters if f"{name}.{key}" in self.parameters]
             values = {key: self.parameters[f"{name}.{key}"] for key in keys}
-            read.append(gel.sensor.measure(gel.object_pose(state), gel.pose(state), parameters=values))
+            reading, memory = gel.sensor.measure(gel.object_pose(state), gel.pose(state), parameters=values)
+            place = (memory.stick, memory.rotation, memory.position)
+            read.append((*place, reading.field(), reading.depth, reading.wrench))
         if "held" in state:
             state = state.replace(held=torch.zeros_like(state.held))
+        stick, rotation, offset, field, depth, wrench = zip(*read, strict=True)
         return state.replace(
-            stick=torch.cat([memory.stick for _, memory in read], 1),
-            gel_rotation=torch.stack([memory.rotation for _, memory in read], 1),
-            gel_offset=torch.stack([memory.position for _, memory in read], 1),
-            field=torch.cat([reading.field() for reading, _ in read], 1),
-            depth=torch.cat([reading.depth for reading, _ in read], 1),
-            gel_wrench=torch.stack([reading.wrench for reading, _ in read], 1),
-        )
+            stick=torch.cat(stick, 1), gel_rotation=torch.stack(rotation, 1), gel_offset=torch.stack(offset, 1),
+            field=torch.cat(field, 1), depth=torch.cat(depth, 1), gel_wrench=torch.stack(wrench, 1),
+        )  # fmt: skip
 
     def place_projected(self, state: State) -> State:
         """The state with the particles of the bodies that the grid moves where these are.
