@@ -159,9 +159,21 @@ class Shown:
     def collider_poses(self, state: State) -> torch.Tensor:
         """World poses of all colliders [m, quaternion xyzw], (N, Cl, 7)."""
         if self.particles is not None:
-            return self.particles.collider_poses(state)
+            return self.particles.colliders.poses(state)
         poses = [self._on(each.body, each.position, each.quaternion, state) for each in self.scene.colliders.values()]
         return torch.stack(poses, 1) if poses else state.body_q[:, :0]
+
+    def skin(self, state: State, collider: str) -> torch.Tensor:
+        """Force on each taxel of a collider's skin, mean over the last control step [N], (N, rows, columns, 3).
+
+        In the skin's axes: x along the columns, y along the rows, z out of the surface, so that pressing is negative z.
+
+        Raises:
+            KeyError: the collider has no skin.
+        """
+        if self.particles is None:
+            raise KeyError(f"collider {collider!r} has no skin; the scene has no particles")
+        return self.particles.skin(state, collider)
 
     def look_poses(self, state: State) -> torch.Tensor:
         """World poses of all shapes that are only drawn [m, quaternion xyzw], (N, looks, 7)."""
