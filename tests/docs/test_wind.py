@@ -42,8 +42,8 @@ class Windy(World):
 
     @solvers.setter
     def solvers(self, solvers):
-        blown = wind.Wind(self.scene.bodies, SPEED, self.drag)
-        bodies = solvers["bodies"]
+        free = [row for row, body in enumerate(self.scene.bodies.values()) if body.motion == "free"]
+        blown, bodies = wind.Wind(free, SPEED, self.drag), solvers["bodies"]
         self._every = {**{n: s for n, s in solvers.items() if n != "bodies"}, "wind": blown, "bodies": bodies}
 
 
