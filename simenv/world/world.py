@@ -343,7 +343,7 @@ class World(Placed, Shown, Rebuilt, Renamed):
         """The table of frames at the end, from the rows of all owners."""
         twist = torch.cat([told.velocity, told.omega], -1)
         if self._told is None:
-            return {"body_q": told.end, "body_twist": control.twist}
+            return {"body_q": told.end, "body_twist": control.twist if self._given_of_told is None else twist}
         poses = start.body_q.index_copy(1, self._told, told.end)
         twists = start.body_twist.index_copy(1, self._told, twist)
         for name, solver in self.solvers.items():

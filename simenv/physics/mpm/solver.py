@@ -195,6 +195,8 @@ class MPMStepper(Substeps, Stepper):
         for name in PROJECTED_FIELDS if self._rigid else ():
             self._rigid.tensor(name, 0).copy_(inputs[name])
         self._sort(inputs["active"], self.tensors["active"])
+        if "variant" in inputs:
+            self._shapes.choose(inputs["variant"])
         for name in (*INPUT_FIELDS, "scale"):
             if inputs.get(name) is not None and inputs[name].numel():
                 if name == "volume":
