@@ -62,7 +62,7 @@ def rigid() -> tuple[World, list[Control], tuple[int, ...]]:
             "brick": (Box((0.012,) * 3), 4000.0, (0.170, 0.066, 0.15), (0.0, 0.15, 0.1, 0.98), (0.70, 0.22, 0.16, 1)),
         }
         for name, (shape, density, start, turn, color) in bodies.items():
-            scene.add_body(name, shape, density, start, turn, "free", color=color)
+            scene.add_body(name, shape, density, start, turn, motion="free", color=color)
         scene.view = ((0.03, 0.03, 0.012), (0.21, 0.1, 0.16))
         world = scene.make_world(1)
     return world, [world.zero_control()] * 120, (0, 15, 40, 119)
@@ -73,7 +73,7 @@ def scenes() -> tuple[World, list[Control], tuple[int, ...]]:
     scene = Scene((0.18, 0.14, 0.2), 2 * SPACING, substep_dt=4e-4, substeps=25)
     scene.add_material("tea", Liquid(1000.0, 5e4))
     cup, place = Cup(0.034, 0.06, 0.003, 0.005), (0.09, 0.07, 0.033)
-    scene.add_body("tap", position=(0.065, 0.07, 0.145))
+    scene.add_body("tap", (0.065, 0.07, 0.145))
     scene.add_emitter("jet", "tap", "tea", 2200, 0.012, 0.35, count=13, color=(0.80, 0.42, 0.12, 0.1))
     scene.add_collider("nozzle", Cylinder(0.014, 0.015), "tap", (0.0, 0.0, 0.016), color=(0.35, 0.38, 0.42, 1.0))
     scene.add_collider("stand", Cylinder(0.045, 0.016), position=(0.09, 0.07, 0.016), color=(0.62, 0.66, 0.58, 1.0))

@@ -12,6 +12,8 @@ from simenv.world.scene import Scene
 from simenv.world.state import Control, State
 from simenv.world.world import World
 
+Scene.worlds = World
+
 __all__ = [
     "BodyView", "ColliderView", "ContactLaw", "Control", "Field", "GelView", "Gripper", "Parameter", "Parameters",
     "Scene", "State", "World",

@@ -159,7 +159,7 @@ class Shown:
     def collider_poses(self, state: State) -> torch.Tensor:
         """World poses of all colliders [m, quaternion xyzw], (N, Cl, 7)."""
         if self.particles is not None:
-            return self.particles.collider_poses(state)
+            return self.particles.colliders.poses(state)
         poses = [self._on(each.body, each.position, each.quaternion, state) for each in self.scene.colliders.values()]
         return torch.stack(poses, 1) if poses else state.body_q[:, :0]
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import numpy as np
 import torch
@@ -66,6 +67,8 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
         ValueError: ``max_substeps`` is not ``substeps`` times a power of two; an unknown grid, or blocks without one;
             a number is not finite or out of range.
     """
+
+    worlds: ClassVar[Callable[..., World] | None] = None  # what makes worlds of a scene, which it does not import
 
     size: tuple[float, float, float] | None = None  # type: ignore[assignment]
     dx: float | None = None  # type: ignore[assignment]
@@ -148,9 +151,8 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
         self, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> World:
         """N copies of the scene."""
-        from simenv.world.world import World
-
-        return World(self, num_worlds, device, dtype)
+        assert Scene.worlds is not None  # the package sets it when it is imported
+        return Scene.worlds(self, num_worlds, device, dtype)
 
     # ------------------------------------------------------------------------------------- as the solvers see it
 

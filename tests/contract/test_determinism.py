@@ -29,7 +29,7 @@ def scene():
     for index, name in enumerate("abc"):
         lower = (0.05 + 0.03 * index, 0.07, 0.045)
         result.add_particles(name, name, block(lower, (3, 6, 6), seed=index), (0.5 * DX) ** 3, (0.1, 0.0, -0.4))
-    result.add_body("hand", position=(0.105, 0.095, 0.13))
+    result.add_body("hand", (0.105, 0.095, 0.13))
     result.add_collider("ball", Sphere(0.03), "hand", friction=0.4, width=0.02)
     result.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3)
     return result
@@ -169,7 +169,7 @@ def test_a_world_large_enough_for_lanes():
         state = world.initial_state()
         for _ in range(3):
             state = world.step(state, world.zero_control())
-        states.append(dict(state))
+        states.append(state)
         world.close()
     assert_identical(states[0], states[1])
     assert_identical(states[0], states[2])

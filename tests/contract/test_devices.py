@@ -108,9 +108,9 @@ def test_worlds_arms_and_sensors_keep_the_resolved_device() -> None:
     scene = Scene((0.2, 0.2, 0.2), 0.05, 1e-4, 1)
     scene.add_material("water", Liquid(1000.0, 4.0e4))
     scene.add_particles("water", "water", np.full((1, 3), 0.1), 1e-5)
-    touch = Scene(substep_dt=1e-4, substeps=1)
-    touch.add_body("ball", Sphere(0.01), 1000.0, motion="free")
-    made = [World(scene, 1, "cpu:0"), World(touch, 1, "cpu:0"), Arm(load("panda"), 1, "cpu:0")]
+    falls = Scene(substep_dt=1e-4, substeps=1)
+    falls.add_body("ball", Sphere(0.01), 1000.0, (0.0, 0.0, 0.0), motion="free")
+    made = [World(scene, 1, "cpu:0"), World(falls, 1, "cpu:0"), Arm(load("panda"), 1, "cpu:0")]
     made.append(TactileField(GRID, TacSLGel(), Sphere(0.01), torch.float32, "cpu:0"))
     assert [each.device for each in made] == [torch.device("cpu")] * len(made)
     for world in made[:2]:

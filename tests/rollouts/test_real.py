@@ -58,7 +58,7 @@ def test_a_hand_is_pulled_along_by_its_goal():
     assert report.position_error_max == pytest.approx(max(errors), rel=0.03)
     with pytest.raises(RolloutError, match="'pad' is pulled by an impedance; use drive='goal'"):
         replay_motion(up, env, drive="twist")
-    with pytest.raises(RolloutError, match="a body 'ball', but it moves by itself; .* are pad$"):
+    with pytest.raises(RolloutError, match=r"a body 'ball', but it moves by itself; .* are pad$"):
         replay_motion(up, env, body="ball")
     env.close()
 
