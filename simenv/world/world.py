@@ -395,10 +395,3 @@ class World(Shown, Rebuilt):
             stick=torch.cat(stick, 1), gel_rotation=torch.stack(rotation, 1), gel_offset=torch.stack(offset, 1),
             field=torch.cat(field, 1), depth=torch.cat(depth, 1), gel_wrench=torch.stack(wrench, 1),
         )  # fmt: skip
-
-    def place_projected(self, state: State) -> State:
-        """The state with the particles of the bodies that the grid moves where these are.
-
-        A step does so by itself; this is for looking at a state whose poses were changed.
-        """
-        return state if self.particles is None else self.particles.placed(state)
