@@ -93,7 +93,15 @@ class BodyView:
     def wrench(self, state: State) -> torch.Tensor:
         """Force [N] and torque about its centre of mass [N m] of all contact, mean over the last control step, world
         axes, (N, 6): of gels, contact points and particles on its colliders.
+
+        Raises:
+            ValueError: the grid moves the body, and takes no count of what pushes it.
         """
+        if self.spec.motion == "grid":
+            raise ValueError(
+                f"body {self.spec.name!r} is moved by the grid, which takes no count of what pushes it; give it "
+                "coupling='contact' to feel a wrench"
+            )
         total = torch.zeros_like(state.body_twist[:, self.index])
         if "body_wrench" in state:
             total = total + state.body_wrench[:, self.index]

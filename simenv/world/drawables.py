@@ -156,17 +156,10 @@ class Shown:
         nothing = torch.zeros((self.num_worlds, 0), dtype=self.dtype, device=self.device)
         return torch.stack(scales, 1) if scales else nothing
 
-    def place_projected(self, state: State) -> State:
-        """The state with the particles of the bodies that the grid moves where these are.
-
-        A step does so by itself; this is for looking at a state whose poses were changed.
-        """
-        return state if self.particles is None else self.particles.placed(state)
-
     def collider_poses(self, state: State) -> torch.Tensor:
         """World poses of all colliders [m, quaternion xyzw], (N, Cl, 7)."""
         if self.particles is not None:
-            return self.particles.collider_poses(state)
+            return self.particles.colliders.poses(state)
         poses = [self._on(each.body, each.position, each.quaternion, state) for each in self.scene.colliders.values()]
         return torch.stack(poses, 1) if poses else state.body_q[:, :0]
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import numpy as np
 import torch
@@ -67,6 +68,8 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
             a number is not finite or out of range.
     """
 
+    worlds: ClassVar[Callable[..., World] | None] = None  # what makes worlds of a scene, which it does not import
+
     size: tuple[float, float, float] | None = None  # type: ignore[assignment]
     dx: float | None = None  # type: ignore[assignment]
     substep_dt: float = None  # type: ignore[assignment]
@@ -114,10 +117,12 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
                 f"blocks = {self.blocks} with grid = {self.grid!r}; it is the capacity of a sparse grid, at least 1"
             )
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name in _RENAMED:
-            raise AttributeError(f"Scene.{name} is now Scene.{_RENAMED[name]}; see the changelog")
-        raise AttributeError(f"Scene has no {name!r}")
+    if not TYPE_CHECKING:  # a checker of types shall see that they are gone
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in _RENAMED:
+                raise AttributeError(f"Scene.{name} is now Scene.{_RENAMED[name]}; see the changelog")
+            raise AttributeError(f"Scene has no {name!r}")
 
     def substep_counts(self) -> list[int]:
         """Numbers of substeps that a control step can have."""
@@ -146,9 +151,8 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
         self, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> World:
         """N copies of the scene."""
-        from simenv.world.world import World
-
-        return World(self, num_worlds, device, dtype)
+        assert Scene.worlds is not None  # the package sets it when it is imported
+        return Scene.worlds(self, num_worlds, device, dtype)
 
     # ------------------------------------------------------------------------------------- as the solvers see it
 

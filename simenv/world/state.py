@@ -21,6 +21,7 @@ _RENAMED = {
     "rigid_q": "body_q (the shape's frame), or world.bodies[name].pose(state) and .centre(state)",
     "rigid_twist": "body_twist, or world.bodies[name].twist(state)",
     "touch": "skin_field, or world.skin(state, collider)",
+    "as_dict": "dict(state)",
 }
 
 

@@ -35,12 +35,14 @@ from simenv.world.engine import Engine, Named, StepFunction
 from simenv.world.felt import FeltMaterial
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
+from simenv.world.placing import Placed
 from simenv.world.rebuilt import Rebuilt
+from simenv.world.renamed import Renamed
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State, by_name, check_tensor
 
 
-class World(Shown, Rebuilt):
+class World(Placed, Shown, Rebuilt, Renamed):
     """A batch of worlds: a table of frames, and solvers that see frames and push them.
 
     Args:
@@ -174,25 +176,6 @@ class World(Shown, Rebuilt):
         if self.arm is not None:
             state = self._reached(state)
         return self.touch_anew(state)
-
-    def _reached(self, state: State) -> State:
-        """The state with the robot's tool where the scene has it.
-
-        Raises:
-            ValueError: the robot does not reach.
-        """
-        tool = self.bodies[self.body_names[self.scene.arm.hand]]
-        wanted = tool.pose(state)
-        state = tool.place(state, wanted)
-        pose = tool.pose(state)[0]
-        away, turn = float((pose - wanted[0])[:3].norm()), float((pose[3:] * wanted[0, 3:]).sum().abs())
-        if away > 1e-3 or turn < 0.999:
-            raise ValueError(
-                f"the arm's tool comes within {1e3 * away:.1f} mm and {2 * np.degrees(np.arccos(min(turn, 1.0))):.1f} "
-                f"degrees of where it should start, {wanted[0].tolist()}, not within 1 mm and 5 degrees; give its "
-                "chain another posture, or place it nearer"
-            )
-        return state
 
     # ----------------------------------------------------------------------------------------------------- stepping
 
@@ -360,7 +343,7 @@ class World(Shown, Rebuilt):
         """The table of frames at the end, from the rows of all owners."""
         twist = torch.cat([told.velocity, told.omega], -1)
         if self._told is None:
-            return {"body_q": told.end, "body_twist": twist}
+            return {"body_q": told.end, "body_twist": control.twist}
         poses = start.body_q.index_copy(1, self._told, told.end)
         twists = start.body_twist.index_copy(1, self._told, twist)
         for name, solver in self.solvers.items():
@@ -368,30 +351,3 @@ class World(Shown, Rebuilt):
             if moved is not None:
                 poses, twists = poses.index_copy(1, moved[0], moved[1]), twists.index_copy(1, moved[0], moved[2])
         return {"body_q": poses, "body_twist": twists}
-
-    # ------------------------------------------------------------------------------------------- looking and placing
-
-    def touch_anew(self, state: State) -> State:
-        """The state with gels that remember nothing but where their objects are, and with their present readings.
-
-        Call it after placing bodies or gripper by hand.
-        """
-        if not self.gels:
-            return state
-        read = []
-        for name, gel in self.gels.items():
-            if gel.sensor is None:
-                read.append(gel.nothing(state))
-                continue
-            keys = [key for key in gel.spec.gel.parameters if f"{name}.{key}" in self.parameters]
-            values = {key: self.parameters[f"{name}.{key}"] for key in keys}
-            reading, memory = gel.sensor.measure(gel.object_pose(state), gel.pose(state), parameters=values)
-            place = (memory.stick, memory.rotation, memory.position)
-            read.append((*place, reading.field(), reading.depth, reading.wrench))
-        if "held" in state:
-            state = state.replace(held=torch.zeros_like(state.held))
-        stick, rotation, offset, field, depth, wrench = zip(*read, strict=True)
-        return state.replace(
-            stick=torch.cat(stick, 1), gel_rotation=torch.stack(rotation, 1), gel_offset=torch.stack(offset, 1),
-            field=torch.cat(field, 1), depth=torch.cat(depth, 1), gel_wrench=torch.stack(wrench, 1),
-        )  # fmt: skip

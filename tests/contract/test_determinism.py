@@ -60,7 +60,7 @@ def run(twist, velocity, viscosity, make=scene, gradient=True):
         state = world.step(state, Control(leaves[0][step]))
         wrench = wrench + state.wrench
     assert (state.status == 0).all()
-    result = {name: value.detach() for name, value in state.as_dict().items()}
+    result = {name: value.detach() for name, value in state.items()}
     if gradient:
         ((state.x * state.v).sum() + state.F[:, :, 0, 1].sum() + wrench.sum()).backward()
         names = ("twist", "velocity", "viscosity")
@@ -169,7 +169,7 @@ def test_a_world_large_enough_for_lanes():
         state = world.initial_state()
         for _ in range(3):
             state = world.step(state, world.zero_control())
-        states.append(state.as_dict())
+        states.append(state)
         world.close()
     assert_identical(states[0], states[1])
     assert_identical(states[0], states[2])

@@ -13,10 +13,10 @@ import pytest
 from tests.contract import source_rules as rules
 
 TOUCH = """
-from simenv.world import TouchScene
-scene = TouchScene(1e-3, 1)
-scene.add_hand("hand", (0.0, 0.0, 0.4))
-scene.add_body("ball", Sphere(0.03), 1000.0, (0.0, 0.0, 0.2))
+from simenv.world import Scene
+scene = Scene(substep_dt=1e-3, substeps=1)
+scene.add_body("hand", position=(0.0, 0.0, 0.4), motion="hand")
+scene.add_body("ball", Sphere(0.03), 1000.0, (0.0, 0.0, 0.2), motion="free")
 world = scene.make_world(1)
 """
 PARTICLES = """

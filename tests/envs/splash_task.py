@@ -56,7 +56,7 @@ class Splash(Task):
     def control(self, world: World, state: State, action: torch.Tensor, episode: dict[str, torch.Tensor]) -> Control:
         speed = torch.where(action.abs() > self.explode_above, 300.0, self.speed)
         twist = torch.cat([action * speed, torch.zeros_like(action), torch.zeros_like(action)], dim=-1)
-        return Control(twist=twist.unsqueeze(1))
+        return world.control(twist={"paddle": twist})
 
     def observe(
         self, world: World, state: State, episode: dict[str, torch.Tensor]

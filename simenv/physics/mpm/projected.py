@@ -12,10 +12,11 @@ import numpy as np
 import torch
 import warp as wp
 
-from simenv.physics.mpm.kernels_projected import rigid_kernels, rigid_struct
-from simenv.physics.mpm.kernels_projected_grid import rigid_grid_kernels
-from simenv.physics.mpm.kernels_projected_grid_adjoint import rigid_grid_adjoint_kernels
+from simenv.physics.mpm.kernels_projected import projected_kernels
+from simenv.physics.mpm.kernels_projected_grid import projected_grid_kernels
+from simenv.physics.mpm.kernels_projected_grid_adjoint import projected_grid_adjoint_kernels
 from simenv.physics.mpm.model import MPMModel
+from simenv.physics.mpm.projected_struct import projected_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
 PROJECTED_FIELDS = ("rigid_position", "rigid_quaternion", "rigid_velocity", "rigid_spin")
@@ -66,8 +67,8 @@ class ProjectedBodies:
     def __init__(self, solver: Workspace):
         self._solver, self._specs = solver, solver.model.rigids
         real = solver.real
-        self._motion, self._onto_grid = rigid_kernels(real), rigid_grid_kernels(real)
-        self._from_grid = rigid_grid_adjoint_kernels(real)
+        self._motion, self._onto_grid = projected_kernels(real), projected_grid_kernels(real)
+        self._from_grid = projected_grid_adjoint_kernels(real)
         self._sizes = {"S": solver.worlds, "R": len(self._specs)}
         self._sizes["members"] = sum(len(spec.rest) for spec in self._specs)
         self._bodies = self._make_bodies(real)
@@ -87,7 +88,7 @@ class ProjectedBodies:
 
     def _make_bodies(self, real: type):
         solver, specs, model = self._solver, self._specs, self._solver.model
-        struct = rigid_struct(real)()
+        struct = projected_struct(real)()
         counts = [len(spec.rest) for spec in specs]
         reach = [float(np.linalg.norm(spec.rest, axis=1).max()) for spec in specs]
         blocks = [math.ceil(count / _BLOCK) for count in counts]

@@ -7,7 +7,7 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.physics.mpm.grid import grid_struct
-from simenv.physics.mpm.kernels_projected import rigid_struct
+from simenv.physics.mpm.projected_struct import projected_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
 
@@ -31,7 +31,7 @@ def rigid_node_functions(real) -> SimpleNamespace:
     """
     vec3, mat33 = stencil_functions(real).vec3, stencil_functions(real).mat33
     vec16 = stencil_functions(real).vec16
-    Grid, Bodies = grid_struct(real).Grid, rigid_struct(real)
+    Grid, Bodies = grid_struct(real).Grid, projected_struct(real)
 
     @wp.struct
     class Node:
