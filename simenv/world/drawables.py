@@ -211,7 +211,7 @@ class Shown:
         poses, meshes = self.drawn_poses(self._initial)[0].double().cpu(), self._drawables
         corners = [poses[:, :3].numpy()]
         for pose, mesh in zip(poses, meshes, strict=True):
-            bounds = np.stack(mesh.shape.bounds()) * mesh.scale  # type: ignore[union-attr]  # it is a mesh
+            bounds = np.stack(mesh.shape.bounds()) * mesh.scale
             if np.isfinite(bounds).all():
                 box = np.stack(np.meshgrid(*bounds.T, indexing="ij"), -1).reshape(-1, 3)
                 corners.append((pose[:3] + rotate(pose[3:], torch.as_tensor(box))).numpy())
