@@ -100,6 +100,7 @@ class World(Shown, Rebuilt):
         self.particle_groups = self.particles.groups if self.particles else {}
         if self.particles is not None:
             self.volume = self.particles.volume
+        self._entering = [name for solver in self.solvers.values() for name in solver.starts_from()]
         self._told = self._rows([i for i, body in enumerate(scene.bodies.values()) if body.is_told])
         told = names_of(scene.bodies, ("given", "fixed"))
         self._given_of_told = None if told == self.given_names else [told.index(name) for name in self.given_names]
@@ -135,13 +136,17 @@ class World(Shown, Rebuilt):
         for name, solver in self.solvers.items():
             if name not in ("frames", "particles"):
                 fields |= solver.fields
+        if self.arm is not None:  # with which nothing is
+            fields = {name: replace(field, differentiable=False) for name, field in fields.items()}
         return fields
 
     def _parameters(self, parts: Any) -> Parameters:
         scene, declared = self.scene, {}
         for solver in self.solvers.values():
             declared |= solver.parameters
-        declared["gravity"] = Parameter(scene.gravity, "m/s^2", -math.inf, differentiable=self.arm is None)
+        declared["gravity"] = Parameter(scene.gravity, "m/s^2", -math.inf)
+        if self.arm is not None:
+            declared = {name: replace(each, differentiable=False) for name, each in declared.items()}
         limits: list[Limit] = []
         for pair in scene.materials.items():
             limits += material_limits(*pair, scene.shortest_substep, scene.dx)
@@ -315,6 +320,7 @@ class World(Shown, Rebuilt):
         if not self.body_names:
             return state, control, status
         given = [state.body_q.detach(), control.twist.detach(), control.goal, control.effort]
+        given += [state[name] for name in self._entering]
         flat = [each.detach().reshape(self.num_worlds, -1) for each in given if each is not None]
         finite = torch.isfinite(torch.cat(flat, 1)).all(1)
         stopped = status | torch.where(finite, 0, NONFINITE).to(torch.int32)
