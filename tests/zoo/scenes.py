@@ -17,7 +17,7 @@ from tests.gradients.scenes import block
 
 DX, DT, TICKS = 0.02, 4.0e-4, 4  # grid spacing [m], tick [s], ticks of a control step
 VOLUME = (0.5 * DX) ** 3  # of a particle [m^3]
-SIZE = (0.2, 0.2, 0.2)
+SIZE = (0.26, 0.26, 0.26)
 DOWN = (1.0, 0.0, 0.0, 0.0)  # turns z downwards
 SPRINGS = WinklerGel(1e7, 5e6, 0.02)
 

@@ -43,7 +43,7 @@ def faults(world: World, start: State, leaves: Leaves) -> list[tuple[str, float,
     """Leaf, bad value, place in a world's row, and a bit of the status that it must give (-1: any)."""
     found: list[tuple[str, float, tuple[int, ...], int]] = []
     for name in leaves:
-        kind, _, rest = name.partition(".")
+        kind = name.partition(".")[0]
         if kind == "parameter":
             where = (0,) * (leaves[name].dim() - 1)
             found.append((name, NAN, where, status.BAD_PARAMETER))
