@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import torch
 import warp as wp
 
-from simenv.physics import exact
 from simenv.physics.device import on_cuda, warp_device
 from simenv.physics.frames import Frames
 from simenv.physics.launch.programs import Phase
@@ -273,8 +272,8 @@ class MPMStepper(Substeps, Stepper):
         return out
 
     def _wrench_total(self, name: str) -> torch.Tensor:
-        if self.model.moves_frames:
-            return exact.total(self.tensors[f"{name}s"].movedim(0, -1))
+        if self._exchange:
+            return self._exchange.total(self.tensors[f"{name}s"])
         return self._lane_total(name)
 
     def _lane_total(self, name: str) -> torch.Tensor:
