@@ -110,7 +110,8 @@ class World(Placed, Shown, Rebuilt, Renamed):
             self.volume = self.particles.volume
         self._told = self._rows([i for i, body in enumerate(scene.bodies.values()) if body.is_told])
         told = names_of(scene.bodies, ("given", "fixed"))
-        self._given_of_told = None if told == self.given_names else [told.index(name) for name in self.given_names]
+        rows = [told.index(name) for name in self.given_names]
+        self._given_of_told = None if told == self.given_names else torch.tensor(rows, device=self.device).long()
         self._ticks = self._tick_times()
         self._find_drawables()
         self._initial = self._build_state()
@@ -330,8 +331,8 @@ class World(Placed, Shown, Rebuilt, Renamed):
         pose = start.body_q if self._told is None else start.body_q.index_select(1, self._told)
         twist = control.twist
         if self._given_of_told is not None:
-            twist = pose.new_zeros((self.num_worlds, pose.shape[1], 6))
-            twist[:, self._given_of_told] = control.twist
+            still = pose.new_zeros((self.num_worlds, pose.shape[1], 6))
+            twist = still.index_copy(1, self._given_of_told, control.twist)
         moving = GivenMotion(pose, twist, choice.times, self.dt)
         ticks = self._ticks[0] if choice.index is None else self._ticks[choice.index]
         same = ticks.shape == choice.times.shape

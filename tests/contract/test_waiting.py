@@ -14,10 +14,10 @@ from tests.contract.waiting import Waiting
 # What a CPU world does that one on CUDA does not.
 ON_CPU_ONLY = (
     "simenv/world/engine.py _share",
-    "simenv/world/engine.py _any_idle",
+    "simenv/physics/mpm/particles.py _any_idle",
     "simenv/physics/mpm/solver.py _held",
     "simenv/physics/mpm/ordering.py of_active",
-    "simenv/world/world.py _surely",
+    "simenv/physics/device.py surely",
     "simenv/world/parameters.py _is_kept",
     "simenv/physics/gels/solve.py _all",
 )
