@@ -133,6 +133,10 @@ class Wind(Solver):
             "wind.drag": Parameter(drag, "N s/m"),
         }
 
+    def starts_from(self) -> Sequence[str]:
+        """A wind that is not finite stops its world before the step."""
+        return ("wind_velocity",)
+
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
         """``speed`` (N, 3) and ``drag`` (N,)."""
         return {"speed": values["wind.speed"], "drag": values["wind.drag"]}
