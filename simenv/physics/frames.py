@@ -221,6 +221,10 @@ class FrameSolver(Solver):
             ),
         }  # fmt: skip
 
+        if self.given:
+            about = "velocities of the origins of given bodies and their angular velocities, world axes"
+            self.controls["twist"] = Field((len(self.given), 6), "m/s, rad/s", about)
+
     def _start_twists(self) -> np.ndarray:
         rows = []
         for body in self.bodies.values():
