@@ -211,6 +211,10 @@ class Solver:
         self.fields: dict[str, Field] = {}
         self.parameters: dict[str, Parameter] = {}
 
+    def starts_from(self) -> Sequence[str]:
+        """Fields in which a number that is not finite stops a world before the step; not those that launches check."""
+        return ()
+
     def beside(self, state: Any) -> Tensors:
         """What limits depend on beside parameters, (N,) by name."""
         return {}

@@ -108,6 +108,7 @@ class World(Placed, Shown, Rebuilt, Renamed):
         self.particle_groups = self.particles.groups if self.particles else {}
         if self.particles is not None:
             self.volume = self.particles.volume
+        self._entering = [name for solver in self.solvers.values() for name in solver.starts_from()]
         self._told = self._rows([i for i, body in enumerate(scene.bodies.values()) if body.is_told])
         told = names_of(scene.bodies, ("given", "fixed"))
         given = torch.tensor([told.index(name) for name in self.given_names], dtype=torch.int64, device=self.device)
@@ -143,13 +144,17 @@ class World(Placed, Shown, Rebuilt, Renamed):
         fields["status"] = Field((), "1", about, 0, torch.int32, False)
         for solver in (gels, self.body_solver):
             fields |= {} if solver is None else solver.fields
+        if self.arm is not None:  # with which nothing is
+            fields = {name: replace(field, differentiable=False) for name, field in fields.items()}
         return fields
 
     def _parameters(self, parts: Any) -> Parameters:
         scene, declared = self.scene, {}
         for solver in self.solvers.values():
             declared |= solver.parameters
-        declared["gravity"] = Parameter(scene.gravity, "m/s^2", -math.inf, differentiable=self.arm is None)
+        declared["gravity"] = Parameter(scene.gravity, "m/s^2", -math.inf)
+        if self.arm is not None:
+            declared = {name: replace(each, differentiable=False) for name, each in declared.items()}
         limits: list[Limit] = []
         for pair in scene.materials.items():
             limits += material_limits(*pair, scene.shortest_substep, scene.dx)
@@ -308,6 +313,7 @@ class World(Placed, Shown, Rebuilt, Renamed):
         if not self.body_names:
             return state, control, status
         given = [state.body_q.detach(), control.twist.detach(), control.goal, control.effort]
+        given += [state[name] for name in self._entering]
         flat = [each.detach().reshape(self.num_worlds, -1) for each in given if each is not None]
         finite = torch.isfinite(torch.cat(flat, 1)).all(1)
         stopped = status | torch.where(finite, 0, NONFINITE).to(torch.int32)
@@ -344,7 +350,7 @@ class World(Placed, Shown, Rebuilt, Renamed):
         """The table of frames at the end, from the rows of all owners."""
         twist = torch.cat([told.velocity, told.omega], -1)
         if self._told is None:
-            return {"body_q": told.end, "body_twist": control.twist}
+            return {"body_q": told.end, "body_twist": control.twist if self._given_of_told is None else twist}
         poses = start.body_q.index_copy(1, self._told, told.end)
         twists = start.body_twist.index_copy(1, self._told, twist)
         for name, solver in self.solvers.items():

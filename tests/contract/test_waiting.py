@@ -20,7 +20,7 @@ ON_CPU_ONLY = (
     "simenv/physics/mpm/solver.py _held",
     "simenv/physics/mpm/ordering.py of_active",
     "simenv/physics/device.py surely",
-    "simenv/world/parameters.py packed",
+    "simenv/world/parameters.py _is_kept",
     "simenv/physics/gels/solve.py _all",
 )
 

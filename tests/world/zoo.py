@@ -42,6 +42,7 @@ def touch() -> Scene:
             name, "hand", "block", flat_grid(4, 5, 0.01, 0.01), WinklerGel(1e7, 5e6, 0.8),
             position=(side * 0.0098, 0.0, 0.0), quaternion=turn, slide=(side, 0.0, 0.0),
         )  # fmt: skip
+    scene.add_look("finger", Box((0.002, 0.005, 0.01)), "hand", position=(0.011, 0.0, 0.0), slide=(1.0, 0.0, 0.0))
     scene.let_pass("hand", "table", "it stays above")
     return scene
 

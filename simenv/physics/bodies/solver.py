@@ -82,6 +82,10 @@ class BodySolver(Solver):
 
     # ---------------------------------------------------------------------------------------------- a control step
 
+    def starts_from(self) -> list[str]:
+        """What contact, gripper and joints remember: limits and stops would make a number of one that is none."""
+        return [name for name in _MOVING if name in self.fields]
+
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
         """``mass`` (N, B), ``gains`` (N, B, 4), ``gravity`` (N, 3) and ``contact`` (N, 4)."""
         gravity, names = values["gravity"], list(self.parts.bodies)

@@ -85,6 +85,10 @@ class GelSolver(Solver):
             gel.quaternion, gel.slide, tuple(np.subtract(gel.shape_position, item.centre)), UPRIGHT,
         )  # fmt: skip
 
+    def starts_from(self) -> tuple[str, ...]:
+        """What gels remember: the bound of friction would make a number of one that is none."""
+        return ("stick", "gel_rotation", "gel_offset")
+
     @torch.no_grad()
     def beside(self, state: Any) -> Tensors:
         """The area with which each gel touches, at least a taxel's, (N,) [m^2], by `area_name`."""

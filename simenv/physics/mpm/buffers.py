@@ -11,17 +11,16 @@ import numpy as np
 import torch
 import warp as wp
 
-from simenv.geometry.distance import distance_functions, pack_shapes
 from simenv.physics.launch.memory import require_memory
 from simenv.physics.mpm.contact import AT_WALL, PRESS, RECOVERY
 from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_grid import BOUNDARIES
 from simenv.physics.mpm.model import PAD, MPMModel
 from simenv.physics.mpm.projected import ProjectedBodies, Shapes
+from simenv.physics.mpm.shape_table import ShapeTable
 from simenv.physics.mpm.skin import skin_functions
 
 STATE_FIELDS = ("x", "v", "C", "F", "J")
-_FAR = 1e9  # stands for an infinite bound [m]
 MOTION_FIELDS = {"position": (3,), "rotation": (3, 3), "velocity": (3,), "omega": (3,)}  # of a collider in a substep
 
 
@@ -200,15 +199,14 @@ class Buffers:
         struct = self._structs.Colliders()
         struct.count, struct.substeps = len(specs), self.model.substeps
         struct.recovery_rate, struct.press_rate = RECOVERY / self.model.dt, PRESS / self.model.dt
-        shapes, values = pack_shapes([spec.shape for spec in specs], types.real)
-        bounds = [np.clip(np.stack(spec.shape.bounds()), -_FAR, _FAR) for spec in specs] or [np.zeros((2, 3))]
-        bounds = np.stack(bounds)
-        Shape = distance_functions(types.real).Shape
         dev = self.wp_device
-        struct.shape = wp.array(shapes or [Shape()], dtype=Shape, device=dev)
-        struct.sdf_values = wp.array(values, dtype=types.real, device=dev)
-        struct.lower = wp.array(bounds[:, 0], dtype=types.vec3, device=dev)
-        struct.upper = wp.array(bounds[:, 1], dtype=types.vec3, device=dev)
+        self._shapes = table = ShapeTable(specs, self.worlds, types.real, types.vec3, dev)
+        struct.shape, struct.lower, struct.upper, struct.sdf_values = (
+            table.shape,
+            table.lower,
+            table.upper,
+            table.values,
+        )
         struct.width = wp.array([spec.width for spec in specs] or [0.0], dtype=types.real, device=dev)
         struct.sticky = wp.array([int(spec.sticky) for spec in specs] or [0], dtype=wp.int32, device=dev)
         struct.levels = wp.array([spec.levels for spec in specs] or [0], dtype=wp.int32, device=dev)

@@ -31,6 +31,8 @@ class ColliderSpec:
         levels: how it acts (see contact.py). The default is ``AT_WALL`` for vessels and meshes, whose walls may be
             thinner than a cell, and ``AT_NODES | AT_PARTICLES`` for other shapes.
         skin: its taxels, if it has any.
+        variants: shapes of which each world has one, the first of them `shape`; None among them is nothing. Empty where
+            all have the same.
     """
 
     shape: Shape
@@ -38,11 +40,22 @@ class ColliderSpec:
     sticky: bool = False
     levels: int | None = None
     skin: SkinSpec | None = None
+    variants: tuple[Shape | None, ...] = ()
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """All that worlds may hold."""
+        return tuple(shape for shape in self.variants if shape is not None) or (self.shape,)
 
     def __post_init__(self) -> None:
         if self.levels is None:
-            shell = isinstance(self.shape, Cup | MeshShape)
-            object.__setattr__(self, "levels", AT_WALL if shell else AT_NODES | AT_PARTICLES)
+            kinds = {isinstance(each, Cup | MeshShape) for each in (self.shape, *self.variants) if each is not None}
+            if len(kinds) > 1:
+                raise ValueError(
+                    "a collider that is a vessel or mesh in some worlds and solid in others needs its levels; choose "
+                    "AT_WALL, or AT_NODES | AT_PARTICLES for all"
+                )
+            object.__setattr__(self, "levels", AT_WALL if kinds.pop() else AT_NODES | AT_PARTICLES)
         if not 0 <= self.levels <= AT_NODES | AT_PARTICLES | AT_WALL:  # type: ignore[operator]
             raise ValueError(f"levels = {self.levels}; it must be a sum of AT_NODES, AT_PARTICLES, AT_WALL, or None")
 

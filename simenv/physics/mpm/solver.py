@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import torch
 import warp as wp
 
-from simenv.physics import exact
 from simenv.physics.device import on_cuda, warp_device
 from simenv.physics.frames import Frames
 from simenv.physics.launch.programs import Phase
@@ -195,6 +194,8 @@ class MPMStepper(Substeps, Stepper):
         for name in PROJECTED_FIELDS if self._rigid else ():
             self._rigid.tensor(name, 0).copy_(inputs[name])
         self._sort(inputs["active"], self.tensors["active"])
+        if "variant" in inputs:
+            self._shapes.choose(inputs["variant"])
         for name in (*INPUT_FIELDS, "scale"):
             if inputs.get(name) is not None and inputs[name].numel():
                 if name == "volume":
@@ -271,8 +272,8 @@ class MPMStepper(Substeps, Stepper):
         return out
 
     def _wrench_total(self, name: str) -> torch.Tensor:
-        if self.model.moves_frames:
-            return exact.total(self.tensors[f"{name}s"].movedim(0, -1))
+        if self._exchange:
+            return self._exchange.total(self.tensors[f"{name}s"])
         return self._lane_total(name)
 
     def _lane_total(self, name: str) -> torch.Tensor:
