@@ -32,7 +32,7 @@ wind = _wind()
 
 
 class Windy(World):
-    """A world in whose list of solvers the wind stands before the bodies, as the line in `World.__init__` puts it."""
+    """A world in whose list of solvers the wind stands before the bodies, as a line in `World.__init__` would put it."""
 
     drag = DRAG
 
@@ -42,9 +42,13 @@ class Windy(World):
 
     @solvers.setter
     def solvers(self, solvers):
-        blown = wind.Wind(self.scene.bodies, SPEED, self.drag)
-        bodies = solvers["bodies"]
+        free = [row for row, body in enumerate(self.scene.bodies.values()) if body.motion == "free"]
+        blown, bodies = wind.Wind(free, SPEED, self.drag), solvers["bodies"]
         self._every = {**{n: s for n, s in solvers.items() if n != "bodies"}, "wind": blown, "bodies": bodies}
+
+
+    def _fields(self, gels):
+        return {**super()._fields(gels), **self.solvers["wind"].fields}
 
 
 def scene() -> Scene:
@@ -91,6 +95,11 @@ def test_the_world_has_what_the_solver_declares() -> None:
     world.parameters["wind.drag"] = torch.tensor([0.3, math.nan, 0.3])
     state = world.step(world.initial_state(), world.zero_control())
     assert [bool(each) for each in state.status] == [False, True, False]  # that world stops alone
+    blown = world.initial_state().wind_velocity.clone()
+    blown[0] = math.nan
+    world.parameters["wind.drag"] = DRAG
+    state = world.step(world.initial_state().replace(wind_velocity=blown), world.zero_control())
+    assert [bool(each) for each in state.status] == [True, False, False]
 
 
 def test_a_solver_that_pushes_nothing_changes_no_bit_of_the_others() -> None:
