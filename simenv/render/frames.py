@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from simenv.geometry.shapes import Plane
+from simenv.physics.rotation import rotate
 from simenv.render.items import RGBA, Camera, MeshItem, ParticleItem, Studio, rgba
 from simenv.render.picture import LIQUID_STYLES, Picture
 
@@ -216,3 +217,32 @@ def _corners(shape: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _rotate(quaternion: np.ndarray, points: np.ndarray) -> np.ndarray:
     return rotate(torch.as_tensor(quaternion), torch.as_tensor(points)).numpy()
+
+
+def _default_camera(
+    lower: np.ndarray, upper: np.ndarray, floor: float, aspect: float, angles: tuple[float, float]
+) -> Camera:
+    """From the front, turned to the right and raised by angles [rad], just far enough to hold the box with a margin."""
+    lower = np.array([lower[0], lower[1], min(lower[2], floor)])
+    target = 0.5 * (lower + upper)
+    azimuth, elevation = angles
+    direction = np.array(
+        [math.sin(azimuth) * math.cos(elevation), -math.cos(azimuth) * math.cos(elevation), math.sin(elevation)]
+    )
+    camera = Camera(position=tuple((target + direction).tolist()), target=tuple(target.tolist()))
+    corners = np.where(np.array(list(np.ndindex(2, 2, 2))), upper, lower)
+    local = (corners - target) @ camera.axes()
+    tangent = math.tan(0.5 * camera.fov_y) / 1.18
+    distance = max(
+        float((local[:, 2] + np.abs(local[:, 1]) / tangent).max()),
+        float((local[:, 2] + np.abs(local[:, 0]) / (aspect * tangent)).max()),
+    )
+    return replace(camera, position=tuple((target + distance * direction).tolist()))
+
+
+def _default_studio(lower: np.ndarray, upper: np.ndarray, size: float, floor: float) -> Studio:
+    """A table whose tiles, light and liquid colours suit a scene of this size [m]."""
+    center = 0.5 * (lower + upper)
+    decade = 10.0 ** math.floor(math.log10(size / 7.0))
+    tile = max(step * decade for step in (1.0, 2.0, 5.0) if step * decade <= size / 7.0)
+    return Studio(floor, tile, (float(center[0]), float(center[1])), 1.3 * size, reference_depth=0.2 * size)

@@ -32,7 +32,7 @@ wind = _wind()
 
 
 class Windy(World):
-    """A world in whose list of solvers the wind stands before the bodies, as a line in `World.__init__` would put it."""
+    """A world in whose list of solvers the wind stands before the bodies, as a line in `World.__init__` would."""
 
     drag = DRAG
 
