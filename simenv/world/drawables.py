@@ -96,7 +96,8 @@ def drawables_of(scene: Scene) -> tuple[list[Drawable], list[int]]:
         height = _table(scene, look.shape, look.body, look.position, look.quaternion)
         add(row, name, look.color, look.shape, collides=name in scene.colliders, height=height)
     for row, (name, body) in enumerate(scene.projected.items(), len(scene.colliders) + len(scene.looks)):
-        add(row, name, scene.colors.get(name), body.shape)
+        if name not in scene.looks or scene.looks[name].body != name:
+            add(row, name, scene.colors.get(name), body.shape)
     groups = [
         Drawable(
             name, "particles", scene.colors.get(name), span=group.span, spacing=group.volume ** (1.0 / 3.0),

@@ -98,6 +98,8 @@ class BodiesPart(Named):
             coupling = self._coupling(what, coupling)
             if coupling == "grid":
                 self._add_projected(name, *given, spacing, color)
+                if look is not None:
+                    self.add_look(name, look, name, color=color or (0.80, 0.60, 0.36, 1.0))
                 return
             self._add_free(name, *given)
         elif motion == "hand":
