@@ -46,7 +46,6 @@ class Windy(World):
         blown, bodies = wind.Wind(free, SPEED, self.drag), solvers["bodies"]
         self._every = {**{n: s for n, s in solvers.items() if n != "bodies"}, "wind": blown, "bodies": bodies}
 
-
     def _fields(self, gels):
         return {**super()._fields(gels), **self.solvers["wind"].fields}
 
