@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import torch
 from simenv.geometry.shapes import Plane, Shape
 from simenv.physics.constants import constant
 from simenv.physics.rotation import rotate
-from simenv.world.bodies import on_pose
+from simenv.world.bodies import BodyView, ByName, on_pose
 from simenv.world.parts.looks import Color
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ class Shown:
     dtype: torch.dtype
     parameters: Any
     particles: Any
-    bodies: Mapping[str, Any]
+    bodies: ByName[BodyView]
     arm: Any
     _initial: State
 

@@ -104,8 +104,9 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         self.parameters = self._parameters(parts)
         self.bodies, self.colliders = bodies_of(self, scene.bodies), colliders_of(self, scene.colliders)
         self.gels = gels_of(self, scene.gels, self.sensors, gels.taxels if gels else {})
-        felt = gels is not None and self.particles is not None and any(gel.collider for gel in scene.gels.values())
-        self._felt = FeltMaterial(scene.gels, gels.taxels, self.particles) if felt else None
+        self._felt = None
+        if gels is not None and self.particles is not None and any(gel.collider for gel in scene.gels.values()):
+            self._felt = FeltMaterial(scene.gels, gels.taxels, self.particles)
         self._still = gels if gels is not None and pressing is None else None  # gels that feel particles alone
         self.particle_count = self.particles.count if self.particles else 0
         self.particle_groups = self.particles.groups if self.particles else {}
@@ -163,9 +164,9 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         if self.arm is not None:
             declared = {name: replace(each, differentiable=False) for name, each in declared.items()}
         limits: list[Limit] = []
-        for pair in scene.materials.items():
-            limits += material_limits(*pair, scene.shortest_substep, scene.dx)
         if self.particles is not None:
+            dt, dx = scene.shortest_substep, self.particles.model.dx
+            limits += [each for pair in scene.materials.items() for each in material_limits(*pair, dt, dx)]
             limits += exchange_limits(self.particles.parts)
         if self.body_solver is not None:
             ease = arm_ease(self.arm, scene.substep_dt)
