@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw docs/images/pour_by_hand.png, jet_on_gel.png and press_into_jelly.png, of the scripts in docs/examples:
-`python -m docs._gen.one_world_pictures [pour_by_hand] [jet_on_gel] [press_into_jelly]`.
+"""Draw docs/images/pour_by_hand.png, gel_feels.png and press_into_jelly.png, of the scripts in docs/examples:
+`python -m docs._gen.one_world_pictures [pour_by_hand] [gel_feels] [press_into_jelly]`.
 """
 
 import sys
@@ -11,15 +11,15 @@ import matplotlib as mpl
 import numpy as np
 import torch
 
-from docs.examples import jet_on_gel, pour_by_hand, press_into_jelly
+from docs.examples import gel_feels, pour_by_hand, press_into_jelly
 from simenv.render import Renderer
-from simenv.world import State, World
+from simenv.world import GelView, State, World
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
-TEAL, RUST, GREY = "#00796b", "#b2560d", "#5f6b73"
+TEAL, RUST, BLUE, GREY = "#00796b", "#b2560d", "#1f6fb2", "#5f6b73"
 
 
 def frames(world: World, states: Sequence[State]) -> list[np.ndarray]:
@@ -63,31 +63,36 @@ def draw_pour() -> None:
     axis.legend(fontsize=7, frameon=False)
 
 
-def draw_jet() -> None:
-    """The jet, what the gel feels over time, and where."""
-    world = jet_on_gel.scene().make_world(1)
-    states = jet_on_gel.run(world)
-    gel, moments = world.gels["gel"], (5, len(states) - 1)
-    titles = [f"{0.01 * k:.2f} s" for k in moments]
-    axes = sheet("docs/examples/jet_on_gel.py", frames(world, [states[k] for k in moments]), titles, 2)
-    times = [float(state.time[0]) for state in states[1:]]
-    force = [-float(gel.force(state)[0, 2]) for state in states[1:]]
-    axes[0].plot(times, force, color=TEAL, label="force on the gel")
-    late = states[6:]
-    right = [jet_on_gel.expected(world, state) for state in late]
-    axes[0].plot([float(state.time[0]) for state in late], right, "--", color=RUST, label="plate, thrust, water")
-    axes[0].set(xlabel="s", ylabel="N", ylim=(0.0, 2.0))
-    axes[0].legend(fontsize=7, frameon=False)
+def draw_field(axis: plt.Axes, gel: GelView, state: State, title: str) -> None:
+    """Pressure on a gel."""
     grid = gel.spec.grid
-    pressure = 1e-3 * gel.field(states[-1])[0, :, 2].numpy() / grid.areas
+    pressure = 1e-3 * gel.field(state)[0, :, 2].numpy() / grid.areas
     width, height = (500 * each for each in grid.size)
-    shown = axes[1].imshow(
-        pressure.reshape(grid.rows, grid.columns), origin="lower", extent=(-width, width, -height, height), vmin=0.0
-    )
-    axes[1].plot(1e3 * jet_on_gel.pressure_centre(world, states[-1]), 0.0, "+", color="white")
-    axes[1].set(xlabel="mm", title="pressure on the gel [kPa]")
-    axes[1].title.set_fontsize(9)
-    plt.colorbar(shown, ax=axes[1])
+    extent = (-width, width, -height, height)
+    shown = axis.imshow(pressure.reshape(grid.rows, grid.columns), origin="lower", extent=extent, vmin=0.0)
+    axis.set(xlabel="mm")
+    axis.set_title(f"{title} [kPa]", fontsize=9)
+    plt.colorbar(shown, ax=axis)
+
+
+def draw_gels() -> None:
+    """The jet and the press, what the gels feel over time, and where."""
+    world = gel_feels.scene().make_world(1)
+    states = gel_feels.run(world)
+    axes = sheet("docs/examples/gel_feels.py", frames(world, [states[-1]]), ["0.56 s"], 3)
+    palm, finger = world.gels["palm"], world.gels["finger"]
+    times = [float(state.time[0]) for state in states]
+    axes[0].plot(times, [float(finger.force(state)[0, 2]) for state in states], color=TEAL, label="finger")
+    drive = [-float(world.bodies["hand"].drive(state)[0, 2]) for state in states[1:]]
+    axes[0].plot(times[1:], drive, "--", color=RUST, label="the hand's pull")
+    axes[0].plot(times, [-float(palm.force(state)[0, 2]) for state in states], color=BLUE, label="palm")
+    late = states[gel_feels.OPENS + 6 :]
+    right = [gel_feels.thrust_and_weight(world, state) for state in late]
+    axes[0].plot([float(state.time[0]) for state in late], right, "--", color=GREY, label="thrust, water")
+    axes[0].set(xlabel="s", ylabel="N")
+    axes[0].legend(fontsize=7, frameon=False)
+    draw_field(axes[1], palm, states[-1], "palm")
+    draw_field(axes[2], finger, states[-1], "finger")
 
 
 def draw_press() -> None:
@@ -96,16 +101,7 @@ def draw_press() -> None:
     state, slopes = press_into_jelly.slopes(world)
     pictures = frames(world, [world.initial_state(), state])
     axes = sheet("docs/examples/press_into_jelly.py", pictures, ["before", "pressed"], 2)
-    gel = world.gels["gel"]
-    grid = gel.spec.grid
-    width, height = (500 * each for each in grid.size)
-    pressure = 1e-3 * gel.field(state)[0, :, 2].numpy() / grid.areas
-    shown = axes[0].imshow(
-        pressure.reshape(grid.rows, grid.columns), origin="lower", extent=(-width, width, -height, height), vmin=0.0
-    )
-    axes[0].set(xlabel="mm", title="pressure on the gel [kPa]")
-    axes[0].title.set_fontsize(9)
-    plt.colorbar(shown, ax=axes[0])
+    draw_field(axes[0], world.gels["gel"], state, "pressure on the gel")
     axes[1].barh(list(slopes), [1e3 * each for each in slopes.values()], color=TEAL)
     axes[1].axvline(0.0, color=GREY, linewidth=0.8)
     axes[1].tick_params(axis="y", labelsize=7)
@@ -113,7 +109,7 @@ def draw_press() -> None:
     axes[1].title.set_fontsize(9)
 
 
-DRAWN = {"pour_by_hand": draw_pour, "jet_on_gel": draw_jet, "press_into_jelly": draw_press}
+DRAWN = {"pour_by_hand": draw_pour, "gel_feels": draw_gels, "press_into_jelly": draw_press}
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or DRAWN:

@@ -31,7 +31,6 @@ def scene() -> Scene:
     made.add_body("ball", Sphere(RADIUS), density=2500.0, position=middle, motion="free", coupling="contact")
     above = (0.07, 0.07, TOP + 2 * RADIUS - 1e-4)
     made.add_body("hand", position=above, quaternion=(1.0, 0.0, 0.0, 0.0), motion="hand")  # z points down
-    made.add_look("pad", Box((0.01, 0.01, 0.004)), "hand", position=(0.0, 0.0, -0.004))
     made.add_gel("gel", "hand", "ball", flat_grid(12, 12, 0.02, 0.02), WinklerGel(1e8, 5e7, mu=0.8))
     return made
 

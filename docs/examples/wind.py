@@ -5,7 +5,7 @@ The wind's velocity u follows a set one with a time constant, and pushes a body 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,6 @@ import warp as wp
 from simenv.physics.direct import warp_real
 from simenv.physics.launch.programs import Phase
 from simenv.physics.launch.slots import Launch, Slot
-from simenv.physics.parts import Body
 from simenv.physics.solver import Desk, Field, Parameter, Solver, Step, Stepper, Tensors
 
 LAG = 0.1  # in which the wind follows what is set [s]
@@ -58,7 +57,7 @@ class WindStepper(Stepper):
         free: rows of the bodies in the table of frames; desk: what to work with.
     """
 
-    def __init__(self, free: list[int], desk: Desk):
+    def __init__(self, free: Sequence[int], desk: Desk):
         self.desk, self.frames, self._free = desk, desk.frames, len(free)
         self._kernels = k = wind_kernels(warp_real(desk.dtype))
         self._rows = wp.array(np.array(free, dtype=np.int32), dtype=int, device=desk.memory.wp_device)
@@ -120,19 +119,23 @@ class Wind(Solver):
     """The wind of N worlds.
 
     Args:
-        bodies: of the scene, by name; speed: of the wind that is set [m/s]; drag: on each free body [N s/m].
+        free: rows of the free bodies; speed: of the wind that is set [m/s]; drag: on each of them [N s/m].
     """
 
     name = "wind"
 
-    def __init__(self, bodies: Mapping[str, Body], speed: tuple[float, float, float], drag: float):
+    def __init__(self, free: Sequence[int], speed: tuple[float, float, float], drag: float):
         super().__init__()
-        self.free = [row for row, body in enumerate(bodies.values()) if body.motion == "free"]
+        self.free = free
         self.fields = {"wind_velocity": Field((3,), "m/s", "velocity of the wind, world axes", compared=True)}
         self.parameters = {
             "wind.speed": Parameter(speed, "m/s", lower=-math.inf),
             "wind.drag": Parameter(drag, "N s/m"),
         }
+
+    def starts_from(self) -> Sequence[str]:
+        """A wind that is not finite stops its world before the step."""
+        return ("wind_velocity",)
 
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
         """``speed`` (N, 3) and ``drag`` (N,)."""
@@ -150,6 +153,6 @@ class Wind(Solver):
         """The field of the state."""
         return {"wind_velocity": out["velocity"]}
 
-    def open(self, desk: Desk) -> WindStepper:
+    def open(self, desk: Desk) -> Stepper:
         """A stepper for the worlds of a desk."""
         return WindStepper(self.free, desk)

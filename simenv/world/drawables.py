@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import torch
 from simenv.geometry.shapes import Plane, Shape
 from simenv.physics.constants import constant
 from simenv.physics.rotation import rotate
-from simenv.world.bodies import on_pose
+from simenv.world.bodies import BodyView, ByName, on_pose
 from simenv.world.parts.looks import Color
 
 if TYPE_CHECKING:
@@ -96,7 +95,8 @@ def drawables_of(scene: Scene) -> tuple[list[Drawable], list[int]]:
         height = _table(scene, look.shape, look.body, look.position, look.quaternion)
         add(row, name, look.color, look.shape, collides=name in scene.colliders, height=height)
     for row, (name, body) in enumerate(scene.projected.items(), len(scene.colliders) + len(scene.looks)):
-        add(row, name, scene.colors.get(name), body.shape)
+        if name not in scene.looks or scene.looks[name].body != name:
+            add(row, name, scene.colors.get(name), body.shape)
     groups = [
         Drawable(
             name, "particles", scene.colors.get(name), span=group.span, spacing=group.volume ** (1.0 / 3.0),
@@ -132,7 +132,7 @@ class Shown:
     dtype: torch.dtype
     parameters: Any
     particles: Any
-    bodies: Mapping[str, Any]
+    bodies: ByName[BodyView]
     arm: Any
     _initial: State
 

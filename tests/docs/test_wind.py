@@ -32,9 +32,7 @@ wind = _wind()
 
 
 class Windy(World):
-    """A world in whose list of solvers the wind stands before the bodies, as the line in `World.__init__` puts it."""
-
-    drag = DRAG
+    """A world whose list of solvers has the wind before the bodies, as a line in `World.__init__` would put it."""
 
     @property
     def solvers(self):
@@ -42,9 +40,12 @@ class Windy(World):
 
     @solvers.setter
     def solvers(self, solvers):
-        blown = wind.Wind(self.scene.bodies, SPEED, self.drag)
-        bodies = solvers["bodies"]
+        free = [row for row, body in enumerate(self.scene.bodies.values()) if body.motion == "free"]
+        blown, bodies = wind.Wind(free, SPEED, DRAG), solvers["bodies"]
         self._every = {**{n: s for n, s in solvers.items() if n != "bodies"}, "wind": blown, "bodies": bodies}
+
+    def _fields(self, gels):
+        return {**super()._fields(gels), **self.solvers["wind"].fields}
 
 
 def scene() -> Scene:
@@ -91,6 +92,11 @@ def test_the_world_has_what_the_solver_declares() -> None:
     world.parameters["wind.drag"] = torch.tensor([0.3, math.nan, 0.3])
     state = world.step(world.initial_state(), world.zero_control())
     assert [bool(each) for each in state.status] == [False, True, False]  # that world stops alone
+    blown = world.initial_state().wind_velocity.clone()
+    blown[0] = math.nan
+    world.parameters["wind.drag"] = DRAG
+    state = world.step(world.initial_state().replace(wind_velocity=blown), world.zero_control())
+    assert [bool(each) for each in state.status] == [True, False, False]
 
 
 def test_a_solver_that_pushes_nothing_changes_no_bit_of_the_others() -> None:
@@ -106,14 +112,15 @@ def test_a_solver_that_pushes_nothing_changes_no_bit_of_the_others() -> None:
     assert not torch.equal(blown.body_twist, plain.step(states[0], plain.zero_control()).body_twist)
 
 
-def test_gradients_by_all_that_is_declared_differentiable() -> None:
-    """Each agrees with central differences; the rows that the wind adds among them."""
+def test_gradients_by_what_it_declares_and_what_it_pushes() -> None:
+    """Each agrees with central differences, through liquid and bodies."""
     world = Windy(scene(), 1, dtype=torch.float64)
     generator = torch.Generator().manual_seed(3)
     start = world.step(world.initial_state(), world.zero_control()).detach()
     fields = [name for name, each in world.fields.items() if each.differentiable and start[name].is_floating_point()]
     names = [name for name, each in world.parameters.declared.items() if each.differentiable]
-    assert "wind_velocity" in fields and {"wind.speed", "wind.drag"} <= set(names)
+    declared = [*world.solvers["wind"].fields, *world.solvers["wind"].parameters]
+    assert len(declared) == 3 and set(declared) <= {*fields, *names}
     numbers = world.parameters.clone()
     weights = {name: torch.randn(start[name].shape, generator=generator, dtype=torch.float64) for name in fields}
 
@@ -126,7 +133,7 @@ def test_gradients_by_all_that_is_declared_differentiable() -> None:
         assert not state.status.any()
         return sum((weights[name] * state[name]).sum() for name in fields)
 
-    chosen = ["wind_velocity", "body_twist", "wind.speed", "wind.drag", "ball.mass", "gravity"]
+    chosen = [*declared, "body_twist", "ball.mass", "gravity"]
     values = {name: start[name] if name in fields else numbers[name] for name in chosen}
 
     def result(values: dict) -> torch.Tensor:

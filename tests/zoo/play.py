@@ -119,9 +119,10 @@ def controls(world: World, seeds: Sequence[int], state: State, steps: int = STEP
 
 
 def parameters(world: World, seeds: Sequence[int]) -> Leaves:
-    """Physical parameters, those of each world a little different."""
+    """Physical parameters, those of each world a little different; none at zero, where friction has a kink."""
     values = {}
     for name, value in world.parameters.items():
+        value = torch.where(value == 0, 0.1, value) if value.dim() == 1 else value
         spread = 0.02 * normal(name, seeds, value.shape[1:], value).clamp(-2.0, 2.0)
         values[f"parameter.{name}"] = value * (1.0 + spread if world.parameters.declared[name].differentiable else 1.0)
     return values

@@ -92,7 +92,7 @@ def jet(**options: Any) -> Scene:
     scene = grid(**options)
     pool(scene, (6, 6, 1))
     scene.add_skin("floor", 3, 3, 0.1, 0.1, position=(0.1, 0.1, 0.0))
-    scene.add_body("spout", position=(0.1, 0.1, 0.06))
+    scene.add_body("spout", position=(0.1, 0.1, 0.06), look=Sphere(0.008))
     scene.add_emitter("jet", "spout", "water", 24, 0.01, 1.0, 4)
     scene.add_collector("drain", (0.0, 0.0, 0.0), (0.08, 0.2, 0.2))
     return scene
@@ -115,6 +115,9 @@ def peg(**options: Any) -> Scene:
         scene.add_gel(
             name, "hand", "peg", flat_grid(3, 3, 0.016, 0.02), WinklerGel(8e7, 4e7, 0.01),
             quaternion=(turn, 0.0, 0.0, half), slide=(0.0, side, 0.0),
+        )  # fmt: skip
+        scene.add_look(
+            f"{name} finger", Box((0.008, 0.002, 0.01)), "hand", (0.0, 0.002 * side, 0.0), slide=(0.0, side, 0.0)
         )  # fmt: skip
     scene.let_pass("hand", "socket", "it stays above")
     return scene
@@ -160,10 +163,10 @@ def palpation(**options: Any) -> Scene:
     scene.add_particles("block", "tissue", block((0.07, 0.07, 0.03), (6, 6, 4)), VOLUME)
     scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3, width=0.02)
     scene.add_body(
-        "plate", Box((0.03, 0.03, 0.01)), 4000.0, (0.1, 0.1, 0.078), motion="free", coupling="contact",
+        "plate", Box((0.03, 0.03, 0.02)), 2500.0, (0.1, 0.1, 0.088), motion="free", coupling="contact",
         velocity=(0.02, 0.01, -0.1), angular_velocity=(0.2, -0.1, 0.3),
     )  # fmt: skip
-    scene.add_body("hand", position=(0.1, 0.1, 0.0868), quaternion=DOWN, motion="hand")
+    scene.add_body("hand", position=(0.1, 0.1, 0.1068), quaternion=DOWN, motion="hand")
     scene.add_gel("pad", "hand", "plate", flat_grid(3, 3, 0.018, 0.018), SPRINGS)
     return scene
 

@@ -19,12 +19,12 @@ def test_a_chosen_number_of_ticks_is_a_fixed_one(name: str) -> None:
     seeds, case = list(range(len(STIFFER))), ZOO[name]
     chooses = make(case.scene(max_substeps=4 * TICKS), len(seeds))
     start, leaves = leaves_of(chooses, seeds)
+    usual = case.options.get("particle_substeps", TICKS)
     for leaf in leaves:
         if leaf.endswith(MODULI):
-            leaves[leaf] = leaves[leaf] * STIFFER
+            leaves[leaf] = leaves[leaf] * STIFFER * (usual / TICKS) ** 2
     states, slopes = gradients(chooses, start, leaves, weights(name))
     assert all((state.status == 0).all() for state in states)
-    usual = case.options.get("particle_substeps", TICKS)
     finer = torch.stack([state.substeps for state in states]) // usual
     assert len(finer.unique()) == 3 and (finer == finer[0]).all(), finer
     for factor in finer.unique().tolist():

@@ -79,6 +79,7 @@ class GelSolver(Solver):
                 self.parameters[f"{name}.{key}"] = Parameter(value, UNITS[key], lower, differentiable=differentiable)
 
     def _mount(self, gel: Gel, bodies: Mapping[str, Body]) -> GelMount:
+        assert gel.touches is not None  # a gel that presses
         names, carrier, item = list(bodies), bodies[gel.on], bodies[gel.touches]
         return GelMount(
             names.index(gel.on), names.index(gel.touches), tuple(np.subtract(gel.position, carrier.centre)),

@@ -109,4 +109,4 @@ def exchange_kernels(real) -> SimpleNamespace:
         vec3=vec3,
         quat=quat,
         mat33=mat33,
-    )
+    )  # fmt: skip

@@ -154,6 +154,9 @@ class ParticleSolver(Solver):
                 "force of material on each taxel of the skins, mean over the last control step, axes of the collider"
             )
             self.fields["skin_field"] = Field((self.model.taxel_count, 3), "N", about, differentiable=False)
+        if parts.emitters:
+            about = "which emitters are open; all, if it is not given"
+            self.controls["emit"] = Field((len(parts.emitters),), "1", about, 1.0, torch.bool, False)
         for name, material in parts.materials.items():
             self.parameters |= material_parameters(name, material)
         for name, collider in parts.colliders.items():
