@@ -300,10 +300,11 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         """The control, complete. Raise ValueError if tensors of it or of a state do not fit this world."""
         state.check(self._initial)
         for name, value in vars(control).items():
-            if value is not None and (name in self.controls or value.numel()):
-                if name not in self.controls:
-                    has = ", ".join(self.controls) or "none"
-                    raise ValueError(f"control.{name} is given, but this world has no such control; it has: {has}")
+            nothing = value is None or (isinstance(value, torch.Tensor) and not value.numel())
+            if name not in self.controls and not nothing:
+                has = ", ".join(self.controls) or "none"
+                raise ValueError(f"control.{name} is given, but this world has no such control; it has: {has}")
+            if name in self.controls and value is not None:
                 check_tensor(f"control.{name}", value, self._control_like[name])
         if control.twist is None:
             control = replace(control, twist=self.zero_control().twist)
