@@ -62,13 +62,13 @@ def test_a_state_that_is_got_set_or_pickled_goes_on_alike(name: str) -> None:
     other.unwrapped.set_state(saved)
     assert different(saved, other.unwrapped.get_state()) == different(saved, twin.unwrapped.get_state()) == []
     expected = play(env, 2, 1)
-    for each in (other, twin):
-        for state, wanted in zip(play(each, 2, 1), expected, strict=True):
+    for copy in (other, twin):
+        for state, wanted in zip(play(copy, 2, 1), expected, strict=True):
             assert different(wanted, state) == []
     env.unwrapped.set_state(saved)  # back, from where it has gone on
     assert different(expected[-1], play(env, 2, 1)[-1]) == []
-    for each in (env, other, twin):
-        each.close()
+    for made in (env, other, twin):
+        made.close()
 
 
 @functools.cache
@@ -99,7 +99,7 @@ def test_a_recording_keeps_every_field_and_replays_it(name: str, folder: Path) -
         kept = np.concatenate([state[field].numpy() for state in states])
         assert episode.states[field].dtype == kept.dtype and episode.states[field].tobytes() == kept.tobytes(), field
     report = replay(episode)
-    compared = {each.name: each.unit for each in report.deviations}
+    compared = {item.name: item.unit for item in report.deviations}
     assert report.exact, report
     env = access.make(episode.environment)
     restore(env, episode)
