@@ -165,16 +165,21 @@ def given(scene: Scene, name: str, position: Any, quaternion: Any = (0.0, 0.0, 0
 
 def rigid(scene: Scene, name: str, shape: Any, density: float, position: Any, velocity: Any, turning: Any) -> None:
     """Add a body that moves freely and is coupled by the grid."""
-    scene.add_rigid(name, shape, density, position, velocity=velocity, angular_velocity=turning)
+    if hasattr(type(scene), "add_rigid"):  # before bodies of all motions were added by one call
+        scene.add_rigid(name, shape, density, position, velocity=velocity, angular_velocity=turning)
+    else:
+        scene.add_body(
+            name, shape, density, position, motion="free", velocity=velocity, angular_velocity=turning
+        )  # fmt: skip
 
 
 def state_tensors(world: Any, state: Any) -> dict[str, torch.Tensor]:
     """The state by the names of this comparison; bodies by their own names, however rows are ordered."""
-    fields = state.as_dict()
+    fields = state.as_dict() if hasattr(type(state), "as_dict") else dict(state)
     names = {
         "x": ("x",), "v": ("v",), "C": ("C",), "F": ("F",), "J": ("J",), "active": ("active",), "time": ("time",),
         "status": ("status",), "emitted": ("emitted",), "substeps": ("substeps",),
-        "wrench": ("wrench", "collider_wrench"), "touch": ("touch", "skin"),
+        "wrench": ("wrench", "collider_wrench"), "touch": ("touch", "skin_field"),
     }  # fmt: skip
     found = {name: next((fields[other] for other in others if other in fields), None) for name, others in names.items()}
     tensors = {name: tensor for name, tensor in found.items() if tensor is not None}

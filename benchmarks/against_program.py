@@ -37,6 +37,14 @@ TASK_WORLDS, TASK_STEPS = 2, 3
 Tensors = dict[str, torch.Tensor]
 
 
+# Fields of tasks that a checkout may lack or define otherwise; what they say is in the observations as well.
+TASK_LEFT_OUT = ("memory", "wrench", "gel_wrench", "body_wrench", "push", "drive", "grip", "touch", "skin_field")
+
+
+def _tensors(state: Any) -> dict[str, Any]:
+    return state.as_dict() if hasattr(type(state), "as_dict") else dict(state)
+
+
 class Launches:
     """Counts what is recorded in graphs, and what is launched outside of them, by kernel."""
 
@@ -131,7 +139,8 @@ class SceneRun:
         state, wrench = self._rollout(leaves["twist"], leaves)
         weights = torch.Generator().manual_seed(7)
         loss = wrench.new_zeros(())
-        for name, tensor in {**state_tensors(self.world, state), "wrench": wrench}.items():
+        ends = {**state_tensors(self.world, state), "wrench": wrench}
+        for name, tensor in sorted(ends.items()):  # in one order, whatever a checkout's is
             if tensor.requires_grad and name != "time":
                 weight = torch.randn(tensor.shape, generator=weights, dtype=torch.float64).to(self.dtype)
                 loss = loss + (weight * tensor).sum()
@@ -165,7 +174,7 @@ class TaskRun:
         out = self.env.rollout(actions, observe=True)
         seen = out.observations
         seen = seen if isinstance(seen, dict) else {"observations": seen}
-        state = {name: value for name, value in self.env.state.as_dict().items() if name != "memory"}
+        state = {name: value for name, value in _tensors(self.env.state).items() if name not in TASK_LEFT_OUT}
         if bool(state["status"].any()):
             raise RuntimeError(f"status {state['status'].tolist()}")
         return {**seen, "rewards": out.rewards, **state}

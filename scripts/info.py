@@ -14,7 +14,7 @@ from simenv.scripts.common import make_vec, parse_task_arguments, require_task
 @dataclasses.dataclass(frozen=True)
 class Info:
     """Describe one environment: its documentation, actions and observations with units, time steps, particles,
-    bodies, colliders and physical parameters.
+    bodies, colliders, gels, fields of the state with units, and physical parameters.
     """
 
     id: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="ID")]]
@@ -62,6 +62,11 @@ def _facts(env: Any) -> dict:
         "particle_groups": {name: part.stop - part.start for name, part in world.particle_groups.items()},
         "bodies": list(world.body_names),
         "colliders": list(world.collider_names),
+        "gels": list(world.gels),
+        "state": {
+            name: {"shape": list(field.shape), "unit": field.unit, "about": field.about}
+            for name, field in world.fields.items()
+        },
         "parameters": {name: _plain(host(world.parameters[name])[0]) for name in sorted(world.parameters)},
     }
 
@@ -90,7 +95,9 @@ def _show(id: str, documentation: str, facts: dict) -> None:
         f"{facts['substep_dt'] * 1e6:.4g} us, episode {episode} steps = {episode * facts['control_dt']:g} s"
     )
     console.print(f"{facts['particles']} particles {escape(str(facts['particle_groups']))}")
-    console.print(f"bodies: {', '.join(facts['bodies'])}; colliders: {', '.join(facts['colliders'])}")
+    for kind in ("bodies", "colliders", "gels"):
+        if facts[kind]:
+            console.print(f"{kind}: {', '.join(facts[kind])}")
     actions = Table("action", "low", "high", "unit", box=None, pad_edge=False)
     for row in facts["action"]:
         actions.add_row(row["name"], f"{row['low']:g}", f"{row['high']:g}", escape(row["unit"]))
@@ -99,6 +106,10 @@ def _show(id: str, documentation: str, facts: dict) -> None:
     for name, row in facts["observation"].items():
         observations.add_row(name, escape(str(tuple(row["shape"]))), row["dtype"])
     console.print(observations)
+    fields = Table("state", "shape", "unit", "what it is", box=None, pad_edge=False)
+    for name, row in facts["state"].items():
+        fields.add_row(name, escape(str(tuple(row["shape"]))), escape(row["unit"]), escape(row["about"]))
+    console.print(fields)
     parameters = Table("physical parameter (SI)", "value", box=None, pad_edge=False)
     for name, value in facts["parameters"].items():
         parameters.add_row(name, escape(str(value)))

@@ -50,9 +50,10 @@ class Replay:
     seed: int = 0
     """Motion: seed of the episode."""
     body: str | None = None
-    """Motion: the body that moves; the first one of the scene, the tool, by default."""
-    drive: Literal["auto", "action", "twist"] = "auto"
-    """Motion: through the task's actions and their limits, or exactly, by the body's twist."""
+    """Motion: the body that moves; the first one that moves as told, the tool, or else the first hand by default."""
+    drive: Literal["auto", "action", "twist", "goal"] = "auto"
+    """Motion: through the task's actions and their limits; exactly, by the body's twist; or by the goal of a hand,
+    whose impedance then pulls it along."""
     frame: Literal["relative", "world"] = "relative"
     """Motion: start at the body's initial pose, or take the poses as the simulation's world frame."""
 
@@ -166,7 +167,8 @@ def _show_motion(report) -> None:
     print(f"position error  max {report.position_error_max * 1e3:.3g} mm, rms {report.position_error_rms * 1e3:.3g} mm")
     print(f"angle error     max {report.angle_error_max:.3g} rad, rms {report.angle_error_rms:.3g} rad")
     if report.limited_steps:
-        print(f"limited         {report.limited_steps} steps exceeded the action limits; --drive twist moves exactly")
+        steps = report.limited_steps
+        print(f"limited         {steps} steps were beyond the action limits; --drive twist or goal has none")
     for name, value in report.evaluation.items():
         print(f"{name:<15} {value if isinstance(value, bool) else format(value, '.6g')}")
     if report.sim_status:

@@ -208,7 +208,7 @@ def watch(
     """One gel of the first world of a task of touch while it runs.
 
     Args:
-        env: the batched environment, in its first state; of `TouchWorld`.
+        env: the batched environment, in its first state.
         actions: of an observation and the number of the step.
         steps: at most so many; it ends with the episode.
         gel: name of the gel; None takes the first.
@@ -221,23 +221,23 @@ def watch(
         ValueError: there is no such gel.
     """
     core, world = env.unwrapped, env.unwrapped.world
-    name = gel or world.gel_names[0]
-    if name not in world.gel_names:
-        raise ValueError(f"--gel {name} is not one of the task's gels: {', '.join(world.gel_names)}")
-    index, span, contact = world.gel_names.index(name), world.taxels[name], world.sensors[name].contact
+    name = gel or next(iter(world.gels))
+    if name not in world.gels:
+        raise ValueError(f"--gel {name} is not one of the task's gels: {', '.join(world.gels)}")
+    felt = world.gels[name]
+    contact, law = felt.sensor.contact, felt.spec.gel
     colours = str(sensor or core.task.arguments.get("tactile_sensor", "gelsight_mini"))
     calibration = SENSORS[colours]()
     camera = GelCamera(contact, calibration, *image_size(contact.grid))
-    law = world.scene.gels[name].gel
     drawn = {key: world.parameters.get(f"{name}.{key}") for key in law.parameters}  # an episode may draw its own
     numbers = {key: float(value[0]) for key, value in drawn.items() if value is not None}
     fields, wrenches, images, scenes, wrist = [], [], [], [], []
 
     def note(seen: Any) -> None:
         state = core.state
-        fields.append(state.field[0, span].double().cpu())
-        wrenches.append(state.wrench[0, index].double().cpu())
-        images.append(camera(world.object_pose(state, name), world.gel_pose(state, name))[0].cpu().numpy())
+        fields.append(felt.field(state)[0].double().cpu())
+        wrenches.append(felt.wrench(state)[0].double().cpu())
+        images.append(camera(felt.object_pose(state), felt.pose(state))[0].cpu().numpy())
         if renderer is not None:
             scenes.append(renderer.render(state, env.unwrapped.episode, worlds=[0])[0])
         if isinstance(seen, Mapping) and "wrist_camera" in seen:

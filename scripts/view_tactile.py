@@ -185,7 +185,7 @@ class ViewTactile:
         options = {"num_envs": 1, "output": "numpy", "autoreset_mode": "disabled"}
         env = make_vec(self.what, **options, **parse_task_arguments(self.env_args))
         try:
-            if not getattr(env.unwrapped.world, "gel_names", ()):
+            if not env.unwrapped.world.gels:
                 remedy = "choose a task of touch"
                 if "force_field" in env.unwrapped.task.observation_modes:
                     remedy = f"""record its force field with `simenv record {self.what} --env-args """

@@ -62,7 +62,7 @@ def rigid() -> tuple[World, list[Control], tuple[int, ...]]:
             "brick": (Box((0.012,) * 3), 4000.0, (0.170, 0.066, 0.15), (0.0, 0.15, 0.1, 0.98), (0.70, 0.22, 0.16, 1)),
         }
         for name, (shape, density, start, turn, color) in bodies.items():
-            scene.add_rigid(name, shape, density, start, turn, color=color)
+            scene.add_body(name, shape, density, start, turn, motion="free", color=color)
         scene.view = ((0.03, 0.03, 0.012), (0.21, 0.1, 0.16))
         world = scene.make_world(1)
     return world, [world.zero_control()] * 120, (0, 15, 40, 119)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Generic, TypeVar, overload
 
 from simenv.envs.options import choose, suggestion
@@ -34,13 +34,30 @@ class Argument(Generic[T]):
         check: Called with name and value, before limits and choices; raises ValueError, and returns what the task gets.
     """
 
+    @overload
+    def __init__(self, default: Any, meaning: str, *, choices: Mapping[Any, T]) -> None: ...
+
+    @overload
     def __init__(
         self,
         default: T,
         meaning: str,
         *,
         unit: str = "",
-        choices: Iterable[Any] | Mapping[Any, Any] | None = None,
+        choices: Collection[Any] | None = None,
+        above: float | None = None,
+        least: float | None = None,
+        most: float | None = None,
+        check: Callable[[str, Any], Any] | None = None,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        default: Any,
+        meaning: str,
+        *,
+        unit: str = "",
+        choices: Collection[Any] | Mapping[Any, Any] | None = None,
         above: float | None = None,
         least: float | None = None,
         most: float | None = None,

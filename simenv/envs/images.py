@@ -47,7 +47,11 @@ def gel_images(world: World, state: State, size: Sequence[int], sensor: str) -> 
         from simenv.sensors.tactile.sensors import SENSORS
 
         calibration = SENSORS[choose("tactile_sensor", sensor, SENSORS)]()
-        return {name: GelCamera(gel.sensor.contact, calibration, rows, columns) for name, gel in world.gels.items()}
+        return {
+            name: GelCamera(gel.sensor.contact, calibration, rows, columns)
+            for name, gel in world.gels.items()
+            if gel.sensor
+        }
 
     cameras = _once(world, (sensor, rows, columns), make)
     return {

@@ -206,7 +206,8 @@ class FrameSolver(Solver):
         self.moving = torch.tensor(moving, dtype=torch.int64, device=device)
         self.given = [i for i, motion in enumerate(motions) if motion == "given"]
         self.told = [i for i, body in enumerate(bodies.values()) if body.is_told]
-        self._given_of_told = [self.told.index(i) for i in self.given]
+        given_of_told = [self.told.index(i) for i in self.given]
+        self._given_of_told = torch.tensor(given_of_told, dtype=torch.int64, device=device)
         elsewhere = [motion in ("given", "grid") for motion in motions]  # their gradients come from their motion
         self._elsewhere = torch.tensor(elsewhere, dtype=torch.bool, device=device).view(-1, 1)
         fixed = [motion == "fixed" for motion in motions]
@@ -222,6 +223,10 @@ class FrameSolver(Solver):
                 self._start_twists(), differentiable=moves,
             ),
         }  # fmt: skip
+
+        if self.given:
+            about = "velocities of the origins of given bodies and their angular velocities, world axes"
+            self.controls["twist"] = Field((len(self.given), 6), "m/s, rad/s", about)
 
     def _start_twists(self) -> np.ndarray:
         rows = []
@@ -243,8 +248,9 @@ class FrameSolver(Solver):
         inputs = dict(zip(POSE, (place, turn, speed, twist[..., 3:]), strict=True))
         if self.given:
             rows, ticks = self._given_of_told, told.position.shape[1]
-            rates = [each[:, None, rows].expand(-1, ticks, -1, -1) for each in (told.velocity, told.omega)]
-            motion = (told.position[:, :, rows], told.quaternion[:, :, rows], *rates)
+            poses = [each.index_select(2, rows) for each in (told.position, told.quaternion)]
+            rates = [each.index_select(1, rows).unsqueeze(1) for each in (told.velocity, told.omega)]
+            motion = (*poses, *(each.expand(-1, ticks, -1, -1) for each in rates))
             inputs |= {f"given_{name}": value for name, value in zip(POSE, motion, strict=True)}
         return inputs
 

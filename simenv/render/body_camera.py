@@ -62,7 +62,7 @@ class BodyCamera:
         where = warp_device(device)
         with stream_scope(device):
             self._model = _model([each for each, _ in drawn], worlds, ground, where)
-        self._state = self._model.state()
+        self._posed = self._model.state()
         self._camera = SensorCamera(
             self._model, default_render_config=_config(), default_clear_data=SensorCamera.ClearData(SKY_PIXEL)
         )
@@ -78,7 +78,7 @@ class BodyCamera:
         self._pixels = torch.empty((worlds, rows, columns, 4), dtype=torch.uint8, device=device)
         self._views = wp.from_torch(self._poses, dtype=wp.transformf)
         self._image = wp.from_torch(self._pixels.view(torch.int32).squeeze(-1), dtype=wp.uint32)
-        self._body_q = wp.to_torch(self._state.body_q)
+        self._body_q = wp.to_torch(self._posed.body_q)
 
     @torch.no_grad()
     @one_at_a_time
@@ -90,8 +90,8 @@ class BodyCamera:
         shapes = world.drawn_poses(state).index_select(1, self._drawn)
         self._body_q.copy_(shapes.reshape(-1, 7))
         with stream_scope(self._poses.device):
-            self._model.bvh_refit_shapes(self._state)
-            self._camera.update(self._state, self._views, self._rays, color_image=self._image)
+            self._model.bvh_refit_shapes(self._posed)
+            self._camera.update(self._posed, self._views, self._rays, color_image=self._image)
         return self._pixels[..., :3].clone()
 
 
@@ -99,7 +99,7 @@ def _model(drawn: list[Drawable], worlds: int, ground: float | None, device: wp.
     """All worlds' opaque shapes, each on a body of its own, and the table they share."""
     one = newton.ModelBuilder(gravity=(0.0, 0.0, 0.0))
     for each in drawn:
-        mesh = each.shape.to_mesh()  # type: ignore[union-attr]  # a mesh has a shape
+        mesh = each.shape.to_mesh()
         vertices, normals = corner_mesh(np.asarray(mesh.vertices) * each.scale, np.asarray(mesh.faces), each.name)
         indices = np.arange(len(vertices), dtype=np.int32)
         shape = newton.Mesh(vertices, indices, normals=normals, compute_inertia=False)

@@ -94,7 +94,7 @@ class OpaqueCaster:
         if self._empty:
             return
         self._model = builder.finalize(device="cpu")
-        self._state = self._model.state()
+        self._posed = self._model.state()
         config = SensorCamera.RenderConfig(enable_shadows=True, enable_textures=False)
         self._camera = SensorCamera(self._model, default_render_config=config)
 
@@ -130,15 +130,15 @@ class OpaqueCaster:
         if self._empty or key == self._seen:
             return self.image
         if len(poses):
-            self._state.body_q.assign(poses)
+            self._posed.body_q.assign(poses)
         if self._count:
             positions = np.full((self._count, 3), _PARKED, dtype=np.float32)
             positions[: len(particles)] = particles
-            self._state.particle_q.assign(positions)
-            self._model.bvh_refit_particles(self._state)
-        self._model.bvh_refit_shapes(self._state)
+            self._posed.particle_q.assign(positions)
+            self._model.bvh_refit_particles(self._posed)
+        self._model.bvh_refit_shapes(self._posed)
         self._camera.update(
-            self._state,
+            self._posed,
             self._pose,
             self.rays,
             depth_image=self.image.depth,

@@ -161,7 +161,15 @@ def _channels(core: Any) -> list[dict]:
 
 def _observation(space: gym.Space, task: Any) -> dict:
     spaces = space.spaces if isinstance(space, gym.spaces.Dict) else {"observation": space}
-    described = {key: {"shape": list(item.shape), "dtype": str(item.dtype)} for key, item in spaces.items()}
-    if task.observation_names is not None and len(spaces) == 1:
-        described = {key: {**item, "names": list(task.observation_names)} for key, item in described.items()}
+    described: dict[str, dict] = {
+        key: {"shape": list(item.shape), "dtype": str(item.dtype)} for key, item in spaces.items()
+    }
+    names = task.observation_names
+    if names is not None and not isinstance(space, gym.spaces.Dict):
+        if space.shape != (len(names),):
+            raise RolloutError(
+                f"{type(task).__name__}.observation_names has {len(names)} names for an observation of "
+                f"shape {space.shape}; give one for each component, or None"
+            )
+        described["observation"]["names"] = list(names)
     return described

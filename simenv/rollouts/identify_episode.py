@@ -35,7 +35,7 @@ def identify_episode(
     Args:
         episode: From :class:`~simenv.rollouts.reader.Recording`.
         parameters: name -> (low, high), in the parameter's unit.
-        observe: What to compare: names of recorded states ("x", "wrench" ...), or "observations/NAME". By default
+        observe: What to compare: names of recorded states ("x", "body_q" ...), or "observations/NAME". By default
             the fields that the world's solvers declare as `compared`, which show how it moves: particles, bodies,
             gripper, joints, wrenches of gels; of these what changes.
         steps: Compare the first so many control steps; None for all.

@@ -248,7 +248,8 @@ def _remarks(episode: Episode, env: Any) -> tuple[str, ...]:
 
 def _not_kept(episode: Episode, env: Any) -> tuple[str, ...]:
     """What a recording by an older version cannot show."""
-    missing = [name for name in env.unwrapped.state if name not in episode.states]
+    core = env.unwrapped
+    missing = [name for name in {**core.world.fields, **core.state} if name not in episode.states]
     return (f"states of {', '.join(missing)} were not kept; they are shown as at the start",) if missing else ()
 
 

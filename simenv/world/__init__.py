@@ -5,11 +5,19 @@ from typing import NoReturn
 
 from simenv.physics.bodies.model import Gripper
 from simenv.physics.bodies.parts import ContactLaw
+from simenv.physics.solver import Field, Parameter
+from simenv.world.bodies import BodyView, ColliderView, GelView
+from simenv.world.parameters import Parameters
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State
 from simenv.world.world import World
 
-__all__ = ["ContactLaw", "Control", "Gripper", "Scene", "State", "World"]
+Scene.worlds = World
+
+__all__ = [
+    "BodyView", "ColliderView", "ContactLaw", "Control", "Field", "GelView", "Gripper", "Parameter", "Parameters",
+    "Scene", "State", "World",
+]  # fmt: skip
 
 _RENAMED = {
     "TouchScene": "Scene", "TouchWorld": "World", "TouchState": "State", "TouchControl": "Control",

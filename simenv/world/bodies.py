@@ -93,7 +93,15 @@ class BodyView:
     def wrench(self, state: State) -> torch.Tensor:
         """Force [N] and torque about its centre of mass [N m] of all contact, mean over the last control step, world
         axes, (N, 6): of gels, contact points and particles on its colliders.
+
+        Raises:
+            ValueError: the grid moves the body, and takes no count of what pushes it.
         """
+        if self.spec.motion == "grid":
+            raise ValueError(
+                f"body {self.spec.name!r} is moved by the grid, which takes no count of what pushes it; give it "
+                "coupling='contact' to feel a wrench"
+            )
         total = torch.zeros_like(state.body_twist[:, self.index])
         if "body_wrench" in state:
             total = total + state.body_wrench[:, self.index]
@@ -147,11 +155,12 @@ class GelView:
     """One gel in all worlds.
 
     Attributes:
-        spec: what the scene says about it; sensor: it as a `TactileField`, for readings beside the dynamics.
+        spec: what the scene says about it; sensor: it as a `TactileField`, for readings of its object beside the
+            dynamics, or None for a gel that feels particles only.
         taxels: its slice of the taxel axis of the state.
     """
 
-    def __init__(self, world: World, index: int, spec: Gel, sensor: TactileField, taxels: slice):
+    def __init__(self, world: World, index: int, spec: Gel, sensor: TactileField | None, taxels: slice):
         self._world, self._index, self.spec, self.sensor, self.taxels = world, index, spec, sensor, taxels
 
     def pose(self, state: State) -> torch.Tensor:
@@ -164,11 +173,25 @@ class GelView:
 
     def object_pose(self, state: State) -> torch.Tensor:
         """World pose (N, 7) of the shape that it touches."""
+        if self.spec.touches is None:
+            raise ValueError("the gel touches no body; it feels particles only")
         body = self._world.bodies[self.spec.touches].pose(state)
         return on_pose(body, self.spec.shape_position, (0.0, 0.0, 0.0, 1.0))
 
+    def nothing(self, state: State) -> tuple[torch.Tensor, ...]:
+        """Its rows of ``stick``, ``gel_rotation``, ``gel_offset``, ``field``, ``depth`` and ``gel_wrench`` when nothing
+        touches it.
+        """
+        zero = torch.zeros_like
+        spans = (state.stick[:, self.taxels], state.field[:, self.taxels], state.depth[:, self.taxels])
+        stick, field, depth = map(zero, spans)
+        rows = state.gel_rotation[:, self._index], zero(state.gel_offset[:, self._index])
+        return stick, *rows, field, depth, zero(state.gel_wrench[:, self._index])
+
     def field(self, state: State) -> torch.Tensor:
-        """Force on each taxel at the end of the last control step [N]: shear along x and y, normal, (N, P, 3)."""
+        """Force on each taxel [N]: shear along x and y, normal, (N, P, 3). Of its object at the end of the last control
+        step, of particles the mean over it.
+        """
         return state.field[:, self.taxels]
 
     def depth(self, state: State) -> torch.Tensor:
@@ -223,7 +246,7 @@ def gels_of(
     world: World, gels: Mapping[str, Gel], sensors: Mapping[str, TactileField], taxels: Mapping[str, slice]
 ) -> ByName[GelView]:
     """The gels of a world."""
-    views = {n: GelView(world, i, spec, sensors[n], taxels[n]) for i, (n, spec) in enumerate(gels.items())}
+    views = {n: GelView(world, i, spec, sensors.get(n), taxels[n]) for i, (n, spec) in enumerate(gels.items())}
     return ByName("gel", views)
 
 

@@ -21,7 +21,7 @@ def unpaired(scene: Scene) -> list[tuple[str, str]]:
     A body counts if it has a shape or carries a gel, a pair if at least one of the two moves. A hand without a gel has
     no extent.
     """
-    paired = {frozenset((gel.on, gel.touches)) for gel in scene.gels.values()}
+    paired = {frozenset((gel.on, gel.touches)) for gel in scene.gels.values() if gel.touches}
     paired |= {frozenset((points.body, points.against)) for points in scene.points}
     paired |= {frozenset(pair) for pair in itertools.combinations(scene.projected, 2)}  # which the grid keeps apart
     carriers = {gel.on for gel in scene.gels.values()}

@@ -153,7 +153,7 @@ class Parameters(MutableMapping[str, torch.Tensor]):
         tick is too long that of the limit, and both have numbers that do no harm: nothing that they compute counts.
         """
         table = self._plain()
-        if table is not None and self._kept is not None and torch.equal(table, self._kept[0]):
+        if self._kept is not None and self._is_kept(table):
             return self._kept[1]
         values, bits = self._checked()
         made = pack(values), bits
@@ -195,6 +195,9 @@ class Parameters(MutableMapping[str, torch.Tensor]):
     def clone(self) -> dict[str, torch.Tensor]:
         """Detached copies of all values."""
         return {name: value.detach().clone() for name, value in self._values.items()}
+
+    def _is_kept(self, table: torch.Tensor | None) -> bool:
+        return table is not None and self._kept is not None and torch.equal(table, self._kept[0])
 
     def _plain(self) -> torch.Tensor | None:
         """A copy of all numbers, by which edits are seen however they are made; None where inputs are not kept.

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import numpy as np
 import torch
@@ -21,10 +22,7 @@ from simenv.physics.mpm.parts import Collector, Collider, Emitter, Particles
 from simenv.physics.mpm.projected_motion import Projected
 from simenv.physics.parts import Body
 from simenv.world.parts.bodies import BodiesPart
-from simenv.world.parts.colliders import CollidersPart
 from simenv.world.parts.gels import GelsPart
-from simenv.world.parts.looks import Drawn
-from simenv.world.parts.particles import ParticlesPart
 
 if TYPE_CHECKING:
     from simenv.world.world import World
@@ -37,7 +35,7 @@ _RENAMED = {
 
 
 @dataclass
-class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
+class Scene(BodiesPart, GelsPart):
     """Describes one world; `World` makes N copies of it, each with its own state and physical parameters.
 
     Args:
@@ -66,6 +64,8 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
         ValueError: ``max_substeps`` is not ``substeps`` times a power of two; an unknown grid, or blocks without one;
             a number is not finite or out of range.
     """
+
+    worlds: ClassVar[Callable[..., World] | None] = None  # what makes worlds of a scene, which it does not import
 
     size: tuple[float, float, float] | None = None  # type: ignore[assignment]
     dx: float | None = None  # type: ignore[assignment]
@@ -114,10 +114,12 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
                 f"blocks = {self.blocks} with grid = {self.grid!r}; it is the capacity of a sparse grid, at least 1"
             )
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name in _RENAMED:
-            raise AttributeError(f"Scene.{name} is now Scene.{_RENAMED[name]}; see the changelog")
-        raise AttributeError(f"Scene has no {name!r}")
+    if not TYPE_CHECKING:  # a checker of types shall see that they are gone
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in _RENAMED:
+                raise AttributeError(f"Scene.{name} is now Scene.{_RENAMED[name]}; see the changelog")
+            raise AttributeError(f"Scene has no {name!r}")
 
     def substep_counts(self) -> list[int]:
         """Numbers of substeps that a control step can have."""
@@ -146,16 +148,16 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
         self, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> World:
         """N copies of the scene."""
-        from simenv.world.world import World
-
-        return World(self, num_worlds, device, dtype)
+        assert Scene.worlds is not None  # the package sets it when it is imported
+        return Scene.worlds(self, num_worlds, device, dtype)
 
     # ------------------------------------------------------------------------------------- as the solvers see it
 
     @property
     def has_motion(self) -> bool:
-        """Whether any body moves by itself, or any gel touches."""
-        return bool(self.gels) or any(body.motion in ("free", "hand", "arm") for body in self.bodies.values())
+        """Whether any body moves by itself, or any gel touches one."""
+        moves = any(body.motion in ("free", "hand", "arm") for body in self.bodies.values())
+        return moves or any(gel.touches for gel in self.gels.values())
 
     def body_parts(self) -> BodyParts:
         """What the solver of bodies gets."""
@@ -174,7 +176,7 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
 
     def mpm_model(self) -> MPMModel:
         """The particles as their stepper sees them."""
-        if not self.particles:
+        if not self.particles or self.size is None or self.dx is None:
             raise ValueError("the scene has no particles; add some with add_particles")
         names, count = list(self.materials), self.particle_substeps or self.substeps
         material = np.concatenate([
@@ -185,11 +187,12 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
         dt = self.substep_dt if count == self.substeps else self.control_dt / count
         mounts, local = self._mounts()
         return MPMModel(
-            size=tuple(self.size), dx=self.dx, dt=dt, substeps=count, material=material,
+            size=tuple(self.size), dx=self.dx,  # type: ignore[arg-type]
+            dt=dt, substeps=count, material=material,
             kinds=tuple(material.kind for material in self.materials.values()),
             origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
             colliders=tuple(collider.spec for collider in self.colliders.values()), blocks=self._capacity(),
-            rigids=tuple(body.spec(self.particles[name].span.start) for name, body in self.projected.items()),
+            projected=tuple(body.spec(self.particles[name].span.start) for name, body in self.projected.items()),
             mounts=mounts, local=local,
         )  # fmt: skip
 
@@ -201,15 +204,14 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
         mounts, local = [], []
         for collider in self.colliders.values():
             body = None if collider.body is None else self.bodies[collider.body]
-            moves = body is not None and not body.is_told
-            mounts.append(names.index(collider.body) if moves else -1)
+            mounts.append(names.index(body.name) if body is not None and not body.is_told else -1)
             centre = body.centre if body is not None else np.zeros(3)
             local.append((*np.subtract(collider.position, centre).tolist(), *collider.quaternion))
         return tuple(mounts), tuple(local)
 
     def _capacity(self) -> int:
         """Blocks of a sparse grid; 0 for a dense one."""
-        if self.grid == "dense" or self.blocks is not None:
+        if self.grid == "dense" or self.blocks is not None or self.dx is None:
             return self.blocks or 0
         groups = self.particles.values()
         points = np.concatenate([group.positions for group in groups if group.active] or [np.zeros((0, 3))])

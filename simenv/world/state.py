@@ -21,6 +21,7 @@ _RENAMED = {
     "rigid_q": "body_q (the shape's frame), or world.bodies[name].pose(state) and .centre(state)",
     "rigid_twist": "body_twist, or world.bodies[name].twist(state)",
     "touch": "skin_field, or world.skin(state, collider)",
+    "as_dict": "dict(state)",
 }
 
 
@@ -169,4 +170,4 @@ def by_name(
     rows = [values.get(name, missing) for name in names]
     if not rows:
         return torch.zeros(0) if missing is None else missing[:, None][:, :0]
-    return torch.stack(rows, 1)  # type: ignore[arg-type]
+    return torch.stack(rows, 1)

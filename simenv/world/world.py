@@ -32,14 +32,18 @@ from simenv.sensors.tactile import TactileField
 from simenv.world.bodies import bodies_of, colliders_of, gels_of, names_of
 from simenv.world.drawables import Shown
 from simenv.world.engine import Engine, Named, StepFunction
+from simenv.world.felt import FeltMaterial
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
+from simenv.world.placing import Placed
+from simenv.world.readings import Read
 from simenv.world.rebuilt import Rebuilt
+from simenv.world.renamed import Renamed
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State, by_name, check_tensor
 
 
-class World(Shown, Rebuilt):
+class World(Placed, Read, Shown, Rebuilt, Renamed):
     """A batch of worlds: a table of frames, and solvers that see frames and push them.
 
     Args:
@@ -48,7 +52,7 @@ class World(Shown, Rebuilt):
         device: torch device; dtype: ``torch.float32``, or ``torch.float64`` for verification.
 
     Attributes:
-        fields: what the state holds, by name: shape, unit, meaning.
+        fields, controls: what the state and the control hold, by name: shape, unit, meaning.
         parameters: named physical parameters, tensors (N, ...).
         bodies, colliders, gels: by name (`simenv.world.bodies`).
         solvers: by name, in the order of their turns in a tick.
@@ -80,22 +84,30 @@ class World(Shown, Rebuilt):
         self.sensors = {
             name: TactileField(gel.grid, gel.gel, gel.shape, dtype, self.device, gel.max_depth, gel.reach)
             for name, gel in scene.gels.items()
+            if gel.shape is not None
         }
         self.frames = FrameSolver(scene.bodies, parts.fingers, self.device, dtype)
         self.particles = self._particle_solver() if scene.particles else None
         moves = scene.has_motion
         self.body_solver = BodySolver(parts, num_worlds, self.device, dtype) if moves else None
         gels = GelSolver(scene.gels, scene.bodies, self.sensors, scene.lead, self.arm is None) if scene.gels else None
-        every = [self.frames if moves else None, gels, self.particles, self.body_solver]
+        pressing = gels if gels is not None and gels.pressing else None
+        every = [self.frames if moves else None, pressing, self.particles, self.body_solver]
         self.solvers: dict[str, Solver] = {solver.name: solver for solver in every if solver is not None}
         lanes, choices = (self.particles.lanes, len(self.particles.pace.counts)) if self.particles else (1, 1)
         self.engine = Engine(
             self.solvers, num_worlds, self.device, dtype, scene.substeps, self.dt, choices, lanes
         )  # fmt: skip
-        self.fields = self._fields()
+        self.fields = self._fields(gels)
+        self.controls = self._controls()
+        self._control_like = {n: f.initial(num_worlds, dtype, self.device) for n, f in self.controls.items()}
         self.parameters = self._parameters(parts)
         self.bodies, self.colliders = bodies_of(self, scene.bodies), colliders_of(self, scene.colliders)
         self.gels = gels_of(self, scene.gels, self.sensors, gels.taxels if gels else {})
+        self._felt = None
+        if gels is not None and self.particles is not None and any(gel.collider for gel in scene.gels.values()):
+            self._felt = FeltMaterial(scene.gels, gels.taxels, self.particles)
+        self._still = gels if gels is not None and pressing is None else None  # gels that feel particles alone
         self.particle_count = self.particles.count if self.particles else 0
         self.particle_groups = self.particles.groups if self.particles else {}
         if self.particles is not None:
@@ -103,7 +115,8 @@ class World(Shown, Rebuilt):
         self._entering = [name for solver in self.solvers.values() for name in solver.starts_from()]
         self._told = self._rows([i for i, body in enumerate(scene.bodies.values()) if body.is_told])
         told = names_of(scene.bodies, ("given", "fixed"))
-        self._given_of_told = None if told == self.given_names else [told.index(name) for name in self.given_names]
+        given = torch.tensor([told.index(name) for name in self.given_names], dtype=torch.int64, device=self.device)
+        self._given_of_told = None if told == self.given_names else given
         self._ticks = self._tick_times()
         self._find_drawables()
         self._initial = self._build_state()
@@ -127,18 +140,21 @@ class World(Shown, Rebuilt):
             return None
         return torch.tensor(rows, dtype=torch.int64, device=self.device)
 
-    def _fields(self) -> dict[str, Field]:
+    def _fields(self, gels: GelSolver | None) -> dict[str, Field]:
         fields = dict(self.particles.fields) if self.particles else {}
         fields |= self.frames.fields
         fields["time"] = Field((), "s", "simulated time", differentiable=False)
         about = "bits of simenv.physics.status; not zero: the world has stopped at its last good state"
         fields["status"] = Field((), "1", about, 0, torch.int32, False)
-        for name, solver in self.solvers.items():
-            if name not in ("frames", "particles"):
-                fields |= solver.fields
+        for solver in (gels, self.body_solver):
+            fields |= {} if solver is None else solver.fields
         if self.arm is not None:  # with which nothing is
             fields = {name: replace(field, differentiable=False) for name, field in fields.items()}
         return fields
+
+    def _controls(self) -> dict[str, Field]:
+        owners = (self.frames, self.particles, self.body_solver)
+        return {n: each for owner in owners if owner is not None for n, each in owner.controls.items()}
 
     def _parameters(self, parts: Any) -> Parameters:
         scene, declared = self.scene, {}
@@ -148,9 +164,9 @@ class World(Shown, Rebuilt):
         if self.arm is not None:
             declared = {name: replace(each, differentiable=False) for name, each in declared.items()}
         limits: list[Limit] = []
-        for pair in scene.materials.items():
-            limits += material_limits(*pair, scene.shortest_substep, scene.dx)
         if self.particles is not None:
+            dt, dx = scene.shortest_substep, self.particles.model.dx
+            limits += [each for pair in scene.materials.items() for each in material_limits(*pair, dt, dx)]
             limits += exchange_limits(self.particles.parts)
         if self.body_solver is not None:
             ease = arm_ease(self.arm, scene.substep_dt)
@@ -174,25 +190,6 @@ class World(Shown, Rebuilt):
         if self.arm is not None:
             state = self._reached(state)
         return self.touch_anew(state)
-
-    def _reached(self, state: State) -> State:
-        """The state with the robot's tool where the scene has it.
-
-        Raises:
-            ValueError: the robot does not reach.
-        """
-        tool = self.bodies[self.body_names[self.scene.arm.hand]]
-        wanted = tool.pose(state)
-        state = tool.place(state, wanted)
-        pose = tool.pose(state)[0]
-        away, turn = float((pose - wanted[0])[:3].norm()), float((pose[3:] * wanted[0, 3:]).sum().abs())
-        if away > 1e-3 or turn < 0.999:
-            raise ValueError(
-                f"the arm's tool comes within {1e3 * away:.1f} mm and {2 * np.degrees(np.arccos(min(turn, 1.0))):.1f} "
-                f"degrees of where it should start, {wanted[0].tolist()}, not within 1 mm and 5 degrees; give its "
-                "chain another posture, or place it nearer"
-            )
-        return state
 
     # ----------------------------------------------------------------------------------------------------- stepping
 
@@ -265,6 +262,10 @@ class World(Shown, Rebuilt):
         fields = {"time": state.time + self.dt, **taken, **self._frames_after(start, control, end, out)}
         for name, solver in self.solvers.items():
             fields |= solver.after(start, out[name])
+        if self._still is not None:
+            fields |= self._still.after(start, {})
+        if self._felt is not None:
+            fields |= self._felt.added(fields)
         after = state.replace(**fields)
         status = state.status | status
         # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
@@ -298,19 +299,15 @@ class World(Shown, Rebuilt):
     def _check(self, state: State, control: Control) -> Control:
         """The control, complete. Raise ValueError if tensors of it or of a state do not fit this world."""
         state.check(self._initial)
-        like, N = self._initial.body_twist, self.num_worlds
+        for name, value in vars(control).items():
+            nothing = value is None or (isinstance(value, torch.Tensor) and not value.numel())
+            if name not in self.controls and not nothing:
+                has = ", ".join(self.controls) or "none"
+                raise ValueError(f"control.{name} is given, but this world has no such control; it has: {has}")
+            if name in self.controls and value is not None:
+                check_tensor(f"control.{name}", value, self._control_like[name])
         if control.twist is None:
-            control = replace(control, twist=like.new_zeros((N, len(self.given_names), 6)))
-        check_tensor("control.twist", control.twist, like.new_empty((N, len(self.given_names), 6)))
-        emitters = (N, len(self.scene.emitters))
-        if control.emit is not None and control.emit.shape != emitters:
-            raise ValueError(
-                f"control.emit is {tuple(control.emit.shape)}; it must be {emitters}, one for each emitter"
-            )
-        if control.goal is not None:
-            check_tensor("control.goal", control.goal, like.new_empty((N, len(self.hand_names), 7)))
-        if control.effort is not None:
-            check_tensor("control.effort", control.effort, self._initial.time)
+            control = replace(control, twist=self.zero_control().twist)
         return control
 
     def _stopped(self, state: State, control: Control, status: torch.Tensor) -> tuple[State, Control, torch.Tensor]:
@@ -344,8 +341,8 @@ class World(Shown, Rebuilt):
         pose = start.body_q if self._told is None else start.body_q.index_select(1, self._told)
         twist = control.twist
         if self._given_of_told is not None:
-            twist = pose.new_zeros((self.num_worlds, pose.shape[1], 6))
-            twist[:, self._given_of_told] = control.twist
+            still = pose.new_zeros((self.num_worlds, pose.shape[1], 6))
+            twist = still.index_copy(1, self._given_of_told, control.twist)
         moving = GivenMotion(pose, twist, choice.times, self.dt)
         ticks = self._ticks[0] if choice.index is None else self._ticks[choice.index]
         same = ticks.shape == choice.times.shape
@@ -357,7 +354,7 @@ class World(Shown, Rebuilt):
         """The table of frames at the end, from the rows of all owners."""
         twist = torch.cat([told.velocity, told.omega], -1)
         if self._told is None:
-            return {"body_q": told.end, "body_twist": twist}
+            return {"body_q": told.end, "body_twist": control.twist if self._given_of_told is None else twist}
         poses = start.body_q.index_copy(1, self._told, told.end)
         twists = start.body_twist.index_copy(1, self._told, twist)
         for name, solver in self.solvers.items():
@@ -365,47 +362,3 @@ class World(Shown, Rebuilt):
             if moved is not None:
                 poses, twists = poses.index_copy(1, moved[0], moved[1]), twists.index_copy(1, moved[0], moved[2])
         return {"body_q": poses, "body_twist": twists}
-
-    # ------------------------------------------------------------------------------------------- looking and placing
-
-    def touch_anew(self, state: State) -> State:
-        """The state with gels that remember nothing but where their objects are, and with their present readings.
-
-        Call it after placing bodies or gripper by hand.
-        """
-        if not self.gels:
-            return state
-        read = []
-        for name, gel in self.gels.items():
-            keys = [key for key in gel.spec.gel.parameters if f"{name}.{key}" in self.parameters]
-            values = {key: self.parameters[f"{name}.{key}"] for key in keys}
-            read.append(gel.sensor.measure(gel.object_pose(state), gel.pose(state), parameters=values))
-        if "held" in state:
-            state = state.replace(held=torch.zeros_like(state.held))
-        return state.replace(
-            stick=torch.cat([memory.stick for _, memory in read], 1),
-            gel_rotation=torch.stack([memory.rotation for _, memory in read], 1),
-            gel_offset=torch.stack([memory.position for _, memory in read], 1),
-            field=torch.cat([reading.field() for reading, _ in read], 1),
-            depth=torch.cat([reading.depth for reading, _ in read], 1),
-            gel_wrench=torch.stack([reading.wrench for reading, _ in read], 1),
-        )
-
-    def place_projected(self, state: State) -> State:
-        """The state with the particles of the bodies that the grid moves where these are.
-
-        A step does so by itself; this is for looking at a state whose poses were changed.
-        """
-        return state if self.particles is None else self.particles.placed(state)
-
-    def skin(self, state: State, collider: str) -> torch.Tensor:
-        """Force on each taxel of a collider's skin, mean over the last control step [N], (N, rows, columns, 3).
-
-        In the skin's axes: x along the columns, y along the rows, z out of the surface, so that pressing is negative z.
-
-        Raises:
-            KeyError: the collider has no skin.
-        """
-        if self.particles is None:
-            raise KeyError(f"collider {collider!r} has no skin; the scene has no particles")
-        return self.particles.skin(state, collider)

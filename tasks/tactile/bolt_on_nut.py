@@ -86,7 +86,7 @@ class BoltOnNut(PegTask):
         self.bolt = MeshShape(str(path("bolt.stl")))
         self.centre = float(body_properties("bolt", self.bolt)[1][2])  # of mass, above the tip [m]
         head = SHANK + HEAD / 2 - self.centre
-        self.grasp = (head - 0.003, head + 0.003)  # type: ignore[misc]
+        self.grasp = (head - 0.003, head + 0.003)
 
     def peg(self):
         shank = rings(0.008, 0.001 + np.linspace(0.0, NUT, 4))

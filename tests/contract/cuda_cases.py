@@ -66,7 +66,7 @@ def _particles(name: str, device: str, dtype: torch.dtype, steps: int = 2) -> di
     returns = problem.returns(leaves)
     grads = torch.autograd.grad(returns.sum(), list(leaves.values()))
     problem.world.close()
-    found = {key: value for key, value in problem.last.as_dict().items() if value.numel()}
+    found = {key: value for key, value in problem.last.items() if value.numel()}
     return found | {"returns": returns} | {f"gradient of {k}": g for k, g in zip(leaves, grads, strict=True)}
 
 
@@ -81,7 +81,7 @@ def _touch(name: str, device: str, dtype: torch.dtype, steps: int = 3) -> dict[s
     actions = torch.rand(steps, WORLDS, *env.single_action_space.shape, generator=random, dtype=torch.float64)
     actions = (0.6 * actions - 0.4).to(device, dtype).requires_grad_()
     out = env.rollout(actions, observe=False)
-    found = {key: value for key, value in env.state.as_dict().items() if value.numel()}
+    found = {key: value for key, value in env.state.items() if value.numel()}
     (gradient,) = torch.autograd.grad(out.returns.sum(), actions)
     env.close()
     return {**found, "returns": out.returns, "gradient": gradient.transpose(0, 1)}

@@ -45,11 +45,11 @@ def contact(real):
 
 
 def rigid(real):
-    from simenv.physics.mpm.kernels_projected import rigid_kernels
-    from simenv.physics.mpm.kernels_projected_grid import rigid_grid_kernels
-    from simenv.physics.mpm.kernels_projected_grid_adjoint import rigid_grid_adjoint_kernels
+    from simenv.physics.mpm.kernels_projected import projected_kernels
+    from simenv.physics.mpm.kernels_projected_grid import projected_grid_kernels
+    from simenv.physics.mpm.kernels_projected_grid_adjoint import projected_grid_adjoint_kernels
 
-    made = (rigid_kernels(real), rigid_grid_kernels(real), rigid_grid_adjoint_kernels(real))
+    made = (projected_kernels(real), projected_grid_kernels(real), projected_grid_adjoint_kernels(real))
     return [kernel for namespace in made for kernel in kernels_of(namespace)]
 
 

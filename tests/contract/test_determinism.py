@@ -7,9 +7,9 @@ import torch
 import simenv
 from simenv import _threads
 from simenv.geometry.shapes import Plane, Sphere
-from simenv.physics.mpm import solver
+from simenv.physics.mpm import particles, solver
 from simenv.physics.mpm.materials import Elastic, ElastoPlastic, Liquid
-from simenv.world import Control, Scene, World, engine
+from simenv.world import Control, Scene, World
 from tests.gradients.scenes import DX, block
 
 STEPS = 4
@@ -29,7 +29,7 @@ def scene():
     for index, name in enumerate("abc"):
         lower = (0.05 + 0.03 * index, 0.07, 0.045)
         result.add_particles(name, name, block(lower, (3, 6, 6), seed=index), (0.5 * DX) ** 3, (0.1, 0.0, -0.4))
-    result.add_body("hand", (0.105, 0.095, 0.13))
+    result.add_body("hand", position=(0.105, 0.095, 0.13))
     result.add_collider("ball", Sphere(0.03), "hand", friction=0.4, width=0.02)
     result.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3)
     return result
@@ -60,7 +60,7 @@ def run(twist, velocity, viscosity, make=scene, gradient=True):
         state = world.step(state, Control(leaves[0][step]))
         wrench = wrench + state.wrench
     assert (state.status == 0).all()
-    result = {name: value.detach() for name, value in state.as_dict().items()}
+    result = {name: value.detach() for name, value in state.items()}
     if gradient:
         ((state.x * state.v).sum() + state.F[:, :, 0, 1].sum() + wrench.sum()).backward()
         names = ("twist", "velocity", "viscosity")
@@ -117,7 +117,7 @@ def test_neighbours_do_not_matter():
 @pytest.mark.parametrize("ordered", [False, True], ids=["as given", "ordered"])
 def test_lanes_of_one_large_world_on_any_number_of_threads(monkeypatch, gradient, ordered):
     monkeypatch.setattr(solver, "SORT_FROM", 1 if ordered else 1_000)
-    monkeypatch.setattr(engine, "PARTICLES_PER_LANE", 100)  # a world of 324 particles then has 3 lanes
+    monkeypatch.setattr(particles, "PARTICLES_PER_LANE", 100)  # a world of 324 particles then has 3 lanes
     results = []
     for threads in (1, 2, 4):
         simenv.set_num_threads(threads)
@@ -133,7 +133,7 @@ def test_lanes_of_one_large_world_on_any_number_of_threads(monkeypatch, gradient
 
 def test_lanes_change_rounding_only(monkeypatch):
     whole = run(*inputs(1, torch.float64))
-    monkeypatch.setattr(engine, "PARTICLES_PER_LANE", 100)
+    monkeypatch.setattr(particles, "PARTICLES_PER_LANE", 100)
     cut = run(*inputs(1, torch.float64))
     assert not torch.equal(whole["x"], cut["x"])  # otherwise the lanes are not used
     for name, value in whole.items():
@@ -143,7 +143,7 @@ def test_lanes_change_rounding_only(monkeypatch):
 
 @pytest.mark.parametrize("particles_per_lane", [100, 1_000], ids=["lanes", "one lane"])
 def test_the_order_of_particles_changes_rounding_only(monkeypatch, particles_per_lane):
-    monkeypatch.setattr(engine, "PARTICLES_PER_LANE", particles_per_lane)
+    monkeypatch.setattr(particles, "PARTICLES_PER_LANE", particles_per_lane)
     given = run(*inputs(2, torch.float64))
     monkeypatch.setattr(solver, "SORT_FROM", 1)
     ordered = run(*inputs(2, torch.float64))
@@ -169,7 +169,7 @@ def test_a_world_large_enough_for_lanes():
         state = world.initial_state()
         for _ in range(3):
             state = world.step(state, world.zero_control())
-        states.append(state.as_dict())
+        states.append(state)
         world.close()
     assert_identical(states[0], states[1])
     assert_identical(states[0], states[2])

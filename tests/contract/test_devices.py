@@ -27,14 +27,13 @@ from simenv.sensors.tactile.image import TactileImage
 from simenv.sensors.tactile.leds import LedShader
 from simenv.sensors.tactile.markers import MarkerField
 from simenv.sensors.tactile.membrane import MembraneFilter
-from simenv.world import Scene, TouchScene, TouchWorld, World
+from simenv.world import Scene, World
 from tests.contract import source_rules as rules
 
 GRID = flat_grid(2, 2, 0.01, 0.01)
 # Everything that takes a device. The other arguments are wrong on purpose: the device is told first.
 TAKERS = {
     "World": lambda device: World(None, 0, device),
-    "TouchWorld": lambda device: TouchWorld(None, 0, device),
     "make": lambda device: gym.make("SimEnv/BallRoll-v0", device=device),
     "make_vec": lambda device: gym.make_vec("SimEnv/BallRoll-v0", num_envs=1, device=device),
     "TactileField": lambda device: TactileField(GRID, TacSLGel(), Sphere(0.01), torch.float32, device),
@@ -109,9 +108,9 @@ def test_worlds_arms_and_sensors_keep_the_resolved_device() -> None:
     scene = Scene((0.2, 0.2, 0.2), 0.05, 1e-4, 1)
     scene.add_material("water", Liquid(1000.0, 4.0e4))
     scene.add_particles("water", "water", np.full((1, 3), 0.1), 1e-5)
-    touch = TouchScene(1e-4, 1)
-    touch.add_body("ball", Sphere(0.01), 1000.0, (0.0, 0.0, 0.0))
-    made = [World(scene, 1, "cpu:0"), TouchWorld(touch, 1, "cpu:0"), Arm(load("panda"), 1, "cpu:0")]
+    falls = Scene(substep_dt=1e-4, substeps=1)
+    falls.add_body("ball", Sphere(0.01), 1000.0, (0.0, 0.0, 0.0), motion="free")
+    made = [World(scene, 1, "cpu:0"), World(falls, 1, "cpu:0"), Arm(load("panda"), 1, "cpu:0")]
     made.append(TactileField(GRID, TacSLGel(), Sphere(0.01), torch.float32, "cpu:0"))
     assert [each.device for each in made] == [torch.device("cpu")] * len(made)
     for world in made[:2]:

@@ -13,10 +13,10 @@ import pytest
 from tests.contract import source_rules as rules
 
 TOUCH = """
-from simenv.world import TouchScene
-scene = TouchScene(1e-3, 1)
-scene.add_hand("hand", (0.0, 0.0, 0.4))
-scene.add_body("ball", Sphere(0.03), 1000.0, (0.0, 0.0, 0.2))
+from simenv.world import Scene
+scene = Scene(substep_dt=1e-3, substeps=1)
+scene.add_body("hand", position=(0.0, 0.0, 0.4), motion="hand")
+scene.add_body("ball", Sphere(0.03), 1000.0, (0.0, 0.0, 0.2), motion="free")
 world = scene.make_world(1)
 """
 PARTICLES = """
@@ -37,7 +37,7 @@ signed_distance(trimesh.creation.box((1, 1, 1)), np.zeros((1, 3)))
 mesh_sdf(trimesh.creation.box((1, 1, 1)), spacing=0.25)
 """,
     "a world": PARTICLES + "World(scene, 1)",
-    "a world of touch": TOUCH + "world.initial_state()",
+    "a world of bodies": TOUCH + "world.initial_state()",
     "a camera on a body": TOUCH + 'render.BodyCamera(world, "hand", render.Camera((0, 0, 0), (1, 0, 0)), 8, 8)',
     "frames": TOUCH + "render.Renderer(world, 8, 8).render(world.initial_state())",
     "an arm": 'robots.Arm(robots.load("panda"))',

@@ -26,8 +26,8 @@ IMPORT_NAMES = {"warp-lang": "warp", "pillow": "PIL", "stable-baselines3": "stab
 IMPORT_NAMES |= {"imageio-ffmpeg": "imageio_ffmpeg"}
 
 NO_CIRCLES = (
-    "simenv/geometry", "simenv/physics", "simenv/sensors", "simenv/robots", "simenv/render", "simenv/envs",
-    "simenv/rollouts", "agents", "scripts", "tasks",
+    "simenv", "simenv/geometry", "simenv/physics", "simenv/sensors", "simenv/robots", "simenv/world", "simenv/render",
+    "simenv/envs", "simenv/rollouts", "agents", "scripts", "tasks",
 )  # fmt: skip
 
 

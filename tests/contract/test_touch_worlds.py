@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What docs/determinism.md promises, for worlds of touch: repeated runs, threads, and worlds in a batch; and that
-resets neither reach other worlds, nor leave anything behind, nor take memory.
+"""What docs/determinism.md promises, for worlds of bodies and gels: repeated runs, threads, and worlds in a batch; and
+that resets neither reach other worlds, nor leave anything behind, nor take memory.
 """
 
 import gc
@@ -40,7 +40,7 @@ def run(case, worlds, seed=0, steps=3, gradient=True):
     rows = [torch.rand(steps, size, generator=torch.Generator().manual_seed(seed + i)) for i in range(worlds)]
     actions = (0.6 * torch.stack(rows, 1) - 0.4).requires_grad_(gradient)
     out = env.rollout(actions, observe=False)
-    result = {name: value.detach().clone() for name, value in env.state.as_dict().items()}
+    result = {name: value.detach().clone() for name, value in env.state.items()}
     result["returns"] = out.returns.detach()
     if gradient:
         (out.returns.sum() + env.state.field.sum()).backward()

@@ -6,14 +6,12 @@ Nothing else in the repository names it: importing this file is all that registr
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import torch
 
 from simenv.envs import Argument, EpisodeRandom, Task, register_task
 from simenv.envs.measures import centre_of_mass
-from simenv.envs.observations import body_pose, keypoints
+from simenv.envs.observations import keypoints
 from simenv.geometry.shapes import Box
 from simenv.physics.mpm.materials import Liquid
 from simenv.world import Control, Scene, State, World
@@ -53,18 +51,18 @@ class Splash(Task):
 
     def initial_state(self, world: World, episode: dict[str, torch.Tensor]) -> State:
         state = world.initial_state()
-        return dataclasses.replace(state, x=state.x + episode["offset"].unsqueeze(1))
+        return state.replace(x=state.x + episode["offset"].unsqueeze(1))
 
     def control(self, world: World, state: State, action: torch.Tensor, episode: dict[str, torch.Tensor]) -> Control:
         speed = torch.where(action.abs() > self.explode_above, 300.0, self.speed)
         twist = torch.cat([action * speed, torch.zeros_like(action), torch.zeros_like(action)], dim=-1)
-        return Control(twist=twist.unsqueeze(1))
+        return world.control(twist={"paddle": twist})
 
     def observe(
         self, world: World, state: State, episode: dict[str, torch.Tensor]
     ) -> torch.Tensor | dict[str, torch.Tensor]:
         points = keypoints(state, world.particle_groups["blob"], 4)
-        pose = body_pose(world, state, "paddle")
+        pose = world.bodies["paddle"].pose(state)
         if self.observe_dict:
             return {"points": points, "paddle": pose, "goal": episode["goal"]}
         return torch.cat([points.flatten(1), pose, episode["goal"]], dim=-1)

@@ -12,7 +12,7 @@ import simenv
 from simenv.envs import Argument, Task, make_vector_env, register_task
 from simenv.envs.arguments import arguments_table
 from simenv.envs.registration import task_class
-from simenv.rollouts import Recorder
+from simenv.rollouts import Recorder, RolloutError
 from simenv.rollouts.access import describe, make
 from tests.envs.splash_task import Splash
 
@@ -68,9 +68,9 @@ def test_values_are_the_callers_or_the_defaults() -> None:
     ("arguments", "error", "message"),
     [
         (
-            {"widht": 1.0},
+            {"wide": 1.0},
             TypeError,
-            r"Declared: __init__\(\) got an unexpected keyword argument 'widht'\. Did you mean width",
+            r"Declared: __init__\(\) got an unexpected keyword argument 'wide'\. Did you mean width",
         ),
         ({"width": 0.0}, ValueError, r"width = 0\.0 m must be above 0 m and at most 0\.02 m"),
         ({"width": 0.021}, ValueError, r"width = 0\.021 m must be above 0 m and at most 0\.02 m"),
@@ -177,6 +177,10 @@ def test_names_of_a_vectors_components_are_recorded(monkeypatch: pytest.MonkeyPa
     names = tuple(f"quantity {i}" for i in range(size))
     monkeypatch.setattr(Splash, "observation_names", names)
     assert describe(env)["observation"]["observation"]["names"] == list(names)
+    monkeypatch.setattr(Splash, "observation_names", names[1:])
+    with pytest.raises(RolloutError, match=rf"has {size - 1} names for an observation of shape \({size},\)"):
+        describe(env)
+    monkeypatch.setattr(Splash, "observation_names", names)
     with Recorder(tmp_path, env) as recorder:
         recorder.reset(seed=0)
         recorder.step(np.zeros((1, 2), np.float32))

@@ -121,7 +121,7 @@ def test_worlds_are_copied_by_scene_and_parameters():
     for make in COPIES.values():
         twin = make(world)
         again = twin.step(twin.initial_state(), twin.zero_control())
-        assert all(torch.equal(a, b) for a, b in zip(again.as_dict().values(), after.as_dict().values(), strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(again.values(), after.values(), strict=True))
 
 
 def test_a_recorder_says_why_it_is_not_copied(tmp_path):

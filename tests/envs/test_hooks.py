@@ -86,7 +86,7 @@ def test_the_lint_sees_it(source: str) -> None:
         "getattr(env, 'task', None)",
         "task.observation_mode = 'reduced'",
         "task.observe(world, state, episode)",
-        "getattr(world, 'gel_names')",
+        "getattr(world, 'arm')",
     ],
 )
 def test_the_lint_lets_pass_what_is_right(source: str) -> None:

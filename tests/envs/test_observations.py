@@ -71,16 +71,3 @@ def test_density_gradient_matches_finite_differences() -> None:
 def test_density_refuses_an_empty_grid() -> None:
     with pytest.raises(ValueError, match="at least 2 nodes per axis and low < high"):
         observations.density_grid(state(torch.zeros(1, 1, 3)), slice(0, 1), 1.0, (5, 1, 5), (0, 0, 0), (1, 1, 1))
-
-
-def test_bodies_and_colliders_by_name() -> None:
-    world = SimpleNamespace(body_names=("cup", "arm"), collider_names=("wall",))
-    q = torch.arange(14.0).reshape(1, 2, 7)
-    poses = SimpleNamespace(body_q=q, body_twist=q[..., :6], wrench=torch.ones(1, 1, 6))
-    assert torch.equal(observations.body_pose(world, poses, "arm"), q[:, 1])
-    assert torch.equal(observations.body_twist(world, poses, "cup"), q[:, 0, :6])
-    assert observations.collider_wrench(world, poses, "wall").shape == (1, 6)
-    with pytest.raises(ValueError, match=r"no body 'spoon'; there are cup, arm"):
-        observations.body_pose(world, poses, "spoon")
-    with pytest.raises(ValueError, match=r"no collider 'floor'; there are wall"):
-        observations.collider_wrench(world, poses, "floor")

@@ -208,8 +208,8 @@ def test_a_world_does_not_depend_on_its_neighbours_or_threads(monkeypatch, threa
     for index in range(4):
         one = World(pour_scene("sparse"), 1)
         alone = pour(one, 8, one.initial_state().replace(v=v[index : index + 1]))
-        for name, value in alone.as_dict().items():
-            assert torch.equal(value[0], together.as_dict()[name][index]), name
+        for name, value in alone.items():
+            assert torch.equal(value[0], together[name][index]), name
 
 
 def test_with_adaptive_substeps_and_a_checkpoint():

@@ -4,6 +4,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from scipy.linalg import expm
 
 import tests.envs.splash_task  # noqa: F401  (registers the task)
 from simenv.rollouts import Motion, RolloutError, replay_motion
@@ -36,10 +37,29 @@ def test_the_body_follows_the_motion(env, frame):
     assert isinstance(report.evaluation["success"], bool) and report.evaluation["distance"] > 0
 
 
-def test_a_tool_that_forces_pull_is_refused():
-    env = gym.make_vec("SimEnv/BallRoll-v0", num_envs=1, device="cpu", output="torch", autoreset_mode="disabled")
-    with pytest.raises(RolloutError, match="BallRoll pulls its tool by an impedance"):
-        replay_motion(screw(), env)
+def test_a_hand_is_pulled_along_by_its_goal():
+    """Far from everything a hand of mass m, stiffness k and damping c follows its goal p: m a = k (p - x) - c v."""
+    env = gym.make_vec("SimEnv/BallRoll-v0", num_envs=1, device="cpu", output="torch", dtype="float64")
+    world = env.unwrapped.world
+    speed, dt, count = 0.05, float(world.dt), 40
+    times = np.arange(count + 1) * dt
+    up = Motion(times, times[:, None] * [0.0, 0.0, speed], np.eye(4)[[3] * (count + 1)])
+    report = replay_motion(up, env)
+    assert report.drive == "goal" and report.body == "pad" and report.steps == count and report.sim_status == 0
+    # the goal of a step is the pose at its end; the exact solution of the equation with a goal that stays over a step
+    # is x = p + exp(A t) (x0 - p, v0), and the gel, which lets go of the ball at once, is the only other force
+    mass, stiffness, damping = (float(world.parameters[f"pad.{name}"][0]) for name in ("mass", "stiffness", "damping"))
+    advance = expm(np.array([[0.0, 1.0], [-stiffness / mass, -damping / mass]]) * dt)
+    y, errors = np.zeros(2), [0.0]
+    for goal in up.positions[1:, 2]:
+        y = np.array([goal, 0.0]) + advance @ (y - [goal, 0.0])
+        errors.append(goal - y[0])
+    print(f"\nmeasured {report.position_error_max} m, by the equation {max(errors)} m")
+    assert report.position_error_max == pytest.approx(max(errors), rel=0.03)
+    with pytest.raises(RolloutError, match="'pad' is pulled by an impedance; use drive='goal'"):
+        replay_motion(up, env, drive="twist")
+    with pytest.raises(RolloutError, match=r"a body 'ball', but it moves by itself; .* are pad$"):
+        replay_motion(up, env, body="ball")
     env.close()
 
 
@@ -64,10 +84,12 @@ def test_motion_through_actions_reports_limits(env, monkeypatch):
 
 
 def test_wrong_requests(env):
-    with pytest.raises(RolloutError, match=r"no body 'hand'; the bodies are paddle"):
+    with pytest.raises(RolloutError, match=r"no body 'hand'; the bodies that can follow a motion are paddle"):
         replay_motion(screw(), env, body="hand")
     with pytest.raises(RolloutError, match="twist_to_action"):
         replay_motion(screw(), env, drive="action")
+    with pytest.raises(RolloutError, match="'paddle' moves as told; use drive='twist'"):
+        replay_motion(screw(), env, drive="goal")
     with pytest.raises(RolloutError, match="drive="):
         replay_motion(screw(), env, drive="fly")
     with pytest.raises(RolloutError, match="frame="):

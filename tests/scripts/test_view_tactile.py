@@ -83,10 +83,10 @@ def test_a_task_that_runs_and_its_recording(capsys, tmp_path):
     env = gym.make_vec(task, num_envs=1, device="cpu", max_episode_steps=steps)
     with Recorder(tmp_path / "run", env) as recorder:
         recorder.reset(seed=3)
-        forces = [env.unwrapped.state.wrench[0, 0, :3].norm()]
+        forces = [env.unwrapped.state.gel_wrench[0, 0, :3].norm()]
         for action in env.unwrapped.task.nominal_actions(steps):
             recorder.step(action[None].astype(np.float32))
-            forces.append(env.unwrapped.state.wrench[0, 0, :3].norm())
+            forces.append(env.unwrapped.state.gel_wrench[0, 0, :3].norm())
     env.close()
     assert largest_force(out) == pytest.approx(float(max(forces)), rel=1e-3) and f"{steps + 1} readings" in out
     live, _ = ViewTactile(task, seed=3, steps=steps, pitch=6e-3)._series()

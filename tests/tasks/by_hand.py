@@ -29,7 +29,7 @@ def scattered(env, low, high, seed: int = 0):
     body_q = state.body_q + 0.01 * noise(state.body_q)
     return state.replace(
         x=x, v=noise(state.v), active=active, wrench=noise(state.wrench), body_q=body_q,
-        body_twist=noise(state.body_twist), F=state.F + 0.05 * noise(state.F) if state.F is not None else None,
+        body_twist=noise(state.body_twist), **({"F": state.F + 0.05 * noise(state.F)} if "F" in state else {}),
     )  # fmt: skip
 
 

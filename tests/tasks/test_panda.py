@@ -17,7 +17,7 @@ from simenv.assets import path
 from simenv.errors import SimulationError
 from simenv.geometry.shapes import Box, Plane
 from simenv.robots import load
-from simenv.world import TouchControl, TouchScene
+from simenv.world import Control, Scene
 from tests.robots.panda import arm_turn, tool
 from tests.tasks.arm_script import scripted_action
 
@@ -115,13 +115,13 @@ def test_a_file_of_one_s_own(tmp_path):
 
 
 def test_scenes_say_what_an_arm_cannot():
-    scene = TouchScene(1e-3, 4)
-    scene.add_fixed("table", Plane(), (0.0, 0.0, 0.0))
-    scene.add_fixed("box", Box((0.1, 0.1, 0.1)), (0.0, 0.0, 0.0))
-    scene.add_arm("hand", load("panda"), (1.5, 0.0, 0.2), (1.0, 0.0, 0.0, 0.0))
-    with pytest.raises(ValueError, match="has an arm already"):
-        scene.add_arm("second", load("panda"), (0.5, 0.0, 0.2))
-    with pytest.raises(ValueError, match="'hand' is the tool of an arm, which only gels can push"):
+    scene = Scene(substep_dt=1e-3, substeps=4)
+    scene.add_body("table", Plane(), motion="fixed")
+    scene.add_body("box", Box((0.1, 0.1, 0.1)), motion="fixed")
+    scene.add_robot("hand", load("panda"), tool=((1.5, 0.0, 0.2), (1.0, 0.0, 0.0, 0.0)))
+    with pytest.raises(ValueError, match="has a robot already"):
+        scene.add_robot("second", load("panda"), tool=((0.5, 0.0, 0.2), (0.0, 0.0, 0.0, 1.0)))
+    with pytest.raises(ValueError, match="'hand' is the tool of a robot, which only gels can push"):
         scene.add_points("hand", "table", np.zeros((1, 3)))
     with pytest.raises(ValueError, match=r"the arm's tool comes within .* mm"):
         scene.make_world(1)
@@ -131,16 +131,18 @@ def test_an_arm_follows_its_goal():
     """In a scene without gels: 30 mm along each axis and 0.2 rad away, after three seconds within 0.01 mm and 0.1
     mrad: the slowest motion dies out with 3.6 /s.
     """
-    scene = TouchScene(1.0 / 960.0, 16)
-    scene.add_arm("hand", load("panda"), (0.5, 0.0, 0.2), (1.0, 0.0, 0.0, 0.0), gains=(600.0, 50.0, 120.0, 10.0))
+    scene = Scene(substep_dt=1.0 / 960.0, substeps=16)
+    start = (0.5, 0.0, 0.2), (1.0, 0.0, 0.0, 0.0)
+    scene.add_robot("hand", load("panda"), tool=start, gains=(600.0, 50.0, 120.0, 10.0))
     world = scene.make_world(2)
     state = world.initial_state()
     move, turn = torch.tensor([[0.03, -0.03, 0.03]]).repeat(2, 1), torch.tensor([[0.0, 0.0, 0.2]]).repeat(2, 1)
-    goal = world.near(state, "hand", move, turn)
+    goal = world.bodies["hand"].near(state, move, turn)
     for _ in range(180):
-        state = world.step(state, TouchControl(goal[:, None]))
-    assert (state.body_q[:, 0, :3] - goal[:, :3]).norm(dim=-1).max() < 1e-5
-    assert arm_turn(state.body_q[:, 0, 3:], goal[:, 3:]).norm(dim=-1).max() < 1e-4
+        state = world.step(state, Control(goal=goal[:, None]))
+    reached = world.bodies["hand"].pose(state)
+    assert (reached[:, :3] - goal[:, :3]).norm(dim=-1).max() < 1e-5
+    assert arm_turn(reached[:, 3:], goal[:, 3:]).norm(dim=-1).max() < 1e-4
     world.close()
 
 

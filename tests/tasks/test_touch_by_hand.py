@@ -18,10 +18,13 @@ def moved(env, seed: int, **fields):
 
     pose = state.body_q + 0.005 * noise(state.body_q)
     pose[..., 3:] /= pose[..., 3:].norm(dim=-1, keepdim=True)
-    state = state.replace(
-        body_q=pose, body_twist=noise(state.body_twist, 0.1), wrench=noise(state.wrench), push=noise(state.push),
-        field=noise(state.field, 0.01).abs(), grip=state.grip + noise(state.grip, 0.001),
-    )  # fmt: skip
+    changed = {
+        "body_q": pose, "body_twist": noise(state.body_twist, 0.1), "gel_wrench": noise(state.gel_wrench),
+        "push": noise(state.push), "field": noise(state.field, 0.01).abs(),
+    }  # fmt: skip
+    if "grip" in state:
+        changed["grip"] = state.grip + noise(state.grip, 0.001)
+    state = state.replace(**changed)
     return state.replace(**{name: torch.as_tensor(value, dtype=torch.float64)[None] for name, value in fields.items()})
 
 
@@ -42,7 +45,7 @@ def test_ball_observations_by_hand(ball):
     seen = observed(ball, state)
     np.testing.assert_allclose(seen["pad"], pad, atol=1e-15)
     np.testing.assert_array_equal(seen["goal"], goal)
-    np.testing.assert_array_equal(seen["wrench"], row(state.wrench)[0])
+    np.testing.assert_array_equal(seen["wrench"], row(state.gel_wrench)[0])
     task.observation_mode = "privileged"
     np.testing.assert_array_equal(observed(ball, state)["ball"], np.concatenate([pose[2], twist[2]]))
     task.observation_mode = "force_field"
@@ -106,7 +109,7 @@ def test_finger_observations_by_hand(finger):
     seen, pose = observed(finger, state), row(state.body_q)[1]
     np.testing.assert_allclose(seen["pose"], pose + [0.03, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], atol=1e-15)
     np.testing.assert_array_equal(seen["twist"], row(state.body_twist)[1])
-    np.testing.assert_array_equal(seen["wrench"], row(state.wrench)[0])
+    np.testing.assert_array_equal(seen["wrench"], row(state.gel_wrench)[0])
     assert seen["target"].tolist() == [float(finger.episode["target"])] and 0.8 <= seen["target"][0] <= 1.6
 
 
@@ -174,7 +177,7 @@ def test_peg_observations_by_hand(peg):
     forces = []
     for side, sign in enumerate((1.0, -1.0)):  # gels face each other along the hand's y axis
         turn = Rotation.from_quat(pose[2, 3:]) * Rotation.from_quat([sign * half, 0.0, 0.0, half])
-        forces.append(-turn.apply(row(state.wrench)[side, :3]))
+        forces.append(-turn.apply(row(state.gel_wrench)[side, :3]))
     wanted = [*reduced, twist[2], pose[3], socket, row(state.push)[3, :3], *forces]
     np.testing.assert_allclose(observed(peg, state)["state"], np.concatenate(wanted), atol=1e-12)
     peg.task.observation_mode = "reduced"
@@ -187,11 +190,11 @@ def test_peg_observations_by_hand(peg):
 
 
 def placed(env, offset, lean: float, time: float):
-    """The held thing at an offset from where it should be [m], leaning [rad] about y, at a time [s]."""
-    pose = env.state.body_q.clone()
+    """The held thing's centre at an offset from where it should be [m], leaning [rad] about y, at a time [s]."""
     place = row(env.episode["socket"]) + [0.0, 0.0, env.task.seat()] + np.asarray(offset)
-    pose[0, 3] = torch.as_tensor([*place, 0.0, np.sin(lean / 2), 0.0, np.cos(lean / 2)])
-    return env.state.replace(body_q=pose, time=torch.full_like(env.state.time, time))
+    pose = torch.as_tensor([*place, 0.0, np.sin(lean / 2), 0.0, np.cos(lean / 2)])[None]
+    state = env.world.bodies["peg"].place_centre(env.state, pose)
+    return state.replace(time=torch.full_like(state.time, time))
 
 
 @pytest.mark.parametrize(("away", "success"), [(0.0044, True), (0.0046, False)])

@@ -88,7 +88,7 @@ def test_colliders_are_carried_by_their_bodies():
     twist = torch.zeros(2, 2, 6, dtype=torch.float64)
     twist[:, 0] = torch.tensor([0.1, 0.0, 0.0, 0.0, 0.0, 4.0])
     told = GivenMotion(state.body_q, twist, 4.0e-4 * torch.arange(10, dtype=torch.float64), world.dt)
-    motion = world.particles._collider_motion(told)
+    motion = world.particles.colliders.motion(told)
     assert motion["position"].shape == (2, 10, 2, 3)
     step = (motion["position"][:, 2] - motion["position"][:, 0]) / (2 * 4.0e-4)
     torch.testing.assert_close(step, motion["velocity"][:, 1], rtol=0, atol=1e-6)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from simenv.physics.bodies.parts import BodyParts
 from simenv.physics.gels.elastic import ElasticLayerGel
@@ -47,6 +48,11 @@ class Pressed:
     dt: float
     arm: tuple[float, float] = (0.0, 0.0)
 
+    @property
+    def pressing(self) -> dict[str, Gel]:
+        """The gels that touch a body."""
+        return {name: gel for name, gel in self.gels.items() if gel.touches is not None}
+
 
 def least_areas(gels: Mapping[str, Gel]) -> dict[str, float]:
     """The area of one taxel of each gel [m^2], by `area_name`."""
@@ -63,7 +69,7 @@ class _Maker:
     """Makes the limits of a scene."""
 
     def __init__(self, pressed: Pressed):
-        self._bodies, self._gels, self._lead = pressed.parts.bodies, pressed.gels, pressed.lead
+        self._bodies, self._gels, self._lead = pressed.parts.bodies, pressed.pressing, pressed.lead
         self._points, self._gripper = pressed.parts.points, pressed.parts.gripper
         self._arm, self._dt = pressed.arm, pressed.dt
         self._step = f"a substep of {pressed.dt:.3g} s"
@@ -102,7 +108,7 @@ class _Maker:
         """Of each pair of bodies that gels press together, along their normals and along the surface."""
         pairs: dict[tuple[str, str], list[str]] = {}
         for name, gel in self._gels.items():
-            pairs.setdefault((gel.on, gel.touches), []).append(name)
+            pairs.setdefault((gel.on, gel.touches or ""), []).append(name)
         limits = []
         for pair, gels in pairs.items():
             free = tuple(f"{name}.mass" for name in pair if self._bodies[name].motion in ("free", "hand"))
@@ -185,4 +191,5 @@ def _stiffness(name: str, gel: Gel, values: Values, along: bool) -> Any:
         return parameter * area
     poisson = gel.gel.poisson
     share = 2.0 * (1.0 - poisson) / (2.0 - poisson) if along else 1.0
-    return share * 2.0 / (1.0 - poisson**2) * parameter * (area / math.pi) ** 0.5
+    radius = (area / math.pi).sqrt() if isinstance(area, torch.Tensor) else math.sqrt(area / math.pi)
+    return share * 2.0 / (1.0 - poisson**2) * parameter * radius

@@ -20,8 +20,9 @@ class Gel:
     """A tactile gel of a scene.
 
     Attributes:
-        on: body that carries it; touches: body that it touches.
-        grid: its taxels; gel: its law; shape: what it touches.
+        on: body that carries it; touches: body that it touches, or None; shape: of that body, what it touches.
+        grid: its taxels; gel: its law.
+        collider: by which it feels particles, on the same body, or None.
         position: of its frame on the body that carries it [m]; quaternion: of that frame, xyzw.
         slide: direction on the body along which it moves with the gripper's half opening.
         shape_position: of the touched shape in the frame of the touched body [m].
@@ -29,13 +30,14 @@ class Gel:
     """
 
     on: str
-    touches: str
+    touches: str | None
     grid: TaxelGrid
     gel: WinklerGel | ElasticLayerGel
-    shape: Shape
+    shape: Shape | None
     position: Vector
     quaternion: Vector
     slide: Vector
     shape_position: Vector
     max_depth: float
     reach: float
+    collider: str | None = None

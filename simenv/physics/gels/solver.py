@@ -50,13 +50,16 @@ class GelSolver(Solver):
     ):  # fmt: skip
         super().__init__()
         self.gels, self._sensors, self._lead = gels, sensors, lead
-        self.mounts = {name: self._mount(gel, bodies) for name, gel in gels.items()}
+        self.pressing = {name: gel for name, gel in gels.items() if gel.touches is not None}
+        self.mounts = {name: self._mount(gel, bodies) for name, gel in self.pressing.items()}
+        self._rows = [list(gels).index(name) for name in self.pressing]
+        self._numbers = {name: g for g, name in enumerate(self.pressing)}
         self.taxels: dict[str, slice] = {}
         start = 0
         for name, gel in gels.items():
             self.taxels[name] = slice(start, start + gel.grid.count)
             start += gel.grid.count
-        self._elastic = [isinstance(gel.gel, ElasticLayerGel) for gel in gels.values()]
+        self._elastic = [isinstance(gel.gel, ElasticLayerGel) for gel in self.pressing.values()]
         eye, count = np.broadcast_to(np.eye(3), (len(gels), 3, 3)), len(gels)
         self.fields = {
             "stick": Field((start, 2), "m", "displacement of the gels along each taxel that friction holds"),
@@ -69,13 +72,14 @@ class GelSolver(Solver):
             "gel_wrench": Field((count, 6), "N, N m", "force on each gel and its moment about the gel's origin, in the "
                                 "gel's frame", differentiable=False, compared=True),
         }  # fmt: skip
-        for name, gel in gels.items():
+        for name, gel in self.pressing.items():
             for key in gel_parameters(gel.gel):
                 value = getattr(gel.gel, key)
                 lower = 0.0 if key == "modulus" else -1e-2
                 self.parameters[f"{name}.{key}"] = Parameter(value, UNITS[key], lower, differentiable=differentiable)
 
     def _mount(self, gel: Gel, bodies: Mapping[str, Body]) -> GelMount:
+        assert gel.touches is not None  # a gel that presses
         names, carrier, item = list(bodies), bodies[gel.on], bodies[gel.touches]
         return GelMount(
             names.index(gel.on), names.index(gel.touches), tuple(np.subtract(gel.position, carrier.centre)),
@@ -90,8 +94,8 @@ class GelSolver(Solver):
     def beside(self, state: Any) -> Tensors:
         """The area with which each gel touches, at least a taxel's, (N,) [m^2], by `area_name`."""
         areas = {}
-        for name, span in self.taxels.items():
-            each = self._sensors[name].contact.area
+        for name in self.pressing:
+            each, span = self._sensors[name].contact.area, self.taxels[name]
             touched = torch.where(state.depth[:, span] > 0.0, each, 0.0)
             areas[area_name(name)] = exact.total(touched).clamp(min=each.max())
         return areas
@@ -100,7 +104,7 @@ class GelSolver(Solver):
         """The numbers of each gel's law."""
         return {
             f"{key}{g}": values[f"{name}.{key}"]
-            for g, (name, gel) in enumerate(self.gels.items())
+            for g, (name, gel) in enumerate(self.pressing.items())
             for key in gel_parameters(gel.gel)
         }
 
@@ -108,30 +112,37 @@ class GelSolver(Solver):
         """The inputs of a stepper."""
         state = step.state
         inputs = dict(packed)
-        for g, span in enumerate(self.taxels.values()):
-            inputs |= {f"stick{g}": state.stick[:, span], f"rotation{g}": state.gel_rotation[:, g]}
-            inputs[f"offset{g}"] = state.gel_offset[:, g]
+        for g, name in enumerate(self.pressing):
+            span, row = self.taxels[name], self._rows[g]
+            inputs |= {f"stick{g}": state.stick[:, span], f"rotation{g}": state.gel_rotation[:, row]}
+            inputs[f"offset{g}"] = state.gel_offset[:, row]
             if self._elastic[g]:  # where its solves start, which changes nothing that they find
                 inputs[f"field{g}"] = state.field[:, span].detach()
         return inputs
 
     def after(self, state: Any, out: Tensors) -> Tensors:
         """Fields of the state at the end."""
-
-        def every(name: str) -> list[torch.Tensor]:
-            return [out[f"{name}{g}"] for g in range(len(self.gels))]
-
-        return {
-            "stick": torch.cat(every("stick"), 1), "field": torch.cat(every("field"), 1),
-            "depth": torch.cat(every("depth"), 1), "gel_rotation": torch.stack(every("rotation"), 1),
-            "gel_offset": torch.stack(every("offset"), 1),
-            "gel_wrench": torch.stack(every("total"), 1).flatten(-2),
-        }  # fmt: skip
+        like = {"stick": "stick", "field": "field", "depth": "depth"}
+        like |= {"gel_rotation": "rotation", "gel_offset": "offset", "gel_wrench": "total"}
+        fields = {}
+        for field, name in like.items():
+            rows = []
+            for g, (gel, span) in enumerate(self.taxels.items()):
+                if gel in self.pressing:
+                    rows.append(out[f"{name}{self._numbers[gel]}"])
+                elif field in ("stick", "field", "depth"):  # what particles do to it is added by the world
+                    rows.append(torch.zeros_like(state[field][:, span]))
+                else:
+                    rows.append(torch.zeros_like(state[field][:, g]) if field == "gel_wrench" else state[field][:, g])
+            if field == "gel_wrench":
+                rows = [row.flatten(1) for row in rows]
+            fields[field] = torch.cat(rows, 1) if field in ("stick", "field", "depth") else torch.stack(rows, 1)
+        return fields
 
     def results(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
         """What the steppers leave of each gel."""
         found: dict[str, tuple[tuple[int, ...], torch.dtype | None]] = {}
-        for g, gel in enumerate(self.gels.values()):
+        for g, gel in enumerate(self.pressing.values()):
             P = gel.grid.count
             shapes = {
                 "stick": (P, 2),
@@ -152,4 +163,5 @@ class GelSolver(Solver):
 
     def open(self, desk: Desk) -> GelsStepper:
         """A stepper for the worlds of a desk."""
-        return GelsStepper(list(self.mounts.values()), list(self._sensors.values()), self._lead, desk)
+        sensors = [self._sensors[name] for name in self.pressing]
+        return GelsStepper(list(self.mounts.values()), sensors, self._lead, desk)

@@ -22,7 +22,7 @@ from simenv.physics import exact
 from simenv.physics.direct import warp_real
 from simenv.physics.frames import Frames
 from simenv.physics.launch.programs import Phase
-from simenv.physics.launch.slots import Array, Launch
+from simenv.physics.launch.slots import Array, Launch, Slot
 from simenv.physics.mpm.kernels_exchange import exchange_kernels
 from simenv.physics.mpm.model import MPMModel
 
@@ -78,9 +78,9 @@ class Exchange:
         launches = [launch]
         if k > 0 and self._told:
             fixed = [len(model.colliders), self._told_rows]
-            wrenches = [[self._wrench(name, each) for name in ("force", "torque")] for each in (k - 1, k)]
+            before, now = ([self._wrench(name, each) for name in ("force", "torque")] for each in (k - 1, k))
             dim = (worlds, len(self._told))
-            launches.append(Launch(self.kernels.carry, dim, fixed, *wrenches, differentiable=False))
+            launches.append(Launch(self.kernels.carry, dim, fixed, before, now, differentiable=False))
         return [frames.phase(launches, reverse)]
 
     def total(self, each: torch.Tensor) -> torch.Tensor:
@@ -100,7 +100,12 @@ class Exchange:
         launches = []
         for k in substeps:
             fixed = [k, K, len(model.colliders), 1.0 / inner, *self._rows]
-            inputs = [self._array("position"), self._wrench("force", k), self._wrench("torque", k), place]
+            inputs: list[Slot | Array] = [
+                self._array("position"),
+                self._wrench("force", k),
+                self._wrench("torque", k),
+                place,
+            ]
             wrench = frames.wrench(frames.scratch(tick, keep))
             launches.append(Launch(self.kernels.gather_wrenches, (worlds,), fixed, inputs, wrench))
         return [frames.phase(launches, reverse)]

@@ -30,7 +30,7 @@ def exchange_limits(parts: ParticleParts) -> list[Limit]:
     for name, body in parts.bodies.items():
         colliders = [c for c in parts.colliders.values() if c.body == name]
         if body.motion in ("free", "hand") and colliders:
-            area = sum(_area(c.spec.shape) * c.scale**2 for c in colliders)
+            area = sum(max(map(_area, c.spec.shapes)) * c.scale**2 for c in colliders)
             limits.append(_limit(parts, name, LAYER * parts.model.dx * area))
     return limits
 

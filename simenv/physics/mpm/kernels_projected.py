@@ -9,8 +9,8 @@ that what the particles gained on the grid is what the body gained:
     l'  = l + sum_p V_p [r_p x (v_p' - v_p) + dx^2/4 axial(C_p' - C_p)]
 
 with volumes instead of masses, as the density is uniform, and ``l`` [m^5/s] the angular momentum per unit density. Then
-``c' = c + u' dt`` and the body turns with `rigid_functions.turn`. Sums run in blocks of particles and then over blocks,
-in a fixed order on every device.
+``c' = c + u' dt`` and the body turns with `projected_functions.turn`. Sums run in blocks of particles and then over
+blocks, in a fixed order on every device.
 """
 
 from types import SimpleNamespace
@@ -19,7 +19,8 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.physics.mpm.grid import PERIODIC, grid_struct
-from simenv.physics.mpm.projected_functions import rigid_functions
+from simenv.physics.mpm.projected_functions import projected_functions
+from simenv.physics.mpm.projected_struct import projected_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
 RECOVERY = 0.05  # share of its depth in a wall of the domain that a body undoes in a substep, as for colliders
@@ -27,38 +28,12 @@ _SPEED_LIMIT = 0.5  # [m/s], of that
 
 
 @built_once
-def rigid_struct(real):
-    """Warp struct of what is constant: `bodies` per world, their `members` particles in `blocks`."""
-    st = stencil_functions(real)
-    vec3, mat33 = st.vec3, st.mat33
-
-    @wp.struct
-    class Bodies:
-        count: wp.int32
-        particles: wp.int32  # of a world, all of them
-        members: wp.int32  # those that belong to bodies
-        blocks: wp.int32
-        box: wp.int32  # nodes along an edge of the box of grid nodes that holds a body
-        member: wp.array(dtype=wp.int32)  # particle of each member
-        owner: wp.array(dtype=wp.int32)  # body of each member
-        rest: wp.array(dtype=vec3)  # place of each member from the centre of mass, in the body [m]
-        block_first: wp.array(dtype=wp.int32)  # first member of each block, and the end
-        body_block: wp.array(dtype=wp.int32)  # first block of each body, and the end
-        volume: wp.array(dtype=real)  # of each body [m^3]
-        axes: wp.array(dtype=mat33)  # principal axes, columns
-        moments: wp.array(dtype=vec3)  # principal moments per unit density [m^5]
-        reach: wp.array(dtype=real)  # largest distance of a member from the centre [m]
-
-    return Bodies
-
-
-@built_once
-def rigid_kernels(real) -> SimpleNamespace:
+def projected_kernels(real) -> SimpleNamespace:
     """Build the kernels for one scalar type (``wp.float32`` or ``wp.float64``)."""
     st = stencil_functions(real)
     vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
-    Grid, Bodies = grid_struct(real).Grid, rigid_struct(real)
-    rf = rigid_functions(real)
+    Grid, Bodies = grid_struct(real).Grid, projected_struct(real)
+    rf = projected_functions(real)
     rotation, rotation_adjoint, rate, rate_adjoint = rf.rotation, rf.rotation_adjoint, rf.rate, rf.rate_adjoint
     turn, turn_adjoint, skew, axial = rf.turn, rf.turn_adjoint, rf.skew, rf.axial
     limit = wp.constant(real(_SPEED_LIMIT))

@@ -14,9 +14,9 @@ import torch
 
 from simenv.physics import exact
 from simenv.physics.device import on_cuda
-from simenv.physics.given import GivenMotion
 from simenv.physics.limits import material_limits
 from simenv.physics.mpm.buffers import STATE_FIELDS
+from simenv.physics.mpm.collider_poses import ColliderPoses
 from simenv.physics.mpm.emitters import Emitters
 from simenv.physics.mpm.materials import PARAMETER_COUNT, Material
 from simenv.physics.mpm.model import PAD, MPMModel
@@ -26,7 +26,6 @@ from simenv.physics.mpm.projected import PROJECTED_FIELDS
 from simenv.physics.mpm.projected_motion import Projected, ProjectedMotion
 from simenv.physics.mpm.solver import INPUT_FIELDS, MPMStepper
 from simenv.physics.parts import Body
-from simenv.physics.rotation import quaternion_multiply, quaternion_to_matrix, rotate
 from simenv.physics.solver import Choice, Desk, Field, Parameter, Solver, Step, Tensors
 
 __all__ = ["ParticleParts", "ParticleSolver"]
@@ -87,7 +86,7 @@ class ParticleSolver(Solver):
     Attributes:
         count: particles P of a world; groups: slice of the particle axis of every group.
         volume: initial volume of every particle [m^3], (N, P).
-        pace: chooses the number of substeps.
+        pace: chooses the number of substeps; colliders: where these are.
         skins: of every collider with one: its taxels, rows and columns, and the skin's axes in the collider's frame.
     """
 
@@ -103,19 +102,13 @@ class ParticleSolver(Solver):
         self.pace = Pace(parts, device, dtype)
         every = parts.groups.values()
         self.volume = self._each(np.concatenate([np.full(len(group.positions), group.volume) for group in every]))
-        names = list(parts.bodies)
-        self._told = [name for name, body in parts.bodies.items() if body.is_told]
-        self._carrier = [self._told.index(c.body) if c.body in self._told else -1 for c in parts.colliders.values()]
-        self._moving = [bool(c.body) and c.body not in self._told for c in parts.colliders.values()]
-        self._collider_body = [names.index(c.body) if c.body else -1 for c in parts.colliders.values()]
-        local = [(*c.position, *c.quaternion) for c in parts.colliders.values()]
-        self._local = self._tensor(np.reshape(local, (-1, 7)))
+        self.colliders = ColliderPoses(parts.colliders, parts.bodies, num_worlds, device, dtype)
         self._emitters = Emitters(parts.emitters, parts.bodies, self.groups, num_worlds, device, dtype)
         traps = parts.collectors.values()
         self._traps = [(self._tensor(np.asarray(c.lower)), self._tensor(np.asarray(c.upper))) for c in traps]
         rigids = [(body, self.groups[name]) for name, body in parts.projected.items()]
         self.projected = ProjectedMotion(rigids, device, dtype) if rigids else None
-        rows = [names.index(name) for name in parts.projected]
+        rows = [list(parts.bodies).index(name) for name in parts.projected]
         self._rows = torch.tensor(rows, dtype=torch.int64, device=device)
         self._whole = self._projected_particles() if rigids else None
         self._none = torch.zeros((num_worlds, 0, 3), dtype=dtype, device=device)
@@ -161,10 +154,16 @@ class ParticleSolver(Solver):
                 "force of material on each taxel of the skins, mean over the last control step, axes of the collider"
             )
             self.fields["skin_field"] = Field((self.model.taxel_count, 3), "N", about, differentiable=False)
+        if parts.emitters:
+            about = "which emitters are open; all, if it is not given"
+            self.controls["emit"] = Field((len(parts.emitters),), "1", about, 1.0, torch.bool, False)
         for name, material in parts.materials.items():
             self.parameters |= material_parameters(name, material)
         for name, collider in parts.colliders.items():
             self.parameters[f"{name}.friction"] = Parameter(collider.friction, "1")
+            if collider.spec.variants:
+                most = len(collider.spec.variants) - 0.5
+                self.parameters[f"{name}.variant"] = Parameter(0.0, "1", -0.5, most, differentiable=False)
             self.parameters[f"{name}.scale"] = Parameter(collider.scale, "1", 0.0, differentiable=False)
         dt, dx = self.model.dt * self.model.substeps / self.pace.counts[-1], self.model.dx
         self.limits = [limit for pair in parts.materials.items() for limit in material_limits(*pair, dt, dx)]
@@ -210,6 +209,10 @@ class ParticleSolver(Solver):
             columns = [values[f"{name}.{kind}"] for name in self.parts.colliders]
             nothing = values["gravity"][:, :0]
             inputs[kind] = torch.stack(columns, 1) if columns else nothing
+        if any(collider.spec.variants for collider in self.parts.colliders.values()):
+            zero = torch.zeros_like(values["gravity"][:, 0])
+            chosen = [values.get(f"{name}.variant", zero) for name in self.parts.colliders]
+            inputs["variant"] = torch.stack(chosen, 1).round().to(torch.int32)
         return inputs
 
     def _material_vectors(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -236,7 +239,7 @@ class ParticleSolver(Solver):
     def before(self, step: Step, packed: Tensors) -> Tensors:
         """The inputs of a stepper."""
         state = step.state
-        inputs = {**packed, **self._collider_motion(step.told_substeps), "volume": self.volume}
+        inputs = {**packed, **self.colliders.motion(step.told_substeps), "volume": self.volume}
         inputs |= {name: state[name] for name in STATE_FIELDS}
         inputs |= {"active": state.active.to(torch.int32)}
         if self.projected is not None:
@@ -281,31 +284,6 @@ class ParticleSolver(Solver):
         """Whether any particle takes no part, so that steppers leave it out; on CUDA they do not."""
         return not on_cuda(self._device) and int(active.count_nonzero()) < active.numel()
 
-    def _collider_motion(self, told: GivenMotion) -> Tensors:
-        """Pose and velocity of the colliders at every substep; the stepper places those on moving frames."""
-        p, q, linear, angular = told.position, told.quaternion, told.velocity, told.omega
-        N, K = len(linear), p.shape[1]
-        position, rotation, velocity, omega = [], [], [], []
-        for index, body in enumerate(self._carrier):
-            local_p, local_q = self._local[index, :3], self._local[index, 3:]
-            if body < 0:
-                position.append(local_p.expand(N, K, 3))
-                rotation.append(quaternion_to_matrix(local_q).expand(N, K, 3, 3))
-                velocity.append(torch.zeros_like(position[-1]))
-                omega.append(torch.zeros_like(position[-1]))
-                continue
-            arm = rotate(q[:, :, body], local_p)
-            w = angular[:, None, body].expand(N, K, 3)
-            position.append(p[:, :, body] + arm)
-            rotation.append(quaternion_to_matrix(quaternion_multiply(q[:, :, body], local_q)))
-            velocity.append(linear[:, None, body] + torch.linalg.cross(w, arm))
-            omega.append(w)
-        motion = {"position": position, "rotation": rotation, "velocity": velocity, "omega": omega}
-        if not position:
-            none = linear.new_zeros((N, K, 0, 3))
-            return {name: none if name != "rotation" else none.unsqueeze(-1) for name in motion}
-        return {name: torch.stack(values, 2) for name, values in motion.items()}
-
     def _collect(self, active: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Which particles stay active after the collectors have taken theirs, and the open walls."""
         if self._open:
@@ -313,19 +291,6 @@ class ParticleSolver(Solver):
         for lower, upper in self._traps:
             active = active & ~((x > lower) & (x < upper)).all(-1)
         return active if self._whole is None else active | self._whole  # no part of a rigid body goes alone
-
-    def collider_poses(self, state: Any) -> torch.Tensor:
-        """World poses of all colliders [m, quaternion xyzw], (N, Cl, 7)."""
-        poses = []
-        for index, body in enumerate(self._collider_body):
-            local = self._local[index].expand(self._worlds, 7)
-            if body < 0:
-                poses.append(local)
-                continue
-            q = state.body_q[:, body]
-            position = q[:, :3] + rotate(q[:, 3:], local[:, :3])
-            poses.append(torch.cat([position, quaternion_multiply(q[:, 3:], local[:, 3:])], -1))
-        return torch.stack(poses, 1) if poses else state.x.new_zeros((self._worlds, 0, 7))
 
     def placed(self, state: Any) -> Any:
         """The state with the particles of the grid's bodies where these are."""

@@ -18,7 +18,7 @@ from simenv.physics.mpm.stencil import stencil_functions
 
 
 @built_once
-def rigid_functions(real) -> SimpleNamespace:
+def projected_functions(real) -> SimpleNamespace:
     """Warp functions of the free rigid body for one scalar type.
 
     Args:

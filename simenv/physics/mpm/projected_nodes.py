@@ -7,12 +7,12 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.physics.mpm.grid import grid_struct
-from simenv.physics.mpm.kernels_projected import rigid_struct
+from simenv.physics.mpm.projected_struct import projected_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
 
 @built_once
-def rigid_node_functions(real) -> SimpleNamespace:
+def projected_node_functions(real) -> SimpleNamespace:
     """Warp functions for one scalar type.
 
     Args:
@@ -25,13 +25,13 @@ def rigid_node_functions(real) -> SimpleNamespace:
         * ``box_index``: index of a grid node in a body's box, -1 outside; ``box_base``: of a particle's first node;
         * ``mass_at``, ``rest_share``, ``is_first``: a body's mass at a node, the share ``a`` of its mass that is no
           body's, and whether the body is the first there;
-        * ``stiffness(a)``: chi / beta, and its slope (kernels_rigid_grid.py);
+        * ``stiffness(a)``: chi / beta, and its slope (kernels_projected_grid.py);
         * ``weight``, ``slope_weight``: one weight of the B-spline and its slope (as in stencil.py);
         * ``angular_solve``: the inverse of the sums' inertia, applied.
     """
     vec3, mat33 = stencil_functions(real).vec3, stencil_functions(real).mat33
     vec16 = stencil_functions(real).vec16
-    Grid, Bodies = grid_struct(real).Grid, rigid_struct(real)
+    Grid, Bodies = grid_struct(real).Grid, projected_struct(real)
 
     @wp.struct
     class Node:

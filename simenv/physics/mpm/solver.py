@@ -8,7 +8,7 @@ grid's velocity is recomputed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 
 import torch
@@ -16,9 +16,8 @@ import warp as wp
 
 from simenv.physics.device import on_cuda, warp_device
 from simenv.physics.frames import Frames
-from simenv.physics.launch.capture import launch
 from simenv.physics.launch.programs import Phase
-from simenv.physics.mpm.buffers import MOTION_FIELDS, STATE_FIELDS, Buffers, Types
+from simenv.physics.mpm.buffers import MOTION_FIELDS, STATE_FIELDS, Types
 from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
 from simenv.physics.mpm.exchange import Exchange
 from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
@@ -29,13 +28,14 @@ from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.ordering import SORT_FROM, Ordering
 from simenv.physics.mpm.projected import PROJECTED_FIELDS, ProjectedBodies, Workspace
 from simenv.physics.mpm.stencil import stencil_functions
-from simenv.physics.mpm.storage import BlockStorage, DenseStorage, check_size, share
+from simenv.physics.mpm.storage import BlockStorage, DenseStorage, check_size
+from simenv.physics.mpm.substeps import Substeps
 from simenv.physics.solver import Stepper, Tensors, of_chosen
 
 INPUT_FIELDS = ("volume", "parameters", "gravity", "position", "rotation", "velocity", "omega", "friction")
 
 
-class MPMStepper(Buffers, Stepper):
+class MPMStepper(Substeps, Stepper):
     """Steps `worlds` copies of a model by one control step at a time, and differentiates it.
 
     On the CPU give one world to a solver and use several solvers in a thread pool; a single large world can be cut into
@@ -84,14 +84,14 @@ class MPMStepper(Buffers, Stepper):
             raise ValueError(
                 f"{model.substeps} substeps of the particles in {self.ticks} ticks; one must divide the other"
             )
-        self._rigid = None
+        self._projected = None
         self._require(False, 4 * sum(BlockStorage.sizes(model, worlds).values()) if model.is_sparse else 0)
         self._allocate_inputs()
         lent = self._workspace(real)
         sparse = model.is_sparse
         self._store = BlockStorage(lent, device) if sparse else DenseStorage(lent, device, lanes, self._transfer)
-        self._rigid = ProjectedBodies(lent) if model.rigids else None
-        self._sorts = not on_cuda(device) and not model.rigids
+        self._projected = ProjectedBodies(lent) if model.projected else None
+        self._sorts = not on_cuda(device) and not model.projected
         self._ordering: Ordering | None = None
         self._material = self.tensors["material"].clone()
         self._exchange = Exchange(model, frames, self) if model.moves_frames and frames is not None else None
@@ -105,131 +105,12 @@ class MPMStepper(Buffers, Stepper):
     def _kernels(self, real: type) -> None:
         model, batched = self.model, on_cuda(self.device)
         kinds, secured, sparse = (model.has_solids, model.has_liquids), model.acts_at(AT_PARTICLES), model.is_sparse
-        yields, placed = model.has_yielding, bool(model.rigids)
+        yields, placed = model.has_yielding, bool(model.projected)
         self._transfer = transfer_kernels(real, batched, *kinds, model.is_periodic, secured, yields, sparse)
         self._adjoint = adjoint_kernels(real, batched, *kinds, secured, yields, placed, sparse)
         self._contact = contact_kernels(real) if model.acts_at(AT_WALL) else SimpleNamespace()
         self._gridk = grid_kernels(real, sparse)
         self._structs = contact_functions(real)
-
-    # ---------------------------------------------------------------- programs
-
-    def _launch(self, kernel, dim: int, inputs: list, outputs: Sequence = ()) -> Callable[[], None]:
-        if dim == 0:
-            return lambda: None
-        return launch(kernel, dim, inputs, list(outputs), device=self.wp_device, record_cmd=True).launch
-
-    def _particles(self, lane: int) -> tuple[int, int]:
-        """First particle of a lane, and their number in all worlds, in the program that is being built."""
-        start, count = share(lane, self.lanes, self._launched)
-        return start, count * self.worlds
-
-    def _periodic(self, kernel, values: wp.array) -> list[Callable[[], None]]:
-        if not self.model.is_periodic:
-            return []
-        return [self._launch(kernel, self.worlds * self.model.cells, [self._grid, values])]
-
-    def _update(
-        self, k: int, lane: int, source: wp.array, summed: int, target: wp.array, wrench: Sequence[wp.array]
-    ) -> Callable[[], None]:
-        a, store = self._arrays, self._store
-        head = [self._grid, self._colliders, a["gravity"], store.bounds(k), self.lanes, summed, lane]
-        inputs = [*head, store.chunk, store.parts, k, source]
-        outputs = [target, a["grid_velocity"], *wrench]
-        return self._launch(self._gridk.grid_update, store.threads(lane), inputs, outputs)
-
-    def _push(
-        self, k: int, lane: int, state: dict, wrench: Sequence[wp.array]
-    ) -> tuple[list[Callable[[], None]], list]:
-        """The launch that lets shells push the particles, if there are shells, and the state that then scatters."""
-        if not self.model.acts_at(AT_WALL):
-            return [], [state[name] for name in STATE_FIELDS]
-        start, dim = self._particles(lane)
-        a = self._arrays
-        outputs = [a["pushed"], *wrench]
-        launch = self._launch(self._contact.push, dim, [*self._push_head(k, start), state["x"], state["v"]], outputs)
-        return [launch], [a["pushed"] if name == "v" else state[name] for name in STATE_FIELDS]
-
-    def _push_head(self, k: int, start: int) -> list:
-        a, model = self._arrays, self.model
-        head = [self._colliders, self.model.dt, a["material"], a["parameters"], a["volume"], a["active"]]
-        return [*head, start, model.particle_count, len(model.kinds), k]
-
-    def _forward_phases(self, k: int, first: int, last: int, momentum: wp.array) -> list[Phase]:
-        """Substep k, from state number `first` to `last`."""
-        a, M, P = self._arrays, len(self.model.kinds), self.model.particle_count
-        before, after = self._state(first), self._state(last)
-        source = a["lanes"] if self.lanes > 1 else momentum
-        scatter: Phase = []
-        update: Phase = []
-        gather: Phase = []
-        for lane in range(self.lanes):
-            start, dim = self._particles(lane)
-            commands = [*self._store.find(k, lane, before["x"], start, dim), self._store.clear(k, lane, source)]
-            wrench = [self._wrench_of(f"{name}{lane}", k) for name in ("force", "torque")]
-            push, entering = self._push(k, lane, before, wrench)
-            commands += push
-            head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M, lane]
-            outputs = [after["F"], after["J"], source, a["status"]]
-            commands.append(self._launch(self._transfer.p2g, dim, [*head, *entering], outputs))
-            scatter.append(commands + self._periodic(self._gridk.fold_periodic, source))
-            commands = [self._update(k, lane, source, self.lanes, momentum, wrench)]
-            commands += self._rigid.project(first, before, momentum) if self._rigid else []
-            update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
-            head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
-            head += [start, P, M, k]
-            inputs = [before["x"], before["v"], before["C"], a["grid_velocity"]]
-            outputs = [after["x"], after["v"], after["C"], *wrench, a["status"]]
-            commands = [self._launch(self._transfer.g2p, dim, [*head, *inputs], outputs)]
-            commands += self._rigid.move(first, last, after) if self._rigid else []
-            gather.append(commands)
-        return [scatter, update, gather]
-
-    def _backward_phases(self, k: int, state: dict, momentum: wp.array) -> list[Phase]:
-        a, M, P = self._arrays, len(self.model.kinds), self.model.particle_count
-        unused = [a["unused_force"], a["unused_torque"]]
-        update: Phase = []
-        scatter: Phase = []
-        reverse: Phase = []
-        gather: Phase = []
-        for lane in range(self.lanes):
-            start, dim = self._particles(lane)
-            commands = self._store.find_again(k, lane, state["x"], start, dim)
-            commands += [self._update(k, lane, momentum, 1, momentum, unused)]
-            if self._rigid:
-                commands += [*self._rigid.project(k, state, momentum), *self._rigid.move_adjoint(k)]
-            update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
-            head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
-            head += [start, P, M, lane, k]
-            inputs = [state["x"], self._state(k + 1)["v"], a["grid_velocity"]]
-            inputs += [a["adj_x"], a["adj_v"], a["adj_C"], self._adjoint_of(lane, k)]
-            outputs = [a["adj_x"], a["adj_grid"], a["adj_parameters"]]
-            commands = [self._store.clear(k, lane, a["adj_grid"])]
-            commands.append(self._launch(self._adjoint.g2p_adjoint, dim, [*head, *inputs], outputs))
-            commands += self._rigid.project_adjoint(k, momentum) if self._rigid else []
-            scatter.append(commands + self._periodic(self._gridk.fold_periodic, a["adj_grid"]))
-            store = self._store
-            head = [self._grid, self._colliders, a["gravity"], store.bounds(k), self.lanes, lane]
-            inputs = [*head, store.chunk, store.parts, k, momentum, a["adj_grid"], self._adjoint_of(lane, k)]
-            outputs = [a["adj_grid"], a[f"adj_gravity{lane}"]]
-            commands = [self._launch(self._gridk.grid_update_adjoint, store.threads(lane), inputs, outputs)]
-            commands += self._rigid.mass_adjoint(k) if self._rigid else []
-            reverse.append(commands + self._periodic(self._gridk.spread_periodic, a["adj_grid"]))
-            push, entering = self._push(k, lane, state, unused)
-            head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M]
-            inputs = [*entering, a["adj_grid"]]
-            outputs = [a[f"adj_{n}"] for n in STATE_FIELDS] + [a["adj_parameters"]]
-            commands = [*push, self._launch(self._adjoint.p2g_adjoint, dim, [*head, *inputs], outputs)]
-            if push:
-                inputs = [*self._push_head(k, start), state["x"], state["v"], self._adjoint_of(lane, k)]
-                outputs = [a["adj_x"], a["adj_v"], a["adj_parameters"]]
-                commands.append(self._launch(self._contact.push_adjoint, dim, inputs, outputs))
-            commands += self._rigid.scatter_adjoint(k, state) if self._rigid else []
-            gather.append(commands)
-        return [update, scatter, reverse, gather]
-
-    def _adjoint_of(self, lane: int, k: int):
-        return self._adjoints[k if self.model.moves_frames else lane]
 
     # ---------------------------------------------------------------- as a stepper
 
@@ -257,7 +138,7 @@ class MPMStepper(Buffers, Stepper):
 
     def enter(self, keep: bool) -> list[Phase]:
         """Bodies of the grid place their particles."""
-        return [[self._rigid.enter(self._state(0))]] if self._rigid else []
+        return [[self._projected.enter(self._state(0))]] if self._projected else []
 
     def forward(self, tick: int, keep: bool) -> list[Phase]:
         """The substeps of a tick, between the placing of colliders on moving frames and the gathering of wrenches."""
@@ -278,11 +159,11 @@ class MPMStepper(Buffers, Stepper):
 
     def leave(self) -> list[Phase]:
         """The adjoint of `enter`."""
-        return [[self._rigid.place_adjoint(0, True)]] if self._rigid else []
+        return [[self._projected.place_adjoint(0, True)]] if self._projected else []
 
     def kernels(self, backward: bool) -> Iterator[wp.Kernel]:
         """All that the launches run."""
-        rigid = self._rigid.kernels(backward) if self._rigid else ()
+        rigid = self._projected.kernels(backward) if self._projected else ()
         groups = [self._transfer, self._gridk, self._contact, self._store.kernels, *rigid]
         groups += [self._exchange.kernels] if self._exchange else []
         for kernels in [*groups, self._adjoint] if backward else groups:
@@ -293,7 +174,7 @@ class MPMStepper(Buffers, Stepper):
         total = self.model.particle_count
         if active is None or on_cuda(self.device) or int(active.count_nonzero()) == total:
             return None, total
-        held = Ordering.of_active(active[0], self._rigid is not None)
+        held = Ordering.of_active(active[0], self._projected is not None)
         return held, held.rounded(total)
 
     # ---------------------------------------------------------------- use
@@ -310,9 +191,11 @@ class MPMStepper(Buffers, Stepper):
         for name, target in self._states[0].items():
             if name in inputs and inputs[name].shape[1] == target.shape[1]:
                 self._sort(inputs[name], target)
-        for name in PROJECTED_FIELDS if self._rigid else ():
-            self._rigid.tensor(name, 0).copy_(inputs[name])
+        for name in PROJECTED_FIELDS if self._projected else ():
+            self._projected.tensor(name, 0).copy_(inputs[name])
         self._sort(inputs["active"], self.tensors["active"])
+        if "variant" in inputs:
+            self._shapes.choose(inputs["variant"])
         for name in (*INPUT_FIELDS, "scale"):
             if inputs.get(name) is not None and inputs[name].numel():
                 if name == "volume":
@@ -380,8 +263,8 @@ class MPMStepper(Buffers, Stepper):
         """
         last = self.model.substeps if keep else 0
         out = dict(self._states[last])
-        for name in PROJECTED_FIELDS if self._rigid else ():
-            out[name] = self._rigid.tensor(name, last)
+        for name in PROJECTED_FIELDS if self._projected else ():
+            out[name] = self._projected.tensor(name, last)
         for name in ("force", "torque"):
             out[name] = self._wrench_total(name) / self.model.substeps
         out["touch"] = self.tensors["touch"][:, : self.model.taxel_count] / self.model.substeps
@@ -404,7 +287,7 @@ class MPMStepper(Buffers, Stepper):
         for name, tensor in self.tensors.items():
             if name.startswith("adj_") and name != "adj_grid":
                 tensor.zero_()
-        for name in (*STATE_FIELDS, *PROJECTED_FIELDS) if self._rigid else STATE_FIELDS:
+        for name in (*STATE_FIELDS, *PROJECTED_FIELDS) if self._projected else STATE_FIELDS:
             value = adjoints.get(name)
             if value is not None and value.shape[1] == self.tensors[f"adj_{name}"].shape[1]:
                 self._sort(value, self.tensors[f"adj_{name}"])
@@ -416,7 +299,7 @@ class MPMStepper(Buffers, Stepper):
 
     def adjoints(self) -> Tensors:
         """Adjoints of the entering state, for `store`, and of the inputs, after the reverse sweep."""
-        fields = (*STATE_FIELDS, *PROJECTED_FIELDS) if self._rigid else STATE_FIELDS
+        fields = (*STATE_FIELDS, *PROJECTED_FIELDS) if self._projected else STATE_FIELDS
         out = {name: self.tensors[f"adj_{name}"] for name in fields}
         per_particle = self.tensors["adj_parameters"][:, : self._count]
         material = self.tensors["material"][: self._count].long()

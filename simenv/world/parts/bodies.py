@@ -16,8 +16,9 @@ from simenv.physics.bodies.parts import GAINS, Points
 from simenv.physics.mpm.materials import Rigid as RigidMaterial
 from simenv.physics.mpm.projected_motion import Projected, make_projected
 from simenv.physics.parts import MOTIONS, Body
-from simenv.world.parts.looks import Color
-from simenv.world.parts.named import Named
+from simenv.world.parts.colliders import CollidersPart
+from simenv.world.parts.looks import Color, Drawn
+from simenv.world.parts.particles import ParticlesPart
 
 if TYPE_CHECKING:
     from simenv.physics.gels.parts import Gel
@@ -28,7 +29,7 @@ UPRIGHT = (0.0, 0.0, 0.0, 1.0)
 AKINOLA = (600.0, 50.0, 50.0, 1.41)  # an impedance that is critically damped at the default mass and inertia of a hand
 
 
-class BodiesPart(Named):
+class BodiesPart(CollidersPart, ParticlesPart, Drawn):
     """What a scene says about bodies.
 
     Attributes:
@@ -98,6 +99,8 @@ class BodiesPart(Named):
             coupling = self._coupling(what, coupling)
             if coupling == "grid":
                 self._add_projected(name, *given, spacing, color)
+                if look is not None:
+                    self.add_look(name, look, name, color=color or (0.80, 0.60, 0.36, 1.0))
                 return
             self._add_free(name, *given)
         elif motion == "hand":
@@ -167,13 +170,14 @@ class BodiesPart(Named):
             self.add_collider(name, shape, body=name, color=color or (0.7, 0.7, 0.72, 1.0))
             if look is None:
                 return
-        if shape is None and look is None:
+        seen = look or shape
+        if seen is None:
             return
         default = (0.55, 0.57, 0.60, 1.0) if body.is_told else (0.80, 0.60, 0.36, 1.0)
         if isinstance(shape, Plane) and body.motion == "fixed":  # a table: it is drawn where it was built
             self.add_look(name, shape, None, body.position, body.quaternion, color or default)
         else:
-            self.add_look(name, look or shape, name, color=color or default)
+            self.add_look(name, seen, name, color=color or default)
 
     def add_robot(
         self, name: str, robot: str | Chain, position: Vector = (0.0, 0.0, 0.0), quaternion: Vector = UPRIGHT, *,

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The launches of one substep of the particles, forward and in reverse, by phases between which lanes wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from simenv.physics.launch.capture import launch
+from simenv.physics.launch.programs import Phase
+from simenv.physics.mpm.buffers import STATE_FIELDS, Buffers
+from simenv.physics.mpm.contact import AT_WALL
+from simenv.physics.mpm.storage import BlockStorage, DenseStorage, share
+
+
+class Substeps(Buffers):
+    """Makes the phases; `MPMStepper` owns what they work with."""
+
+    _launched: int
+    _grid: Any
+    _store: DenseStorage | BlockStorage
+    _transfer: SimpleNamespace
+    _adjoint: SimpleNamespace
+    _contact: SimpleNamespace
+    _gridk: SimpleNamespace
+
+    def _launch(self, kernel, dim: int, inputs: list, outputs: Sequence = ()) -> Callable[[], None]:
+        if dim == 0:
+            return lambda: None
+        return launch(kernel, dim, inputs, list(outputs), device=self.wp_device, record_cmd=True).launch
+
+    def _particles(self, lane: int) -> tuple[int, int]:
+        """First particle of a lane, and their number in all worlds, in the program that is being built."""
+        start, count = share(lane, self.lanes, self._launched)
+        return start, count * self.worlds
+
+    def _periodic(self, kernel, values: wp.array) -> list[Callable[[], None]]:
+        if not self.model.is_periodic:
+            return []
+        return [self._launch(kernel, self.worlds * self.model.cells, [self._grid, values])]
+
+    def _update(
+        self, k: int, lane: int, source: wp.array, summed: int, target: wp.array, wrench: Sequence[wp.array]
+    ) -> Callable[[], None]:
+        a, store = self._arrays, self._store
+        head = [self._grid, self._colliders, a["gravity"], store.bounds(k), self.lanes, summed, lane]
+        inputs = [*head, store.chunk, store.parts, k, source]
+        outputs = [target, a["grid_velocity"], *wrench]
+        return self._launch(self._gridk.grid_update, store.threads(lane), inputs, outputs)
+
+    def _push(
+        self, k: int, lane: int, state: dict, wrench: Sequence[wp.array]
+    ) -> tuple[list[Callable[[], None]], list]:
+        """The launch that lets shells push the particles, if there are shells, and the state that then scatters."""
+        if not self.model.acts_at(AT_WALL):
+            return [], [state[name] for name in STATE_FIELDS]
+        start, dim = self._particles(lane)
+        a = self._arrays
+        outputs = [a["pushed"], *wrench]
+        launch = self._launch(self._contact.push, dim, [*self._push_head(k, start), state["x"], state["v"]], outputs)
+        return [launch], [a["pushed"] if name == "v" else state[name] for name in STATE_FIELDS]
+
+    def _push_head(self, k: int, start: int) -> list:
+        a, model = self._arrays, self.model
+        head = [self._colliders, self.model.dt, a["material"], a["parameters"], a["volume"], a["active"]]
+        return [*head, start, model.particle_count, len(model.kinds), k]
+
+    def _forward_phases(self, k: int, first: int, last: int, momentum: wp.array) -> list[Phase]:
+        """Substep k, from state number `first` to `last`."""
+        a, M, P = self._arrays, len(self.model.kinds), self.model.particle_count
+        before, after = self._state(first), self._state(last)
+        source = a["lanes"] if self.lanes > 1 else momentum
+        scatter: Phase = []
+        update: Phase = []
+        gather: Phase = []
+        for lane in range(self.lanes):
+            start, dim = self._particles(lane)
+            commands = [*self._store.find(k, lane, before["x"], start, dim), self._store.clear(k, lane, source)]
+            wrench = [self._wrench_of(f"{name}{lane}", k) for name in ("force", "torque")]
+            push, entering = self._push(k, lane, before, wrench)
+            commands += push
+            head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M, lane]
+            outputs = [after["F"], after["J"], source, a["status"]]
+            commands.append(self._launch(self._transfer.p2g, dim, [*head, *entering], outputs))
+            scatter.append(commands + self._periodic(self._gridk.fold_periodic, source))
+            commands = [self._update(k, lane, source, self.lanes, momentum, wrench)]
+            commands += self._projected.project(first, before, momentum) if self._projected else []
+            update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
+            head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
+            head += [start, P, M, k]
+            inputs = [before["x"], before["v"], before["C"], a["grid_velocity"]]
+            outputs = [after["x"], after["v"], after["C"], *wrench, a["status"]]
+            commands = [self._launch(self._transfer.g2p, dim, [*head, *inputs], outputs)]
+            commands += self._projected.move(first, last, after) if self._projected else []
+            gather.append(commands)
+        return [scatter, update, gather]
+
+    def _backward_phases(self, k: int, state: dict, momentum: wp.array) -> list[Phase]:
+        a, M, P = self._arrays, len(self.model.kinds), self.model.particle_count
+        unused = [a["unused_force"], a["unused_torque"]]
+        update: Phase = []
+        scatter: Phase = []
+        reverse: Phase = []
+        gather: Phase = []
+        for lane in range(self.lanes):
+            start, dim = self._particles(lane)
+            commands = self._store.find_again(k, lane, state["x"], start, dim)
+            commands += [self._update(k, lane, momentum, 1, momentum, unused)]
+            if self._projected:
+                commands += [*self._projected.project(k, state, momentum), *self._projected.move_adjoint(k)]
+            update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
+            head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
+            head += [start, P, M, lane, k]
+            inputs = [state["x"], self._state(k + 1)["v"], a["grid_velocity"]]
+            inputs += [a["adj_x"], a["adj_v"], a["adj_C"], self._adjoint_of(lane, k)]
+            outputs = [a["adj_x"], a["adj_grid"], a["adj_parameters"]]
+            commands = [self._store.clear(k, lane, a["adj_grid"])]
+            commands.append(self._launch(self._adjoint.g2p_adjoint, dim, [*head, *inputs], outputs))
+            commands += self._projected.project_adjoint(k, momentum) if self._projected else []
+            scatter.append(commands + self._periodic(self._gridk.fold_periodic, a["adj_grid"]))
+            store = self._store
+            head = [self._grid, self._colliders, a["gravity"], store.bounds(k), self.lanes, lane]
+            inputs = [*head, store.chunk, store.parts, k, momentum, a["adj_grid"], self._adjoint_of(lane, k)]
+            outputs = [a["adj_grid"], a[f"adj_gravity{lane}"]]
+            commands = [self._launch(self._gridk.grid_update_adjoint, store.threads(lane), inputs, outputs)]
+            commands += self._projected.mass_adjoint(k) if self._projected else []
+            reverse.append(commands + self._periodic(self._gridk.spread_periodic, a["adj_grid"]))
+            push, entering = self._push(k, lane, state, unused)
+            head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M]
+            inputs = [*entering, a["adj_grid"]]
+            outputs = [a[f"adj_{n}"] for n in STATE_FIELDS] + [a["adj_parameters"]]
+            commands = [*push, self._launch(self._adjoint.p2g_adjoint, dim, [*head, *inputs], outputs)]
+            if push:
+                inputs = [*self._push_head(k, start), state["x"], state["v"], self._adjoint_of(lane, k)]
+                outputs = [a["adj_x"], a["adj_v"], a["adj_parameters"]]
+                commands.append(self._launch(self._contact.push_adjoint, dim, inputs, outputs))
+            commands += self._projected.scatter_adjoint(k, state) if self._projected else []
+            gather.append(commands)
+        return [update, scatter, reverse, gather]
+
+    def _adjoint_of(self, lane: int, k: int):
+        return self._adjoints[k if self.model.moves_frames else lane]
