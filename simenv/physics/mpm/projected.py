@@ -57,8 +57,8 @@ class ProjectedBodies:
     """The rigid bodies of all worlds of a solver.
 
     A body's state is ``projected_position`` of the centre of mass [m], ``projected_quaternion`` (x, y, z, w),
-    ``projected_velocity`` [m/s] and ``projected_spin``, the angular momentum per unit density [m^5/s], all in the world.
-    The particles of a body are placed by it: what they hold when a step begins is not used.
+    ``projected_velocity`` [m/s] and ``projected_spin``, the angular momentum per unit density [m^5/s], all in the
+    world. The particles of a body are placed by it: what they hold when a step begins is not used.
 
     Args:
         solver: what the solver lends; it has one lane.

@@ -75,8 +75,8 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
             gains: of a hand: stiffness [N/m], turning stiffness [N m/rad], damping [N s/m], turning damping
                 [N m s/rad]; the default is that of Akinola et al. 2025.
             spacing: of the particles of a body in the grid [m]; None is half the grid's.
-            friction: of its collider with particles, Coulomb's coefficient; width: over which that contact fades in
-                [m]. For more, give the body no shape, and colliders of their own.
+            friction: of its collider with particles, Coulomb's coefficient.
+            width: over which that contact fades in [m]; for more, give the body no shape, and colliders of its own.
             color: for rendering, RGBA; None leaves it to the renderer.
             look: drawn instead of the shape, in its frame.
 
