@@ -192,7 +192,7 @@ class Scene(BodiesPart, GelsPart):
             kinds=tuple(material.kind for material in self.materials.values()),
             origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
             colliders=tuple(collider.spec for collider in self.colliders.values()), blocks=self._capacity(),
-            rigids=tuple(body.spec(self.particles[name].span.start) for name, body in self.projected.items()),
+            projected=tuple(body.spec(self.particles[name].span.start) for name, body in self.projected.items()),
             mounts=mounts, local=local,
         )  # fmt: skip
 

@@ -29,7 +29,7 @@ from simenv.physics.status import NONFINITE
 from simenv.robots.arm import Arm
 from simenv.robots.ease import arm_ease
 from simenv.sensors.tactile import TactileField
-from simenv.world.bodies import bodies_of, colliders_of, gels_of, names_of
+from simenv.world.bodies import bodies_of, colliders_of, emitters_of, gels_of, names_of
 from simenv.world.drawables import Shown
 from simenv.world.engine import Engine, Named, StepFunction
 from simenv.world.felt import FeltMaterial
@@ -54,7 +54,7 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
     Attributes:
         fields, controls: what the state and the control hold, by name: shape, unit, meaning.
         parameters: named physical parameters, tensors (N, ...).
-        bodies, colliders, gels: by name (`simenv.world.bodies`).
+        bodies, colliders, gels, emitters: by name (`simenv.world.bodies`).
         solvers: by name, in the order of their turns in a tick.
         dt: duration of a control step [s]; substeps: ticks of it, or the least if ``scene.max_substeps`` is given.
         particles: the `ParticleSolver`, or None; particle_count: P; particle_groups: slice of the particle axis of
@@ -103,6 +103,7 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         self._control_like = {n: f.initial(num_worlds, dtype, self.device) for n, f in self.controls.items()}
         self.parameters = self._parameters(parts)
         self.bodies, self.colliders = bodies_of(self, scene.bodies), colliders_of(self, scene.colliders)
+        self.emitters = emitters_of(scene.emitters)
         self.gels = gels_of(self, scene.gels, self.sensors, gels.taxels if gels else {})
         self._felt = None
         if gels is not None and self.particles is not None and any(gel.collider for gel in scene.gels.values()):
@@ -300,10 +301,11 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         """The control, complete. Raise ValueError if tensors of it or of a state do not fit this world."""
         state.check(self._initial)
         for name, value in vars(control).items():
-            if value is not None and (name in self.controls or value.numel()):
-                if name not in self.controls:
-                    has = ", ".join(self.controls) or "none"
-                    raise ValueError(f"control.{name} is given, but this world has no such control; it has: {has}")
+            nothing = value is None or (isinstance(value, torch.Tensor) and not value.numel())
+            if name not in self.controls and not nothing:
+                has = ", ".join(self.controls) or "none"
+                raise ValueError(f"control.{name} is given, but this world has no such control; it has: {has}")
+            if name in self.controls and value is not None:
                 check_tensor(f"control.{name}", value, self._control_like[name])
         if control.twist is None:
             control = replace(control, twist=self.zero_control().twist)

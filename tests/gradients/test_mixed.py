@@ -51,7 +51,7 @@ def body_in_pool(**kwargs):
     """A free body, which turns, falls in by contact; a second collider of it is not at its centre of mass."""
     scene = pool(**kwargs)
     scene.add_body(
-        "ball", Sphere(0.03), 3000.0, (0.105, 0.1, 0.118), TILT, "free", coupling="contact",
+        "ball", Sphere(0.03), 8000.0, (0.105, 0.1, 0.118), TILT, "free", coupling="contact",
         velocity=(0.1, 0.05, -0.8), angular_velocity=(2.0, -3.0, 4.0),
     )  # fmt: skip
     scene.colliders["ball"] = soft(scene.colliders["ball"])

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 
 from simenv.geometry.shapes import Box, Cup, Cylinder, Plane, Sphere
 from simenv.physics.mpm.materials import Elastic, Liquid, Sand
@@ -197,3 +198,9 @@ ZOO = {
     "palpation, half the substeps": Case(palpation, {"particle_substeps": TICKS // 2}),
     "arm": Case(arm, differentiable=False),
 }
+
+
+def each(names: Iterable[str] = ZOO, quick: Iterable[str] | None = None) -> list[Any]:
+    """Worlds by name as parameters of a test; those that are not quick are marked slow: by default other rates."""
+    fast = {name for name, case in ZOO.items() if "particle_substeps" not in case.options} if quick is None else quick
+    return [pytest.param(name, marks=[] if name in fast else [pytest.mark.slow]) for name in names]

@@ -10,7 +10,7 @@ from simenv.physics import status
 from simenv.physics.mpm.materials import Material, Sand
 from simenv.world import State, World
 from tests.zoo.play import Leaves, gradients, leaves_of, moved, run, same, weights, world
-from tests.zoo.scenes import ZOO
+from tests.zoo.scenes import ZOO, each
 
 NAN = math.nan
 OF_PARTICLES = ("x", "v", "C", "F", "J")
@@ -61,7 +61,7 @@ def faults(world: World, start: State, leaves: Leaves) -> list[tuple[str, float,
     return found
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", each())
 def test_a_fault_stops_its_world_alone_wholly_and_without_gradient(name: str) -> None:
     """Every fault has a world of its own, between two good ones."""
     one = world(name, 1)

@@ -13,7 +13,7 @@ from simenv.sensors.tactile import flat_grid
 from simenv.world import Scene, State, World
 from tests.gradients.scenes import block
 from tests.zoo.play import Leaves, entering_fields, gradients, leaves_of, make, run, same, weights, world
-from tests.zoo.scenes import DX, SPRINGS, VOLUME, ZOO
+from tests.zoo.scenes import DX, SPRINGS, VOLUME, ZOO, each
 
 SEEDS = [4, 2]
 FAR = (5.0, 5.0, 5.0)  # [m]
@@ -75,7 +75,7 @@ def widened(more: World, start: State, leaves: Leaves) -> tuple[State, Leaves]:
 
 
 @pytest.mark.parametrize("idle", IDLE)
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", each())
 def test_an_idle_solver_changes_no_bit_of_the_others(name: str, idle: str) -> None:
     plain, more = world(name, len(SEEDS)), with_idle(name, idle)
     start, leaves = leaves_of(plain, SEEDS)

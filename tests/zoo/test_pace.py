@@ -6,14 +6,14 @@ import torch
 
 from simenv.world import State
 from tests.zoo.play import gradients, leaves_of, make, same, weights
-from tests.zoo.scenes import DT, TICKS, ZOO
+from tests.zoo.scenes import DT, TICKS, ZOO, each
 
 GRAINS = [name for name, case in ZOO.items() if case.scene().has_grid]
 STIFFER = torch.tensor([1.0, 20.0, 80.0, 20.0], dtype=torch.float64)  # sound is faster by their roots
 MODULI = ("bulk_modulus", "youngs_modulus")
 
 
-@pytest.mark.parametrize("name", GRAINS)
+@pytest.mark.parametrize("name", each(GRAINS, {"jet", "hand", "palpation"}))
 def test_a_chosen_number_of_ticks_is_a_fixed_one(name: str) -> None:
     """Worlds whose material is stiffer take more ticks, beside others that take fewer."""
     seeds, case = list(range(len(STIFFER))), ZOO[name]

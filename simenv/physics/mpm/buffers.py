@@ -82,7 +82,7 @@ class Buffers:
     _arrays: dict[str, wp.array]
     _states: list[dict[str, torch.Tensor]]
     _momentum: list[torch.Tensor]
-    _rigid: ProjectedBodies | None
+    _projected: ProjectedBodies | None
 
     def _make_grid(self, real: type):
         model = self.model
@@ -166,9 +166,9 @@ class Buffers:
         for k in range(keep + 1):
             shapes |= self._state_shapes(k)
             shapes |= self._momentum_shape(k) if k < max(keep, 1) else {}
-            shapes |= self._rigid.state_shapes(k) if self._rigid else {}
+            shapes |= self._projected.state_shapes(k) if self._projected else {}
         if gradient:
-            shapes |= self._adjoint_shapes() | (self._rigid.adjoint_shapes() if self._rigid else {})
+            shapes |= self._adjoint_shapes() | (self._projected.adjoint_shapes() if self._projected else {})
         missing = (shape for key, (_, shape) in shapes.items() if key not in self._arrays)
         return self.dtype.itemsize * sum(map(math.prod, missing))
 
@@ -253,8 +253,8 @@ class Buffers:
         if "adj_x" in self.tensors:
             return
         self._allocate(self._adjoint_shapes())
-        if self._rigid:
-            self._rigid.allocate_adjoint()
+        if self._projected:
+            self._projected.allocate_adjoint()
         self._adjoints = [self._adjoint_struct(lane, 0) for lane in range(self.lanes)]
         if self.model.moves_frames:  # one lane, and the wrench of each substep has an adjoint of its own
             self._adjoints = [self._adjoint_struct(0, k) for k in range(self.model.substeps)]

@@ -19,7 +19,6 @@ import torch
 import warp as wp
 
 from simenv.physics import exact
-from simenv.physics.constants import constant
 from simenv.physics.direct import warp_real
 from simenv.physics.frames import Frames
 from simenv.physics.launch.programs import Phase
@@ -53,6 +52,8 @@ class Exchange:
             return wp.array(np.ascontiguousarray(values), dtype=kind, device=device)
 
         self._count, self._told = len(mounted), [c for c, mount in enumerate(model.mounts) if mount < 0]
+        told = [[mount < 0] for mount in model.mounts]
+        self._is_told = torch.tensor(told, dtype=torch.bool, device=frames.memory.device)
         self._told_rows = array(np.array(self._told, dtype=np.int32), int)
         self._rows = [array(mounted, int), array([model.mounts[c] for c in mounted], int)]
         self._local = [array(local[:, :3], k.vec3), array(local[:, 3:], k.quat)]
@@ -87,8 +88,7 @@ class Exchange:
         felt = exact.total(each.movedim(0, -1))
         if not self._told:
             return felt
-        mask = constant([mount < 0 for mount in self._model.mounts], torch.bool, each.device)
-        return torch.where(mask[:, None], each[-1], felt)
+        return torch.where(self._is_told, each[-1], felt)
 
     def gather(self, tick: int, keep: bool, reverse: bool = False) -> list[Phase]:
         """Frames take what their colliders received: of the tick's substeps, or of the one that it lies in."""

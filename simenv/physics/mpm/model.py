@@ -91,7 +91,7 @@ class MPMModel:
         boundary: what the domain's walls do, one for each axis: ``"separate"`` (frictionless, material may leave),
             ``"slip"`` (frictionless, it may not), ``"stick"``, ``"periodic"`` or ``"outflow"`` (material that crosses
             it is gone).
-        rigids: the bodies projected from the grid.
+        projected: the bodies projected from the grid.
         mounts: number of the moving frame that carries each collider, -1 for those whose motion is an input, (Cl,);
             empty for none; local: pose of those in their frames [m, xyzw], (Cl, 7).
         blocks: capacity of a sparse grid in blocks of 4 x 4 x 4 nodes, for each world; 0 is a dense grid.
@@ -106,7 +106,7 @@ class MPMModel:
     colliders: tuple[ColliderSpec, ...] = ()
     boundary: tuple[str, str, str] = ("separate", "separate", "separate")
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    rigids: tuple[ProjectedSpec, ...] = ()
+    projected: tuple[ProjectedSpec, ...] = ()
     mounts: tuple[int, ...] = ()
     local: tuple[tuple[float, ...], ...] = ()
     blocks: int = 0
@@ -126,11 +126,11 @@ class MPMModel:
                 raise ValueError(
                     f"a periodic domain of {extent} m is no whole number of cells of {self.dx} m; change size or dx"
                 )
-        if self.rigids and (self.is_periodic or "outflow" in self.boundary):
+        if self.projected and (self.is_periodic or "outflow" in self.boundary):
             raise ValueError(
                 f"rigid bodies cannot cross a boundary, but it is {self.boundary}; use 'slip' or 'separate'"
             )
-        if self.is_sparse and (self.is_periodic or self.rigids):
+        if self.is_sparse and (self.is_periodic or self.projected):
             what = "a periodic boundary" if self.is_periodic else "rigid bodies"
             raise ValueError(f"a sparse grid cannot have {what}; use grid='dense'")
         object.__setattr__(self, "shape", tuple(math.ceil(count - 1e-6) + 1 + 2 * PAD for count in cells))
@@ -192,7 +192,7 @@ class MPMModel:
     @property
     def allows_lanes(self) -> bool:
         """Whether a world can be cut into lanes."""
-        return not (self.is_periodic or self.rigids or self.is_sparse or self.taxel_count or self.moves_frames)
+        return not (self.is_periodic or self.projected or self.is_sparse or self.taxel_count or self.moves_frames)
 
     @property
     def cells(self) -> int:

@@ -50,7 +50,7 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
         position: Vector = (0.0, 0.0, 0.0), quaternion: Vector = UPRIGHT, motion: str = "given", *,
         coupling: str | None = None, velocity: Vector = (0.0, 0.0, 0.0), angular_velocity: Vector = (0.0, 0.0, 0.0),
         mass: float = 1.0, inertia: float = 0.01, gains: Gains = AKINOLA, spacing: float | None = None,
-        color: Color | None = None, look: Shape | None = None,
+        friction: float = 0.0, width: float = 0.0, color: Color | None = None, look: Shape | None = None,
     ) -> None:  # fmt: skip
         """Add a body: something that moves rigidly. In a scene with particles its shape is also a collider.
 
@@ -75,6 +75,8 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
             gains: of a hand: stiffness [N/m], turning stiffness [N m/rad], damping [N s/m], turning damping
                 [N m s/rad]; the default is that of Akinola et al. 2025.
             spacing: of the particles of a body in the grid [m]; None is half the grid's.
+            friction: of its collider with particles, Coulomb's coefficient.
+            width: over which that contact fades in [m]; for more, give the body no shape, and colliders of its own.
             color: for rendering, RGBA; None leaves it to the renderer.
             look: drawn instead of the shape, in its frame.
 
@@ -111,7 +113,7 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
             if shape is not None:
                 checks.solid(what, shape)
             self.bodies[name] = Body(name, motion, *pose, shape)
-        self._show(name, shape, look, color)
+        self._show(name, shape, look, color, friction, width)
 
     def _pose(self, what: str, position: Vector, quaternion: Vector) -> tuple[tuple[float, ...], tuple[float, ...]]:
         unit = checks.unit_quaternion(f"{what}: quaternion", quaternion)
@@ -163,11 +165,14 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
         )  # fmt: skip
         self.add_particles(name, name, points, made.properties.volume / len(points), speed, color=color)
 
-    def _show(self, name: str, shape: Shape | None, look: Shape | None, color: Color | None) -> None:
+    def _show(
+        self, name: str, shape: Shape | None, look: Shape | None, color: Color | None, friction: float, width: float
+    ) -> None:  # fmt: skip
         """Let a body be seen, and collide with particles where there are any."""
         body = self.bodies[name]
         if shape is not None and self.has_grid:
-            self.add_collider(name, shape, body=name, color=color or (0.7, 0.7, 0.72, 1.0))
+            shown = color or (0.7, 0.7, 0.72, 1.0)
+            self.add_collider(name, shape, body=name, friction=friction, width=width, color=shown)
             if look is None:
                 return
         seen = look or shape

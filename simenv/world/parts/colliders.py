@@ -69,7 +69,7 @@ class CollidersPart(Named):
         what = f"collider {name!r}"
         checks.numbers(what, friction=friction, width=width)
         checks.numbers(what, positive=True, scale=scale)
-        variants = () if isinstance(shape, Shape) else tuple(shape)
+        variants = tuple(shape) if isinstance(shape, list | tuple) else ()
         for each in variants[1:]:
             if each is not None:
                 checks.solid(what, each)
