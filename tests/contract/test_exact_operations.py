@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 import simenv
 from simenv.envs.registration import task_class
-from simenv.tasks import template  # noqa: F401
+from simenv.tasks import template, template_robot, template_touch  # noqa: F401
 from tests.contract.source_rules import ROOT
 
 # IEEE 754 says what these give, element by element. `reciprocal` is one division; `pow` is looked at below.
@@ -32,7 +32,7 @@ MOVE = """
 # A loop over vectors of the same few instructions, never several vectors at once: `test_cross_products_...` below.
 ALIKE = "linalg_cross"
 ALLOWED = set(f"{ROUNDED} {CHOOSE} {MOVE} {ALIKE}".split())
-# with the template, which importing it registers; without what other tests register
+# with the templates, which importing them registers; without what other tests register
 TASKS = [task for task in simenv.list_tasks() if task.startswith(("SimEnv/", "Example/"))]
 
 

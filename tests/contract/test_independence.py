@@ -15,9 +15,9 @@ import simenv
 from simenv._threads import get_num_threads
 from simenv.envs.registration import task_class
 from simenv.rollouts import Recorder, Recording, replay
-from simenv.tasks import template  # noqa: F401
+from simenv.tasks import template, template_robot, template_touch  # noqa: F401
 
-# with the template, which importing it registers; without what other tests register
+# with the templates, which importing them registers; without what other tests register
 TASKS = [task for task in simenv.list_tasks() if task.startswith(("SimEnv/", "Example/"))]
 MOMENTS = 5  # of an episode, which become as many worlds
 # what these do is PegInsertion's but for the judgement at the end

@@ -67,7 +67,7 @@ def by_number(source: str) -> list[tuple[int, str]]:
 
 def _subscript(node: ast.Subscript) -> str | None:
     key, named = node.slice, isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
-    if named and _is_state(node.value) and key.value in BY_NAME:
+    if named and _is_state(node.value) and key.value in BY_NAME and key.value != "held":  # a word of optimisers, too
         return f"[{key.value!r}]: use {BY_NAME[key.value]}"
     if not named and not isinstance(key, (ast.Name, ast.JoinedStr)) and _counted(node.value):
         return "a number chooses among what has names"

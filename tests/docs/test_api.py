@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What README, pages and the task template use is public: on the API page, and in the ``__all__`` of its module."""
+"""What README, pages and the task templates use is public: on the API page, and in the ``__all__`` of its module."""
 
 import ast
 import importlib
@@ -16,7 +16,8 @@ EXAMPLES = [
     for block in pages.blocks(page, text)
     if block.language == "python"
 ]
-EXAMPLES.append(("tasks/template.py", (pages.ROOT / "tasks" / "template.py").read_text(encoding="utf-8")))
+for _file in sorted((pages.ROOT / "tasks").glob("template*.py")):
+    EXAMPLES.append((f"tasks/{_file.name}", _file.read_text(encoding="utf-8")))
 
 
 def _uses(source: str) -> list[tuple[str, str]]:

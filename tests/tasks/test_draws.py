@@ -8,9 +8,12 @@ import torch
 from simenv.envs.random import EpisodeRandom
 from simenv.envs.task import draw_episode
 from simenv.tasks.template import PushBlock
+from simenv.tasks.template_robot import PressBump
+from simenv.tasks.template_touch import SlideTile
 from tests.tasks.by_hand import make
 
 BALL = 2500.0 * 4.0 / 3.0 * np.pi * 0.015**3  # mass of glass, 30 mm wide [kg]
+TILE = 2700.0 * 0.06 * 0.06 * 0.016  # mass of the tile [kg]
 # Springs of a bonded layer: k = E (1 - nu) / ((1 + nu) (1 - 2 nu)) / thickness [Pa/m].
 SPRINGS = 1.5e5 * 0.52 / (1.48 * 0.04) / 3e-3
 RANGES = {
@@ -27,6 +30,14 @@ RANGES = {
         "right_pad.friction": (0.5, 1.0),
     },
     PushBlock.task_id: {"goal": ((0.15, 0.10), (0.17, 0.14)), "foam.youngs_modulus": (1.4e4, 2.6e4)},
+    SlideTile.task_id: {
+        "goal": None, "offset": ((-0.005,) * 2, (0.005,) * 2), "tile.mass": (0.8 * TILE, 1.2 * TILE),
+        "gel.k_n": (4.5e7, 7.5e7), "contact.friction": (0.1, 0.3),
+    },
+    PressBump.task_id: {
+        "bump": ((0.45, -0.05), (0.55, 0.05)), "start": ((-0.008, -0.008, 0.006), (0.008, 0.008, 0.012)),
+        "force": (1.0, 3.0), "gel.k_n": (9e7, 1.5e8), "gel.mu": (0.3, 0.7), "tool.stiffness": (450.0, 750.0),
+    },
 }  # fmt: skip
 
 
@@ -49,9 +60,10 @@ def test_ranges(task_id: str) -> None:
         slack, value = 0.01 * (high - low), drawn[name]
         assert (value >= low - 1e-9 * high).all() and (value <= high + 1e-9 * np.abs(high)).all(), name
         assert (value.min(0) <= low + slack).all() and (value.max(0) >= high - slack).all(), name
-    if "goal" in drawn and RANGES[task_id]["goal"] is None:  # 6 to 14 mm away, in any direction
+    if "goal" in drawn and RANGES[task_id]["goal"] is None:  # so far away, in any direction [m]
+        low, high = (0.006, 0.014) if task_id == "SimEnv/BallRoll-v0" else (0.008, 0.016)
         away = np.linalg.norm(drawn["goal"], axis=1)
-        assert 0.006 <= away.min() < 0.0061 and 0.0139 < away.max() <= 0.014
+        assert low <= away.min() < low + 1e-4 and high - 1e-4 < away.max() <= high
         angle = np.arctan2(drawn["goal"][:, 1], drawn["goal"][:, 0])
         assert np.histogram(angle, 8, (-np.pi, np.pi))[0].min() > 512 - 4 * 512**0.5
     if "left_pad.friction" in drawn:
