@@ -39,7 +39,7 @@ def small_scene(waiting: int = 0) -> Scene:
     scene = Scene(size=(extent,) * 3, dx=dx, substep_dt=DT, substeps=SUBSTEPS)
     scene.add_material("liquid", Liquid(density=1000.0, bulk_modulus=1e5))
     centre, bottom = extent / 2, 0.1
-    scene.add_body("vessel", (centre, centre, bottom))
+    scene.add_body("vessel", position=(centre, centre, bottom))
     scene.add_collider("vessel", Cup(RADIUS, 0.25, 0.05, 0.05), body="vessel", width=dx / 4)
     volume = (dx / 2) ** 3
     random = np.random.default_rng(0)
@@ -48,7 +48,7 @@ def small_scene(waiting: int = 0) -> Scene:
     x = np.stack([centre + radius * np.cos(angle), centre + radius * np.sin(angle), bottom + 0.05 + height], 1)
     scene.add_particles("liquid", "liquid", x, volume)
     if waiting:
-        scene.add_body("spout", (0.2, 0.2, 0.6))
+        scene.add_body("spout", position=(0.2, 0.2, 0.6))
         scene.add_emitter("spout", "spout", "liquid", waiting, radius=0.02, speed=0.5, count=SUBSTEPS)
     model = scene.mpm_model()
     if model.shape != (GRID,) * 3:

@@ -14,7 +14,7 @@ from simenv.scripts.common import make_vec, parse_task_arguments, require_task
 @dataclasses.dataclass(frozen=True)
 class Info:
     """Describe one environment: its documentation, actions and observations with units, time steps, particles,
-    bodies, colliders and physical parameters.
+    bodies, colliders, gels, fields of the state with units, and physical parameters.
     """
 
     id: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="ID")]]

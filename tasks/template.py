@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A complete small task to copy: push a soft block to a goal with a ball on a stick.
+"""A complete small task of particles to copy: push a soft block to a goal with a ball on a stick.
 
-Copy this file, rename the class and the id, and change one method at a time. Importing the file registers the task;
-in your own package that is all, inside this repository the table in ``simenv/__init__.py`` gets a row too.
+Copy this file, rename the class and the id, and change one method at a time. ``template_touch.py`` is the same for
+touch, ``template_robot.py`` for robots. Importing the file registers the task; in your own package that is all, inside
+this repository the table in ``simenv/__init__.py`` gets a row too.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ class PushBlock(Task):
         """One world, described once; the environment makes N of it."""
         # Explicit dynamics: sound may travel half a cell per substep. 20 substeps of 1 ms make a control step of 20 ms.
         scene = Scene(DOMAIN, DX, substep_dt=1e-3, substeps=20)
+        # A fluid is the same with Liquid(density, bulk_modulus, viscosity) and points of `fill` or `fill_cavity`.
         scene.add_material("foam", Elastic(density=1000.0, youngs_modulus=self.youngs_modulus, poisson_ratio=0.3))
         axes = [np.arange(DX / 4, length, DX / 2) for length in BLOCK]
         grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -13,6 +13,7 @@ import torch
 
 from simenv.envs.constants import constant
 from simenv.physics import exact
+from simenv.physics.rotation import rotate
 
 __all__ = [
     "active_mean",
@@ -77,10 +78,8 @@ def to_frame(points: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
     Returns:
         (N, K, 3) [m].
     """
-    offset = points - pose[:, None, :3]
-    vector, scalar = -pose[:, None, 3:6], pose[:, None, 6:7]  # the inverse rotation
-    twice = 2.0 * torch.linalg.cross(vector.expand_as(offset), offset)
-    return offset + scalar * twice + torch.linalg.cross(vector.expand_as(offset), twice)
+    back = torch.cat([-pose[:, None, 3:6], pose[:, None, 6:7]], -1)  # the inverse rotation
+    return rotate(back, points - pose[:, None, :3])
 
 
 def fraction_inside(distance: torch.Tensor, active: torch.Tensor, width: float) -> torch.Tensor:

@@ -113,7 +113,7 @@ class SimVectorEnv(IdentifiedVectorEnv):
         if max_episode_steps is not None:
             task.max_episode_steps = max_episode_steps
         checker = ActionChecker(low, high, task.action_names, num_envs, mode)
-        world: World = task.build().make_world(num_envs, device=torch_device, dtype=torch_dtype)  # type: ignore[assignment]
+        world: World = task.build().make_world(num_envs, device=torch_device, dtype=torch_dtype)
         self._batch = Batch(task, world, checker, max_episode_steps)
         self._nobody = torch.zeros(num_envs, dtype=torch.bool, device=torch_device)
         self._broken_gradients = torch.zeros(num_envs, dtype=torch.int64, device=torch_device)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import warp as wp
 
+from simenv.physics import exact
 from simenv.physics.centres import Centres
 from simenv.physics.direct import warp_real
 from simenv.physics.kernels_frames import frame_kernels
@@ -205,9 +206,12 @@ class FrameSolver(Solver):
         self.moving = torch.tensor(moving, dtype=torch.int64, device=device)
         self.given = [i for i, motion in enumerate(motions) if motion == "given"]
         self.told = [i for i, body in enumerate(bodies.values()) if body.is_told]
-        self._given_of_told = [self.told.index(i) for i in self.given]
+        given_of_told = [self.told.index(i) for i in self.given]
+        self._given_of_told = torch.tensor(given_of_told, dtype=torch.int64, device=device)
         elsewhere = [motion in ("given", "grid") for motion in motions]  # their gradients come from their motion
         self._elsewhere = torch.tensor(elsewhere, dtype=torch.bool, device=device).view(-1, 1)
+        fixed = [motion == "fixed" for motion in motions]
+        self._fixed = torch.tensor(fixed, dtype=torch.bool, device=device).view(-1, 1) if any(fixed) else None
         self._centres = Centres([body.centre for body in bodies.values()], device, dtype)
         poses = np.reshape([(*body.position, *body.quaternion) for body in bodies.values()], (-1, 7))
         about = "poses of the frames of the bodies' shapes, quaternion xyzw, in the scene's order"
@@ -219,6 +223,10 @@ class FrameSolver(Solver):
                 self._start_twists(), differentiable=moves,
             ),
         }  # fmt: skip
+
+        if self.given:
+            about = "velocities of the origins of given bodies and their angular velocities, world axes"
+            self.controls["twist"] = Field((len(self.given), 6), "m/s, rad/s", about)
 
     def _start_twists(self) -> np.ndarray:
         rows = []
@@ -233,12 +241,16 @@ class FrameSolver(Solver):
         state, told = step.state, step.told
         pose = torch.where(self._elsewhere, state.body_q.detach(), state.body_q)
         twist = torch.where(self._elsewhere, state.body_twist.detach(), state.body_twist)
-        place, speed = self._centres.of_frames(pose[..., :3], pose[..., 3:], twist[..., :3], twist[..., 3:])
-        inputs = dict(zip(POSE, (place, pose[..., 3:], speed, twist[..., 3:]), strict=True))
+        turn = pose[..., 3:]
+        if self._fixed is not None:  # which nobody's launches bring back to length one
+            turn = torch.where(self._fixed, turn / exact.norm(turn, keepdim=True), turn)
+        place, speed = self._centres.of_frames(pose[..., :3], turn, twist[..., :3], twist[..., 3:])
+        inputs = dict(zip(POSE, (place, turn, speed, twist[..., 3:]), strict=True))
         if self.given:
             rows, ticks = self._given_of_told, told.position.shape[1]
-            rates = [each[:, None, rows].expand(-1, ticks, -1, -1) for each in (told.velocity, told.omega)]
-            motion = (told.position[:, :, rows], told.quaternion[:, :, rows], *rates)
+            poses = [each.index_select(2, rows) for each in (told.position, told.quaternion)]
+            rates = [each.index_select(1, rows).unsqueeze(1) for each in (told.velocity, told.omega)]
+            motion = (*poses, *(each.expand(-1, ticks, -1, -1) for each in rates))
             inputs |= {f"given_{name}": value for name, value in zip(POSE, motion, strict=True)}
         return inputs
 

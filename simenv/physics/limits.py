@@ -34,6 +34,7 @@ class Limit:
         step: the substep, in words.
         why: what it must hold.
         remedy: what to do about it.
+        good: a value of the first of `names` with which the load is small.
     """
 
     bit: int
@@ -42,6 +43,7 @@ class Limit:
     step: str
     why: str
     remedy: str
+    good: float = 0.0
 
     def bound(self, values: Mapping[str, float], name: str, good: float) -> float | None:
         """The last value of parameter `name` on the way from `good` to its present one that the substep bears; None if

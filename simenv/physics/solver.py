@@ -13,13 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import warp as wp
 
 from simenv.physics.launch.programs import Phase
+from simenv.physics.status import Status, declare
 
 __all__ = ["Choice", "Desk", "Field", "Parameter", "Solver", "Step", "Stepper", "Tensors", "of_chosen"]
 
@@ -200,16 +201,26 @@ class Solver:
     Attributes:
         name: of the solver; it prefixes its inputs and results.
         one_world: whether a stepper on the CPU holds one world only.
-        fields: of the state that it owns, by name.
+        fields: of the state that it owns, by name; controls: what `Control` has for it, by name.
         parameters: by name.
+        status: bits of the status that it alone sets, beside those of `simenv.physics.status`.
     """
 
     name: str
     one_world: bool = False
+    status: ClassVar[Mapping[int, Status]] = {}
+
+    def __init_subclass__(cls) -> None:
+        declare(cls.status)
 
     def __init__(self) -> None:
         self.fields: dict[str, Field] = {}
+        self.controls: dict[str, Field] = {}
         self.parameters: dict[str, Parameter] = {}
+
+    def starts_from(self) -> Sequence[str]:
+        """Fields in which a number that is not finite stops a world before the step; not those that launches check."""
+        return ()
 
     def beside(self, state: Any) -> Tensors:
         """What limits depend on beside parameters, (N,) by name."""

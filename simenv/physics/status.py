@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8
@@ -74,6 +75,20 @@ STATUS: dict[int, Status] = {
         "shorten the substep, lower the stiffness, damping or lead, or raise the mass",
     ),
 }  # fmt: skip
+
+
+def declare(bits: Mapping[int, Status]) -> None:
+    """Add what bits of a solver's own mean.
+
+    Raises:
+        ValueError: a bit is no single one, or taken by something else.
+    """
+    for bit, meaning in bits.items():
+        if bit <= 0 or bit & (bit - 1) or bit >= 2**31:
+            raise ValueError(f"status bit {bit} of {meaning.name!r}; use one bit of 31, a power of two")
+        if STATUS.setdefault(bit, meaning) != meaning:
+            free = next(1 << n for n in range(31) if 1 << n not in STATUS)
+            raise ValueError(f"status bit {bit} of {meaning.name!r} is that of {STATUS[bit].name!r}; {free} is free")
 
 
 def describe(status: int) -> str:

@@ -99,7 +99,7 @@ def _model(drawn: list[Drawable], worlds: int, ground: float | None, device: wp.
     """All worlds' opaque shapes, each on a body of its own, and the table they share."""
     one = newton.ModelBuilder(gravity=(0.0, 0.0, 0.0))
     for each in drawn:
-        mesh = each.shape.to_mesh()  # type: ignore[union-attr]  # a mesh has a shape
+        mesh = each.shape.to_mesh()
         vertices, normals = corner_mesh(np.asarray(mesh.vertices) * each.scale, np.asarray(mesh.faces), each.name)
         indices = np.arange(len(vertices), dtype=np.int32)
         shape = newton.Mesh(vertices, indices, normals=normals, compute_inertia=False)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from simenv.geometry.shapes import Plane
+from simenv.physics.rotation import rotate
 from simenv.render.items import RGBA, Camera, MeshItem, ParticleItem, Studio, rgba
 from simenv.render.picture import LIQUID_STYLES, Picture
 
@@ -215,9 +216,7 @@ def _corners(shape: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rotate(quaternion: np.ndarray, points: np.ndarray) -> np.ndarray:
-    u, w = quaternion[:3], quaternion[3]
-    t = 2.0 * np.cross(u, points)
-    return points + w * t + np.cross(u, t)
+    return rotate(torch.as_tensor(quaternion), torch.as_tensor(points)).numpy()
 
 
 def _default_camera(

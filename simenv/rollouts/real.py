@@ -131,7 +131,7 @@ def _body(world: Any, body: str | None) -> str:
     names = [*world.given_names, *world.hand_names]
     if body is None and names:
         return names[0]
-    if body not in names:
+    if body is None or body not in names:
         wanted = "no body that could move" if body is None else f"no body {body!r}"
         if body in world.body_names:
             wanted = f"a body {body!r}, but it moves by itself"

@@ -55,7 +55,7 @@ class Observed:
 def density(world: World, state: State) -> torch.Tensor:
     """Mass density (N, nx, ny, nz) [kg/m^3] on nodes four grid spacings apart over the whole domain."""
     low, high = world.domain()
-    shape = np.maximum(np.round((high - low) / (DENSITY_SPACING * world.scene.dx)).astype(int) + 1, 2)
+    shape = np.maximum(np.round((high - low) / (DENSITY_SPACING * world.particles.model.dx)).astype(int) + 1, 2)
     each = [
         world.volume[:, world.particle_groups[name]] * world.parameters[f"{group.material}.density"][:, None]
         for name, group in world.scene.particles.items()

@@ -6,7 +6,7 @@ from typing import NoReturn
 from simenv.physics.bodies.model import Gripper
 from simenv.physics.bodies.parts import ContactLaw
 from simenv.physics.solver import Field, Parameter
-from simenv.world.bodies import BodyView, ColliderView, GelView
+from simenv.world.bodies import BodyView, ColliderView, EmitterView, GelView
 from simenv.world.parameters import Parameters
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State
@@ -15,8 +15,8 @@ from simenv.world.world import World
 Scene.worlds = World
 
 __all__ = [
-    "BodyView", "ColliderView", "ContactLaw", "Control", "Field", "GelView", "Gripper", "Parameter", "Parameters",
-    "Scene", "State", "World",
+    "BodyView", "ColliderView", "ContactLaw", "Control", "EmitterView", "Field", "GelView", "Gripper", "Parameter",
+    "Parameters", "Scene", "State", "World",
 ]  # fmt: skip
 
 _RENAMED = {

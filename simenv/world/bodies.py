@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies, colliders and gels of a world by name: where they are, how they move, what they feel."""
+"""Bodies, colliders, gels and emitters of a world by name: where they are, how they move, what they feel or let out."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from simenv.sensors.tactile import TactileField
 
 if TYPE_CHECKING:
     from simenv.physics.gels.parts import Gel
-    from simenv.physics.mpm.parts import Collider
+    from simenv.physics.mpm.parts import Collider, Emitter
     from simenv.physics.parts import Body
     from simenv.world.state import State
     from simenv.world.world import World
 
-__all__ = ["BodyView", "ByName", "ColliderView", "GelView", "on_pose"]
+__all__ = ["BodyView", "ByName", "ColliderView", "EmitterView", "GelView", "on_pose"]
 
 V = TypeVar("V")
 
@@ -230,6 +230,26 @@ class ColliderView:
     def skin(self, state: State) -> torch.Tensor:
         """Force on each taxel of its skin, as `World.skin`."""
         return self._world.skin(state, self.spec.name)
+
+
+class EmitterView:
+    """One emitter in all worlds.
+
+    Attributes:
+        spec: what the scene says about it.
+    """
+
+    def __init__(self, index: int, spec: Emitter):
+        self._index, self.spec = index, spec
+
+    def emitted(self, state: State) -> torch.Tensor:
+        """Number of particles that it has let out, (N,) int64."""
+        return state.emitted[:, self._index]
+
+
+def emitters_of(emitters: Mapping[str, Emitter]) -> ByName[EmitterView]:
+    """The emitters of a world."""
+    return ByName("emitter", {name: EmitterView(i, spec) for i, (name, spec) in enumerate(emitters.items())})
 
 
 def colliders_of(world: World, colliders: Mapping[str, Collider]) -> ByName[ColliderView]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import torch
 from simenv.geometry.shapes import Plane, Shape
 from simenv.physics.constants import constant
 from simenv.physics.rotation import rotate
-from simenv.world.bodies import on_pose
+from simenv.world.bodies import BodyView, ByName, on_pose
 from simenv.world.parts.looks import Color
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ class Drawable:
         color: RGBA; alpha below 1 is glass. None leaves it to the renderer.
         shape: of a mesh, in its own frame.
         scale: of a mesh: factor on the shape's lengths in the scene as built; parameter: of the world, that it is then.
+        variant: of a mesh that only some worlds hold: its number among the collider's shapes.
         collides: whether a mesh holds particles off, so that liquid lies at it.
         height: of a mesh that is a level plane and stands still, to be drawn as a table [m]; else None.
         span: of particles: slice of the particle axis.
@@ -49,6 +49,7 @@ class Drawable:
     shape: Shape | None = None
     scale: float = 1.0
     parameter: str | None = None
+    variant: int | None = None
     collides: bool = False
     height: float | None = None
     span: slice | None = None
@@ -83,16 +84,19 @@ def drawables_of(scene: Scene) -> tuple[list[Drawable], list[int]]:
         meshes.append(Drawable(name, "mesh", color, shape, **more))
 
     for row, (name, each) in enumerate(scene.colliders.items()):
-        look, shape = scene.looks.get(name), each.spec.shape
+        look, shapes = scene.looks.get(name), each.spec.variants or (each.spec.shape,)
         if look is None or look.body != each.body:
-            height = _table(scene, shape, each.body, each.position, each.quaternion)
-            scale = {"scale": each.scale, "parameter": f"{name}.scale"}
-            add(row, name, each.color, shape, collides=True, height=height, **scale)
+            for variant, shape in enumerate(shapes):
+                if shape is not None:
+                    height = _table(scene, shape, each.body, each.position, each.quaternion)
+                    more = {"scale": each.scale, "parameter": f"{name}.scale", "collides": True, "height": height}
+                    add(row, name, each.color, shape, variant=variant if each.spec.variants else None, **more)
     for row, (name, look) in enumerate(scene.looks.items(), len(scene.colliders)):
         height = _table(scene, look.shape, look.body, look.position, look.quaternion)
         add(row, name, look.color, look.shape, collides=name in scene.colliders, height=height)
     for row, (name, body) in enumerate(scene.projected.items(), len(scene.colliders) + len(scene.looks)):
-        add(row, name, scene.colors.get(name), body.shape)
+        if name not in scene.looks or scene.looks[name].body != name:
+            add(row, name, scene.colors.get(name), body.shape)
     groups = [
         Drawable(
             name, "particles", scene.colors.get(name), span=group.span, spacing=group.volume ** (1.0 / 3.0),
@@ -128,7 +132,7 @@ class Shown:
     dtype: torch.dtype
     parameters: Any
     particles: Any
-    bodies: Mapping[str, Any]
+    bodies: ByName[BodyView]
     arm: Any
     _initial: State
 
@@ -152,6 +156,9 @@ class Shown:
         for each in self._drawables[: len(self._drawn_rows)]:
             varies = each.parameter in self.parameters.declared  # not in a scene without particles
             scale = self.parameters[each.parameter] if varies else constant(each.scale, self.dtype, self.device)
+            if each.variant is not None:  # a world shows the one that it holds
+                chosen = self.parameters[f"{each.name}.variant"].round() == each.variant
+                scale = torch.where(chosen, scale, 0.0)
             scales.append(scale.expand(self.num_worlds))
         nothing = torch.zeros((self.num_worlds, 0), dtype=self.dtype, device=self.device)
         return torch.stack(scales, 1) if scales else nothing
@@ -204,7 +211,7 @@ class Shown:
         poses, meshes = self.drawn_poses(self._initial)[0].double().cpu(), self._drawables
         corners = [poses[:, :3].numpy()]
         for pose, mesh in zip(poses, meshes, strict=True):
-            bounds = np.stack(mesh.shape.bounds()) * mesh.scale  # type: ignore[union-attr]  # it is a mesh
+            bounds = np.stack(mesh.shape.bounds()) * mesh.scale
             if np.isfinite(bounds).all():
                 box = np.stack(np.meshgrid(*bounds.T, indexing="ij"), -1).reshape(-1, 3)
                 corners.append((pose[:3] + rotate(pose[3:], torch.as_tensor(box))).numpy())

@@ -50,7 +50,7 @@ class Parameters(MutableMapping[str, torch.Tensor]):
         for limit in limits:
             if not limit.load(self._built) <= ROUNDING:
                 name = limit.names[0]
-                raise ValueError(limit.describe(self._built, name, 0.0))
+                raise ValueError(limit.describe(self._built, name, limit.good))
 
     def _tensor(self, value: float | Sequence[float]) -> torch.Tensor:
         row = torch.tensor(value, device=self._device, dtype=self._dtype)

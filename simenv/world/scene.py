@@ -22,10 +22,7 @@ from simenv.physics.mpm.parts import Collector, Collider, Emitter, Particles
 from simenv.physics.mpm.projected_motion import Projected
 from simenv.physics.parts import Body
 from simenv.world.parts.bodies import BodiesPart
-from simenv.world.parts.colliders import CollidersPart
 from simenv.world.parts.gels import GelsPart
-from simenv.world.parts.looks import Drawn
-from simenv.world.parts.particles import ParticlesPart
 
 if TYPE_CHECKING:
     from simenv.world.world import World
@@ -38,7 +35,7 @@ _RENAMED = {
 
 
 @dataclass
-class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
+class Scene(BodiesPart, GelsPart):
     """Describes one world; `World` makes N copies of it, each with its own state and physical parameters.
 
     Args:
@@ -179,7 +176,7 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
 
     def mpm_model(self) -> MPMModel:
         """The particles as their stepper sees them."""
-        if not self.particles:
+        if not self.particles or self.size is None or self.dx is None:
             raise ValueError("the scene has no particles; add some with add_particles")
         names, count = list(self.materials), self.particle_substeps or self.substeps
         material = np.concatenate([
@@ -190,11 +187,12 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
         dt = self.substep_dt if count == self.substeps else self.control_dt / count
         mounts, local = self._mounts()
         return MPMModel(
-            size=tuple(self.size), dx=self.dx, dt=dt, substeps=count, material=material,
+            size=tuple(self.size), dx=self.dx,  # type: ignore[arg-type]
+            dt=dt, substeps=count, material=material,
             kinds=tuple(material.kind for material in self.materials.values()),
             origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
             colliders=tuple(collider.spec for collider in self.colliders.values()), blocks=self._capacity(),
-            rigids=tuple(body.spec(self.particles[name].span.start) for name, body in self.projected.items()),
+            projected=tuple(body.spec(self.particles[name].span.start) for name, body in self.projected.items()),
             mounts=mounts, local=local,
         )  # fmt: skip
 
@@ -206,15 +204,14 @@ class Scene(BodiesPart, CollidersPart, GelsPart, ParticlesPart, Drawn):
         mounts, local = [], []
         for collider in self.colliders.values():
             body = None if collider.body is None else self.bodies[collider.body]
-            moves = body is not None and not body.is_told
-            mounts.append(names.index(collider.body) if moves else -1)
+            mounts.append(names.index(body.name) if body is not None and not body.is_told else -1)
             centre = body.centre if body is not None else np.zeros(3)
             local.append((*np.subtract(collider.position, centre).tolist(), *collider.quaternion))
         return tuple(mounts), tuple(local)
 
     def _capacity(self) -> int:
         """Blocks of a sparse grid; 0 for a dense one."""
-        if self.grid == "dense" or self.blocks is not None:
+        if self.grid == "dense" or self.blocks is not None or self.dx is None:
             return self.blocks or 0
         groups = self.particles.values()
         points = np.concatenate([group.positions for group in groups if group.active] or [np.zeros((0, 3))])

@@ -170,4 +170,4 @@ def by_name(
     rows = [values.get(name, missing) for name in names]
     if not rows:
         return torch.zeros(0) if missing is None else missing[:, None][:, :0]
-    return torch.stack(rows, 1)  # type: ignore[arg-type]
+    return torch.stack(rows, 1)

@@ -29,20 +29,21 @@ from simenv.physics.status import NONFINITE
 from simenv.robots.arm import Arm
 from simenv.robots.ease import arm_ease
 from simenv.sensors.tactile import TactileField
-from simenv.world.bodies import bodies_of, colliders_of, gels_of, names_of
+from simenv.world.bodies import bodies_of, colliders_of, emitters_of, gels_of, names_of
 from simenv.world.drawables import Shown
 from simenv.world.engine import Engine, Named, StepFunction
 from simenv.world.felt import FeltMaterial
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
 from simenv.world.placing import Placed
+from simenv.world.readings import Read
 from simenv.world.rebuilt import Rebuilt
 from simenv.world.renamed import Renamed
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State, by_name, check_tensor
 
 
-class World(Placed, Shown, Rebuilt, Renamed):
+class World(Placed, Read, Shown, Rebuilt, Renamed):
     """A batch of worlds: a table of frames, and solvers that see frames and push them.
 
     Args:
@@ -51,9 +52,9 @@ class World(Placed, Shown, Rebuilt, Renamed):
         device: torch device; dtype: ``torch.float32``, or ``torch.float64`` for verification.
 
     Attributes:
-        fields: what the state holds, by name: shape, unit, meaning.
+        fields, controls: what the state and the control hold, by name: shape, unit, meaning.
         parameters: named physical parameters, tensors (N, ...).
-        bodies, colliders, gels: by name (`simenv.world.bodies`).
+        bodies, colliders, gels, emitters: by name (`simenv.world.bodies`).
         solvers: by name, in the order of their turns in a tick.
         dt: duration of a control step [s]; substeps: ticks of it, or the least if ``scene.max_substeps`` is given.
         particles: the `ParticleSolver`, or None; particle_count: P; particle_groups: slice of the particle axis of
@@ -98,20 +99,25 @@ class World(Placed, Shown, Rebuilt, Renamed):
             self.solvers, num_worlds, self.device, dtype, scene.substeps, self.dt, choices, lanes
         )  # fmt: skip
         self.fields = self._fields(gels)
+        self.controls = self._controls()
+        self._control_like = {n: f.initial(num_worlds, dtype, self.device) for n, f in self.controls.items()}
         self.parameters = self._parameters(parts)
         self.bodies, self.colliders = bodies_of(self, scene.bodies), colliders_of(self, scene.colliders)
+        self.emitters = emitters_of(scene.emitters)
         self.gels = gels_of(self, scene.gels, self.sensors, gels.taxels if gels else {})
-        felt = gels is not None and self.particles is not None and any(gel.collider for gel in scene.gels.values())
-        self._felt = FeltMaterial(scene.gels, gels.taxels, self.particles) if felt else None
+        self._felt = None
+        if gels is not None and self.particles is not None and any(gel.collider for gel in scene.gels.values()):
+            self._felt = FeltMaterial(scene.gels, gels.taxels, self.particles)
         self._still = gels if gels is not None and pressing is None else None  # gels that feel particles alone
         self.particle_count = self.particles.count if self.particles else 0
         self.particle_groups = self.particles.groups if self.particles else {}
         if self.particles is not None:
             self.volume = self.particles.volume
+        self._entering = [name for solver in self.solvers.values() for name in solver.starts_from()]
         self._told = self._rows([i for i, body in enumerate(scene.bodies.values()) if body.is_told])
         told = names_of(scene.bodies, ("given", "fixed"))
-        rows = [told.index(name) for name in self.given_names]
-        self._given_of_told = None if told == self.given_names else torch.tensor(rows, device=self.device).long()
+        given = torch.tensor([told.index(name) for name in self.given_names], dtype=torch.int64, device=self.device)
+        self._given_of_told = None if told == self.given_names else given
         self._ticks = self._tick_times()
         self._find_drawables()
         self._initial = self._build_state()
@@ -143,17 +149,25 @@ class World(Placed, Shown, Rebuilt, Renamed):
         fields["status"] = Field((), "1", about, 0, torch.int32, False)
         for solver in (gels, self.body_solver):
             fields |= {} if solver is None else solver.fields
+        if self.arm is not None:  # with which nothing is
+            fields = {name: replace(field, differentiable=False) for name, field in fields.items()}
         return fields
+
+    def _controls(self) -> dict[str, Field]:
+        owners = (self.frames, self.particles, self.body_solver)
+        return {n: each for owner in owners if owner is not None for n, each in owner.controls.items()}
 
     def _parameters(self, parts: Any) -> Parameters:
         scene, declared = self.scene, {}
         for solver in self.solvers.values():
             declared |= solver.parameters
-        declared["gravity"] = Parameter(scene.gravity, "m/s^2", -math.inf, differentiable=self.arm is None)
+        declared["gravity"] = Parameter(scene.gravity, "m/s^2", -math.inf)
+        if self.arm is not None:
+            declared = {name: replace(each, differentiable=False) for name, each in declared.items()}
         limits: list[Limit] = []
-        for pair in scene.materials.items():
-            limits += material_limits(*pair, scene.shortest_substep, scene.dx)
         if self.particles is not None:
+            dt, dx = scene.shortest_substep, self.particles.model.dx
+            limits += [each for pair in scene.materials.items() for each in material_limits(*pair, dt, dx)]
             limits += exchange_limits(self.particles.parts)
         if self.body_solver is not None:
             ease = arm_ease(self.arm, scene.substep_dt)
@@ -286,19 +300,15 @@ class World(Placed, Shown, Rebuilt, Renamed):
     def _check(self, state: State, control: Control) -> Control:
         """The control, complete. Raise ValueError if tensors of it or of a state do not fit this world."""
         state.check(self._initial)
-        like, N = self._initial.body_twist, self.num_worlds
+        for name, value in vars(control).items():
+            nothing = value is None or (isinstance(value, torch.Tensor) and not value.numel())
+            if name not in self.controls and not nothing:
+                has = ", ".join(self.controls) or "none"
+                raise ValueError(f"control.{name} is given, but this world has no such control; it has: {has}")
+            if name in self.controls and value is not None:
+                check_tensor(f"control.{name}", value, self._control_like[name])
         if control.twist is None:
-            control = replace(control, twist=like.new_zeros((N, len(self.given_names), 6)))
-        check_tensor("control.twist", control.twist, like.new_empty((N, len(self.given_names), 6)))
-        emitters = (N, len(self.scene.emitters))
-        if control.emit is not None and control.emit.shape != emitters:
-            raise ValueError(
-                f"control.emit is {tuple(control.emit.shape)}; it must be {emitters}, one for each emitter"
-            )
-        if control.goal is not None:
-            check_tensor("control.goal", control.goal, like.new_empty((N, len(self.hand_names), 7)))
-        if control.effort is not None:
-            check_tensor("control.effort", control.effort, self._initial.time)
+            control = replace(control, twist=self.zero_control().twist)
         return control
 
     def _stopped(self, state: State, control: Control, status: torch.Tensor) -> tuple[State, Control, torch.Tensor]:
@@ -308,6 +318,7 @@ class World(Placed, Shown, Rebuilt, Renamed):
         if not self.body_names:
             return state, control, status
         given = [state.body_q.detach(), control.twist.detach(), control.goal, control.effort]
+        given += [state[name] for name in self._entering]
         flat = [each.detach().reshape(self.num_worlds, -1) for each in given if each is not None]
         finite = torch.isfinite(torch.cat(flat, 1)).all(1)
         stopped = status | torch.where(finite, 0, NONFINITE).to(torch.int32)
@@ -344,7 +355,7 @@ class World(Placed, Shown, Rebuilt, Renamed):
         """The table of frames at the end, from the rows of all owners."""
         twist = torch.cat([told.velocity, told.omega], -1)
         if self._told is None:
-            return {"body_q": told.end, "body_twist": control.twist}
+            return {"body_q": told.end, "body_twist": control.twist if self._given_of_told is None else twist}
         poses = start.body_q.index_copy(1, self._told, told.end)
         twists = start.body_twist.index_copy(1, self._told, twist)
         for name, solver in self.solvers.items():

@@ -170,7 +170,7 @@ class LatteArt(Task):
 
     def observe(self, world, state, episode):
         milk = world.particle_groups["milk"]
-        out = state.emitted[:, 0].to(state.x.dtype) / POUR["capacity"]
+        out = world.emitters["milk"].emitted(state).to(state.x.dtype) / POUR["capacity"]
         return {
             "spout": torch.cat([self._spout(world, state), world.bodies["spout"].twist(state)[:, :3]], -1),
             "curve": episode["curve"][:, ::2].flatten(1),
@@ -193,7 +193,7 @@ class LatteArt(Task):
         """Areal density of the milk near the surface, at the nodes (N, 256) [kg/m^2]."""
         milk = world.particle_groups["milk"]
         volume = world.volume[:, milk]
-        level = LEVEL + volume[:, :1] * state.emitted / SURFACE
+        level = LEVEL + volume[:, :1] * world.emitters["milk"].emitted(state)[:, None] / SURFACE
         share = exact.sigmoid((state.x[:, milk, 2] - level + VISIBLE[0]) / VISIBLE[1])
         mass = volume * world.parameters["milk.density"][:, None] * share
         low, high = (CUP[0] - HALF, CUP[1] - HALF, -1.0), (CUP[0] + HALF, CUP[1] + HALF, 1.0)

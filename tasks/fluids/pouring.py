@@ -167,7 +167,8 @@ class Pouring(Task):
         return twist[:, [0, 1, 2, 4]] / constant(SPEED, twist.dtype, twist.device)
 
     def observe(self, world, state, episode):
-        low, high, hand = *world.domain(), world.bodies["hand"]
+        hand = world.bodies["hand"]
+        low, high = world.domain()
         liquid = world.particle_groups["liquid"]
         shares = self._shares(state, episode)
         return {

@@ -138,7 +138,7 @@ class BallRoll(Task):
         return observe_blocks(self.observation_mode, {
             "privileged": lambda: {**seen, "ball": torch.cat([ball.pose(state), ball.twist(state)], -1)},
             "reduced": lambda: {**seen, "wrench": world.gels["gel"].wrench(state)},
-            "force_field": lambda: {"field": state.field.unflatten(1, (TAXELS, TAXELS))},
+            "force_field": lambda: {"field": world.gels["gel"].field(state).unflatten(1, (TAXELS, TAXELS))},
             "tactile_image": lambda: gel_images(world, state, self.image_size, self.tactile_sensor),
         })  # fmt: skip
 
@@ -164,6 +164,6 @@ class BallRoll(Task):
 
     def evaluate(self, world, state, episode):
         distance, speed = self._distance(world, state, episode), exact.norm(world.bodies["ball"].twist(state)[:, :3])
-        force = exact.total(state.field[..., 2])
+        force = exact.total(world.gels["gel"].field(state)[..., 2])
         success = (distance < NEAR) & (speed < SLOW) & (force > 0.0)
         return {"success": success, "distance": distance, "speed": speed, "force": force}

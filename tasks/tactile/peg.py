@@ -209,8 +209,9 @@ class PegTask(Task):
         depth = line_contact_depth(GRIP, SPRINGS, self.held_radius, self.held_length)
         for _ in range(3):  # until the gels press with the fingers' force, which grows with depth^1.5
             state = world.touch_anew(state.replace(grip=torch.stack([zero + self.held_radius - depth, zero], -1)))
-            depth = depth * exact.power(2.0 * GRIP / (exact.total(state.field[..., 2]) + 1e-3), 2.0 / 3.0)
-        return state.replace(memory=torch.zeros_like(state.body_twist[:, 0]))  # the last action
+            pressed = torch.cat([gel.field(state)[..., 2] for gel in world.gels.values()], 1)
+            depth = depth * exact.power(2.0 * GRIP / (exact.total(pressed) + 1e-3), 2.0 / 3.0)
+        return state.replace(memory=torch.zeros_like(world.bodies["hand"].twist(state)))  # the last action
 
     def control(self, world, state, action, episode):
         move, turn = MOVE * action[:, :3], TURN * action[:, 3:]

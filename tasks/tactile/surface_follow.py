@@ -137,7 +137,7 @@ class SurfaceFollow(Task):
         return np.tile([0.4, -0.2, 0.0, 0.0], (steps, 1))
 
     def remember(self, world, before, action, after, episode):
-        error, counts = self._error(after, episode), after.time > SETTLE
+        error, counts = self._error(world, after, episode), after.time > SETTLE
         seen = torch.stack([error**2, (error > -0.9).to(error), torch.ones_like(error)], -1)
         return after.replace(memory=after.memory + torch.where(counts[:, None], seen, 0.0).detach())
 
@@ -149,7 +149,7 @@ class SurfaceFollow(Task):
                 "twist": finger.twist(state), "target": episode["target"][:, None],
                 "wrench": world.gels["tip"].wrench(state),
             },
-            "force_field": lambda: {"field": state.field.unflatten(1, (12, 12))},
+            "force_field": lambda: {"field": world.gels["tip"].field(state).unflatten(1, (12, 12))},
             "tactile_image": lambda: gel_images(world, state, self.image_size, self.tactile_sensor),
         })  # fmt: skip
 
@@ -157,14 +157,14 @@ class SurfaceFollow(Task):
         """The finger from the start of the path (N, 3) [m]; heights are from the mean surface."""
         return world.bodies["finger"].pose(state)[:, :3] + constant((LENGTH / 2, 0.0, 0.0), world.dtype, world.device)
 
-    def _error(self, state, episode):
+    def _error(self, world, state, episode):
         """Relative error of the normal force (N,)."""
-        return exact.total(state.field[..., 2]) / episode["target"] - 1.0
+        return exact.total(world.gels["tip"].field(state)[..., 2]) / episode["target"] - 1.0
 
     def reward(self, world, before, action, after, episode):
         old, new = self._from_start(world, before), self._from_start(world, after)
-        square = self._error(after, episode) ** 2
-        field, grid = after.field[..., 2], world.sensors["tip"].grid
+        square = self._error(world, after, episode) ** 2
+        field, grid = world.gels["tip"].field(after)[..., 2], world.sensors["tip"].grid
         points = constant(grid.points[:, :2], field.dtype, field.device)
         centre = exact.total(field[..., None] * points, 1) / (exact.total(field, keepdim=True) + 0.05)
         return {

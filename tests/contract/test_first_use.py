@@ -37,7 +37,7 @@ signed_distance(trimesh.creation.box((1, 1, 1)), np.zeros((1, 3)))
 mesh_sdf(trimesh.creation.box((1, 1, 1)), spacing=0.25)
 """,
     "a world": PARTICLES + "World(scene, 1)",
-    "a world of touch": TOUCH + "world.initial_state()",
+    "a world of bodies": TOUCH + "world.initial_state()",
     "a camera on a body": TOUCH + 'render.BodyCamera(world, "hand", render.Camera((0, 0, 0), (1, 0, 0)), 8, 8)',
     "frames": TOUCH + "render.Renderer(world, 8, 8).render(world.initial_state())",
     "an arm": 'robots.Arm(robots.load("panda"))',

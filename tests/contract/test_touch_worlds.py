@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What docs/determinism.md promises, for worlds of touch: repeated runs, threads, and worlds in a batch; and that
-resets neither reach other worlds, nor leave anything behind, nor take memory.
+"""What docs/determinism.md promises, for worlds of bodies and gels: repeated runs, threads, and worlds in a batch; and
+that resets neither reach other worlds, nor leave anything behind, nor take memory.
 """
 
 import gc

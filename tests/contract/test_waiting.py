@@ -8,8 +8,10 @@ import torch
 import warp as wp
 
 import simenv
+from simenv.world import World
 from tests.contract.test_observation_modes import MODES
 from tests.contract.waiting import Waiting
+from tests.world.zoo import SCENES
 
 # What a CPU world does that one on CUDA does not.
 ON_CPU_ONLY = (
@@ -80,6 +82,19 @@ def tasks():
 @pytest.mark.parametrize("task_id", tasks())
 def test_a_step_of_a_task_does_not_wait(task_id):
     assert watched(task_id) == set()
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_step_of_a_world_does_not_wait(name):
+    """Of one in which bodies of all motions, gels, robots and particles are mixed as no task has them."""
+    world = World(SCENES[name](), 2)
+    state = world.initial_state()
+    for _ in range(2):  # constants are made once
+        state = world.step(state, world.zero_control(state))
+    with Waiting(ON_CPU_ONLY) as watch:
+        world.step(state, world.zero_control(state))
+    assert watch.found == set()
+    world.close()
 
 
 @pytest.mark.slow

@@ -92,7 +92,8 @@ class Problem:
         self.weight_touch = 0.5 * normal(world.particles.model.taxel_count, 3)
         twist = 0.1 * normal(steps, bodies, 6)
         twist = twist + twist.new_tensor([0.1, -0.1, -0.75, 1.0, 2.0, -1.0])
-        self.leaves = {"twist": twist.unsqueeze(0).expand(worlds, -1, -1, -1).clone()}
+        self.steps = steps
+        self.leaves = {"twist": twist.unsqueeze(0).expand(worlds, -1, -1, -1).clone()} if bodies else {}
         self.weight_free = normal(len(self.free), 13)
         for field in FIELDS:
             if field in self.start and self.start[field].numel():
@@ -114,6 +115,14 @@ class Problem:
         fields = {name: leaves[name] for name in FIELDS if name in leaves}
         return self.start.replace(body_q=pose, body_twist=twist, **fields)
 
+    def readings(self, state: State) -> torch.Tensor | float:
+        """What else of a step's state the return counts, (N,)."""
+        return 0.0
+
+    def given(self, leaves: dict[str, torch.Tensor], step: int) -> Control:
+        """The control of a step that the leaves give."""
+        return self.control(leaves["twist"][:, step])
+
     def returns(self, leaves: dict[str, torch.Tensor]) -> torch.Tensor:
         """(N,) returns; every world has to end with status 0."""
         for name in self.world.parameters:
@@ -121,12 +130,13 @@ class Problem:
                 self.world.parameters[name] = leaves[name]
         state, total = self.entering(leaves), 0.0
         self.forces = []
-        for step in range(leaves["twist"].shape[1]):
-            state = self.world.step(state, self.control(leaves["twist"][:, step]))
+        for step in range(self.steps):
+            state = self.world.step(state, self.given(leaves, step))
             total = total + (state.wrench * self.weight_wrench[step]).sum((1, 2))
             if "skin_field" in state:
                 total = total + (state.skin_field * self.weight_touch).sum((1, 2))
             self.forces.append(state.wrench[0, :, :3].detach())
+            total = total + self.readings(state)
         assert (state.status == 0).all(), state.status
         self.last = state
         if self.free:

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 import simenv
+from simenv.physics.solver import Field
 from simenv.rollouts import IdentifyConfig, Recorder, Recording, RolloutError, identify_episode
 from simenv.rollouts.identify import Code
+from simenv.rollouts.identify_episode import observed_of
 from simenv.rollouts.residuals import Comparison
 
 # task -> (parameter, control steps, of which each so many-th is kept, motion, upper limit over the truth); `strongest`
@@ -210,6 +212,26 @@ def test_observations_are_compared_as_they_were_recorded(tmp_path):
         change = episode.states["gel_wrench"][1:, 0] - episode.states["gel_wrench"][1:, 0].mean(0)
         scale = np.sqrt(np.mean(change**2))
         assert result.shares[observe] == pytest.approx(expected / scale, rel=1e-6, abs=1e-7)
+
+
+def test_what_is_compared_is_what_solvers_declare(tmp_path):
+    episode = record(tmp_path, "SimEnv/BallRoll-v0", 3)
+    truth = float(episode.parameters["pad.stiffness"][0])
+    result = identify_episode(episode, {"pad.stiffness": (truth / 2, truth * 2)}, config=IdentifyConfig(iterations=1))
+    assert set(result.deviations) == {"body_q", "gel_wrench"}  # ball and pad, and what the gel feels
+
+
+def test_rows_that_take_no_part_were_not_seen(episode):
+    """As the field declares: particles that are not active, and no others."""
+    episode.states["active"][1, 2] = episode.states["active"][0, 4] = False
+    for mask, hidden in (("active", [2]), (None, [])):
+        fields = {"x": Field((7, 3), "m", "positions", mask=mask)}
+        seen = observed_of(episode, ("x",), 5, fields)
+        assert seen.steps.tolist() == [5]
+        assert np.flatnonzero(np.isnan(seen.values["x"][0]).any(1)).tolist() == hidden
+        np.testing.assert_array_equal(
+            np.delete(seen.values["x"][0], hidden, 0), np.delete(episode.states["x"][1], hidden, 0)
+        )
 
 
 def test_what_a_task_remembers_is_remembered(tmp_path):

@@ -17,7 +17,7 @@ from benchmarks.harness import run as harness
 from benchmarks.protocol import Program
 from simenv.physics.mpm.kernels_transfer import LIQUID
 from simenv.physics.mpm.model import MPMModel
-from simenv.physics.mpm.solver import MPMSolver
+from simenv.physics.mpm.solver import MPMStepper
 from simenv.scripts import bench, cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,7 +125,7 @@ def test_chart_needs_rows_that_agree(tmp_path):
 
 def test_bytes_are_those_of_the_solver():
     model = MPMModel((0.5,) * 3, 0.1, 1e-4, 1, np.zeros(7, dtype=np.int32), (LIQUID,))
-    mpm = MPMSolver(model, 1, torch.device("cpu"), torch.float32)
+    mpm = MPMStepper(model, 1, torch.device("cpu"), torch.float32)
     mpm._state(0)
     mpm._allocate_adjoint()
     tensors = {name.removesuffix("@0"): tensor for name, tensor in mpm.tensors.items()}

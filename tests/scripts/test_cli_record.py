@@ -104,8 +104,11 @@ def test_info(capsys):
     facts = json.loads(out)
     assert status == 0 and facts["particles"] == 64 and facts["bodies"] == ["paddle"]
     assert facts["parameters"]["liquid.density"] == 1000.0 and facts["action"][1]["unit"] == "speed"
+    assert facts["state"]["x"] == {"shape": [64, 3], "unit": "m", "about": "positions of the particles"}
+    assert facts["colliders"] == ["blade"] and facts["gels"] == []
     status, out, _ = run(capsys, "info", ID)
     assert status == 0 and "Push a falling blob" in out and "paddle velocity x" in out
+    assert "colliders: blade" in out and "gels" not in out and "velocities of the particles" in out
     assert "Push a falling blob" in run(capsys, "info", ID, "--docs-only")[1]
 
 

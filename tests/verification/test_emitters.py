@@ -78,7 +78,7 @@ def test_a_twisting_spout_hurls_each_particle():
     pose = state.body_q.clone()
     pose[1, 0, 3:] = torch.tensor([*(math.sin(angle / 2) * axis), math.cos(angle / 2)])
     twist = torch.as_tensor(random.normal(size=(2, 1, 6)))
-    state = world._emit(state.replace(body_q=pose), Control(twist))
+    state = world.particles.enter(state.replace(body_q=pose), Control(twist))
     offsets = scene.emitters["jet"].offsets[:10]
     for row, turn in ((0, np.eye(3)), (1, R)):
         V, omega = twist[row, 0, :3].numpy(), twist[row, 0, 3:].numpy()

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Particles, bodies and gels that push each other: what one loses another gains, and a hand carries what it holds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from simenv.geometry.shapes import Box, Cup, Sphere
+from simenv.physics import status
+from simenv.physics.mpm.exchange_limits import exchange_limits
 from simenv.physics.mpm.materials import Elastic, Liquid
 from simenv.physics.rotation import quaternion_to_matrix
 from simenv.sensors.tactile import ElasticLayerGel, WinklerGel, flat_grid
@@ -301,3 +305,86 @@ def test_a_hand_that_pours_carries_what_is_left_in_its_cup():
     assert weights[0] == pytest.approx(each * len(points), rel=1e-3)
     assert weights[2] < 0.8 * weights[1] and 0.0 < weights[3] < 0.8 * weights[2], "it must have poured"
     assert forces == pytest.approx(weights, rel=0.01)
+
+
+def sunk(shape, sticky, worlds=1):
+    """A free body in water without gravity; a box has its faces just outside of nodes."""
+    dx, side = 0.01, 0.1
+    scene = Scene((side,) * 3, dx, 6.0e-4, 5, gravity=(0.0, 0.0, 0.0), boundary="slip")
+    scene.add_material("water", Liquid(1000.0, 4.0e4, 0.01))
+    points = lattice((0, 0, 0), (side,) * 3, dx / 2)
+    place = np.full(3, 0.05 if isinstance(shape, Box) else 0.0513)
+    local = points - place
+    if isinstance(shape, Cup):  # which is full
+        r, z = np.hypot(local[:, 0], local[:, 1]), local[:, 2]
+        outside = (r > 0.024) | (z < 0.0) | (z > 0.03) | (r < 0.02) & (z > 0.004)
+    else:
+        away = np.abs(local) / shape.bounds()[1]
+        outside = (np.linalg.norm(away, axis=1) if isinstance(shape, Sphere) else away.max(1)) > 1.0
+    scene.add_particles("water", "water", points[outside], (dx / 2) ** 3)
+    scene.add_body("body", shape, 1e4, place, motion="free", coupling="contact", velocity=(0.012, 0.01, 0.008))
+    scene.colliders["body"] = replace(
+        scene.colliders["body"], spec=replace(scene.colliders["body"].spec, sticky=sticky, width=0.002)
+    )
+    return World(scene, worlds)
+
+
+# shape, whether it holds all components of the velocity, and a share of the least mass that is unstable, if one is
+BODIES = {
+    "ball": (Sphere(0.02), False, 0.025),
+    "sticky ball": (Sphere(0.02), True, 0.15),
+    "sticky box": (Box((0.0205,) * 3), True, 0.4),
+    "cup": (Cup(0.02, 0.03, 0.004, 0.004), False, None),
+}
+
+
+def least(world):
+    """The least mass of the body that is let through [kg]."""
+    with pytest.raises(ValueError, match=r"parameter 'body.mass' = 0.0001; body 'body' at dx = 0.01 m bears at least"):
+        world.parameters["body.mass"] = 1e-4
+    (limit,) = (each for each in world.parameters._limits if each.bit == status.LIGHT_BODY)
+    return limit.bound({**world.parameters._built, "body.mass": 1e-4}, "body.mass", 1e3)
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_what_is_let_through_is_stable_and_much_lighter_bodies_are_not(name, monkeypatch):
+    shape, sticky, share = BODIES[name]
+    mass = least(sunk(shape, sticky))
+    monkeypatch.setattr("simenv.world.world.exchange_limits", lambda parts: [])
+    world = sunk(shape, sticky, 2)
+    world.parameters["body.mass"] = torch.tensor([1.0, share or 1.0]) * mass
+    state, speeds = world.initial_state(), []
+    for _ in range(40):
+        state = world.step(state, Control())
+        speeds.append(state.body_twist[:, 0, :3].norm(dim=-1))
+    print(f"\nmeasured {name}: at least {1e3 * mass:.1f} g, fastest {torch.stack(speeds).amax(0).tolist()} m/s")
+    assert state.status[0] == 0
+    assert float(speeds[-1][0]) < 0.02
+    if share:
+        assert int(state.status[1]) != 0 or float(torch.stack(speeds)[:, 1].max()) > 0.03
+
+
+def test_a_light_body_is_refused_when_the_scene_is_built_and_stops_its_world_later():
+    scene = flying("liquid")
+    scene.add_body("body", Sphere(0.03), 100.0, (0.3, 0.24, 0.22), motion="free", coupling="contact")
+    with pytest.raises(ValueError, match=r"'body.mass' = 0.0113\d*; body 'body' at dx = 0.02 m bears at least"):
+        World(scene, 1)
+    scene = flying("liquid")
+    scene.add_body("hand", position=(0.3, 0.24, 0.22), motion="hand", gains=(1.0, 0.1, 0.1, 0.001))
+    scene.add_collider("ball", Sphere(0.03), "hand")
+    world = World(scene, 2)
+    world.parameters["hand.mass"] = torch.tensor([0.01, 1.0])
+    after = world.step(world.initial_state(), Control())
+    assert after.status.tolist() == [status.LIGHT_BODY, 0]
+
+
+def test_a_collider_far_from_the_centre_of_mass_needs_a_heavier_hand():
+    limits = []
+    for arm in (0.0, 0.15):
+        scene = flying("liquid")
+        scene.add_body("hand", position=(0.3, 0.24, 0.22), motion="hand", mass=10.0, inertia=1e-2)
+        scene.add_collider("ball", Sphere(0.03), "hand", (0.0, 0.0, arm))
+        (limit,) = exchange_limits(scene.particle_parts())
+        limits.append(limit.load({"hand.mass": 10.0, "m.density": 1000.0}))
+    # pushed at the distance a from its centre, a body of mass m and moment I gives way as one of m / (1 + m a^2 / I)
+    assert limits[1] / limits[0] == pytest.approx(1 + 10.0 * 0.15**2 / 1e-2, rel=0.05)

@@ -344,6 +344,16 @@ def test_fingers_slide_with_the_gripper():
         np.testing.assert_allclose(moved[0], [0.004 * side, 0, 0, 0, 0, 0, 0], atol=1e-15)
 
 
+def test_what_a_gel_does_in_the_first_tick_is_what_its_sensor_reads():
+    """At rest the dynamics see the same depths and forces as the sensor, which knows the frames of shapes only."""
+    world = gripping()
+    state = world.initial_state()
+    after = world.step(state, world.zero_control(state))
+    assert (state.depth > 0).any(0).sum() > 10 and float(state.field.abs().max()) > 1e-3
+    for name in ("depth", "field", "gel_wrench", "stick"):
+        torch.testing.assert_close(after[name], state[name], rtol=1e-9, atol=1e-12, msg=name)
+
+
 def test_gel_and_object_feel_opposite_wrenches():
     """Each at its own place: about the cup's centre of mass, which is not its frame's origin, and the hand's. A gel
     sees and pushes from where its `lead` will have brought it.

@@ -42,6 +42,7 @@ def touch() -> Scene:
             name, "hand", "block", flat_grid(4, 5, 0.01, 0.01), WinklerGel(1e7, 5e6, 0.8),
             position=(side * 0.0098, 0.0, 0.0), quaternion=turn, slide=(side, 0.0, 0.0),
         )  # fmt: skip
+    scene.add_look("finger", Box((0.002, 0.005, 0.01)), "hand", position=(0.011, 0.0, 0.0), slide=(1.0, 0.0, 0.0))
     scene.let_pass("hand", "table", "it stays above")
     return scene
 
@@ -54,13 +55,14 @@ def robot() -> Scene:
 
 
 def mixed() -> Scene:
-    """A hand that holds a ball in liquid, under a body that only stands there."""
+    """A hand that holds a ball in liquid, a paddle that moves as told, and a body that only stands there."""
     scene = Scene((0.2, 0.2, 0.2), DX, 4.0e-4, 5)
     scene.add_material("water", Liquid(1000.0, 4.0e4, 0.5))
     scene.add_particles("pool", "water", block((0.05, 0.05, 0.03), (8, 8, 4)), 1.0e-6)
     scene.add_body("hand", position=(0.09, 0.09, 0.1), motion="hand", mass=2.0)
     scene.add_collider("ball", Sphere(0.02), "hand", width=0.01)
     scene.add_body("stand", position=(0.15, 0.15, 0.15), motion="fixed")
+    scene.add_body("paddle", Box((0.01, 0.03, 0.02)), position=(0.03, 0.09, 0.05))
     return scene
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
 
 from simenv.physics.bodies.parts import GAINS, BodyParts
@@ -67,6 +68,13 @@ class BodySolver(Solver):
             about = "positions of the robot's joints, which place its links and its tool"
             self.fields["joint_q"] = Field((n,), "rad or m", about, posture, None, False, True, True)
             self.fields["joint_qd"] = Field((n,), "rad/s or m/s", "rates of the robot's joints", 0.0, None, False)
+        if self.hands:
+            about = "poses that the hands' impedances pull to; where they are when the step begins, if it is not given"
+            goals = np.reshape([(*parts.bodies[n].position, *parts.bodies[n].quaternion) for n in self.hands], (-1, 7))
+            self.controls["goal"] = Field((len(self.hands), 7), "m, 1", about, goals, None, parts.arm is None)
+        if parts.fingers:
+            about = "force that opens each finger, negative to close; none, if it is not given"
+            self.controls["effort"] = Field((), "N", about, 0.0, None, parts.arm is None)
         units = dict(zip(GAINS, ("N/m", "N m/rad", "N s/m", "N m s/rad"), strict=True))
         differentiable = parts.arm is None
         for name, body in parts.bodies.items():
@@ -81,6 +89,10 @@ class BodySolver(Solver):
                 self.parameters[f"contact.{key}"] = Parameter(value, units[key], differentiable=differentiable)
 
     # ---------------------------------------------------------------------------------------------- a control step
+
+    def starts_from(self) -> list[str]:
+        """What contact, gripper and joints remember: limits and stops would make a number of one that is none."""
+        return [name for name in _MOVING if name in self.fields]
 
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
         """``mass`` (N, B), ``gains`` (N, B, 4), ``gravity`` (N, 3) and ``contact`` (N, 4)."""

@@ -108,7 +108,7 @@ class _Maker:
         """Of each pair of bodies that gels press together, along their normals and along the surface."""
         pairs: dict[tuple[str, str], list[str]] = {}
         for name, gel in self._gels.items():
-            pairs.setdefault((gel.on, gel.touches), []).append(name)
+            pairs.setdefault((gel.on, gel.touches or ""), []).append(name)
         limits = []
         for pair, gels in pairs.items():
             free = tuple(f"{name}.mass" for name in pair if self._bodies[name].motion in ("free", "hand"))

@@ -79,11 +79,16 @@ class GelSolver(Solver):
                 self.parameters[f"{name}.{key}"] = Parameter(value, UNITS[key], lower, differentiable=differentiable)
 
     def _mount(self, gel: Gel, bodies: Mapping[str, Body]) -> GelMount:
+        assert gel.touches is not None  # a gel that presses
         names, carrier, item = list(bodies), bodies[gel.on], bodies[gel.touches]
         return GelMount(
             names.index(gel.on), names.index(gel.touches), tuple(np.subtract(gel.position, carrier.centre)),
             gel.quaternion, gel.slide, tuple(np.subtract(gel.shape_position, item.centre)), UPRIGHT,
         )  # fmt: skip
+
+    def starts_from(self) -> tuple[str, ...]:
+        """What gels remember: the bound of friction would make a number of one that is none."""
+        return ("stick", "gel_rotation", "gel_offset")
 
     @torch.no_grad()
     def beside(self, state: Any) -> Tensors:

@@ -11,17 +11,16 @@ import numpy as np
 import torch
 import warp as wp
 
-from simenv.geometry.distance import distance_functions, pack_shapes
 from simenv.physics.launch.memory import require_memory
 from simenv.physics.mpm.contact import AT_WALL, PRESS, RECOVERY
 from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_grid import BOUNDARIES
 from simenv.physics.mpm.model import PAD, MPMModel
 from simenv.physics.mpm.projected import ProjectedBodies, Shapes
+from simenv.physics.mpm.shape_table import ShapeTable
 from simenv.physics.mpm.skin import skin_functions
 
 STATE_FIELDS = ("x", "v", "C", "F", "J")
-_FAR = 1e9  # stands for an infinite bound [m]
 MOTION_FIELDS = {"position": (3,), "rotation": (3, 3), "velocity": (3,), "omega": (3,)}  # of a collider in a substep
 
 
@@ -83,7 +82,7 @@ class Buffers:
     _arrays: dict[str, wp.array]
     _states: list[dict[str, torch.Tensor]]
     _momentum: list[torch.Tensor]
-    _rigid: ProjectedBodies | None
+    _projected: ProjectedBodies | None
 
     def _make_grid(self, real: type):
         model = self.model
@@ -167,9 +166,9 @@ class Buffers:
         for k in range(keep + 1):
             shapes |= self._state_shapes(k)
             shapes |= self._momentum_shape(k) if k < max(keep, 1) else {}
-            shapes |= self._rigid.state_shapes(k) if self._rigid else {}
+            shapes |= self._projected.state_shapes(k) if self._projected else {}
         if gradient:
-            shapes |= self._adjoint_shapes() | (self._rigid.adjoint_shapes() if self._rigid else {})
+            shapes |= self._adjoint_shapes() | (self._projected.adjoint_shapes() if self._projected else {})
         missing = (shape for key, (_, shape) in shapes.items() if key not in self._arrays)
         return self.dtype.itemsize * sum(map(math.prod, missing))
 
@@ -200,15 +199,14 @@ class Buffers:
         struct = self._structs.Colliders()
         struct.count, struct.substeps = len(specs), self.model.substeps
         struct.recovery_rate, struct.press_rate = RECOVERY / self.model.dt, PRESS / self.model.dt
-        shapes, values = pack_shapes([spec.shape for spec in specs], types.real)
-        bounds = [np.clip(np.stack(spec.shape.bounds()), -_FAR, _FAR) for spec in specs] or [np.zeros((2, 3))]
-        bounds = np.stack(bounds)
-        Shape = distance_functions(types.real).Shape
         dev = self.wp_device
-        struct.shape = wp.array(shapes or [Shape()], dtype=Shape, device=dev)
-        struct.sdf_values = wp.array(values, dtype=types.real, device=dev)
-        struct.lower = wp.array(bounds[:, 0], dtype=types.vec3, device=dev)
-        struct.upper = wp.array(bounds[:, 1], dtype=types.vec3, device=dev)
+        self._shapes = table = ShapeTable(specs, self.worlds, types.real, types.vec3, dev)
+        struct.shape, struct.lower, struct.upper, struct.sdf_values = (
+            table.shape,
+            table.lower,
+            table.upper,
+            table.values,
+        )
         struct.width = wp.array([spec.width for spec in specs] or [0.0], dtype=types.real, device=dev)
         struct.sticky = wp.array([int(spec.sticky) for spec in specs] or [0], dtype=wp.int32, device=dev)
         struct.levels = wp.array([spec.levels for spec in specs] or [0], dtype=wp.int32, device=dev)
@@ -255,8 +253,8 @@ class Buffers:
         if "adj_x" in self.tensors:
             return
         self._allocate(self._adjoint_shapes())
-        if self._rigid:
-            self._rigid.allocate_adjoint()
+        if self._projected:
+            self._projected.allocate_adjoint()
         self._adjoints = [self._adjoint_struct(lane, 0) for lane in range(self.lanes)]
         if self.model.moves_frames:  # one lane, and the wrench of each substep has an adjoint of its own
             self._adjoints = [self._adjoint_struct(0, k) for k in range(self.model.substeps)]

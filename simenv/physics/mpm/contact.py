@@ -51,9 +51,10 @@ def contact_functions(real) -> SimpleNamespace:
     Returns:
         Namespace with
 
-        * ``Colliders``: everything the colliders of one launch have: arrays over colliders (``shape, sdf_values, lower,
-          upper, width, sticky, levels``), over (world, collider) (``scale, friction``) and over (world, substep,
-          collider) (``position, rotation, velocity, omega``), with the sizes ``count`` and ``substeps``, and ``skins``;
+        * ``Colliders``: everything the colliders of one launch have: arrays over colliders (``width, sticky, levels``),
+          over (world, collider) (``shape, lower, upper, scale, friction``), over (world, substep, collider)
+          (``position, rotation, velocity, omega``) and the values of all shapes' volumes (``sdf_values``), with the
+          sizes ``count`` and ``substeps``, and ``skins``;
         * ``ColliderAdjoints``: the adjoints of the time-varying ones, of friction, and those of wrench and touch;
         * ``velocity_change`` and its adjoint: the response of one velocity to one collider; ``add_wrench``;
         * ``collide_particle`` and its adjoint: the response of a particle to all colliders that act at one level;
@@ -139,18 +140,18 @@ def contact_functions(real) -> SimpleNamespace:
         return depth * rate, -rate
 
     @wp.func
-    def is_near(colliders: Colliders, c: int, local: vec3, reach: real) -> bool:
-        # false only where the distance is certainly above `reach`, in the shape's unscaled lengths
+    def is_near(colliders: Colliders, e: int, local: vec3, reach: real) -> bool:
+        # e: world and collider; false only where the distance is certainly above `reach`, in unscaled lengths
         reach = reach + rounding
-        lower = colliders.lower[c]
-        upper = colliders.upper[c]
+        lower = colliders.lower[e]
+        upper = colliders.upper[e]
         if local[0] < lower[0] - reach or local[0] > upper[0] + reach:
             return False
         if local[1] < lower[1] - reach or local[1] > upper[1] + reach:
             return False
         if local[2] < lower[2] - reach or local[2] > upper[2] + reach:
             return False
-        return not surely_farther(colliders.shape[c], colliders.sdf_values, local, reach)
+        return not surely_farther(colliders.shape[e], colliders.sdf_values, local, reach)
 
     @wp.func
     def contact_width(colliders: Colliders, c: int, level: int) -> real:
@@ -183,7 +184,7 @@ def contact_functions(real) -> SimpleNamespace:
         pose = (world * colliders.substeps + substep) * colliders.count + c
         position = colliders.position[pose]
         rotation = colliders.rotation[pose]
-        near = distance(colliders.shape[c], colliders.sdf_values, ((x - position) * rotation) / colliders.scale[e])
+        near = distance(colliders.shape[e], colliders.sdf_values, ((x - position) * rotation) / colliders.scale[e])
         phi = near[3] * colliders.scale[e]
         width = contact_width(colliders, c, level)
         alpha = influence(phi, width)
@@ -217,10 +218,11 @@ def contact_functions(real) -> SimpleNamespace:
     def particle_touches(colliders: Colliders, world: int, substep: int, c: int, x: vec3, level: int) -> bool:
         if (colliders.levels[c] & level) == 0:
             return False
-        scale = colliders.scale[world * colliders.count + c]
+        e = world * colliders.count + c
+        scale = colliders.scale[e]
         pose = (world * colliders.substeps + substep) * colliders.count + c
         local = ((x - colliders.position[pose]) * colliders.rotation[pose]) / scale
-        return is_near(colliders, c, local, contact_width(colliders, c, level) / scale)
+        return is_near(colliders, e, local, contact_width(colliders, c, level) / scale)
 
     @wp.func
     def pushed(colliders: Colliders, world: int, substep: int, x: vec3, v: vec3, level: int, last: int) -> vec3:
@@ -282,7 +284,7 @@ def contact_functions(real) -> SimpleNamespace:
         r = x - colliders.position[pose]
         rotation = colliders.rotation[pose]
         local = (r * rotation) / scale
-        near = distance(colliders.shape[c], colliders.sdf_values, local)
+        near = distance(colliders.shape[e], colliders.sdf_values, local)
         phi = near[3] * scale
         width = contact_width(colliders, c, level)
         alpha = influence(phi, width)
@@ -317,7 +319,7 @@ def contact_functions(real) -> SimpleNamespace:
         # distance and normal: both functions of local = R^T r / scale, n = R n_local
         adj_n_local = adj_n * rotation
         adj_near = vec4(adj_n_local[0], adj_n_local[1], adj_n_local[2], adj_phi * scale)
-        adj_local = distance_adjoint(colliders.shape[c], colliders.sdf_values, local, adj_near) / scale
+        adj_local = distance_adjoint(colliders.shape[e], colliders.sdf_values, local, adj_near) / scale
         adj_total = adj_r + rotation * adj_local
         wp.atomic_add(adjoints.position, pose, -adj_total)
         wp.atomic_add(adjoints.rotation, pose, adj_rotation + wp.outer(adj_n, n_local) + wp.outer(r, adj_local))

@@ -4,6 +4,9 @@
 Where a tick has several substeps, a frame moves on at its twist between them, and takes the mean of their wrenches;
 where a substep lasts several ticks, it takes the same force, at the same point, in each of them. Either way the
 impulses are equal and opposite, and so are their moments.
+
+What a collider receives that no frame feels is added up over all substeps, in the same order as in a world without
+moving frames, so that these change no bit of it.
 """
 
 from __future__ import annotations
@@ -12,12 +15,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 import warp as wp
 
+from simenv.physics import exact
 from simenv.physics.direct import warp_real
 from simenv.physics.frames import Frames
 from simenv.physics.launch.programs import Phase
-from simenv.physics.launch.slots import Array, Launch
+from simenv.physics.launch.slots import Array, Launch, Slot
 from simenv.physics.mpm.kernels_exchange import exchange_kernels
 from simenv.physics.mpm.model import MPMModel
 
@@ -46,7 +51,10 @@ class Exchange:
         def array(values: np.ndarray | Sequence[int], kind: type) -> wp.array:
             return wp.array(np.ascontiguousarray(values), dtype=kind, device=device)
 
-        self._count = len(mounted)
+        self._count, self._told = len(mounted), [c for c, mount in enumerate(model.mounts) if mount < 0]
+        told = [[mount < 0] for mount in model.mounts]
+        self._is_told = torch.tensor(told, dtype=torch.bool, device=frames.memory.device)
+        self._told_rows = array(np.array(self._told, dtype=np.int32), int)
         self._rows = [array(mounted, int), array([model.mounts[c] for c in mounted], int)]
         self._local = [array(local[:, :3], k.vec3), array(local[:, 3:], k.quat)]
 
@@ -60,14 +68,27 @@ class Exchange:
         return Array(stepper._wrench_of(f"{name}0", k), adjoint)
 
     def place(self, tick: int, k: int, keep: bool, reverse: bool = False) -> list[Phase]:
-        """Colliders of substep k are where their frames are in this tick."""
+        """Colliders of substep k are where their frames are in this tick; what others received is carried on."""
         model, frames, worlds = self._model, self._frames, self._frames.memory.worlds
         inner = max(model.substeps // frames.ticks, 1)
         ahead = (k % inner) * model.dt if inner > 1 else 0.0
         fixed = [k, model.substeps, len(model.colliders), ahead, *self._rows, *self._local]
         pose = frames.pose(frames.before(tick, keep))
         launch = Launch(self.kernels.place_colliders, (worlds, self._count), fixed, pose, [*map(self._array, MOTION)])
-        return [frames.phase([launch], reverse)]
+        launches = [launch]
+        if k > 0 and self._told:
+            fixed = [len(model.colliders), self._told_rows]
+            before, now = ([self._wrench(name, each) for name in ("force", "torque")] for each in (k - 1, k))
+            dim = (worlds, len(self._told))
+            launches.append(Launch(self.kernels.carry, dim, fixed, before, now, differentiable=False))
+        return [frames.phase(launches, reverse)]
+
+    def total(self, each: torch.Tensor) -> torch.Tensor:
+        """Sum over a control step (N, Cl, 3) of forces or torques, of what it left in each substep (K, N, Cl, 3)."""
+        felt = exact.total(each.movedim(0, -1))
+        if not self._told:
+            return felt
+        return torch.where(self._is_told, each[-1], felt)
 
     def gather(self, tick: int, keep: bool, reverse: bool = False) -> list[Phase]:
         """Frames take what their colliders received: of the tick's substeps, or of the one that it lies in."""
@@ -79,7 +100,12 @@ class Exchange:
         launches = []
         for k in substeps:
             fixed = [k, K, len(model.colliders), 1.0 / inner, *self._rows]
-            inputs = [self._array("position"), self._wrench("force", k), self._wrench("torque", k), place]
+            inputs: list[Slot | Array] = [
+                self._array("position"),
+                self._wrench("force", k),
+                self._wrench("torque", k),
+                place,
+            ]
             wrench = frames.wrench(frames.scratch(tick, keep))
             launches.append(Launch(self.kernels.gather_wrenches, (worlds,), fixed, inputs, wrench))
         return [frames.phase(launches, reverse)]

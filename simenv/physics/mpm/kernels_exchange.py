@@ -23,7 +23,7 @@ def exchange_kernels(real) -> SimpleNamespace:
         real: `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with the kernels `place_colliders` and `gather_wrenches`, and the types of their arrays.
+        A namespace with the kernels `place_colliders`, `carry` and `gather_wrenches`, and the types of their arrays.
     """
     vec3 = wp.types.vector(length=3, dtype=real)
     quat = wp.types.quaternion(dtype=real)
@@ -86,6 +86,27 @@ def exchange_kernels(real) -> SimpleNamespace:
             wp.atomic_add(force_inout, w, b, force)
             wp.atomic_add(torque_inout, w, b, share * torque_in[w * count + c] + wp.cross(arm, force))
 
+    @wp.kernel(module=f"simenv_mpm_carry_{real.__name__}", enable_backward=False)
+    def carry(
+        count: int,
+        colliders: wp.array(dtype=int),
+        force_in: wp.array(dtype=vec3),
+        torque_in: wp.array(dtype=vec3),
+        force_out: wp.array(dtype=vec3),
+        torque_out: wp.array(dtype=vec3),
+    ):
+        # what colliders that nobody feels received up to a substep, to which the next one adds
+        w, m = wp.tid()
+        row = w * count + colliders[m]
+        force_out[row] = force_in[row]
+        torque_out[row] = torque_in[row]
+
     return SimpleNamespace(
-        place_colliders=place_colliders, gather_wrenches=gather_wrenches, real=real, vec3=vec3, quat=quat, mat33=mat33
-    )
+        place_colliders=place_colliders,
+        carry=carry,
+        gather_wrenches=gather_wrenches,
+        real=real,
+        vec3=vec3,
+        quat=quat,
+        mat33=mat33,
+    )  # fmt: skip

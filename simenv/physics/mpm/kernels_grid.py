@@ -126,10 +126,11 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
     def node_touches(colliders: Colliders, s: int, substep: int, c: int, x: vec3) -> bool:
         if (colliders.levels[c] & AT_NODES) == 0:
             return False
-        scale = colliders.scale[s * colliders.count + c]
+        e = s * colliders.count + c
+        scale = colliders.scale[e]
         pose = (s * colliders.substeps + substep) * colliders.count + c
         local = ((x - colliders.position[pose]) * colliders.rotation[pose]) / scale
-        return is_near(colliders, c, local, colliders.width[c] / scale)
+        return is_near(colliders, e, local, colliders.width[c] / scale)
 
     @wp.kernel(**options)
     def grid_update(

@@ -20,7 +20,7 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.mpm.columns import DENSITY
 from simenv.physics.mpm.grid import grid_struct
-from simenv.physics.mpm.projected_nodes import rigid_node_functions
+from simenv.physics.mpm.projected_nodes import projected_node_functions
 from simenv.physics.mpm.projected_struct import projected_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
@@ -32,7 +32,7 @@ def projected_grid_kernels(real) -> SimpleNamespace:
     vec3, vec4, vec8, vec16 = st.vec3, st.vec4, st.vec8, st.vec16
     gs = grid_struct(real)
     Grid, stencil_at, Bodies = gs.Grid, gs.stencil_at, projected_struct(real)
-    nodes = rigid_node_functions(real)
+    nodes = projected_node_functions(real)
     node_of, box_base, mass_at, weight = nodes.node_of, nodes.box_base, nodes.mass_at, nodes.weight
     rest_share, is_first, stiffness, angular_solve = (
         nodes.rest_share, nodes.is_first, nodes.stiffness, nodes.angular_solve

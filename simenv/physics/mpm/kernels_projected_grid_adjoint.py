@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hand-written adjoints of the kernels that make the grid rigid (kernels_rigid_grid.py).
+"""Hand-written adjoints of the kernels that make the grid rigid (kernels_projected_grid.py).
 
 With ``A`` the adjoint of v', the motion (u, omega) has the adjoint ``sum chi A`` and ``sum r x chi A``. Through the
 solve of six equations it reaches the sums of w = m chi, r, v, r x v and the inertia, and from those every node: its
@@ -13,7 +13,7 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.mpm.columns import DENSITY
 from simenv.physics.mpm.grid import grid_struct
-from simenv.physics.mpm.projected_nodes import rigid_node_functions
+from simenv.physics.mpm.projected_nodes import projected_node_functions
 from simenv.physics.mpm.projected_struct import projected_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
@@ -25,7 +25,7 @@ def projected_grid_adjoint_kernels(real) -> SimpleNamespace:
     vec3, vec4, vec8, vec16 = st.vec3, st.vec4, st.vec8, st.vec16
     gs = grid_struct(real)
     Grid, stencil_at, Bodies = gs.Grid, gs.stencil_at, projected_struct(real)
-    nodes = rigid_node_functions(real)
+    nodes = projected_node_functions(real)
     node_of, box_index, box_base, mass_at = nodes.node_of, nodes.box_index, nodes.box_base, nodes.mass_at
     rest_share, is_first = nodes.rest_share, nodes.is_first
     stiffness, stiffness_slope = nodes.stiffness, nodes.stiffness_slope

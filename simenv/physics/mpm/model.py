@@ -31,6 +31,8 @@ class ColliderSpec:
         levels: how it acts (see contact.py). The default is ``AT_WALL`` for vessels and meshes, whose walls may be
             thinner than a cell, and ``AT_NODES | AT_PARTICLES`` for other shapes.
         skin: its taxels, if it has any.
+        variants: shapes of which each world has one, the first of them `shape`; None among them is nothing. Empty where
+            all have the same.
     """
 
     shape: Shape
@@ -38,11 +40,22 @@ class ColliderSpec:
     sticky: bool = False
     levels: int | None = None
     skin: SkinSpec | None = None
+    variants: tuple[Shape | None, ...] = ()
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """All that worlds may hold."""
+        return tuple(shape for shape in self.variants if shape is not None) or (self.shape,)
 
     def __post_init__(self) -> None:
         if self.levels is None:
-            shell = isinstance(self.shape, Cup | MeshShape)
-            object.__setattr__(self, "levels", AT_WALL if shell else AT_NODES | AT_PARTICLES)
+            kinds = {isinstance(each, Cup | MeshShape) for each in (self.shape, *self.variants) if each is not None}
+            if len(kinds) > 1:
+                raise ValueError(
+                    "a collider that is a vessel or mesh in some worlds and solid in others needs its levels; choose "
+                    "AT_WALL, or AT_NODES | AT_PARTICLES for all"
+                )
+            object.__setattr__(self, "levels", AT_WALL if kinds.pop() else AT_NODES | AT_PARTICLES)
         if not 0 <= self.levels <= AT_NODES | AT_PARTICLES | AT_WALL:  # type: ignore[operator]
             raise ValueError(f"levels = {self.levels}; it must be a sum of AT_NODES, AT_PARTICLES, AT_WALL, or None")
 
@@ -78,7 +91,7 @@ class MPMModel:
         boundary: what the domain's walls do, one for each axis: ``"separate"`` (frictionless, material may leave),
             ``"slip"`` (frictionless, it may not), ``"stick"``, ``"periodic"`` or ``"outflow"`` (material that crosses
             it is gone).
-        rigids: the bodies projected from the grid.
+        projected: the bodies projected from the grid.
         mounts: number of the moving frame that carries each collider, -1 for those whose motion is an input, (Cl,);
             empty for none; local: pose of those in their frames [m, xyzw], (Cl, 7).
         blocks: capacity of a sparse grid in blocks of 4 x 4 x 4 nodes, for each world; 0 is a dense grid.
@@ -93,7 +106,7 @@ class MPMModel:
     colliders: tuple[ColliderSpec, ...] = ()
     boundary: tuple[str, str, str] = ("separate", "separate", "separate")
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    rigids: tuple[ProjectedSpec, ...] = ()
+    projected: tuple[ProjectedSpec, ...] = ()
     mounts: tuple[int, ...] = ()
     local: tuple[tuple[float, ...], ...] = ()
     blocks: int = 0
@@ -113,11 +126,11 @@ class MPMModel:
                 raise ValueError(
                     f"a periodic domain of {extent} m is no whole number of cells of {self.dx} m; change size or dx"
                 )
-        if self.rigids and (self.is_periodic or "outflow" in self.boundary):
+        if self.projected and (self.is_periodic or "outflow" in self.boundary):
             raise ValueError(
                 f"rigid bodies cannot cross a boundary, but it is {self.boundary}; use 'slip' or 'separate'"
             )
-        if self.is_sparse and (self.is_periodic or self.rigids):
+        if self.is_sparse and (self.is_periodic or self.projected):
             what = "a periodic boundary" if self.is_periodic else "rigid bodies"
             raise ValueError(f"a sparse grid cannot have {what}; use grid='dense'")
         object.__setattr__(self, "shape", tuple(math.ceil(count - 1e-6) + 1 + 2 * PAD for count in cells))
@@ -179,7 +192,7 @@ class MPMModel:
     @property
     def allows_lanes(self) -> bool:
         """Whether a world can be cut into lanes."""
-        return not (self.is_periodic or self.rigids or self.is_sparse or self.taxel_count or self.moves_frames)
+        return not (self.is_periodic or self.projected or self.is_sparse or self.taxel_count or self.moves_frames)
 
     @property
     def cells(self) -> int:

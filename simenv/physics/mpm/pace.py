@@ -51,7 +51,7 @@ class Pace:
         self._arms = {}
         for _body, name in self._moving:
             collider = parts.colliders[name]
-            corner = np.abs(np.stack(collider.spec.shape.bounds())).max(0)
+            corner = np.abs(np.concatenate([np.stack(shape.bounds()) for shape in collider.spec.shapes])).max(0)
             self._arms[name] = (float(np.linalg.norm(collider.position)), float(np.linalg.norm(corner)), diagonal)
 
     def _collider_speed(self, twist: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> torch.Tensor:

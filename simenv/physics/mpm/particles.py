@@ -154,10 +154,16 @@ class ParticleSolver(Solver):
                 "force of material on each taxel of the skins, mean over the last control step, axes of the collider"
             )
             self.fields["skin_field"] = Field((self.model.taxel_count, 3), "N", about, differentiable=False)
+        if parts.emitters:
+            about = "which emitters are open; all, if it is not given"
+            self.controls["emit"] = Field((len(parts.emitters),), "1", about, 1.0, torch.bool, False)
         for name, material in parts.materials.items():
             self.parameters |= material_parameters(name, material)
         for name, collider in parts.colliders.items():
             self.parameters[f"{name}.friction"] = Parameter(collider.friction, "1")
+            if collider.spec.variants:
+                most = len(collider.spec.variants) - 0.5
+                self.parameters[f"{name}.variant"] = Parameter(0.0, "1", -0.5, most, differentiable=False)
             self.parameters[f"{name}.scale"] = Parameter(collider.scale, "1", 0.0, differentiable=False)
         dt, dx = self.model.dt * self.model.substeps / self.pace.counts[-1], self.model.dx
         self.limits = [limit for pair in parts.materials.items() for limit in material_limits(*pair, dt, dx)]
@@ -203,6 +209,10 @@ class ParticleSolver(Solver):
             columns = [values[f"{name}.{kind}"] for name in self.parts.colliders]
             nothing = values["gravity"][:, :0]
             inputs[kind] = torch.stack(columns, 1) if columns else nothing
+        if any(collider.spec.variants for collider in self.parts.colliders.values()):
+            zero = torch.zeros_like(values["gravity"][:, 0])
+            chosen = [values.get(f"{name}.variant", zero) for name in self.parts.colliders]
+            inputs["variant"] = torch.stack(chosen, 1).round().to(torch.int32)
         return inputs
 
     def _material_vectors(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -19,12 +19,12 @@ from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.projected_struct import projected_struct
 from simenv.physics.mpm.stencil import stencil_functions
 
-PROJECTED_FIELDS = ("rigid_position", "rigid_quaternion", "rigid_velocity", "rigid_spin")
+PROJECTED_FIELDS = ("projected_position", "projected_quaternion", "projected_velocity", "projected_spin")
 _TYPES = {
-    "rigid_position": ("x", 3),
-    "rigid_quaternion": ("grid", 4),
-    "rigid_velocity": ("v", 3),
-    "rigid_spin": ("v", 3),
+    "projected_position": ("x", 3),
+    "projected_quaternion": ("grid", 4),
+    "projected_velocity": ("v", 3),
+    "projected_spin": ("v", 3),
 }
 _BLOCK = 64  # members whose sums one thread makes
 
@@ -56,16 +56,16 @@ class Workspace:
 class ProjectedBodies:
     """The rigid bodies of all worlds of a solver.
 
-    A body's state is ``rigid_position`` of the centre of mass [m], ``rigid_quaternion`` (x, y, z, w),
-    ``rigid_velocity`` [m/s] and ``rigid_spin``, the angular momentum per unit density [m^5/s], all in the world. The
-    particles of a body are placed by it: what they hold when a step begins is not used.
+    A body's state is ``projected_position`` of the centre of mass [m], ``projected_quaternion`` (x, y, z, w),
+    ``projected_velocity`` [m/s] and ``projected_spin``, the angular momentum per unit density [m^5/s], all in the
+    world. The particles of a body are placed by it: what they hold when a step begins is not used.
 
     Args:
         solver: what the solver lends; it has one lane.
     """
 
     def __init__(self, solver: Workspace):
-        self._solver, self._specs = solver, solver.model.rigids
+        self._solver, self._specs = solver, solver.model.projected
         real = solver.real
         self._motion, self._onto_grid = projected_kernels(real), projected_grid_kernels(real)
         self._from_grid = projected_grid_adjoint_kernels(real)
@@ -76,15 +76,15 @@ class ProjectedBodies:
         self._blocks = S * self._bodies.blocks
         self._rows = S * R * n * n
         for name in ("linear", "angular"):
-            solver.new(f"rigid_{name}", "v", self._blocks, 3)
-            solver.new(f"rigid_grid_{name}", "v", S, R, 3)
-        solver.new("rigid_mass", "J", S * R * n**3)
-        solver.new("rigid_before", "v", S * R * n**3, 3)
-        solver.new("rigid_adj_mass", "J", S * R * n**3)
-        solver.new("rigid_adj_body_mass", "J", S * R * n**3)
+            solver.new(f"projected_{name}", "v", self._blocks, 3)
+            solver.new(f"projected_grid_{name}", "v", S, R, 3)
+        solver.new("projected_mass", "J", S * R * n**3)
+        solver.new("projected_before", "v", S * R * n**3, 3)
+        solver.new("projected_adj_mass", "J", S * R * n**3)
+        solver.new("projected_adj_body_mass", "J", S * R * n**3)
         for name, count in (("rows", self._rows), ("planes", S * R * n), ("sums", S * R), ("motion", S * R)):
-            solver.new(f"rigid_{name}", "sums", count, 16)
-        solver.new("rigid_adj_sums", "sums", S * R, 16)
+            solver.new(f"projected_{name}", "sums", count, 16)
+        solver.new("projected_adj_sums", "sums", S * R, 16)
 
     def _make_bodies(self, real: type):
         solver, specs, model = self._solver, self._specs, self._solver.model
@@ -122,24 +122,24 @@ class ProjectedBodies:
         """Arrays of the bodies after `index` substeps: key -> (field whose type it has, shape)."""
         S, R = self._sizes["S"], self._sizes["R"]
         shapes: Shapes = {f"{name}@{index}": (kind, (S, R, size)) for name, (kind, size) in _TYPES.items()}
-        shapes |= {f"rigid_rotation@{index}": ("F", (S, R, 3, 3)), f"rigid_omega@{index}": ("v", (S, R, 3))}
-        return {**shapes, f"rigid_gathered@{index}": ("v", (S, self._sizes["members"], 3))}
+        shapes |= {f"projected_rotation@{index}": ("F", (S, R, 3, 3)), f"projected_omega@{index}": ("v", (S, R, 3))}
+        return {**shapes, f"projected_gathered@{index}": ("v", (S, self._sizes["members"], 3))}
 
     def adjoint_shapes(self) -> Shapes:
         """Arrays of the reverse sweep, likewise."""
         S, R = self._sizes["S"], self._sizes["R"]
         shapes: Shapes = {f"adj_{name}": (kind, (S, R, size)) for name, (kind, size) in _TYPES.items()}
-        shapes |= {f"rigid_adj_{name}": ("v", (self._blocks, 3)) for name in ("position", "linear", "omega")}
-        return {**shapes, "rigid_adj_rotation": ("F", (self._blocks, 3, 3))}
+        shapes |= {f"projected_adj_{name}": ("v", (self._blocks, 3)) for name in ("position", "linear", "omega")}
+        return {**shapes, "projected_adj_rotation": ("F", (self._blocks, 3, 3))}
 
     def state(self, index: int) -> dict[str, wp.array]:
         """Warp arrays of the bodies after `index` substeps; allocated when first asked for."""
         solver = self._solver
-        if f"rigid_position@{index}" not in solver.tensors:
+        if f"projected_position@{index}" not in solver.tensors:
             for key, (kind, shape) in self.state_shapes(index).items():
                 solver.new(key, kind, *shape)
-        names = (*PROJECTED_FIELDS, "rigid_rotation", "rigid_omega", "rigid_gathered")
-        return {name.removeprefix("rigid_"): solver.arrays[f"{name}@{index}"] for name in names}
+        names = (*PROJECTED_FIELDS, "projected_rotation", "projected_omega", "projected_gathered")
+        return {name.removeprefix("projected_"): solver.arrays[f"{name}@{index}"] for name in names}
 
     def tensor(self, name: str, index: int) -> torch.Tensor:
         """The tensor of one of `PROJECTED_FIELDS` after `index` substeps."""
@@ -170,11 +170,11 @@ class ProjectedBodies:
 
     def _fold(self) -> Commands:
         a, n, count = self._solver.arrays, self._bodies.box, self._sizes["S"] * self._sizes["R"]
-        return [self._launch(self._onto_grid.fold, count * n, [n, a["rigid_rows"]], [a["rigid_planes"]])]
+        return [self._launch(self._onto_grid.fold, count * n, [n, a["projected_rows"]], [a["projected_planes"]])]
 
     def _sum(self, target: str) -> Commands:
         a, n, count = self._solver.arrays, self._bodies.box, self._sizes["S"] * self._sizes["R"]
-        return [*self._fold(), self._launch(self._onto_grid.fold, count, [n, a["rigid_planes"]], [a[target]])]
+        return [*self._fold(), self._launch(self._onto_grid.fold, count, [n, a["projected_planes"]], [a[target]])]
 
     def _mass_head(self, index: int, particles: dict) -> list:
         a, model = self._solver.arrays, self._solver.model
@@ -185,16 +185,19 @@ class ProjectedBodies:
         """Make the grid's velocity rigid where the bodies are, in substep `index`'s bodies."""
         a, k, grid = self._solver.arrays, self._onto_grid, self._solver.grid
         position, velocity, omega = (self.state(index)[n] for n in ("position", "velocity", "omega"))
-        mass = a["rigid_mass"]
-        head, motion = [self._bodies, grid, position, mass, momentum], [a["rigid_grid_linear"], a["rigid_grid_angular"]]
+        mass = a["projected_mass"]
+        head, motion = (
+            [self._bodies, grid, position, mass, momentum],
+            [a["projected_grid_linear"], a["projected_grid_angular"]],
+        )
         members, count = self._sizes["S"] * self._sizes["members"], self._sizes["S"] * self._sizes["R"]
-        sums = [a["rigid_before"], a["rigid_rows"]]
+        sums = [a["projected_before"], a["projected_rows"]]
         return [
-            self._launch(k.clear, self._rows * self._bodies.box, [], [mass, a["rigid_adj_body_mass"]]),
+            self._launch(k.clear, self._rows * self._bodies.box, [], [mass, a["projected_adj_body_mass"]]),
             self._launch(k.scatter_mass, members, self._mass_head(index, particles), [mass]),
             self._launch(k.moments, self._rows, [*head, a["grid_velocity"], velocity, omega], sums),
-            *self._sum("rigid_sums"),
-            self._launch(k.solve, count, [grid, a["rigid_sums"]], motion),
+            *self._sum("projected_sums"),
+            self._launch(k.solve, count, [grid, a["projected_sums"]], motion),
             self._launch(k.project, self._rows, [*head, velocity, omega, *motion], [a["grid_velocity"]]),
         ]
 
@@ -203,7 +206,7 @@ class ProjectedBodies:
         a, solver = self._solver.arrays, self._solver
         old, new = self.state(before), self.state(after)
         motion = [old[n] for n in ("position", "rotation", "velocity", "omega")]
-        sums = [a["rigid_linear"], a["rigid_angular"]]
+        sums = [a["projected_linear"], a["projected_angular"]]
         inputs = [self._bodies, solver.grid, a["volume"], *motion, gathered["v"], gathered["C"]]
         gain = self._launch(self._motion.gain, self._blocks, inputs, [old["gathered"], *sums])
         inputs = [self._bodies, solver.model.dt, *(old[n] for n in ("position", "quaternion", "velocity", "spin"))]
@@ -223,8 +226,8 @@ class ProjectedBodies:
         a, solver, bodies = self._solver.arrays, self._solver, self.state(index)
         motion = [bodies[n] for n in ("position", "rotation", "velocity", "omega", "gathered")]
         inputs = [self._bodies, solver.grid, a["volume"], int(gains), *motion]
-        inputs += [a["adj_rigid_velocity"], a["adj_rigid_spin"]]
-        blocks = [a[f"rigid_adj_{n}"] for n in ("position", "linear", "omega", "rotation")]
+        inputs += [a["adj_projected_velocity"], a["adj_projected_spin"]]
+        blocks = [a[f"projected_adj_{n}"] for n in ("position", "linear", "omega", "rotation")]
         outputs = [a["adj_x"], a["adj_v"], a["adj_C"], *blocks]
         collect = [self._bodies, bodies["quaternion"], bodies["spin"], *blocks]
         dim = self._sizes["S"] * self._sizes["R"]
@@ -242,7 +245,7 @@ class ProjectedBodies:
         dim = self._sizes["S"] * self._sizes["R"]
         advance = self._launch(self._motion.advance_adjoint, dim, inputs, rest)
         inputs = [self._bodies, solver.grid, a["volume"], *(old[n] for n in ("position", "rotation", "gathered"))]
-        inputs += [a["adj_rigid_velocity"], a["adj_rigid_spin"]]
+        inputs += [a["adj_projected_velocity"], a["adj_projected_spin"]]
         members = self._sizes["S"] * self._sizes["members"]
         gain = self._launch(self._motion.gain_adjoint, members, inputs, [a["adj_v"], a["adj_C"]])
         return [*self.place_adjoint(index + 1, index + 1 < solver.model.substeps), advance, gain]
@@ -250,29 +253,35 @@ class ProjectedBodies:
     def project_adjoint(self, index: int, momentum: wp.array) -> Commands:
         """Adjoint of `project`: replaces the adjoint of the grid's velocity."""
         a, k, grid = self._solver.arrays, self._from_grid, self._solver.grid
-        head = [self._bodies, grid, self.state(index)["position"], a["rigid_mass"], momentum]
-        motion, count = [a["rigid_grid_linear"], a["rigid_grid_angular"]], self._sizes["S"] * self._sizes["R"]
-        solve = [grid, a["rigid_sums"], *motion, a["rigid_motion"]]
-        outputs = [a["adj_grid"], a["rigid_adj_mass"], a["rigid_adj_body_mass"]]
+        head = [self._bodies, grid, self.state(index)["position"], a["projected_mass"], momentum]
+        motion, count = [a["projected_grid_linear"], a["projected_grid_angular"]], self._sizes["S"] * self._sizes["R"]
+        solve = [grid, a["projected_sums"], *motion, a["projected_motion"]]
+        outputs = [a["adj_grid"], a["projected_adj_mass"], a["projected_adj_body_mass"]]
         return [
-            self._launch(k.motion_adjoint, self._rows, [*head, a["adj_grid"]], [a["rigid_rows"]]),
-            *self._sum("rigid_motion"),
-            self._launch(k.solve_adjoint, count, solve, [a["rigid_adj_sums"]]),
+            self._launch(k.motion_adjoint, self._rows, [*head, a["adj_grid"]], [a["projected_rows"]]),
+            *self._sum("projected_motion"),
+            self._launch(k.solve_adjoint, count, solve, [a["projected_adj_sums"]]),
             self._launch(
-                k.project_adjoint, self._rows, [*head, a["rigid_before"], *motion, a["rigid_adj_sums"]], outputs
+                k.project_adjoint, self._rows, [*head, a["projected_before"], *motion, a["projected_adj_sums"]], outputs
             ),
         ]
 
     def mass_adjoint(self, index: int) -> Commands:
         """Add the adjoint of the nodes' masses, after that of the grid update."""
         a = self._solver.arrays
-        inputs = [self._bodies, self._solver.grid, self.state(index)["position"], a["rigid_mass"], a["rigid_adj_mass"]]
+        inputs = [
+            self._bodies,
+            self._solver.grid,
+            self.state(index)["position"],
+            a["projected_mass"],
+            a["projected_adj_mass"],
+        ]
         return [self._launch(self._from_grid.add_mass_adjoint, self._rows, inputs, [a["adj_grid"]])]
 
     def scatter_adjoint(self, index: int, particles: dict) -> Commands:
         """Add the adjoint of the bodies' masses at the nodes, after that of P2G."""
         a = self._solver.arrays
-        inputs = [*self._mass_head(index, particles), a["rigid_adj_body_mass"]]
+        inputs = [*self._mass_head(index, particles), a["projected_adj_body_mass"]]
         members = self._sizes["S"] * self._sizes["members"]
         kernel = self._from_grid.scatter_mass_adjoint
         return [self._launch(kernel, members, inputs, [a["adj_x"], a["adj_parameters"]])]

@@ -122,15 +122,15 @@ class ProjectedMotion:
         spin = rotate(forth, self._moments * rotate(back, twist[..., 3:]))
         position, velocity = self._centres.of_frames(pose[..., :3], q, twist[..., :3], twist[..., 3:])
         fields = {"position": position, "quaternion": q, "velocity": velocity, "spin": spin}
-        return {f"rigid_{name}": value for name, value in fields.items()}
+        return {f"projected_{name}": value for name, value in fields.items()}
 
     def state_fields(self, fields: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Poses and twists of the shapes' frames from the solver's fields."""
-        q = _unit(fields["rigid_quaternion"])
+        q = _unit(fields["projected_quaternion"])
         forth, back = self._principal(q)
-        omega = rotate(forth, rotate(back, fields["rigid_spin"]) / self._moments)
+        omega = rotate(forth, rotate(back, fields["projected_spin"]) / self._moments)
         position, velocity = self._centres.frames_of(
-            fields["rigid_position"], q, fields["rigid_velocity"], omega
+            fields["projected_position"], q, fields["projected_velocity"], omega
         )  # fmt: skip
         return torch.cat([position, q], -1), torch.cat([velocity, omega], -1)
 

@@ -12,7 +12,7 @@ from simenv.physics.mpm.stencil import stencil_functions
 
 
 @built_once
-def rigid_node_functions(real) -> SimpleNamespace:
+def projected_node_functions(real) -> SimpleNamespace:
     """Warp functions for one scalar type.
 
     Args:
@@ -25,7 +25,7 @@ def rigid_node_functions(real) -> SimpleNamespace:
         * ``box_index``: index of a grid node in a body's box, -1 outside; ``box_base``: of a particle's first node;
         * ``mass_at``, ``rest_share``, ``is_first``: a body's mass at a node, the share ``a`` of its mass that is no
           body's, and whether the body is the first there;
-        * ``stiffness(a)``: chi / beta, and its slope (kernels_rigid_grid.py);
+        * ``stiffness(a)``: chi / beta, and its slope (kernels_projected_grid.py);
         * ``weight``, ``slope_weight``: one weight of the B-spline and its slope (as in stencil.py);
         * ``angular_solve``: the inverse of the sums' inertia, applied.
     """

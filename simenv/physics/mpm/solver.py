@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import torch
 import warp as wp
 
-from simenv.physics import exact
 from simenv.physics.device import on_cuda, warp_device
 from simenv.physics.frames import Frames
 from simenv.physics.launch.programs import Phase
@@ -85,14 +84,14 @@ class MPMStepper(Substeps, Stepper):
             raise ValueError(
                 f"{model.substeps} substeps of the particles in {self.ticks} ticks; one must divide the other"
             )
-        self._rigid = None
+        self._projected = None
         self._require(False, 4 * sum(BlockStorage.sizes(model, worlds).values()) if model.is_sparse else 0)
         self._allocate_inputs()
         lent = self._workspace(real)
         sparse = model.is_sparse
         self._store = BlockStorage(lent, device) if sparse else DenseStorage(lent, device, lanes, self._transfer)
-        self._rigid = ProjectedBodies(lent) if model.rigids else None
-        self._sorts = not on_cuda(device) and not model.rigids
+        self._projected = ProjectedBodies(lent) if model.projected else None
+        self._sorts = not on_cuda(device) and not model.projected
         self._ordering: Ordering | None = None
         self._material = self.tensors["material"].clone()
         self._exchange = Exchange(model, frames, self) if model.moves_frames and frames is not None else None
@@ -106,7 +105,7 @@ class MPMStepper(Substeps, Stepper):
     def _kernels(self, real: type) -> None:
         model, batched = self.model, on_cuda(self.device)
         kinds, secured, sparse = (model.has_solids, model.has_liquids), model.acts_at(AT_PARTICLES), model.is_sparse
-        yields, placed = model.has_yielding, bool(model.rigids)
+        yields, placed = model.has_yielding, bool(model.projected)
         self._transfer = transfer_kernels(real, batched, *kinds, model.is_periodic, secured, yields, sparse)
         self._adjoint = adjoint_kernels(real, batched, *kinds, secured, yields, placed, sparse)
         self._contact = contact_kernels(real) if model.acts_at(AT_WALL) else SimpleNamespace()
@@ -139,7 +138,7 @@ class MPMStepper(Substeps, Stepper):
 
     def enter(self, keep: bool) -> list[Phase]:
         """Bodies of the grid place their particles."""
-        return [[self._rigid.enter(self._state(0))]] if self._rigid else []
+        return [[self._projected.enter(self._state(0))]] if self._projected else []
 
     def forward(self, tick: int, keep: bool) -> list[Phase]:
         """The substeps of a tick, between the placing of colliders on moving frames and the gathering of wrenches."""
@@ -160,11 +159,11 @@ class MPMStepper(Substeps, Stepper):
 
     def leave(self) -> list[Phase]:
         """The adjoint of `enter`."""
-        return [[self._rigid.place_adjoint(0, True)]] if self._rigid else []
+        return [[self._projected.place_adjoint(0, True)]] if self._projected else []
 
     def kernels(self, backward: bool) -> Iterator[wp.Kernel]:
         """All that the launches run."""
-        rigid = self._rigid.kernels(backward) if self._rigid else ()
+        rigid = self._projected.kernels(backward) if self._projected else ()
         groups = [self._transfer, self._gridk, self._contact, self._store.kernels, *rigid]
         groups += [self._exchange.kernels] if self._exchange else []
         for kernels in [*groups, self._adjoint] if backward else groups:
@@ -175,7 +174,7 @@ class MPMStepper(Substeps, Stepper):
         total = self.model.particle_count
         if active is None or on_cuda(self.device) or int(active.count_nonzero()) == total:
             return None, total
-        held = Ordering.of_active(active[0], self._rigid is not None)
+        held = Ordering.of_active(active[0], self._projected is not None)
         return held, held.rounded(total)
 
     # ---------------------------------------------------------------- use
@@ -192,9 +191,11 @@ class MPMStepper(Substeps, Stepper):
         for name, target in self._states[0].items():
             if name in inputs and inputs[name].shape[1] == target.shape[1]:
                 self._sort(inputs[name], target)
-        for name in PROJECTED_FIELDS if self._rigid else ():
-            self._rigid.tensor(name, 0).copy_(inputs[name])
+        for name in PROJECTED_FIELDS if self._projected else ():
+            self._projected.tensor(name, 0).copy_(inputs[name])
         self._sort(inputs["active"], self.tensors["active"])
+        if "variant" in inputs:
+            self._shapes.choose(inputs["variant"])
         for name in (*INPUT_FIELDS, "scale"):
             if inputs.get(name) is not None and inputs[name].numel():
                 if name == "volume":
@@ -262,8 +263,8 @@ class MPMStepper(Substeps, Stepper):
         """
         last = self.model.substeps if keep else 0
         out = dict(self._states[last])
-        for name in PROJECTED_FIELDS if self._rigid else ():
-            out[name] = self._rigid.tensor(name, last)
+        for name in PROJECTED_FIELDS if self._projected else ():
+            out[name] = self._projected.tensor(name, last)
         for name in ("force", "torque"):
             out[name] = self._wrench_total(name) / self.model.substeps
         out["touch"] = self.tensors["touch"][:, : self.model.taxel_count] / self.model.substeps
@@ -271,8 +272,8 @@ class MPMStepper(Substeps, Stepper):
         return out
 
     def _wrench_total(self, name: str) -> torch.Tensor:
-        if self.model.moves_frames:
-            return exact.total(self.tensors[f"{name}s"].movedim(0, -1))
+        if self._exchange:
+            return self._exchange.total(self.tensors[f"{name}s"])
         return self._lane_total(name)
 
     def _lane_total(self, name: str) -> torch.Tensor:
@@ -286,7 +287,7 @@ class MPMStepper(Substeps, Stepper):
         for name, tensor in self.tensors.items():
             if name.startswith("adj_") and name != "adj_grid":
                 tensor.zero_()
-        for name in (*STATE_FIELDS, *PROJECTED_FIELDS) if self._rigid else STATE_FIELDS:
+        for name in (*STATE_FIELDS, *PROJECTED_FIELDS) if self._projected else STATE_FIELDS:
             value = adjoints.get(name)
             if value is not None and value.shape[1] == self.tensors[f"adj_{name}"].shape[1]:
                 self._sort(value, self.tensors[f"adj_{name}"])
@@ -298,7 +299,7 @@ class MPMStepper(Substeps, Stepper):
 
     def adjoints(self) -> Tensors:
         """Adjoints of the entering state, for `store`, and of the inputs, after the reverse sweep."""
-        fields = (*STATE_FIELDS, *PROJECTED_FIELDS) if self._rigid else STATE_FIELDS
+        fields = (*STATE_FIELDS, *PROJECTED_FIELDS) if self._projected else STATE_FIELDS
         out = {name: self.tensors[f"adj_{name}"] for name in fields}
         per_particle = self.tensors["adj_parameters"][:, : self._count]
         material = self.tensors["material"][: self._count].long()

@@ -87,14 +87,14 @@ class Substeps(Buffers):
             commands.append(self._launch(self._transfer.p2g, dim, [*head, *entering], outputs))
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, source))
             commands = [self._update(k, lane, source, self.lanes, momentum, wrench)]
-            commands += self._rigid.project(first, before, momentum) if self._rigid else []
+            commands += self._projected.project(first, before, momentum) if self._projected else []
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
             head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
             head += [start, P, M, k]
             inputs = [before["x"], before["v"], before["C"], a["grid_velocity"]]
             outputs = [after["x"], after["v"], after["C"], *wrench, a["status"]]
             commands = [self._launch(self._transfer.g2p, dim, [*head, *inputs], outputs)]
-            commands += self._rigid.move(first, last, after) if self._rigid else []
+            commands += self._projected.move(first, last, after) if self._projected else []
             gather.append(commands)
         return [scatter, update, gather]
 
@@ -109,8 +109,8 @@ class Substeps(Buffers):
             start, dim = self._particles(lane)
             commands = self._store.find_again(k, lane, state["x"], start, dim)
             commands += [self._update(k, lane, momentum, 1, momentum, unused)]
-            if self._rigid:
-                commands += [*self._rigid.project(k, state, momentum), *self._rigid.move_adjoint(k)]
+            if self._projected:
+                commands += [*self._projected.project(k, state, momentum), *self._projected.move_adjoint(k)]
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
             head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
             head += [start, P, M, lane, k]
@@ -119,14 +119,14 @@ class Substeps(Buffers):
             outputs = [a["adj_x"], a["adj_grid"], a["adj_parameters"]]
             commands = [self._store.clear(k, lane, a["adj_grid"])]
             commands.append(self._launch(self._adjoint.g2p_adjoint, dim, [*head, *inputs], outputs))
-            commands += self._rigid.project_adjoint(k, momentum) if self._rigid else []
+            commands += self._projected.project_adjoint(k, momentum) if self._projected else []
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, a["adj_grid"]))
             store = self._store
             head = [self._grid, self._colliders, a["gravity"], store.bounds(k), self.lanes, lane]
             inputs = [*head, store.chunk, store.parts, k, momentum, a["adj_grid"], self._adjoint_of(lane, k)]
             outputs = [a["adj_grid"], a[f"adj_gravity{lane}"]]
             commands = [self._launch(self._gridk.grid_update_adjoint, store.threads(lane), inputs, outputs)]
-            commands += self._rigid.mass_adjoint(k) if self._rigid else []
+            commands += self._projected.mass_adjoint(k) if self._projected else []
             reverse.append(commands + self._periodic(self._gridk.spread_periodic, a["adj_grid"]))
             push, entering = self._push(k, lane, state, unused)
             head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M]
@@ -137,7 +137,7 @@ class Substeps(Buffers):
                 inputs = [*self._push_head(k, start), state["x"], state["v"], self._adjoint_of(lane, k)]
                 outputs = [a["adj_x"], a["adj_v"], a["adj_parameters"]]
                 commands.append(self._launch(self._contact.push_adjoint, dim, inputs, outputs))
-            commands += self._rigid.scatter_adjoint(k, state) if self._rigid else []
+            commands += self._projected.scatter_adjoint(k, state) if self._projected else []
             gather.append(commands)
         return [update, scatter, reverse, gather]
 

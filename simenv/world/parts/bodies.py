@@ -16,8 +16,9 @@ from simenv.physics.bodies.parts import GAINS, Points
 from simenv.physics.mpm.materials import Rigid as RigidMaterial
 from simenv.physics.mpm.projected_motion import Projected, make_projected
 from simenv.physics.parts import MOTIONS, Body
-from simenv.world.parts.looks import Color
-from simenv.world.parts.named import Named
+from simenv.world.parts.colliders import CollidersPart
+from simenv.world.parts.looks import Color, Drawn
+from simenv.world.parts.particles import ParticlesPart
 
 if TYPE_CHECKING:
     from simenv.physics.gels.parts import Gel
@@ -28,7 +29,7 @@ UPRIGHT = (0.0, 0.0, 0.0, 1.0)
 AKINOLA = (600.0, 50.0, 50.0, 1.41)  # an impedance that is critically damped at the default mass and inertia of a hand
 
 
-class BodiesPart(Named):
+class BodiesPart(CollidersPart, ParticlesPart, Drawn):
     """What a scene says about bodies.
 
     Attributes:
@@ -49,7 +50,7 @@ class BodiesPart(Named):
         position: Vector = (0.0, 0.0, 0.0), quaternion: Vector = UPRIGHT, motion: str = "given", *,
         coupling: str | None = None, velocity: Vector = (0.0, 0.0, 0.0), angular_velocity: Vector = (0.0, 0.0, 0.0),
         mass: float = 1.0, inertia: float = 0.01, gains: Gains = AKINOLA, spacing: float | None = None,
-        color: Color | None = None, look: Shape | None = None,
+        friction: float = 0.0, width: float = 0.0, color: Color | None = None, look: Shape | None = None,
     ) -> None:  # fmt: skip
         """Add a body: something that moves rigidly. In a scene with particles its shape is also a collider.
 
@@ -74,6 +75,8 @@ class BodiesPart(Named):
             gains: of a hand: stiffness [N/m], turning stiffness [N m/rad], damping [N s/m], turning damping
                 [N m s/rad]; the default is that of Akinola et al. 2025.
             spacing: of the particles of a body in the grid [m]; None is half the grid's.
+            friction: of its collider with particles, Coulomb's coefficient.
+            width: over which that contact fades in [m]; for more, give the body no shape, and colliders of its own.
             color: for rendering, RGBA; None leaves it to the renderer.
             look: drawn instead of the shape, in its frame.
 
@@ -98,6 +101,8 @@ class BodiesPart(Named):
             coupling = self._coupling(what, coupling)
             if coupling == "grid":
                 self._add_projected(name, *given, spacing, color)
+                if look is not None:
+                    self.add_look(name, look, name, color=color or (0.80, 0.60, 0.36, 1.0))
                 return
             self._add_free(name, *given)
         elif motion == "hand":
@@ -108,7 +113,7 @@ class BodiesPart(Named):
             if shape is not None:
                 checks.solid(what, shape)
             self.bodies[name] = Body(name, motion, *pose, shape)
-        self._show(name, shape, look, color)
+        self._show(name, shape, look, color, friction, width)
 
     def _pose(self, what: str, position: Vector, quaternion: Vector) -> tuple[tuple[float, ...], tuple[float, ...]]:
         unit = checks.unit_quaternion(f"{what}: quaternion", quaternion)
@@ -160,20 +165,24 @@ class BodiesPart(Named):
         )  # fmt: skip
         self.add_particles(name, name, points, made.properties.volume / len(points), speed, color=color)
 
-    def _show(self, name: str, shape: Shape | None, look: Shape | None, color: Color | None) -> None:
+    def _show(
+        self, name: str, shape: Shape | None, look: Shape | None, color: Color | None, friction: float, width: float
+    ) -> None:  # fmt: skip
         """Let a body be seen, and collide with particles where there are any."""
         body = self.bodies[name]
         if shape is not None and self.has_grid:
-            self.add_collider(name, shape, body=name, color=color or (0.7, 0.7, 0.72, 1.0))
+            shown = color or (0.7, 0.7, 0.72, 1.0)
+            self.add_collider(name, shape, body=name, friction=friction, width=width, color=shown)
             if look is None:
                 return
-        if shape is None and look is None:
+        seen = look or shape
+        if seen is None:
             return
         default = (0.55, 0.57, 0.60, 1.0) if body.is_told else (0.80, 0.60, 0.36, 1.0)
         if isinstance(shape, Plane) and body.motion == "fixed":  # a table: it is drawn where it was built
             self.add_look(name, shape, None, body.position, body.quaternion, color or default)
         else:
-            self.add_look(name, look or shape, name, color=color or default)
+            self.add_look(name, seen, name, color=color or default)
 
     def add_robot(
         self, name: str, robot: str | Chain, position: Vector = (0.0, 0.0, 0.0), quaternion: Vector = UPRIGHT, *,

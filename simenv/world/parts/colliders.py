@@ -33,16 +33,17 @@ class CollidersPart(Named):
     bodies: dict[str, Body]
 
     def add_collider(
-        self, name: str, shape: Shape, body: str | None = None, position: Sequence[float] = (0.0, 0.0, 0.0),
-        quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0), friction: float = 0.0, width: float = 0.0,
-        stick: bool = False,
-        scale: float = 1.0, color: tuple[float, float, float, float] = (0.7, 0.7, 0.72, 1.0), levels: int | None = None,
+        self, name: str, shape: Shape | Sequence[Shape | None], body: str | None = None,
+        position: Sequence[float] = (0.0, 0.0, 0.0), quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0),
+        friction: float = 0.0, width: float = 0.0, stick: bool = False, scale: float = 1.0,
+        color: tuple[float, float, float, float] = (0.7, 0.7, 0.72, 1.0), levels: int | None = None,
     ) -> None:  # fmt: skip
         """Add a shape that particles collide with.
 
         Args:
             name: its name; ``"<name>.friction"`` and ``"<name>.scale"`` become world parameters.
-            shape: a shape of `simenv.geometry.shapes`.
+            shape: a shape of `simenv.geometry.shapes`; or several, of which each world holds the one whose number is
+                its parameter ``"<name>.variant"``, 0 at first. None among them is nothing.
             body: the body that carries it; None fixes it to the world. A body that moves by itself feels what it
                 receives.
             position: of its frame relative to the body [m].
@@ -68,7 +69,12 @@ class CollidersPart(Named):
         what = f"collider {name!r}"
         checks.numbers(what, friction=friction, width=width)
         checks.numbers(what, positive=True, scale=scale)
-        spec = ColliderSpec(checks.solid(what, shape), width, stick, levels)
+        variants = tuple(shape) if isinstance(shape, list | tuple) else ()
+        for each in variants[1:]:
+            if each is not None:
+                checks.solid(what, each)
+        first = checks.solid(what, variants[0] if variants else shape)
+        spec = ColliderSpec(first, width, stick, levels, variants=variants)
         place = checks.vector(f"{what}: position", position)
         unit = checks.unit_quaternion(f"{what}: quaternion", quaternion)
         self.colliders[name] = Collider(name, spec, body, place, unit, friction, scale, color)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from simenv.physics.gels.launches import gel_parameters
 from simenv.physics.gels.parts import Gel
 from simenv.physics.gels.winkler import WinklerGel
 from simenv.physics.rotation import rotate
-from simenv.world.parts.named import Named
+from simenv.world.parts.colliders import CollidersPart
 
 if TYPE_CHECKING:
     from simenv.physics.parts import Body
@@ -26,7 +26,7 @@ UPRIGHT = (0.0, 0.0, 0.0, 1.0)
 Vector = Sequence[float]
 
 
-class GelsPart(Named):
+class GelsPart(CollidersPart):
     """What a scene says about gels.
 
     Attributes:

@@ -86,5 +86,7 @@ class Drawn:
         A body of None is the world; ``"hand/3"`` is link 3 of the arm that carries the hand.
         """
         what = f"look {name!r}"
+        if name in self.looks:
+            raise ValueError(f"{what} exists already; give each look its own name")
         place, unit = checks.vector(f"{what}: position", position), checks.unit_quaternion(what, quaternion)
         self.looks[name] = Look(shape, body, place, unit, color, checks.vector(f"{what}: slide", slide))

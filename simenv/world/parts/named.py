@@ -13,8 +13,16 @@ class Named:
     origin: tuple[float, float, float]
     dx: float
     substep_dt: float
-    control_dt: float
-    shortest_substep: float
+
+    @property
+    def control_dt(self) -> float:
+        """Duration of a control step [s]."""
+        raise NotImplementedError
+
+    @property
+    def shortest_substep(self) -> float:
+        """The shortest substep of the particles that a control step can have [s]."""
+        raise NotImplementedError
 
     def _name(self, kind: Mapping, name: str, what: str) -> None:
         if name in kind:

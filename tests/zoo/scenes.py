@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A zoo of small worlds: every solver alone, and every pair that can push each other, all in contact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simenv.geometry.shapes import Box, Cup, Cylinder, Plane, Sphere
+from simenv.physics.mpm.materials import Elastic, Liquid, Sand
+from simenv.sensors.tactile import ElasticLayerGel, WinklerGel, flat_grid
+from simenv.world import ContactLaw, Scene
+from tests.gradients.scenes import block
+
+DX, DT, TICKS = 0.02, 4.0e-4, 4  # grid spacing [m], tick [s], ticks of a control step
+VOLUME = (0.5 * DX) ** 3  # of a particle [m^3]
+SIZE = (0.26, 0.26, 0.26)
+DOWN = (1.0, 0.0, 0.0, 0.0)  # turns z downwards
+SPRINGS = WinklerGel(1e7, 5e6, 0.02)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One world of the zoo.
+
+    Attributes:
+        build: makes the scene; options are the `Scene`'s.
+        options: of the scene that are usual for it.
+        differentiable: whether a step has a gradient.
+    """
+
+    build: Callable[..., Scene]
+    options: dict[str, Any] = field(default_factory=dict)
+    differentiable: bool = True
+
+    def scene(self, **changes: Any) -> Scene:
+        """The scene, with some options changed."""
+        return self.build(**{"substep_dt": DT, "substeps": TICKS, **self.options, **changes})
+
+
+def grid(**options: Any) -> Scene:
+    """An empty scene with room for particles."""
+    return Scene(SIZE, DX, **options)
+
+
+def pool(scene: Scene, counts: tuple[int, int, int] = (6, 6, 3)) -> None:
+    """Viscous water on a rough floor."""
+    scene.add_material("water", Liquid(1000.0, 4.0e4, 0.5))
+    speed = np.random.default_rng(5).normal(0.0, 0.05, (int(np.prod(counts)), 3))
+    scene.add_particles("pool", "water", block((0.065, 0.065, 0.03), counts), VOLUME, speed)
+    scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3, width=0.02)
+
+
+def liquid(**options: Any) -> Scene:
+    """A ball, moved as told, in water."""
+    scene = grid(**options)
+    pool(scene)
+    scene.add_body("tool", position=(0.1, 0.095, 0.08), quaternion=(0.1, 0.2, 0.3, 0.9))
+    scene.add_collider("ball", Sphere(0.02), "tool", position=(0.004, -0.003, 0.002), friction=0.4, width=0.02)
+    return scene
+
+
+def solids(**options: Any) -> Scene:
+    """A soft block and sand, pressed by a ball that moves as told."""
+    scene = grid(**options)
+    scene.add_material("rubber", Elastic(1000.0, 4.0e4, 0.3))
+    scene.add_material("sand", Sand(1000.0, 4.0e4, 0.3, 0.5, dilation_limit=0.002))
+    for name, material, x in (("cube", "rubber", 0.06), ("heap", "sand", 0.1)):
+        scene.add_particles(name, material, block((x, 0.07, 0.033), (4, 4, 4)), VOLUME, (0.1, 0.05, -0.4))
+    scene.add_body("tool", position=(0.1, 0.09, 0.1))
+    scene.add_collider("ball", Sphere(0.03), "tool", friction=0.4, width=0.02)
+    scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3, width=0.02)
+    return scene
+
+
+def projected(**options: Any) -> Scene:
+    """A cup that the grid moves, in water."""
+    scene = grid(**options)
+    pool(scene, (6, 4, 3))
+    scene.add_body(
+        "cup", Cup(0.03, 0.06, 0.02, 0.02), 600.0, (0.1, 0.1, 0.065), (0.1, 0.0, 0.05, 0.99), motion="free",
+        velocity=(0.05, 0.0, -0.2), angular_velocity=(0.5, -0.3, 0.8),
+    )  # fmt: skip
+    return scene
+
+
+def jet(**options: Any) -> Scene:
+    """A spout that moves, a skin that feels its jet, and a drain."""
+    scene = grid(**options)
+    pool(scene, (6, 6, 1))
+    scene.add_skin("floor", 3, 3, 0.1, 0.1, position=(0.1, 0.1, 0.0))
+    scene.add_body("spout", position=(0.1, 0.1, 0.06), look=Sphere(0.008))
+    scene.add_emitter("jet", "spout", "water", 24, 0.01, 1.0, 4)
+    scene.add_collector("drain", (0.0, 0.0, 0.0), (0.08, 0.2, 0.2))
+    return scene
+
+
+def peg(**options: Any) -> Scene:
+    """A peg between two fingers, its foot in a fixed socket."""
+    scene = Scene(contact=ContactLaw(stiffness=1e3, shear_stiffness=1e3, friction=0.02, damping=2.0), **options)
+    scene.add_body("socket", Cup(0.009, 0.02, 0.01, 0.005), position=(0.0, 0.0, -0.0052), motion="fixed")
+    scene.add_body("hand", position=(0.0, 0.0, 0.03), motion="hand")
+    scene.add_body(
+        "peg", Cylinder(0.008, 0.02), 4000.0, (0.0, 0.0, 0.0197), motion="free", coupling="contact",
+        velocity=(0.05, 0.02, -0.1), angular_velocity=(0.2, -0.1, 0.3),
+    )  # fmt: skip
+    angle = np.linspace(0.0, 2 * np.pi, 6, endpoint=False)
+    rim = np.stack([0.008 * np.cos(angle), 0.008 * np.sin(angle), np.full(6, -0.02)], -1)
+    scene.add_points("peg", "socket", rim, share=2.0)
+    half = np.sqrt(0.5)
+    for name, side, turn in (("left", 1.0, half), ("right", -1.0, -half)):
+        scene.add_gel(
+            name, "hand", "peg", flat_grid(3, 3, 0.016, 0.02), WinklerGel(8e7, 4e7, 0.01),
+            quaternion=(turn, 0.0, 0.0, half), slide=(0.0, side, 0.0),
+        )  # fmt: skip
+        scene.add_look(
+            f"{name} finger", Box((0.008, 0.002, 0.01)), "hand", (0.0, 0.002 * side, 0.0), slide=(0.0, side, 0.0)
+        )  # fmt: skip
+    scene.let_pass("hand", "socket", "it stays above")
+    return scene
+
+
+def elastic(**options: Any) -> Scene:
+    """An elastic gel on a hand presses a ball onto a table."""
+    scene = Scene(**options)
+    scene.add_body("table", Plane(), motion="fixed")
+    scene.add_body("ball", Sphere(0.015), 2500.0, (0.0, 0.0, 0.015), motion="free", coupling="contact")
+    scene.add_points("ball", "table", np.zeros((1, 3)), 0.015)
+    scene.add_body("hand", position=(0.0, 0.0, 0.0294), quaternion=DOWN, motion="hand")
+    scene.add_gel("pad", "hand", "ball", flat_grid(4, 4, 0.012, 0.012), ElasticLayerGel(6e4, 0.05, 0.45, 3e-3))
+    scene.let_pass("hand", "table", "it stays above")
+    return scene
+
+
+def hand(**options: Any) -> Scene:
+    """A hand that stirs water with a ball, under a stand."""
+    scene = grid(**options)
+    pool(scene)
+    scene.add_body("hand", position=(0.1, 0.1, 0.075), motion="hand", mass=2.0)
+    scene.add_collider("ball", Sphere(0.02), "hand", position=(0.003, 0.0, -0.004), friction=0.2, width=0.02)
+    scene.add_body("stand", position=(0.15, 0.15, 0.15), motion="fixed")
+    return scene
+
+
+def float_(**options: Any) -> Scene:
+    """A heavy ball that moves freely, falls into water."""
+    scene = grid(**options)
+    pool(scene)
+    scene.add_body(
+        "ball", Sphere(0.02), 4000.0, (0.1, 0.097, 0.075), motion="free", coupling="contact",
+        velocity=(0.05, 0.02, -0.3), angular_velocity=(1.0, -2.0, 3.0),
+    )  # fmt: skip
+    return scene
+
+
+def palpation(**options: Any) -> Scene:
+    """A hand presses a plate onto a soft block, and feels it through a gel."""
+    scene = grid(**options)
+    scene.add_material("tissue", Elastic(900.0, 3.0e4, 0.3))
+    scene.add_particles("block", "tissue", block((0.07, 0.07, 0.03), (6, 6, 4)), VOLUME)
+    scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3, width=0.02)
+    scene.add_body(
+        "plate", Box((0.03, 0.03, 0.02)), 2500.0, (0.1, 0.1, 0.088), motion="free", coupling="contact",
+        velocity=(0.02, 0.01, -0.1), angular_velocity=(0.2, -0.1, 0.3),
+    )  # fmt: skip
+    scene.add_body("hand", position=(0.1, 0.1, 0.1068), quaternion=DOWN, motion="hand")
+    scene.add_gel("pad", "hand", "plate", flat_grid(3, 3, 0.018, 0.018), SPRINGS)
+    return scene
+
+
+def arm(**options: Any) -> Scene:
+    """A Panda whose gel presses a ball onto a table."""
+    scene = Scene(**options)
+    scene.add_body("table", Plane(), motion="fixed")
+    scene.add_body("ball", Sphere(0.015), 2500.0, (0.45, 0.0, 0.015), motion="free", coupling="contact")
+    scene.add_points("ball", "table", np.zeros((1, 3)), 0.015)
+    scene.add_robot("arm", "panda", tool=((0.45, 0.0, 0.0295), DOWN))
+    scene.add_gel("pad", "arm", "ball", flat_grid(4, 4, 0.012, 0.012), SPRINGS)
+    scene.let_pass("arm", "table", "it stays above")
+    return scene
+
+
+ZOO = {
+    "liquid": Case(liquid),
+    "solids": Case(solids),
+    "projected": Case(projected),
+    "jet": Case(jet),
+    "peg": Case(peg),
+    "elastic": Case(elastic),
+    "hand": Case(hand),
+    "float": Case(float_),
+    "palpation": Case(palpation),
+    "palpation, twice the substeps": Case(palpation, {"particle_substeps": 2 * TICKS}),
+    "palpation, half the substeps": Case(palpation, {"particle_substeps": TICKS // 2}),
+    "arm": Case(arm, differentiable=False),
+}
+
+
+def each(names: Iterable[str] = ZOO, quick: Iterable[str] | None = None) -> list[Any]:
+    """Worlds by name as parameters of a test; those that are not quick are marked slow: by default other rates."""
+    fast = {name for name, case in ZOO.items() if "particle_substeps" not in case.options} if quick is None else quick
+    return [pytest.param(name, marks=[] if name in fast else [pytest.mark.slow]) for name in names]
