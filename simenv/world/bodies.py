@@ -120,7 +120,13 @@ class BodyView:
         return state.push[:, self.index]
 
     def drive(self, state: State) -> torch.Tensor:
-        """Force [N] and torque [N m] of a hand's impedance on it, mean over the last control step, (N, 6)."""
+        """Force [N] and torque [N m] of a hand's impedance on it, mean over the last control step, (N, 6).
+
+        Raises:
+            ValueError: it is no hand; the motors of a robot act on its joints.
+        """
+        if self.spec.motion != "hand":
+            raise ValueError(f"body {self.spec.name!r} has no impedance of its own (motion {self.spec.motion!r})")
         return state.drive[:, self.index]
 
     def place(self, state: State, pose: torch.Tensor, twist: torch.Tensor | None = None) -> State:

@@ -45,7 +45,7 @@ class Read:
             found[f"{name}.pose"] = Field((7,), "m, 1", "pose of its shape's frame"), body.pose
             found[f"{name}.twist"] = Field((6,), "m/s, rad/s", "velocity and angular velocity"), body.twist
             found[f"{name}.wrench"] = Field((6,), "N, N m", "force and torque of all contact"), body.wrench
-            if body.spec.is_driven:
+            if body.spec.motion == "hand":
                 found[f"{name}.drive"] = Field((6,), "N, N m", "force and torque of its impedance"), body.drive
         for name, collider in self.colliders.items():
             about = "force and torque of particles on the collider"

@@ -21,11 +21,14 @@ from simenv.physics.mpm.particles import ParticleParts
 from simenv.physics.mpm.parts import Collector, Collider, Emitter, Particles
 from simenv.physics.mpm.projected_motion import Projected
 from simenv.physics.parts import Body
+from simenv.physics.solver import Solver
 from simenv.world.parts.bodies import BodiesPart
 from simenv.world.parts.gels import GelsPart
 
 if TYPE_CHECKING:
     from simenv.world.world import World
+
+MakeSolver = Callable[["Scene", int, torch.device, torch.dtype], Solver]
 
 _RENAMED = {
     "add_rigid": "add_body(..., motion='free')", "add_hand": "add_body(..., motion='hand')",
@@ -92,6 +95,7 @@ class Scene(BodiesPart, GelsPart):
     points: list[Points] = field(default_factory=list, init=False)
     passing: dict[frozenset[str], str] = field(default_factory=dict, init=False)
     arm: ArmMount | None = field(default=None, init=False)
+    solvers: list[MakeSolver] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         if self.substep_dt is None or self.substeps is None:
@@ -143,6 +147,14 @@ class Scene(BodiesPart, GelsPart):
         """The shortest substep of the particles that a control step can have [s]."""
         shortest = self.substep_dt / 2 ** (len(self.substep_counts()) - 1)
         return shortest if self.particle_substeps is None else shortest * self.substeps / self.particle_substeps
+
+    def add_solver(self, make: MakeSolver) -> None:
+        """Add a solver of your own, which takes its turn between the particles and the bodies.
+
+        Args:
+            make: gives the `simenv.physics.solver.Solver` of N worlds from the scene, N, the device and the dtype.
+        """
+        self.solvers.append(make)
 
     def make_world(
         self, num_worlds: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32

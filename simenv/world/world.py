@@ -92,7 +92,8 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         self.body_solver = BodySolver(parts, num_worlds, self.device, dtype) if moves else None
         gels = GelSolver(scene.gels, scene.bodies, self.sensors, scene.lead, self.arm is None) if scene.gels else None
         pressing = gels if gels is not None and gels.pressing else None
-        every = [self.frames if moves else None, pressing, self.particles, self.body_solver]
+        added = [make(scene, num_worlds, self.device, dtype) for make in scene.solvers]
+        every = [self.frames if moves else None, pressing, self.particles, *added, self.body_solver]
         self.solvers: dict[str, Solver] = {solver.name: solver for solver in every if solver is not None}
         lanes, choices = (self.particles.lanes, len(self.particles.pace.counts)) if self.particles else (1, 1)
         self.engine = Engine(
@@ -147,15 +148,16 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         fields["time"] = Field((), "s", "simulated time", differentiable=False)
         about = "bits of simenv.physics.status; not zero: the world has stopped at its last good state"
         fields["status"] = Field((), "1", about, 0, torch.int32, False)
-        for solver in (gels, self.body_solver):
-            fields |= {} if solver is None else solver.fields
+        fields |= {} if gels is None else gels.fields
+        for solver in self.solvers.values():
+            fields |= solver.fields
         if self.arm is not None:  # with which nothing is
             fields = {name: replace(field, differentiable=False) for name, field in fields.items()}
         return fields
 
     def _controls(self) -> dict[str, Field]:
-        owners = (self.frames, self.particles, self.body_solver)
-        return {n: each for owner in owners if owner is not None for n, each in owner.controls.items()}
+        owners = (self.frames, *self.solvers.values())  # frames have controls where nothing moves by itself as well
+        return {name: each for owner in owners for name, each in owner.controls.items()}
 
     def _parameters(self, parts: Any) -> Parameters:
         scene, declared = self.scene, {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The solver that CONTRIBUTING explains: it is one class and one line, and everything else follows from it."""
+"""The solver that CONTRIBUTING explains: it is one class and one call, and everything else follows from it."""
 
 import importlib.util
 import math
@@ -13,6 +13,7 @@ import torch
 import simenv  # noqa: F401  registers the tasks
 from simenv.geometry import Box, Sphere, fill
 from simenv.physics.mpm.materials import Liquid
+from simenv.physics.solver import Solver
 from simenv.rollouts import Recorder, Recording, replay
 from simenv.world import Scene, World
 from tests.docs import pages
@@ -31,21 +32,16 @@ def _wind() -> ModuleType:
 wind = _wind()
 
 
-class Windy(World):
-    """A world whose list of solvers has the wind before the bodies, as a line in `World.__init__` would put it."""
+def blow(made: Scene, *_: object) -> Solver:
+    """The wind on all free bodies."""
+    free = [row for row, body in enumerate(made.bodies.values()) if body.motion == "free"]
+    return wind.Wind(free, SPEED, DRAG)
 
-    @property
-    def solvers(self):
-        return self._every
 
-    @solvers.setter
-    def solvers(self, solvers):
-        free = [row for row, body in enumerate(self.scene.bodies.values()) if body.motion == "free"]
-        blown, bodies = wind.Wind(free, SPEED, DRAG), solvers["bodies"]
-        self._every = {**{n: s for n, s in solvers.items() if n != "bodies"}, "wind": blown, "bodies": bodies}
-
-    def _fields(self, gels):
-        return {**super()._fields(gels), **self.solvers["wind"].fields}
+def windy(made: Scene, *of: object, **named: object) -> World:
+    """Worlds in which it blows."""
+    made.add_solver(blow)
+    return World(made, *of, **named)
 
 
 def scene() -> Scene:
@@ -66,7 +62,7 @@ def test_a_body_moves_as_told_by_its_equation() -> None:
     """The explicit steps of v' = drag (u - v) / m and u' = (U - u) / lag, written again."""
     made = Scene(substep_dt=DT, substeps=TICKS, gravity=(0.0, 0.0, 0.0))
     made.add_body("ball", Sphere(0.02), 2000.0, motion="free", velocity=(0.0, 3.0, 0.0))
-    world = Windy(made, 2, dtype=torch.float64)
+    world = windy(made, 2, dtype=torch.float64)
     world.parameters["wind.drag"] = torch.tensor([0.3, 0.0], dtype=torch.float64)
     state, mass = world.initial_state(), 2000.0 * 4.0 / 3.0 * math.pi * 0.02**3
     u, v = np.zeros(3), np.array([0.0, 3.0, 0.0])
@@ -80,7 +76,7 @@ def test_a_body_moves_as_told_by_its_equation() -> None:
 
 
 def test_the_world_has_what_the_solver_declares() -> None:
-    world = Windy(scene(), 3)
+    world = windy(scene(), 3)
     assert world.fields["wind_velocity"].unit == "m/s"
     assert world.initial_state().wind_velocity.shape == (3, 3)
     assert world.parameters["wind.speed"].tolist() == [list(SPEED)] * 3
@@ -100,7 +96,7 @@ def test_the_world_has_what_the_solver_declares() -> None:
 
 
 def test_a_solver_that_pushes_nothing_changes_no_bit_of_the_others() -> None:
-    plain, calm = World(scene(), 2), Windy(scene(), 2)
+    plain, calm = World(scene(), 2), windy(scene(), 2)
     calm.parameters["wind.drag"] = 0.0
     states = [world.initial_state() for world in (plain, calm)]
     for _ in range(3):
@@ -114,7 +110,7 @@ def test_a_solver_that_pushes_nothing_changes_no_bit_of_the_others() -> None:
 
 def test_gradients_by_what_it_declares_and_what_it_pushes() -> None:
     """Each agrees with central differences, through liquid and bodies."""
-    world = Windy(scene(), 1, dtype=torch.float64)
+    world = windy(scene(), 1, dtype=torch.float64)
     generator = torch.Generator().manual_seed(3)
     start = world.step(world.initial_state(), world.zero_control()).detach()
     fields = [name for name, each in world.fields.items() if each.differentiable and start[name].is_floating_point()]
@@ -156,9 +152,9 @@ def test_gradients_by_what_it_declares_and_what_it_pushes() -> None:
 
 
 def test_recordings_and_replays_have_its_field(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Scene, "make_world", lambda self, *of, **named: Windy(self, *of, **named))
+    monkeypatch.setattr(Scene, "make_world", windy)
     env = gym.make_vec("SimEnv/BallRoll-v0", num_envs=2, device="cpu", max_episode_steps=3)
-    assert isinstance(env.unwrapped.world, Windy)
+    assert "wind" in env.unwrapped.world.solvers
     with Recorder(tmp_path, env) as recorder:
         recorder.reset(seed=0)
         for _ in range(3):

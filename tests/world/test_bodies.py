@@ -66,13 +66,13 @@ def test_bodies_are_found_by_name_in_the_order_of_the_scene():
 
 def test_an_unknown_name_is_told_with_those_there_are():
     world = World(touch(), 1)
-    with pytest.raises(KeyError, match=r"no body 'blok'; did you mean 'block'\? there are: table, block, hand"):
-        world.bodies["blok"]
+    with pytest.raises(KeyError, match=r"no body 'blocks'; did you mean 'block'\? there are: table, block, hand"):
+        world.bodies["blocks"]
     with pytest.raises(KeyError, match=r"no gel 'thumb'; there are: left, right"):
         world.gels["thumb"]
     with pytest.raises(KeyError, match=r"no collider 'block'; there are: none"):
         world.colliders["block"]
-    assert "blok" not in world.bodies and world.bodies.get("blok") is None and 1 not in world.bodies
+    assert "blocks" not in world.bodies and world.bodies.get("blocks") is None and 1 not in world.bodies
 
 
 # ------------------------------------------------------------------------- frames, and centres of mass beside them
