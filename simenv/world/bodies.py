@@ -92,16 +92,11 @@ class BodyView:
 
     def wrench(self, state: State) -> torch.Tensor:
         """Force [N] and torque about its centre of mass [N m] of all contact, mean over the last control step, world
-        axes, (N, 6): of gels, contact points and particles on its colliders.
-
-        Raises:
-            ValueError: the grid moves the body, and takes no count of what pushes it.
+        axes, (N, 6): of gels, contact points and particles on its colliders; of a body that the grid moves, what
+        changed its momentum beside gravity.
         """
         if self.spec.motion == "grid":
-            raise ValueError(
-                f"body {self.spec.name!r} is moved by the grid, which takes no count of what pushes it; give it "
-                "coupling='contact' to feel a wrench"
-            )
+            return self._of_grid(state)
         total = torch.zeros_like(state.body_twist[:, self.index])
         if "body_wrench" in state:
             total = total + state.body_wrench[:, self.index]
@@ -114,6 +109,13 @@ class BodyView:
                 arm = poses[:, c, :3] - centre
                 total = total + torch.cat([force, torque + torch.linalg.cross(arm, force)], -1)
         return total
+
+    def _of_grid(self, state: State) -> torch.Tensor:
+        parameters, projected = self._world.parameters, self._world.scene.projected
+        row, volume = list(projected).index(self.spec.name), projected[self.spec.name].properties.volume
+        weight = volume * parameters["gravity"]
+        gained = state.projected_gain[:, row] - torch.cat([weight, torch.zeros_like(weight)], -1)
+        return parameters[f"{self.spec.name}.density"][:, None] * gained
 
     def push(self, state: State) -> torch.Tensor:
         """The part of its wrench that is contact of points, (N, 6)."""

@@ -15,7 +15,8 @@ _GIVEN_BY = {
     **dict.fromkeys(("body_wrench", "push", "drive"), "add_body(..., motion='free' or 'hand')"),
     **dict.fromkeys(("stick", "gel_rotation", "gel_offset", "field", "depth", "gel_wrench"), "add_gel"),
     "held": "add_points", "grip": "add_gel(..., slide=...)", "joint_q": "add_robot", "joint_qd": "add_robot",
-    "skin_field": "add_skin", "substeps": "Scene(max_substeps=...)", "memory": "Task.initial_state",
+    "skin_field": "add_skin", "projected_gain": "add_body(..., motion='free')",
+    "substeps": "Scene(max_substeps=...)", "memory": "Task.initial_state",
 }  # fmt: skip
 _RENAMED = {
     "rigid_q": "body_q (the shape's frame), or world.bodies[name].pose(state) and .centre(state)",

@@ -292,10 +292,20 @@ def test_what_particles_do_to_a_given_body_is_what_they_lose():
     np.testing.assert_allclose(world.colliders["b"].pose(state)[0, :3], [0.15, 0.12, 0.07], atol=1e-14)
 
 
-def test_what_a_body_of_the_grid_feels_is_not_known():
-    world = World(SCENES["particles"](), 1)
-    with pytest.raises(ValueError, match=r"'vessel' is moved by the grid, .*coupling='contact'"):
-        world.bodies["vessel"].wrench(world.initial_state())
+def test_what_a_body_of_the_grid_feels():
+    """Nothing in free fall; at rest on a floor its weight, to the rounding of how it rests."""
+    scene = Scene(size=(0.12, 0.12, 0.16), dx=0.01, substep_dt=5e-4, substeps=10)
+    scene.add_body("ball", Sphere(0.02), 2000.0, (0.06, 0.06, 0.08), motion="free", coupling="grid")
+    world = scene.make_world(1, dtype=torch.float64)
+    state, weight = world.initial_state(), 2000.0 * 4.0 / 3.0 * np.pi * 0.02**3 * 9.81
+    state = world.step(state, world.zero_control())
+    assert float(world.bodies["ball"].wrench(state).abs().max()) < 1e-4 * weight
+    felt = []
+    for step in range(160):
+        state = world.step(state, world.zero_control())
+        if step >= 120:
+            felt.append(world.bodies["ball"].wrench(state)[0, 2])
+    assert float(torch.stack(felt).mean()) == pytest.approx(weight, rel=0.02)
 
 
 # -------------------------------------------------------------------------------------------------------------- gels

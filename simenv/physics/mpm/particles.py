@@ -154,6 +154,10 @@ class ParticleSolver(Solver):
                 "force of material on each taxel of the skins, mean over the last control step, axes of the collider"
             )
             self.fields["skin_field"] = Field((self.model.taxel_count, 3), "N", about, differentiable=False)
+        if self.projected is not None:
+            about = "mean rates of change of momentum and angular momentum of the grid's bodies, per unit density"
+            shape = (len(parts.projected), 6)
+            self.fields["projected_gain"] = Field(shape, "m^4/s^2, m^5/s^2", about, differentiable=False)
         if parts.emitters:
             about = "which emitters are open; all, if it is not given"
             self.controls["emit"] = Field((len(parts.emitters),), "1", about, 1.0, torch.bool, False)
@@ -256,6 +260,9 @@ class ParticleSolver(Solver):
         fields["emitted"] = state.emitted
         if self.skins:
             fields["skin_field"] = out["touch"]
+        if self.projected is not None:
+            start = self.projected.solver_fields(*self._projected_frames(state))
+            fields["projected_gain"] = self.projected.gain(start, out, self.model.dt * self.model.substeps)
         return fields
 
     def frames_after(self, out: Tensors) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:

@@ -104,6 +104,7 @@ class ProjectedMotion:
 
         self._spans = [span for _, span in bodies]
         self._rest = [tensor([body.rest])[0] for body, _ in bodies]
+        self._volumes = tensor([[body.properties.volume] for body, _ in bodies])
         self._moments = tensor([body.properties.moments for body, _ in bodies])
         self._axes = tensor([_quaternion_of(body.properties.axes) for body, _ in bodies])
         self._centres = Centres([body.properties.centre for body, _ in bodies], device, dtype)
@@ -133,6 +134,14 @@ class ProjectedMotion:
             fields["projected_position"], q, fields["projected_velocity"], omega
         )  # fmt: skip
         return torch.cat([position, q], -1), torch.cat([velocity, omega], -1)
+
+    def gain(self, before: dict[str, torch.Tensor], after: dict[str, torch.Tensor], dt: float) -> torch.Tensor:
+        """Mean rates of change of the bodies' momentum [m^4/s^2] and angular momentum [m^5/s^2] per unit density,
+        (N, R, 6), between the solver's fields before and after a time dt [s].
+        """
+        faster = after["projected_velocity"] - before["projected_velocity"]
+        spun = after["projected_spin"] - before["projected_spin"]
+        return torch.cat([self._volumes * faster, spun], -1) / dt
 
     def placed(
         self, pose: torch.Tensor, twist: torch.Tensor, x: torch.Tensor, v: torch.Tensor, C: torch.Tensor
