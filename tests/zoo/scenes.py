@@ -177,7 +177,6 @@ def finger(**options: Any) -> Scene:
     scene = grid(**options)
     scene.add_material("tissue", Elastic(900.0, 3.0e4, 0.3))
     scene.add_particles("block", "tissue", block((0.07, 0.07, 0.03), (6, 6, 4)), VOLUME, (0.05, 0.02, 0.2))
-    scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3, width=0.02)
     scene.add_body("hand", position=(0.1, 0.1, 0.066), quaternion=DOWN, motion="hand")
     scene.add_gel("pad", "hand", None, flat_grid(3, 3, 0.036, 0.036), SPRINGS)
     return scene
