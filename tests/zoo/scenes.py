@@ -172,6 +172,16 @@ def palpation(**options: Any) -> Scene:
     return scene
 
 
+def finger(**options: Any) -> Scene:
+    """A soft block is thrown against a gel on a hand, which feels nothing else."""
+    scene = grid(**options)
+    scene.add_material("tissue", Elastic(900.0, 3.0e4, 0.3))
+    scene.add_particles("block", "tissue", block((0.07, 0.07, 0.03), (6, 6, 4)), VOLUME, (0.05, 0.02, 0.2))
+    scene.add_body("hand", position=(0.1, 0.1, 0.066), quaternion=DOWN, motion="hand")
+    scene.add_gel("pad", "hand", None, flat_grid(3, 3, 0.036, 0.036), SPRINGS)
+    return scene
+
+
 def arm(**options: Any) -> Scene:
     """A Panda whose gel presses a ball onto a table."""
     scene = Scene(**options)
@@ -196,6 +206,7 @@ ZOO = {
     "palpation": Case(palpation),
     "palpation, twice the substeps": Case(palpation, {"particle_substeps": 2 * TICKS}),
     "palpation, half the substeps": Case(palpation, {"particle_substeps": TICKS // 2}),
+    "finger": Case(finger),
     "arm": Case(arm, differentiable=False),
 }
 

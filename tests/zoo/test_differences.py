@@ -28,8 +28,10 @@ EPSILONS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)  # wide ones cross kinks of contact, n
 DIRECTIONS = (1, 2)
 LIMIT = 1e-5
 SMOOTH = [name for name, case in ZOO.items() if case.differentiable]
-# what nothing in the scene depends on: sand that is pressed does not dilate, a ball that rolls does not slip
+# what nothing in the scene depends on: sand that is pressed does not dilate, a ball that rolls does not slip, and no
+# tissue reaches the gel above the plate
 IDLE = {("solids", "parameter.sand.dilation_limit"), ("elastic", "parameter.contact.friction")}
+IDLE |= {(name, "parameter.pad.friction") for name in ZOO if name.startswith("palpation")}
 
 
 def way(made: World, name: str, leaf: torch.Tensor, seed: int) -> torch.Tensor:
