@@ -143,7 +143,7 @@ def peg_scene() -> Scene:
 
 def work_of_a_step(build, times: int, gradient: bool) -> tuple[Work, int]:
     """What a control step of two worlds asks for when it has so many times the scene's ticks, and the bytes of its
-    program's slots.
+    program's slots, without the motion of given bodies, an input of every tick: 16 numbers of a body at most.
     """
     scene = build()
     scene.substep_dt, scene.substeps = scene.substep_dt / times, scene.substeps * times
@@ -163,7 +163,7 @@ def work_of_a_step(build, times: int, gradient: bool) -> tuple[Work, int]:
         step()
     with Work() as work:
         step()
-    held = world.engine.program().desk.memory.bytes
+    held = world.engine.program().desk.memory.bytes - 16 * 4 * scene.substeps * len(world.given_names)
     world.close()
     return work, held
 
@@ -182,7 +182,7 @@ def test_no_work_outside_the_graphs_grows_with_the_ticks(name, gradient) -> None
     if name != "hand in liquid":  # particles zero each of their adjoints, for every world, as they always have
         assert few[0].total(ZEROING) <= 20
     if not gradient:
-        assert few[1] == many[1]  # nothing is kept of a tick that no reverse sweep will read
+        assert few[1] >= many[1]  # nothing is kept of a tick that no reverse sweep will read
 
 
 def test_a_step_of_the_peg_task_zeroes_little() -> None:
