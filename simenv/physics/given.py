@@ -23,11 +23,12 @@ class GivenMotion:
     Attributes:
         position, quaternion: (N, K, G, 3) [m] and (N, K, G, 4) xyzw.
         velocity, omega: (N, G, 3) [m/s] and [rad/s].
-        end: pose at the end of the step, (N, G, 7).
+        end: pose at the end of the step, (N, G, 7); twist: as given.
     """
 
     def __init__(self, pose: torch.Tensor, twist: torch.Tensor, times: torch.Tensor, dt: float):
         times = times.view(-1, times.shape[-1], 1, 1)
+        self.twist = twist
         self.velocity, self.omega = linear, angular = twist[..., :3], twist[..., 3:]
         turn = quaternion_from_rotation_vector(angular.unsqueeze(1) * times)
         pose = torch.cat([pose[..., :3], pose[..., 3:] / exact.norm(pose[..., 3:], keepdim=True)], -1)

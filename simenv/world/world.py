@@ -262,7 +262,7 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         step, end = self._told_motion(start, control, choice)
         inputs = {name: solver.before(step, packed[name]) for name, solver in self.solvers.items()}
         out, status = self._run(inputs, choice, stopped)
-        fields = {"time": state.time + self.dt, **taken, **self._frames_after(start, control, end, out)}
+        fields = {"time": state.time + self.dt, **taken, **self._frames_after(start, end, out)}
         for name, solver in self.solvers.items():
             fields |= solver.after(start, out[name])
         if self._still is not None:
@@ -351,15 +351,12 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         same = ticks.shape == choice.times.shape
         return Step(start, control, moving if same else GivenMotion(pose, twist, ticks, self.dt), moving), moving
 
-    def _frames_after(
-        self, start: State, control: Control, told: GivenMotion, out: Named
-    ) -> dict[str, torch.Tensor]:  # fmt: skip
+    def _frames_after(self, start: State, told: GivenMotion, out: Named) -> dict[str, torch.Tensor]:
         """The table of frames at the end, from the rows of all owners."""
-        twist = torch.cat([told.velocity, told.omega], -1)
         if self._told is None:
-            return {"body_q": told.end, "body_twist": control.twist if self._given_of_told is None else twist}
+            return {"body_q": told.end, "body_twist": told.twist}
         poses = start.body_q.index_copy(1, self._told, told.end)
-        twists = start.body_twist.index_copy(1, self._told, twist)
+        twists = start.body_twist.index_copy(1, self._told, told.twist)
         for name, solver in self.solvers.items():
             moved = solver.frames_after(out[name])
             if moved is not None:
