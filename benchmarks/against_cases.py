@@ -4,7 +4,6 @@
 Each part of `Scene` and `World` that differs between checkouts has a function of its own at the end.
 """
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -159,11 +158,10 @@ CASES = {
 
 def given(scene: Scene, name: str, position: Any, quaternion: Any = (0.0, 0.0, 0.0, 1.0)) -> None:
     """Add a body that moves as it is told."""
-    told = {"motion": "given"} if "motion" in inspect.signature(scene.add_body).parameters else {}
-    scene.add_body(name, position=position, quaternion=quaternion, **told)
+    scene.add_body(name, position=position, quaternion=quaternion)
 
 
-def rigid(scene: Scene, name: str, shape: Any, density: float, position: Any, velocity: Any, turning: Any) -> None:
+def rigid(scene: Any, name: str, shape: Any, density: float, position: Any, velocity: Any, turning: Any) -> None:
     """Add a body that moves freely and is coupled by the grid."""
     if hasattr(type(scene), "add_rigid"):  # before bodies of all motions were added by one call
         scene.add_rigid(name, shape, density, position, velocity=velocity, angular_velocity=turning)
