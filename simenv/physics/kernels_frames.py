@@ -11,7 +11,7 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.status import NONFINITE, TOO_FAST
 
-__all__ = ["FASTEST", "frame_kernels"]
+__all__ = ["frame_kernels"]
 
 FASTEST = 100.0  # [m/s], [rad/s]; nothing that touches moves faster and is still simulated
 

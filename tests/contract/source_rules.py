@@ -6,6 +6,7 @@ Folders outside ``simenv/`` are known by the name they are installed under: ``ta
 """
 
 import ast
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -115,11 +116,16 @@ def import_violations(source: str, module: str, is_package: bool = False) -> lis
 
 def _only_for_types(source: str, line: int) -> bool:
     """Whether the line stands under ``if TYPE_CHECKING:``."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            if node.lineno < line <= (node.end_lineno or node.lineno):
-                return True
-    return False
+    return any(first < line <= last for first, last in _typed_lines(source))
+
+
+@functools.cache
+def _typed_lines(source: str) -> list[tuple[int, int]]:
+    return [
+        (node.lineno, node.end_lineno or node.lineno)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+    ]
 
 
 def import_circles(sources: dict[str, tuple[str, bool]]) -> list[list[str]]:

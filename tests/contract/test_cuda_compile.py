@@ -110,9 +110,14 @@ FACTORIES = (
     "kernels_projected_grid_adjoint.py",
 )  # in simenv/physics/mpm
 TACTILE = ("kernels_image", "kernels_leds", "kernels_markers")  # in simenv/sensors/tactile
-GELS = ("kernels_contact", "kernels_convolve", "kernels_elastic", "kernels_solve")  # in simenv/physics/gels
+GELS = (
+    "kernels_contact", "kernels_convolve", "kernels_elastic", "kernels_mount", "kernels_solve", "kernels_springs",
+)  # fmt: skip  # in simenv/physics/gels
 BODIES = ("kernels_arm", "kernels_motion", "kernels_points")  # in simenv/physics/bodies
-OTHERS = ("simenv.physics.kernels_exact", "simenv.envs.kernels_measures")
+OTHERS = (
+    "simenv.physics.kernels_exact", "simenv.physics.kernels_frames", "simenv.physics.mpm.kernels_exchange",
+    "simenv.physics.mpm.kernels_shapes", "simenv.envs.kernels_measures",
+)  # fmt: skip
 
 
 def cases():

@@ -22,13 +22,13 @@ FAR = (5.0, 5.0, 5.0)  # [m]
 def far_body(scene: Scene) -> None:
     """A free body that falls, spinning, where nothing is."""
     motion = {"velocity": (0.1, 0.2, 0.3), "angular_velocity": (1.0, 2.0, 3.0)}
-    scene.add_body("far", Sphere(0.01), 8000.0, FAR, motion="free", coupling="contact", **motion)
+    scene.add_body("far", Sphere(0.01), 24000.0, FAR, motion="free", coupling="contact", **motion)
 
 
 def far_gel(scene: Scene) -> None:
     """A gel that is pressed by a ball, where nothing else is."""
     scene.add_body("far plate", Box((0.02, 0.02, 0.01)), position=FAR, motion="fixed")
-    scene.add_body("far ball", Sphere(0.01), 8000.0, (5.0, 5.0, 5.0198), motion="free", coupling="contact")
+    scene.add_body("far ball", Sphere(0.01), 24000.0, (5.0, 5.0, 5.0198), motion="free", coupling="contact")
     scene.add_gel("far gel", "far plate", "far ball", flat_grid(2, 3, 0.01, 0.01), SPRINGS, position=(0.0, 0.0, 0.01))
 
 
