@@ -125,10 +125,10 @@ class BodyView:
         """Force [N] and torque [N m] of a hand's impedance on it, mean over the last control step, (N, 6).
 
         Raises:
-            ValueError: it is no hand; the motors of a robot act on its joints.
+            ValueError: it is the tool of a robot, whose motors act on its joints.
         """
-        if self.spec.motion != "hand":
-            raise ValueError(f"body {self.spec.name!r} has no impedance of its own (motion {self.spec.motion!r})")
+        if self.spec.motion == "arm":
+            raise ValueError(f"body {self.spec.name!r} is the tool of a robot, whose motors act on its joints")
         return state.drive[:, self.index]
 
     def place(self, state: State, pose: torch.Tensor, twist: torch.Tensor | None = None) -> State:

@@ -47,7 +47,7 @@ TOUCH = {
     "BallRoll-elastic": ("SimEnv/BallRoll-v0", {"gel": "elastic"}),
     "SoftGrasp": ("SimEnv/SoftGrasp-v0", {}),
 }
-QUICK = ("families", "sparse", "BallRoll")
+QUICK = ("sparse", "BallRoll")
 
 
 def run(name: str, device: str = "cpu", dtype: torch.dtype = torch.float64) -> Result:

@@ -62,7 +62,12 @@ BEFORE = {
 }
 
 
-@pytest.mark.parametrize("name", BEFORE)
+QUICK = {"liquid", "sparse", "cup", "periodic", "bodies", "lanes"}  # one of each kind of program
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in BEFORE]
+)
 def test_particles_launch_as_much_as_before(name, monkeypatch) -> None:
     build, lane, *before = BEFORE[name]
     if lane is not None:

@@ -44,7 +44,11 @@ HEADINGS = (
     "Version History",
 )
 
-tasks = pytest.mark.parametrize("task_id", TASKS)
+# the robot's template has tests of its own in the quick suite (tests/envs/test_template.py)
+SLOW = {PressBump.task_id}
+tasks = pytest.mark.parametrize(
+    "task_id", [pytest.param(task, marks=[pytest.mark.slow] if task in SLOW else []) for task in TASKS]
+)
 differentiable = pytest.mark.parametrize("task_id", [task for task in TASKS if task != PressBump.task_id])  # no robot
 
 

@@ -22,7 +22,7 @@ from tests.zoo.play import (
     weights,
     world,
 )  # fmt: skip
-from tests.zoo.scenes import ZOO
+from tests.zoo.scenes import ZOO, each
 
 EPSILONS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)  # wide ones cross kinks of contact, narrow ones drown in rounding
 DIRECTIONS = (1, 2)
@@ -47,7 +47,7 @@ def tiled(start: State, leaves: Leaves, worlds: int) -> tuple[State, Leaves]:
     return State({name: value.repeat(worlds, *[1] * (value.dim() - 1)) for name, value in start.items()}), grown
 
 
-@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("name", each(SMOOTH))
 def test_what_is_declared_differentiable_agrees_with_central_differences(name: str) -> None:
     """To 1e-5 of the size of the derivative along a random direction; all changed copies are worlds of one batch."""
     one = world(name, 1)
@@ -86,7 +86,7 @@ def not_differentiable(made: World) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", each(ZOO))
 def test_what_is_not_is_refused_or_has_no_derivative(name: str) -> None:
     made = world(name, 1)
     start, leaves = leaves_of(made, [0])

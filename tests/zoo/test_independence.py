@@ -10,7 +10,7 @@ import pytest
 import simenv
 from simenv._threads import get_num_threads
 from tests.zoo.play import gradients, leaves_of, run, same, weights, world
-from tests.zoo.scenes import ZOO
+from tests.zoo.scenes import ZOO, each
 
 SEED = 5
 
@@ -46,12 +46,12 @@ def compare(name: str, batches: Sequence[tuple[int, list[int]]]) -> None:
         assert wrong == [], f"world {row} of {len(seeds)} with {threads} threads"
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", each(ZOO))
 def test_a_world_depends_on_itself_alone(name: str) -> None:
     compare(name, [(2, [1, SEED, 3]), (1, [0, SEED])])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", each(ZOO))
 def test_a_world_depends_on_itself_alone_in_more_batches(name: str) -> None:
     compare(name, [(2, [SEED]), (2, [SEED, 7]), (1, [3, 2, SEED]), (2, [0, 1, 2, SEED, 3]), (1, [SEED, 9, 8, 7, 6])])
