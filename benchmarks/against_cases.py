@@ -171,6 +171,16 @@ def rigid(scene: Any, name: str, shape: Any, density: float, position: Any, velo
         )  # fmt: skip
 
 
+def task_tensors(world: Any, state: Any) -> dict[str, torch.Tensor]:
+    """The state of a task; without particles with poses and twists of centres of mass, as the state had them once."""
+    fields = dict(state.as_dict() if hasattr(type(state), "as_dict") else state)
+    views = getattr(world, "bodies", None)
+    if views and "x" not in fields and hasattr(next(iter(views.values())), "centre_pose"):
+        fields["body_q"] = torch.stack([each.centre_pose(state) for each in views.values()], 1)
+        fields["body_twist"] = torch.stack([each.centre_twist(state) for each in views.values()], 1)
+    return fields
+
+
 def state_tensors(world: Any, state: Any) -> dict[str, torch.Tensor]:
     """The state by the names of this comparison; bodies by their own names, however rows are ordered."""
     fields = state.as_dict() if hasattr(type(state), "as_dict") else dict(state)

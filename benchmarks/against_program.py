@@ -27,7 +27,7 @@ import gymnasium as gym  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import warp as wp  # noqa: E402
-from against_cases import CASES, DX, state_tensors  # noqa: E402
+from against_cases import CASES, DX, state_tensors, task_tensors  # noqa: E402
 
 import simenv.envs  # noqa: E402
 from simenv.world import Control, World  # noqa: E402
@@ -39,10 +39,6 @@ Tensors = dict[str, torch.Tensor]
 
 # Fields of tasks that a checkout may lack or define otherwise; what they say is in the observations as well.
 TASK_LEFT_OUT = ("memory", "wrench", "gel_wrench", "body_wrench", "push", "drive", "grip", "touch", "skin_field")
-
-
-def _tensors(state: Any) -> dict[str, Any]:
-    return state.as_dict() if hasattr(type(state), "as_dict") else dict(state)
 
 
 class Launches:
@@ -174,7 +170,8 @@ class TaskRun:
         out = self.env.rollout(actions, observe=True)
         seen = out.observations
         seen = seen if isinstance(seen, dict) else {"observations": seen}
-        state = {name: value for name, value in _tensors(self.env.state).items() if name not in TASK_LEFT_OUT}
+        tensors = task_tensors(self.env.world, self.env.state)
+        state = {name: value for name, value in tensors.items() if name not in TASK_LEFT_OUT}
         if bool(state["status"].any()):
             raise RuntimeError(f"status {state['status'].tolist()}")
         return {**seen, "rewards": out.rewards, **state}

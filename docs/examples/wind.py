@@ -149,7 +149,7 @@ class Wind(Solver):
         """The velocity at the end."""
         return {"velocity": ((3,), None)}
 
-    def after(self, state: Any, out: Tensors) -> Tensors:
+    def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
         """The field of the state."""
         return {"wind_velocity": out["velocity"]}
 

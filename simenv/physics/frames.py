@@ -254,7 +254,7 @@ class FrameSolver(Solver):
             inputs |= {f"given_{name}": value for name, value in zip(POSE, motion, strict=True)}
         return inputs
 
-    def after(self, state: Any, out: Tensors) -> Tensors:
+    def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
         """The world gathers the rows of all owners."""
         return {}
 

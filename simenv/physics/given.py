@@ -27,9 +27,13 @@ class GivenMotion:
     """
 
     def __init__(self, pose: torch.Tensor, twist: torch.Tensor, times: torch.Tensor, dt: float):
-        times = times.view(-1, times.shape[-1], 1, 1)
         self.twist = twist
         self.velocity, self.omega = linear, angular = twist[..., :3], twist[..., 3:]
+        if not pose.shape[1]:
+            self.position, self.quaternion = (pose.new_zeros((len(pose), times.shape[-1], 0, n)) for n in (3, 4))
+            self.end = pose
+            return
+        times = times.view(-1, times.shape[-1], 1, 1)
         turn = quaternion_from_rotation_vector(angular.unsqueeze(1) * times)
         pose = torch.cat([pose[..., :3], pose[..., 3:] / exact.norm(pose[..., 3:], keepdim=True)], -1)
         self.quaternion = quaternion_multiply(turn, pose[:, None, :, 3:])

@@ -234,8 +234,8 @@ class Solver:
         """The inputs of a stepper."""
         raise NotImplementedError
 
-    def after(self, state: Any, out: Tensors) -> Tensors:
-        """Fields of the state at the end of a control step, from the stepper's results."""
+    def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
+        """Fields of the state at the end of a control step, from the stepper's inputs and results."""
         raise NotImplementedError
 
     def frames_after(self, out: Tensors) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from simenv._threads import Workers, get_num_threads, run_together
-from simenv.physics.device import on_cuda, stream_scope
+from simenv.physics.device import on_cuda, stream_scope, surely
 from simenv.physics.launch.slots import Memory
 from simenv.physics.program import Program
 from simenv.physics.solver import Desk, Solver, Tensors
@@ -174,7 +174,11 @@ class Engine:
 
 
 def _of_rows(named: Mapping[str, Mapping[str, torch.Tensor]], rows: slice) -> Named:
-    return {solver: {name: tensor[rows] for name, tensor in each.items()} for solver, each in named.items()}
+    # a tensor without numbers is nobody's, and to cut it takes as long as a large one
+    return {
+        solver: {name: tensor[rows] if tensor.numel() else tensor for name, tensor in each.items()}
+        for solver, each in named.items()
+    }
 
 
 def _chosen(inputs: Named, chosen: torch.Tensor | None) -> Named:
@@ -189,9 +193,9 @@ def _store(program: Program, values: Named, out: Named, rows: slice, chosen: tor
     for solver, each in values.items():
         stepper = program.steppers[solver]
         for name, value in each.items():
-            if name in out[solver]:
-                target = out[solver][name][rows]
-                stepper.store(name, value, target, chosen)
+            target = out[solver].get(name)
+            if target is not None and target.numel():
+                stepper.store(name, value, target[rows], chosen)
 
 
 def _detached(named: Named) -> Named:
@@ -239,13 +243,14 @@ class StepFunction(torch.autograd.Function):
         """The adjoints of the arguments of `forward`, from those of its results."""
         status, *values = ctx.saved_tensors
         good, engine = status == 0, ctx.engine
+        every = surely(good)
         adjoints: Named = {solver: {} for solver in engine.solvers}
         for (solver, name), grad in zip(ctx.keys, grads, strict=True):
             if grad is not None:
-                adjoints[solver][name] = masked(grad, good)
+                adjoints[solver][name] = grad if every else masked(grad, good)
         out = engine.backward(_nested(ctx.names, values, engine), adjoints, ctx.choice)
         rows = [out[solver].get(name) for solver, name in ctx.names]
-        return None, None, None, None, None, *(None if row is None else masked(row, good) for row in rows)
+        return None, None, None, None, None, *(row if every or row is None else masked(row, good) for row in rows)
 
 
 def _nested(names: Sequence[tuple[str, str]], values: Sequence[torch.Tensor], engine: Engine) -> Named:

@@ -21,7 +21,7 @@ from simenv.physics.gels.solver import GelSolver
 from simenv.physics.given import GivenMotion
 from simenv.physics.launch.memory import require_memory
 from simenv.physics.limits import Limit, material_limits
-from simenv.physics.mpm.buffers import STATE_FIELDS, state_shapes
+from simenv.physics.mpm.buffers import state_shapes
 from simenv.physics.mpm.exchange_limits import exchange_limits
 from simenv.physics.mpm.particles import ParticleSolver
 from simenv.physics.solver import Choice, Field, Parameter, Solver, Step
@@ -264,15 +264,14 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         out, status = self._run(inputs, choice, stopped)
         fields = {"time": state.time + self.dt, **taken, **self._frames_after(start, end, out)}
         for name, solver in self.solvers.items():
-            fields |= solver.after(start, out[name])
+            fields |= solver.after(start, inputs[name], out[name])
         if self._still is not None:
-            fields |= self._still.after(start, {})
+            fields |= self._still.after(start, {}, {})
         if self._felt is not None:
             fields |= self._felt.added(fields)
         after = state.replace(**fields)
         status = state.status | status
-        # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
-        return self._kept(after, status == 0, state.detach()).replace(status=status)
+        return self._kept(after, status == 0, state, control).replace(status=status)
 
     def _pack(self, values: dict[str, torch.Tensor]) -> Named:
         return {name: solver.pack(values) for name, solver in self.solvers.items()}
@@ -290,14 +289,13 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
             )
         return StepFunction.run(self.engine, choice.index, stopped, inputs)
 
-    def _kept(self, after: State, good: torch.Tensor, before: State) -> State:
-        """The state after a step in the worlds that are good (N,), and before it in the others."""
+    def _kept(self, after: State, good: torch.Tensor, before: State, control: Control) -> State:
+        """The state after a step in the worlds that are good (N,), and before it in the others; in new tensors."""
         if not surely(good):
-            return after.where(good, before)
-        # the particles are tensors of the step's own already: no copy of what may be many
-        mine = {name: after[name] for name in STATE_FIELDS if name in after}
-        rest = after.replace(**{name: value[:, :0] for name, value in mine.items()})
-        return rest.where(good, before.replace(**{name: before[name][:, :0] for name in mine})).replace(**mine)
+            # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
+            return after.where(good, before.detach())
+        passed = {id(tensor) for tensor in (*before.values(), control.twist)}  # by the step, as they are
+        return after.replace(**{name: tensor.clone() for name, tensor in after.items() if id(tensor) in passed})
 
     def _check(self, state: State, control: Control) -> Control:
         """The control, complete. Raise ValueError if tensors of it or of a state do not fit this world."""

@@ -118,7 +118,7 @@ class BodySolver(Solver):
             inputs["effort"] = torch.zeros_like(state.time) if control.effort is None else control.effort
         return inputs
 
-    def after(self, state: Any, out: Tensors) -> Tensors:
+    def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
         """Fields of the state at the end."""
         fields = {name: out[name] for name in _MOVING if name in self.fields}
         push = torch.cat([out["push"], out["push_turn"]], -1)

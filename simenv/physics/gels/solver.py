@@ -120,7 +120,7 @@ class GelSolver(Solver):
                 inputs[f"field{g}"] = state.field[:, span].detach()
         return inputs
 
-    def after(self, state: Any, out: Tensors) -> Tensors:
+    def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
         """Fields of the state at the end."""
         like = {"stick": "stick", "field": "field", "depth": "depth"}
         like |= {"gel_rotation": "rotation", "gel_offset": "offset", "gel_wrench": "total"}

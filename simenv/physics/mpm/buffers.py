@@ -82,6 +82,7 @@ class Buffers:
     _arrays: dict[str, wp.array]
     _states: list[dict[str, torch.Tensor]]
     _momentum: list[torch.Tensor]
+    _cleared: torch.Tensor  # all adjoints but the grid's, of which a reverse sweep starts with zeros
     _projected: ProjectedBodies | None
 
     def _make_grid(self, real: type):
@@ -159,6 +160,9 @@ class Buffers:
             shapes |= {f"adj_friction{lane}": ("friction", (S, B)), f"adj_gravity{lane}": ("gravity", (S, 3))}
         return shapes
 
+    def _all_adjoint_shapes(self) -> Shapes:
+        return self._adjoint_shapes() | (self._projected.adjoint_shapes() if self._projected else {})
+
     def bytes_needed(self, gradient: bool) -> int:
         """Bytes of the floating-point arrays that a control step, or its gradient, still lacks."""
         keep = self.model.substeps if gradient else 0
@@ -168,7 +172,7 @@ class Buffers:
             shapes |= self._momentum_shape(k) if k < max(keep, 1) else {}
             shapes |= self._projected.state_shapes(k) if self._projected else {}
         if gradient:
-            shapes |= self._adjoint_shapes() | (self._projected.adjoint_shapes() if self._projected else {})
+            shapes |= self._all_adjoint_shapes()
         missing = (shape for key, (_, shape) in shapes.items() if key not in self._arrays)
         return self.dtype.itemsize * sum(map(math.prod, missing))
 
@@ -252,9 +256,16 @@ class Buffers:
     def _allocate_adjoint(self) -> None:
         if "adj_x" in self.tensors:
             return
-        self._allocate(self._adjoint_shapes())
-        if self._projected:
-            self._projected.allocate_adjoint()
+        shapes = self._all_adjoint_shapes()
+        name, shape = shapes.pop("adj_grid")  # which every substep of the reverse sweep zeroes
+        self._new("adj_grid", name, *shape)
+        self._cleared = torch.zeros(sum(math.prod(s) for _, s in shapes.values()), dtype=self.dtype, device=self.device)
+        start = 0
+        for key, (name, shape) in shapes.items():
+            end = start + math.prod(shape)
+            self.tensors[key] = self._cleared[start:end].view(shape)
+            self._wrap(key, name, self.tensors[key])
+            start = end
         self._adjoints = [self._adjoint_struct(lane, 0) for lane in range(self.lanes)]
         if self.model.moves_frames:  # one lane, and the wrench of each substep has an adjoint of its own
             self._adjoints = [self._adjoint_struct(0, k) for k in range(self.model.substeps)]

@@ -37,6 +37,8 @@ class ColliderPoses:
         self._collider_body = [names.index(c.body) if c.body else -1 for c in colliders.values()]
         local = [(*c.position, *c.quaternion) for c in colliders.values()]
         self._local = torch.as_tensor(np.reshape(local, (-1, 7)), dtype=dtype, device=device)
+        self._axes = quaternion_to_matrix(self._local[:, 3:])
+        self._still = torch.zeros((), dtype=dtype, device=device)
 
     def motion(self, told: GivenMotion) -> Tensors:
         """Pose and velocity of the colliders at every substep; the stepper places those on moving frames."""
@@ -47,9 +49,9 @@ class ColliderPoses:
             local_p, local_q = self._local[index, :3], self._local[index, 3:]
             if body < 0:
                 position.append(local_p.expand(N, K, 3))
-                rotation.append(quaternion_to_matrix(local_q).expand(N, K, 3, 3))
-                velocity.append(torch.zeros_like(position[-1]))
-                omega.append(torch.zeros_like(position[-1]))
+                rotation.append(self._axes[index].expand(N, K, 3, 3))
+                velocity.append(self._still.expand(N, K, 3))
+                omega.append(velocity[-1])
                 continue
             arm = rotate(q[:, :, body], local_p)
             w = angular[:, None, body].expand(N, K, 3)

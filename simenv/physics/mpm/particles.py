@@ -252,7 +252,7 @@ class ParticleSolver(Solver):
             inputs |= dict.fromkeys(PROJECTED_FIELDS, self._none)
         return inputs
 
-    def after(self, state: Any, out: Tensors) -> Tensors:
+    def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
         """Fields of the state at the end."""
         fields = {name: out[name] for name in STATE_FIELDS}
         fields["active"] = self._collect(state.active, out["x"])
@@ -261,8 +261,7 @@ class ParticleSolver(Solver):
         if self.skins:
             fields["skin_field"] = out["touch"]
         if self.projected is not None:
-            start = self.projected.solver_fields(*self._projected_frames(state))
-            fields["projected_gain"] = self.projected.gain(start, out, self.model.dt * self.model.substeps)
+            fields["projected_gain"] = self.projected.gain(inputs, out, self.model.dt * self.model.substeps)
         return fields
 
     def frames_after(self, out: Tensors) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:

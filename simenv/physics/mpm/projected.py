@@ -146,11 +146,6 @@ class ProjectedBodies:
         self.state(index)
         return self._solver.tensors[f"{name}@{index}"]
 
-    def allocate_adjoint(self) -> None:
-        """Allocate what the reverse sweep needs."""
-        for key, (kind, shape) in self.adjoint_shapes().items():
-            self._solver.new(key, kind, *shape)
-
     # ---------------------------------------------------------------- forward
 
     def _launch(self, kernel, dim: int, inputs: list, outputs: list) -> Callable[[], None]:

@@ -284,9 +284,7 @@ class MPMStepper(Substeps, Stepper):
 
     def seed(self, adjoints: Mapping[str, torch.Tensor]) -> None:
         """Adjoints of `results`."""
-        for name, tensor in self.tensors.items():
-            if name.startswith("adj_") and name != "adj_grid":
-                tensor.zero_()
+        self._cleared.zero_()
         for name in (*STATE_FIELDS, *PROJECTED_FIELDS) if self._projected else STATE_FIELDS:
             value = adjoints.get(name)
             if value is not None and value.shape[1] == self.tensors[f"adj_{name}"].shape[1]:
