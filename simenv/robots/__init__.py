@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Robot arms: read from URDF or MJCF by Newton, moved by a task-space impedance of their tool (docs/robots.md)."""
+"""Robots: read from URDF, MJCF or USD; arms, moved by a task-space impedance of their tool (docs/robots.md)."""
 
 from simenv.physics.bodies.chain import Chain, Drive
+from simenv.physics.bodies.tree import Tree
 from simenv.robots.arm import Arm
+from simenv.robots.chains import chain
 from simenv.robots.load import load
 
-__all__ = ["Arm", "Chain", "Drive", "load"]
+__all__ = ["Arm", "Chain", "Drive", "Tree", "chain", "load"]

@@ -7,9 +7,11 @@ import torch
 
 from simenv.physics.bodies.arm import ArmLaunches
 from simenv.physics.bodies.chain import Chain, Drive
+from simenv.physics.bodies.tree import Tree
 from simenv.physics.constants import constant
 from simenv.physics.device import resolve_device, stream_scope, warp_device
 from simenv.physics.launch.slots import Launch, Memory
+from simenv.robots.chains import named_chain
 from simenv.robots.inverse import InverseKinematics
 
 __all__ = ["Arm"]
@@ -21,7 +23,7 @@ class Arm:
     """N copies of a robot arm. Nothing here is differentiable, and nothing waits for the device.
 
     Args:
-        chain: the arm, from `simenv.robots.load`.
+        chain: the arm, from `simenv.robots.chain`, or a robot from `simenv.robots.load` with a link ``tool``.
         num_worlds: N.
         device: torch device; dtype: ``torch.float32``, or ``torch.float64`` for verification.
         drive: how it moves beside its impedance.
@@ -29,14 +31,14 @@ class Arm:
     """
 
     def __init__(
-        self, chain: Chain, num_worlds: int = 1, device: torch.device | str = "cpu",
+        self, chain: Chain | Tree, num_worlds: int = 1, device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32, drive: Drive | None = None, gravity: tuple[float, ...] = GRAVITY,
     ):  # fmt: skip
-        self.chain, self.num_worlds = chain, num_worlds
         self.device, self.dtype = resolve_device(device), dtype
+        self.chain, self.num_worlds = named_chain(chain), num_worlds
         self._memory = Memory(num_worlds, dtype, self.device)
         with stream_scope(self.device):
-            self._launches = ArmLaunches(chain, drive or Drive(), 0, self._memory)
+            self._launches = ArmLaunches(self.chain, drive or Drive(), 0, self._memory)
         k, slot = self._launches.kernels, self._memory.slot
         kinds = (k.vec3, k.quat, k.vec3, k.vec3)
         self._tool, self._after = ([slot(kind, 1) for kind in kinds] for _ in "ab")

@@ -43,7 +43,7 @@ mesh_sdf(trimesh.creation.box((1, 1, 1)), spacing=0.25)
     "an arm": 'robots.Arm(robots.load("panda"))',
     "inverse kinematics": """
 from simenv.robots.inverse import InverseKinematics
-InverseKinematics(robots.load("panda"), 1, torch.device("cpu"))
+InverseKinematics(robots.chain(robots.load("panda")), 1, torch.device("cpu"))
 """,
     "a force field": f"touch.TactileField({GEL})",
     "a force field of an elastic gel": """

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from simenv.physics.rotation import quaternion_multiply
+from simenv.robots import chain, load
 
 # Franka, "Robot and interface specifications": a [m], d [m], alpha [rad] in Craig's convention, and the flange
 CRAIG = (
@@ -13,6 +14,11 @@ CRAIG = (
 )  # fmt: skip
 LOWER = np.array([-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973])
 UPPER = np.array([2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973])
+
+
+def arm_chain():
+    """The file's arm, as `Arm` has it."""
+    return chain(load("panda"))
 
 
 def craig(a, d, alpha, theta):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Panda's kinematics and inertia against published numbers, closed forms, central differences and Newton."""
 
+import re
 import xml.etree.ElementTree as ET
 
 import newton
@@ -12,9 +13,10 @@ import warp as wp
 from simenv.assets import path
 from simenv.errors import AssetError
 from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, quaternion_to_matrix
-from simenv.robots import Arm, load
+from simenv.robots import Arm, chain, load
+from simenv.robots.chains import named_chain
 from simenv.robots.inverse import newton_model
-from tests.robots.panda import LOWER, UPPER, joints, tool
+from tests.robots.panda import LOWER, UPPER, arm_chain, joints, tool
 
 DOWN = torch.tensor([1.0, 0.0, 0.0, 0.0])
 
@@ -26,17 +28,17 @@ def matrices(poses):
     return out.double().numpy()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_forward_kinematics_are_those_of_denavit_and_hartenberg(dtype):
-    """Within 1e-6 (m, and entries of the matrix). Newton reads files in single precision, which float64 keeps."""
+@pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (torch.float64, 1e-10)])
+def test_forward_kinematics_are_those_of_denavit_and_hartenberg(dtype, limit):
+    """In m, and entries of the matrix. The file has its right angles to 5e-12."""
     q = joints(16)
     poses = Arm(load("panda"), 16, dtype=dtype).tool_pose(torch.as_tensor(q, dtype=dtype))
-    assert np.abs(matrices(poses) - np.stack([tool(row) for row in q])).max() < 1e-6
+    assert np.abs(matrices(poses) - np.stack([tool(row) for row in q])).max() < limit
 
 
 def test_float64_is_double_precision():
     """The product of the chain's own transforms in NumPy, to rounding."""
-    chain, q = load("panda"), joints(4)
+    chain, q = arm_chain(), joints(4)
 
     def turn(x, y, z, w):
         return quaternion_to_matrix(torch.tensor([x, y, z, w], dtype=torch.float64)).numpy()
@@ -53,12 +55,12 @@ def test_float64_is_double_precision():
 def test_masses_are_those_identified():
     """Gaz et al. 2019, table of the links' masses; with link 7 the hand of 0.73 kg and two fingers of 0.1 kg."""
     masses = [4.970684, 0.646926, 3.228604, 3.587895, 1.225946, 1.666555, 0.735522 + 0.73 + 2 * 0.1]
-    assert load("panda").mass.tolist() == pytest.approx(masses, rel=1e-6)
+    assert arm_chain().mass.tolist() == pytest.approx(masses, rel=1e-14)
 
 
 def test_limits_and_motors_are_franka_s():
-    chain = load("panda")
-    assert np.abs(chain.lower - LOWER).max() < 1e-6 and np.abs(chain.upper - UPPER).max() < 1e-6
+    chain = arm_chain()
+    assert np.array_equal(chain.lower, LOWER) and np.array_equal(chain.upper, UPPER)
     assert chain.effort.tolist() == [87.0] * 4 + [12.0] * 3
 
 
@@ -86,7 +88,7 @@ def newton_s_own_reading():
 
 def newton_s_chain():
     """What inverse kinematics works with."""
-    return newton_model(load("panda"), torch.device("cpu"))
+    return newton_model(arm_chain(), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("make", [newton_s_own_reading, newton_s_chain])
@@ -94,7 +96,7 @@ def test_newton_computes_the_same_frames_and_inertia(make):
     """Fingers stand at zero. What is fixed to a link belongs to it, so that the block of the seven joints in Newton's
     matrix is the arm's.
     """
-    chain, q, model = load("panda"), joints(3, seed=2), make()
+    chain, q, model = arm_chain(), joints(3, seed=2), make()
     arm = Arm(chain, 3, dtype=torch.float64)
     links, inertia = arm.link_poses(torch.as_tensor(q)), arm.mass_matrix(torch.as_tensor(q))
     names = [label.rsplit("/", 1)[-1] for label in model.joint_label]
@@ -121,7 +123,7 @@ def test_inertia_is_that_of_the_identified_robot(tmp_path):
         if any(word in part.attrib["name"] for word in ("hand", "finger", "tool")):
             robot.remove(part)
     ET.ElementTree(robot).write(tmp_path / "bare.urdf")
-    arm = Arm(load(f"{tmp_path / 'bare.urdf'}#link7"), dtype=torch.float64, gravity=(0.0, 0.0, -9.80665))
+    arm = Arm(chain(load(tmp_path / "bare.urdf"), "link7"), dtype=torch.float64, gravity=(0.0, 0.0, -9.80665))
     q = torch.tensor([[0.3, -0.5, 0.2, -1.9, 0.4, 1.7, 0.6]], dtype=torch.float64)
     qd = torch.tensor([[0.5, -0.3, 0.7, 0.4, -0.6, 0.2, 0.9]], dtype=torch.float64)
     weight = [0.0, -8.1722968, -2.9497193, 17.5080896, 0.7844375, 1.7190202, -0.0242475]
@@ -151,15 +153,15 @@ CART = """<mujoco><worldbody><body name="cart">
 def test_a_cart_with_a_pole_has_its_textbook_equations(tmp_path):
     """[[M + m, m l cos q], [m l cos q, I + m l^2]], -m l q'^2 sin q, -m g l sin q; a joint that slides, from MJCF."""
     (tmp_path / "cart.xml").write_text(CART)
-    arm = Arm(load(tmp_path / "cart.xml", tool="pole"), dtype=torch.float64)
+    arm = Arm(chain(load(tmp_path / "cart.xml"), "pole"), dtype=torch.float64)
     big, m, length, moment, angle, rate = 2.0, 0.5, 0.4, 0.03, 0.7, 1.3
-    q, qd = torch.tensor([[0.2, angle]]).double(), torch.tensor([[0.4, rate]]).double()
+    q, qd = (torch.tensor([row], dtype=torch.float64) for row in ((0.2, angle), (0.4, rate)))
     cross = m * length * np.cos(angle)
     assert arm.mass_matrix(q)[0].numpy() == pytest.approx(
-        np.array([[big + m, cross], [cross, moment + m * length**2]]), rel=1e-6
+        np.array([[big + m, cross], [cross, moment + m * length**2]]), rel=1e-14
     )
     bias = [-m * length * rate**2 * np.sin(angle), -m * 9.81 * length * np.sin(angle)]
-    assert arm.bias(q, qd)[0].tolist() == pytest.approx(bias, rel=1e-6)
+    assert arm.bias(q, qd)[0].tolist() == pytest.approx(bias, rel=1e-14)
 
 
 def test_inverse_kinematics_reach_where_the_tasks_start():
@@ -181,31 +183,52 @@ def test_inverse_kinematics_reach_where_the_tasks_start():
 
 
 def test_errors_name_what_is_wrong(tmp_path):
-    with pytest.raises(AssetError, match=r"there is no robot 'nowhere\.urdf'"):
-        load("nowhere.urdf")
+    panda = load("panda")
     with pytest.raises(AssetError, match=r"0 links 'finger_tip'; name one of base, link1"):
-        load("panda", tool="finger_tip")
+        chain(panda, tool="finger_tip")
     with pytest.raises(AssetError, match="no joint moves 'base'"):
-        load("panda#base")
+        chain(panda, "base")
     with pytest.raises(ValueError, match=r"posture has shape \(6,\); the arm has 7 joints"):
-        load("panda", posture=np.zeros(6))
+        chain(panda, posture=np.zeros(6))
     with pytest.raises(ValueError, match=r"joint4 = 0.0 must lie within its limits, -3.0718 to -0.0698"):
-        load("panda", posture=np.zeros(7))
+        chain(panda, posture=np.zeros(7))
     with pytest.raises(ValueError, match=r"q has shape \(1, 6\).*need \(1, 7\)"):
-        Arm(load("panda")).tool_pose(torch.zeros(1, 6))
-    (tmp_path / "robot.txt").write_text("robot")
-    with pytest.raises(AssetError, match=r"ends in '\.txt'"):
-        load(tmp_path / "robot.txt")
-    (tmp_path / "broken.urdf").write_text("<robot")
-    with pytest.raises(AssetError, match="cannot be read"):
-        load(tmp_path / "broken.urdf")
-    (tmp_path / "hollow.xml").write_text(
-        CART.replace('<inertial pos="0 0 0.4" mass="0.5" diaginertia="0.01 0.03 0.02"/>', "")
-    )
-    with pytest.raises(AssetError, match="what hinge moves has no mass"):
-        load(tmp_path / "hollow.xml", tool="pole")
+        Arm(panda).tool_pose(torch.zeros(1, 6))
     (tmp_path / "ball.xml").write_text(
         CART.replace('type="hinge" axis="0 1 0" range="-3 3" limited="true"', 'type="ball"')
     )
-    with pytest.raises(AssetError, match="hinge is ball; it must turn or slide"):
-        load(tmp_path / "ball.xml", tool="pole")
+    with pytest.raises(AssetError, match="hinge is ball; in an arm it must turn or slide"):
+        chain(load(tmp_path / "ball.xml"), tool="pole")
+    (tmp_path / "led.urdf").write_text(path("robots/panda.urdf").read_text().replace(
+        '<limit lower="-2.8973" upper="2.8973" velocity="2.61" effort="12" />', '<mimic joint="joint1"/>'
+    ))  # fmt: skip
+    with pytest.raises(AssetError, match="joint5 follows joint1; in an arm each joint has its own motor"):
+        chain(load(tmp_path / "led.urdf"))
+
+
+def test_an_arm_is_what_its_name_its_file_and_its_tree_say():
+    file = str(path("robots/panda.urdf"))
+    for robot, tool_, count in (("panda", "tool", 7), (file, "tool", 7), (f"{file}#link5", "link5", 5)):
+        made, wanted = named_chain(robot), chain(load(robot.partition("#")[0]), tool_)
+        assert len(made) == count and np.array_equal(made.inertia, wanted.inertia)
+        assert np.array_equal(made.tool_place, wanted.tool_place)
+    tree = load("panda", posture={"joint1": 0.25})
+    assert named_chain(tree).posture.tolist() == [0.25, *arm_chain().posture[1:].tolist()]
+    assert named_chain(made) is made
+    assert Arm(tree).chain.joints == arm_chain().joints
+
+
+def test_the_arm_of_the_file_draws_no_fingers():
+    """Nor what hangs on joints beyond the tool."""
+    assert len(arm_chain().looks) == 21
+    looks = chain(load("panda"), "link5").looks
+    assert {look.link for look in looks} == {-1, 0, 1, 2, 3, 4} and len(looks) == 15
+
+
+def test_looks_without_visuals_are_the_collisions(tmp_path):
+    text = path("robots/panda.urdf").read_text()
+    (tmp_path / "bare.urdf").write_text(
+        re.sub(r"<material.*?</material>", "", text, flags=re.S).replace("visual>", "collision>")
+    )
+    looks = chain(load(tmp_path / "bare.urdf")).looks
+    assert [look.shape for look in looks] == [look.shape for look in arm_chain().looks]

@@ -10,12 +10,12 @@ import torch
 
 from simenv.physics.rotation import quaternion_multiply, rotate
 from simenv.robots import Arm, Drive, load
-from tests.robots.panda import arm_turn, joints
+from tests.robots.panda import arm_chain, arm_turn, joints
 
 DT = 1.0 / 960.0
 GAINS = (600.0, 50.0, 120.0, 10.0)  # the slowest of the arm's motions under it dies out with 3.6 /s
 LOOSE = Drive(rate=0.0, compensate=False)
-FREE = replace(load("panda"), lower=np.full(7, -np.inf), upper=np.full(7, np.inf))  # nothing stops it
+FREE = replace(arm_chain(), lower=np.full(7, -np.inf), upper=np.full(7, np.inf))  # nothing stops it
 
 
 def double(q):
@@ -149,7 +149,7 @@ def test_the_spare_joint_moves_without_moving_the_tool():
     is the curvature of the motion: speeds of 3 / e * 0.5 rad/s, squared, at 0.4 m, times the 5.7 kg felt at the tool,
     over 600 N/m, which is 1.1 mm; at the end, nothing.
     """
-    chain = load("panda")
+    chain = arm_chain()
     arm = Arm(chain, dtype=torch.float64)
     q = double(chain.posture)[None]
     goal = arm.tool_pose(q)

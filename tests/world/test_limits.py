@@ -15,6 +15,7 @@ from simenv.physics import status
 from simenv.physics.bodies.model import Gripper
 from simenv.physics.gels.limits import Pressed, touch_limits
 from simenv.physics.mpm.materials import Bingham, Elastic, ElastoPlastic, HerschelBulkley, Liquid, Sand, Snow
+from simenv.robots import chain as arm_of
 from simenv.robots import load
 from simenv.robots.arm import Arm
 from simenv.robots.ease import arm_ease
@@ -318,7 +319,7 @@ def test_contact_points_with_too_small_a_share_are_refused():
 
 
 def test_an_arm_is_held_to_its_own_inertia():
-    chain, dt = load("panda"), 1 / 960
+    chain, dt = arm_of(load("panda")), 1 / 960
     made = Scene(substep_dt=dt, substeps=4)
     made.add_robot("hand", chain, tool=((0.45, 0.0, 0.4), (1.0, 0.0, 0.0, 0.0)))
     arm = Arm(chain, dtype=DOUBLE)

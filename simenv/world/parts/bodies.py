@@ -21,6 +21,7 @@ from simenv.world.parts.looks import Color, Drawn
 from simenv.world.parts.particles import ParticlesPart
 
 if TYPE_CHECKING:
+    from simenv.physics.bodies.tree import Tree
     from simenv.physics.gels.parts import Gel
 
 Vector = Sequence[float]
@@ -185,7 +186,7 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
             self.add_look(name, seen, name, color=color or default)
 
     def add_robot(
-        self, name: str, robot: str | Chain, position: Vector = (0.0, 0.0, 0.0), quaternion: Vector = UPRIGHT, *,
+        self, name: str, robot: str | Tree | Chain, position: Vector = (0.0, 0.0, 0.0), quaternion: Vector = UPRIGHT, *,
         tool: tuple[Vector, Vector] | None = None, gains: Gains = AKINOLA, drive: Drive | None = None,
     ) -> None:  # fmt: skip
         """Add a robot arm. Its tool is the body `name`, which the same impedance pulls as a hand; the motors give its
@@ -194,7 +195,8 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
         Args:
             name: of the tool; ``"<name>.stiffness"``, ``".turning_stiffness"``, ``".damping"`` and
                 ``".turning_damping"`` become world parameters.
-            robot: a name, a URDF or MJCF file, or a chain from `simenv.robots.load`.
+            robot: a name, a URDF, MJCF or USD file (``"FILE#LINK"`` names the tool, else it is the link ``tool``), a
+                tree from `simenv.robots.load`, or a chain from `simenv.robots.chain`.
             position: of its base [m].
             quaternion: of its base, xyzw.
             tool: position [m] and quaternion of the tool at the start; None leaves the arm in its posture.
@@ -204,14 +206,13 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
         Raises:
             ValueError: there is a robot already, or a number is out of range.
         """
-        from simenv.robots.load import load  # only those who have a robot pay for it
+        from simenv.robots.chains import named_chain  # only those who have a robot pay for it
 
         what = f"robot {name!r}"
         if self.arm is not None:
             raise ValueError("the scene has a robot already; a scene can have one")
         self._name(self.bodies, name, "body")
-        chain = load(robot) if isinstance(robot, str) else robot
-        chain = chain.based_at(*self._pose(what, position, quaternion))
+        chain = named_chain(robot).based_at(*self._pose(what, position, quaternion))
         start = tool or chain.tool_at(chain.posture)
         self.bodies[name] = Body(name, "arm", *self._pose(what, *start), gains=self._gains(what, gains))
         self.arm = ArmMount(chain, drive or Drive(), list(self.bodies).index(name))

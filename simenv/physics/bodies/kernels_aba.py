@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warp kernels of the forward dynamics of trees of joints, by the articulated-body algorithm (Featherstone 2008,
+chapter 7), one thread a tree and world.
+
+A joint of several rates is eliminated one rate after the other, as if links without extent lay between: each step is a
+rank-one update, so that no matrix is inverted. What adds to the diagonal of the joint-space inertia, as motors' inertia,
+damping and stiff drives that are taken implicitly do, is `easing`.
+"""
+
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv._exclusive import built_once
+from simenv.physics.bodies.kernels_tree import tree_functions
+
+__all__ = ["aba_kernels"]
+
+
+@built_once
+def aba_kernels(real) -> SimpleNamespace:
+    """Kernels for one scalar type, `wp.float32` or `wp.float64`.
+
+    Returns:
+        A namespace with the struct `Articulated` (inertia of what hangs on a link, in blocks: `about` to moment by
+        rotation, `mixed`, `heavy` to force by motion; the load without acceleration; of rates `pull_*`, the force that
+        one of acceleration takes, its `weight` along the axis and `rest`, the torque that is left), and the kernels
+
+        * `forward_dynamics(trees, q, v, tau, easing, gravity, force, torque, inertial, motion, articulated, gain_spin,
+          gain_speed, acceleration)`;
+        * `solve(trees, rhs, motion, articulated, gain_spin, gain_speed, x)`: x = M^-1 rhs, after that.
+    """
+    tree = tree_functions(real)
+    Trees, Motion, move, vec3, mat33 = tree.Trees, tree.Motion, tree.move, tree.vec3, tree.mat33
+    first_moment, second_moment = tree.first_moment, tree.second_moment
+    options = {"module": f"simenv_bodies_aba_{real.__name__}", "enable_backward": False}
+
+    @wp.struct
+    class Articulated:
+        about: wp.array2d(dtype=mat33)
+        mixed: wp.array2d(dtype=mat33)
+        heavy: wp.array2d(dtype=mat33)
+        load_moment: wp.array2d(dtype=vec3)
+        load_force: wp.array2d(dtype=vec3)
+        pull_moment: wp.array2d(dtype=vec3)
+        pull_force: wp.array2d(dtype=vec3)
+        weight: wp.array2d(dtype=real)
+        rest: wp.array2d(dtype=real)
+
+    @wp.func
+    def skew(x: vec3) -> mat33:
+        zero = real(0.0)
+        return mat33(zero, -x[2], x[1], x[2], zero, -x[0], -x[1], x[0], zero)
+
+    @wp.func
+    def enter(
+        trees: Trees,
+        w: int,
+        t: int,
+        force: wp.array2d(dtype=vec3),
+        torque: wp.array2d(dtype=vec3),
+        inertial: wp.array3d(dtype=real),
+        m: Motion,
+        a: Articulated,
+    ):
+        # every link by itself
+        for i in range(trees.first[t], trees.first[t + 1]):
+            turn = wp.quat_to_matrix(m.turn[w, i])
+            reach = m.reach[w, i]
+            spin = m.spin[w, i]
+            speed = m.speed[w, i]
+            mass = inertial[w, i, 0]
+            h = first_moment(inertial, w, i, turn, reach)
+            about = second_moment(inertial, w, i, turn, reach)
+            n = about * spin + wp.cross(h, speed)
+            f = mass * speed - wp.cross(h, spin)
+            a.about[w, i] = about
+            a.mixed[w, i] = skew(h)
+            a.heavy[w, i] = wp.diag(vec3(mass, mass, mass))
+            a.load_moment[w, i] = wp.cross(spin, n) + wp.cross(speed, f) - torque[w, i] - wp.cross(reach, force[w, i])
+            a.load_force[w, i] = wp.cross(spin, f) - force[w, i]
+
+    @wp.func
+    def eliminate(
+        trees: Trees,
+        w: int,
+        t: int,
+        tau: wp.array2d(dtype=real),
+        easing: wp.array2d(dtype=real),
+        m: Motion,
+        a: Articulated,
+    ):
+        # from the tips to the root
+        first = trees.first[t]
+        count = trees.first[t + 1] - first
+        for back in range(count):
+            i = first + count - 1 - back
+            about = a.about[w, i]
+            mixed = a.mixed[w, i]
+            heavy = a.heavy[w, i]
+            n = a.load_moment[w, i]
+            f = a.load_force[w, i]
+            start = trees.v_start[i]
+            rates = trees.v_start[i + 1] - start
+            for back_rate in range(rates):
+                k = start + rates - 1 - back_rate
+                spin = m.axis_spin[w, k]
+                speed = m.axis_speed[w, k]
+                pull_n = about * spin + mixed * speed
+                pull_f = spin * mixed + heavy * speed
+                weight = wp.dot(spin, pull_n) + wp.dot(speed, pull_f) + easing[w, k]
+                rest = tau[w, k] - wp.dot(spin, n) - wp.dot(speed, f)
+                a.pull_moment[w, k] = pull_n
+                a.pull_force[w, k] = pull_f
+                a.weight[w, k] = weight
+                a.rest[w, k] = rest
+                part_n = pull_n / weight
+                part_f = pull_f / weight
+                about = about - wp.outer(part_n, pull_n)
+                mixed = mixed - wp.outer(part_n, pull_f)
+                heavy = heavy - wp.outer(part_f, pull_f)
+                n = n + rest * part_n
+                f = f + rest * part_f
+            up = trees.parent[i]
+            if up >= 0:
+                spin = m.drift_spin[w, i]
+                speed = m.drift_speed[w, i]
+                a.about[w, up] = a.about[w, up] + about
+                a.mixed[w, up] = a.mixed[w, up] + mixed
+                a.heavy[w, up] = a.heavy[w, up] + heavy
+                a.load_moment[w, up] = a.load_moment[w, up] + n + about * spin + mixed * speed
+                a.load_force[w, up] = a.load_force[w, up] + f + spin * mixed + heavy * speed
+
+    @wp.kernel(**options)
+    def forward_dynamics(
+        trees: Trees,
+        q_in: wp.array2d(dtype=real),
+        v_in: wp.array2d(dtype=real),
+        tau_in: wp.array2d(dtype=real),
+        easing_in: wp.array2d(dtype=real),
+        gravity_in: wp.array(dtype=vec3),
+        force_in: wp.array2d(dtype=vec3),
+        torque_in: wp.array2d(dtype=vec3),
+        inertial_in: wp.array3d(dtype=real),
+        motion_out: Motion,
+        articulated_out: Articulated,
+        gain_spin_out: wp.array2d(dtype=vec3),
+        gain_speed_out: wp.array2d(dtype=vec3),
+        acceleration_out: wp.array2d(dtype=real),
+    ):
+        w, t = wp.tid()
+        move(trees, w, t, q_in, v_in, motion_out)
+        enter(trees, w, t, force_in, torque_in, inertial_in, motion_out, articulated_out)
+        eliminate(trees, w, t, tau_in, easing_in, motion_out, articulated_out)
+        for i in range(trees.first[t], trees.first[t + 1]):
+            up = trees.parent[i]
+            spin = motion_out.drift_spin[w, i]
+            speed = motion_out.drift_speed[w, i]
+            if up >= 0:
+                spin = spin + gain_spin_out[w, up]
+                speed = speed + gain_speed_out[w, up]
+            else:
+                speed = speed - gravity_in[w]
+            for k in range(trees.v_start[i], trees.v_start[i + 1]):
+                pulled = wp.dot(articulated_out.pull_moment[w, k], spin) + wp.dot(articulated_out.pull_force[w, k], speed)
+                acceleration = (articulated_out.rest[w, k] - pulled) / articulated_out.weight[w, k]
+                acceleration_out[w, k] = acceleration
+                spin = spin + acceleration * motion_out.axis_spin[w, k]
+                speed = speed + acceleration * motion_out.axis_speed[w, k]
+            gain_spin_out[w, i] = spin
+            gain_speed_out[w, i] = speed
+
+    @wp.kernel(**options)
+    def solve(
+        trees: Trees,
+        rhs_in: wp.array2d(dtype=real),
+        motion_in: Motion,
+        articulated_inout: Articulated,
+        gain_spin_out: wp.array2d(dtype=vec3),
+        gain_speed_out: wp.array2d(dtype=vec3),
+        x_out: wp.array2d(dtype=real),
+    ):
+        # the sweeps of forward dynamics again, at rest and without weight, with the inertia that they left
+        w, t = wp.tid()
+        first = trees.first[t]
+        count = trees.first[t + 1] - first
+        zero = vec3(real(0.0), real(0.0), real(0.0))
+        for i in range(first, first + count):
+            articulated_inout.load_moment[w, i] = zero
+            articulated_inout.load_force[w, i] = zero
+        for back in range(count):
+            i = first + count - 1 - back
+            n = articulated_inout.load_moment[w, i]
+            f = articulated_inout.load_force[w, i]
+            start = trees.v_start[i]
+            rates = trees.v_start[i + 1] - start
+            for back_rate in range(rates):
+                k = start + rates - 1 - back_rate
+                rest = rhs_in[w, k] - wp.dot(motion_in.axis_spin[w, k], n) - wp.dot(motion_in.axis_speed[w, k], f)
+                articulated_inout.rest[w, k] = rest
+                part = rest / articulated_inout.weight[w, k]
+                n = n + part * articulated_inout.pull_moment[w, k]
+                f = f + part * articulated_inout.pull_force[w, k]
+            up = trees.parent[i]
+            if up >= 0:
+                articulated_inout.load_moment[w, up] = articulated_inout.load_moment[w, up] + n
+                articulated_inout.load_force[w, up] = articulated_inout.load_force[w, up] + f
+        for i in range(first, first + count):
+            up = trees.parent[i]
+            spin = zero
+            speed = zero
+            if up >= 0:
+                spin = gain_spin_out[w, up]
+                speed = gain_speed_out[w, up]
+            for k in range(trees.v_start[i], trees.v_start[i + 1]):
+                pulled = wp.dot(articulated_inout.pull_moment[w, k], spin)
+                pulled = pulled + wp.dot(articulated_inout.pull_force[w, k], speed)
+                x = (articulated_inout.rest[w, k] - pulled) / articulated_inout.weight[w, k]
+                x_out[w, k] = x
+                spin = spin + x * motion_in.axis_spin[w, k]
+                speed = speed + x * motion_in.axis_speed[w, k]
+            gain_spin_out[w, i] = spin
+            gain_speed_out[w, i] = speed
+
+    return SimpleNamespace(Articulated=Articulated, forward_dynamics=forward_dynamics, solve=solve, **vars(tree))

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Robots from MJCF, which Newton parses: numbers of the text in double precision, and what a tree cannot hold."""
+
+import importlib.util
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import newton
+import numpy as np
+import pytest
+import trimesh
+
+from simenv.errors import AssetError
+from simenv.geometry.shapes import Box, Capsule, MeshShape, Sphere
+from simenv.physics.bodies.tree import INF, Mimic
+from simenv.robots import chain, load
+from simenv.robots.chains import _frames
+from simenv.robots.snap import Snap
+
+NEWTON_S = Path(newton.__file__).parent / "examples" / "assets"
+MASS = '<inertial pos="0.01 0.02 0.03" mass="0.1" diaginertia="0.0011 0.0012 0.0013"/>'
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write a robot with these bodies, from line 2 on, and load it."""
+
+    def read(bodies, more="", **options):
+        file = tmp_path / "robot.xml"
+        file.write_text(f"<mujoco model='r'><worldbody>\n{bodies}\n</worldbody>\n{more}</mujoco>")
+        return load(file, **options)
+
+    return read
+
+
+def body(name, joints="", inside="", where=""):
+    return f'<body name="{name}" {where}>{joints}{MASS}{inside}</body>'
+
+
+def pair(first="", second=""):
+    """A body that turns, and one on it."""
+    return body(
+        "a", f'<joint name="ja" {first}/>', body("b", f'<joint name="jb" {second}/>', where='pos="0.1 0.2 0.3"')
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ numbers
+
+
+def test_numbers_are_those_of_the_text(read):
+    """None of these is a number of single precision. The bodies stand far off, turned, so that Newton's places of
+    joints are sums of rounded products.
+    """
+    where = 'pos="0.7 -1.3 2.9" quat="0.36 0.48 0.64 0.48"'
+    more = '<joint name="j" axis="0.1 0.2 0.3" range="-40.1 33.3" limited="true" damping="0.013" armature="0.0017" '
+    more += 'frictionloss="0.19"/>'
+    inside = body("arm", more, where='pos="0.1 0.2 0.3" quat="0.1 0.2 0.3 0.4"')
+    tree = read(body("base", "", inside, where))
+    base, arm = tree.links
+    quaternion = np.array([0.48, 0.64, 0.48, 0.36])
+    assert (base.name, base.joint.kind, base.joint.position) == ("base", "fixed", (0.7, -1.3, 2.9))
+    assert base.joint.quaternion == pytest.approx(tuple(quaternion / np.linalg.norm(quaternion)), abs=2e-16)
+    joint = arm.joint
+    assert joint.position == (0.1, 0.2, 0.3)
+    assert joint.quaternion == pytest.approx(tuple(np.array([0.2, 0.3, 0.4, 0.1]) / np.sqrt(0.3)), abs=2e-16)
+    assert joint.axis == pytest.approx(tuple(np.array([0.1, 0.2, 0.3]) / np.sqrt(0.14)), abs=2e-16)
+    assert (joint.lower, joint.upper) == (np.deg2rad(-40.1), np.deg2rad(33.3))
+    assert (joint.damping, joint.armature, joint.friction) == (0.013, 0.0017, 0.19)
+    assert (joint.effort, joint.speed) == (INF, INF)
+    assert (arm.inertial.mass, arm.inertial.centre) == (0.1, (0.01, 0.02, 0.03))
+    assert np.array_equal(arm.inertial.inertia, np.diag([0.0011, 0.0012, 0.0013]))
+
+
+def test_snapping_takes_the_number_that_was_written():
+    snap = Snap(ET.fromstring('<a b="0.1 40 7" c="0.3" d="1 2 2" e="0 0 0.5" f="word"/>'))
+    assert snap.number(np.float32(0.1)) == 0.1 and snap.number(-np.float32(0.3)) == -0.3
+    assert snap.number(np.float32(np.deg2rad(40.0))) == np.deg2rad(40.0)
+    assert snap.number(0.100001) == 0.100001 and snap.number(0.0) == 0.0
+    assert snap.place([1.0000002, 2.0, 1.9999999]).tolist() == [1.0, 2.0, 2.0]
+    assert snap.place([0.5, np.float32(0.1), 9.0]).tolist() == [0.5, 0.1, 9.0]
+    assert np.array_equal(snap.direction([-0.3333333, -0.6666667, -0.6666667]), [-1 / 3, -2 / 3, -2 / 3])
+    assert Snap(None).number(np.float32(0.1)) == float(np.float32(0.1))
+
+
+# ------------------------------------------------------------------------------------------------------- joints
+
+
+def test_a_body_keeps_its_frame_where_its_joint_stands_elsewhere(read):
+    """One more link before it moves; a chain has the body's frame as tool, as at -0.4 along z of the joint."""
+    tree = read(body("a", '<joint name="j" axis="0 1 0" pos="0 0 0.4"/>', where='pos="1 0 0"'))
+    between, last = tree.links
+    assert (between.name, between.joint.name, between.joint.position) == ("a@j", "j", (1.0, 0.0, 0.4))
+    assert (last.name, last.parent, last.joint.kind, last.joint.position) == ("a", "a@j", "fixed", (0.0, 0.0, -0.4))
+    place, _ = chain(tree, "a").tool_at([np.pi / 2])
+    assert place == pytest.approx((0.6, 0.0, 0.4))
+
+
+@pytest.mark.parametrize(("equality", "wanted"), [
+    ('<joint joint1="jb" joint2="ja" polycoef="0.1 -0.3 0 0 0"/>', Mimic("ja", -0.3, 0.1)),
+    ('<joint joint1="ja" joint2="jb"/>', Mimic("jb", 1.0, 0.0)),
+    ('<joint joint1="jb" joint2="ja" active="false"/>', None),
+])  # fmt: skip
+def test_joints_that_follow_others(read, equality, wanted):
+    """Newton has them of an MJCF in another list than of a URDF."""
+    tree = read(pair(), f"<equality>{equality}</equality>")
+    assert next((joint.mimic for joint in tree.joints if joint.mimic), None) == wanted
+
+
+@pytest.mark.parametrize(("equality", "why"), [
+    ('<connect name="c" body1="a" body2="b" anchor="0 0 0"/>', r"connect 'c': loops of links cannot be read"),
+    ('<weld body1="a" body2="b"/>', r"weld: loops of links"),
+    ('<joint joint1="jb" joint2="ja" polycoef="0 1 2 0 0"/>', r"joint: 'jb' can only follow a joint2 linearly"),
+    ('<joint joint1="jb"/>', r"joint: 'jb' can only follow a joint2 linearly"),
+])  # fmt: skip
+def test_loops_are_refused(read, equality, why):
+    """Newton makes a joint outside the tree of the first."""
+    with pytest.raises(AssetError, match=r"robot.xml, line 4, " + why):
+        read(pair(), f"<equality>{equality}</equality>")
+
+
+def test_kinds_of_joints(read):
+    tree = read(pair('type="ball" damping="0.3" armature="0.02"', 'type="slide" range="-0.1 0.2" limited="true"'))
+    assert [joint.kind for joint in tree.joints] == ["ball", "prismatic"]
+    assert (tree.joints[0].damping, tree.joints[0].armature) == (0.3, 0.02)
+    assert (tree.joints[1].lower, tree.joints[1].upper) == (-0.1, 0.2)
+
+
+def test_a_free_body_starts_where_the_file_has_it(read):
+    tree = read(body("a", '<freejoint name="root"/>', body("b", '<joint name="jb"/>'), 'pos="0.1 0.2 0.7"'))
+    assert [link.joint.kind for link in tree.links] == ["free", "revolute"]
+    assert tree.posture["root"] == (0.1, 0.2, 0.7, 0.0, 0.0, 0.0, 1.0)
+    assert tree.links[0].joint.position == (0.0, 0.0, 0.0)
+    with pytest.raises(AssetError, match=r"line 3, body 'b'.* a robot has one free body"):
+        read(f"{body('a', '<freejoint/>')}\n{body('b', '<freejoint/>')}")
+
+
+PLANAR = (
+    '<joint name="x" type="slide" axis="{0}"/><joint name="y" type="slide" axis="{1}"/><joint name="t" axis="{2}"/>'
+)
+
+
+def test_two_slides_and_a_hinge_are_planar(read):
+    tree = read(body("a", PLANAR.format("1 0 0", "0 1 0", "0 0 1"), where='pos="0.1 0 0"'))
+    (link,) = tree.links
+    assert (link.joint.name, link.joint.kind, link.joint.axis) == ("x_y_t", "planar", (0.0, 0.0, 1.0))
+    assert link.joint.position == (0.1, 0.0, 0.0)
+
+
+def test_a_plane_may_stand_otherwise(read):
+    """Along z and x about y: the joint's frame has these as its axes, and the body stays where it was."""
+    first, last = read(body("a", PLANAR.format("0 0 1", "1 0 0", "0 1 0"))).links
+    assert (first.joint.kind, last.joint.kind) == ("planar", "fixed")
+    turn = _frames_at_zero([first, last])
+    assert np.abs(turn["a"][1].quaternion - [0, 0, 0, 1]).max() < 1e-15
+    axes = _frames_at_zero([first])[first.name][1]
+    assert np.abs(np.stack([axes.point(row) for row in np.eye(3)]) - [[0, 0, 1], [1, 0, 0], [0, 1, 0]]).max() < 1e-15
+
+
+def _frames_at_zero(links):
+    class Only:
+        pass
+
+    only = Only()
+    only.links = links
+    return _frames(only, [])
+
+
+def test_combinations_that_a_tree_cannot_hold_are_refused(read):
+    with pytest.raises(AssetError, match=r"line 2, body 'a': joint 'u_v' .*a d6 of 0 lengths and 2 angles cannot be"):
+        read(body("a", '<joint name="u" axis="1 0 0"/><joint name="v" axis="0 1 0"/>'))
+    with pytest.raises(AssetError, match=r"its axes must be at right angles"):
+        read(body("a", PLANAR.format("1 0 0", "1 1 0", "0 0 1")))
+    with pytest.raises(AssetError, match=r"give their types in the order slide, slide, hinge"):
+        read(body("a", '<joint name="t" axis="0 0 1"/>' + PLANAR.split('<joint name="t"')[0].format("1 0 0", "0 1 0")))
+    with pytest.raises(AssetError, match=r"its damping differs by direction, \[0.5, 0.0, 0.0\]"):
+        read(body("a", PLANAR.format("1 0 0", "0 1 0", "0 0 1").replace('name="x"', 'name="x" damping="0.5"')))
+
+
+def test_torques_of_motors(read):
+    """Gear times the largest control of a motor; the limit of an actuator's force; that of the joint, if less."""
+    motors = (
+        '<actuator><motor joint="ja" gear="15" ctrllimited="true" ctrlrange="-0.4 0.3"/>'
+        '<position joint="jb" kp="10" gear="2" forcelimited="true" forcerange="-3 3" ctrllimited="true" '
+        'ctrlrange="-1 1"/></actuator>'
+    )
+    assert [joint.effort for joint in read(pair(), motors).joints] == pytest.approx([6.0, 6.0], rel=1e-6)
+    limited = 'actuatorfrcrange="-2.1 2.1" actuatorfrclimited="true"'
+    assert read(pair(limited), motors).joints[0].effort == 2.1
+    assert read(pair(), motors.replace('forcelimited="true" forcerange="-3 3"', "")).joints[1].effort == INF
+
+
+# -------------------------------------------------------------------------------------------------------- rest
+
+
+def test_a_body_that_moves_must_weigh_something(read):
+    with pytest.raises(AssetError, match=r"robot.xml, line 2, body 'a'; .*joint 'ja': .*a link without mass"):
+        read('<body name="a"><joint name="ja"/></body>')
+
+
+def test_an_impossible_inertia_is_refused_or_repaired(read):
+    bad = body("a", '<joint name="ja"/>').replace("0.0011 0.0012 0.0013", "0.001 0.002 0.004")
+    with pytest.raises(AssetError, match=r"line 2, body 'a': no body has principal moments.*repair=True"):
+        read(bad)
+    for text in (bad, bad.replace('diaginertia="0.001 0.002 0.004"', 'fullinertia="0.001 0.002 0.004 0 0 0"')):
+        with pytest.warns(UserWarning, match="line 2, body 'a': principal moments"):
+            got = read(text, repair=True).link("a").inertial.inertia
+        assert np.abs(np.array(got) - np.diag([0.0015, 0.0025, 0.004])).max() < 1e-17
+
+
+def test_what_holds_the_root(read):
+    for base, kind in (("fixed", "fixed"), ("free", "free"), ("planar", "planar")):
+        tree = read(body("a", "", body("b", '<joint name="jb"/>'), 'pos="0.1 0 0.3"'), base=base)
+        assert (tree.links[0].joint.name, tree.links[0].joint.kind) == ("a_base", kind)
+        assert (tree.posture == {"a_base": (0.1, 0.0, 0.3, 0, 0, 0, 1)}) == (base == "free")
+    floats = body("a", '<freejoint name="root"/>')
+    assert read(floats, base="free") == read(floats)
+    with pytest.raises(AssetError, match=r"base='free', but this revolute joint holds the robot"):
+        read(pair(), base="free")
+
+
+def test_names_are_those_of_the_file(read):
+    """Newton writes _ for -."""
+    tree = read(body("left-arm", '<joint name="left-elbow"/>'))
+    assert (tree.links[0].name, tree.joints[0].name) == ("left-arm", "left-elbow")
+
+
+def test_shapes(read, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIMENV_CACHE", str(tmp_path / "cache"))
+    trimesh.creation.box((1, 2, 3)).export(tmp_path / "cube.stl")
+    geoms = (
+        '<geom type="box" size="0.1 0.2 0.3" pos="0.4 0 0"/><geom type="sphere" size="0.1"/>'
+        '<geom type="capsule" size="0.1 0.3" contype="0" conaffinity="0" rgba="0.1 0.2 0.3 0.4"/>'
+        '<geom type="mesh" mesh="cube"/>'
+    )
+    asset = '<asset><mesh name="cube" file="cube.stl" scale="0.1 0.1 0.1"/></asset>'
+    got = read(body("a", '<joint name="ja"/>', geoms), asset).link("a")
+    assert [fitted.shape for fitted in got.collisions[:2]] == [Box((0.1, 0.2, 0.3)), Sphere(0.1)]
+    assert got.collisions[0].position == (0.4, 0.0, 0.0) and len(got.collisions) == 3
+    (look,) = got.looks  # what only collides is not drawn where something else is
+    assert (look.shape, look.color) == (Capsule(0.1, 0.3), (0.1, 0.2, 0.3, 0.4))
+    mesh = got.collisions[-1].shape
+    assert isinstance(mesh, MeshShape) and mesh.volume() == pytest.approx(6e-3, rel=1e-5)
+
+
+def test_what_is_left_out_is_said(read):
+    with pytest.warns(UserWarning, match="springs of joints are left out: ja"):
+        read(pair('stiffness="3"'))
+    with pytest.warns(UserWarning, match="a ellipsoid of body 'a' is left out"):
+        read(body("a", '<joint name="ja"/>', '<geom type="ellipsoid" size="0.1 0.2 0.3"/>'))
+
+
+def test_errors_of_files(tmp_path):
+    for name, text, why in (
+        ("broken.xml", "<mujoco>\n", r"'broken\.xml' cannot be read"),
+        ("other.xml", "<sdf/>", r"line 1, sdf: .*an MJCF with <mujoco>"),
+        ("empty.xml", "<mujoco><worldbody/></mujoco>", r"'empty.xml' has no bodies"),
+    ):  # fmt: skip
+        (tmp_path / name).write_text(text)
+        with pytest.raises(AssetError, match=why):
+            load(tmp_path / name)
+
+
+def test_a_urdf_is_known_by_its_content(tmp_path):
+    (tmp_path / "robot.xml").write_text("<robot name='r'><link name='a'/></robot>")
+    assert [link.name for link in load(tmp_path / "robot.xml").links] == ["a"]
+
+
+# ------------------------------------------------------------------------------------------------ against Newton
+
+
+def test_newton_reads_the_same_ant():
+    file, builder = NEWTON_S / "nv_ant.xml", newton.ModelBuilder()
+    builder.add_mjcf(str(file), enable_self_collisions=False)
+    tree = load(file)
+    assert [joint.name for joint in tree.joints] == [label.rsplit("/", 1)[-1] for label in builder.joint_label]
+    ours = sum(link.inertial.mass for link in tree.links if link.inertial)
+    assert ours == pytest.approx(sum(builder.body_mass), rel=1e-6)
+    hip = tree.joints[1]
+    assert (hip.lower, hip.upper, hip.armature, hip.damping) == (np.deg2rad(-40), np.deg2rad(40), 0.01, 0.1)
+    assert hip.effort == 15.0 and tree.posture["root"] == (0.0, 0.0, 0.75, 0.0, 0.0, 0.0, 1.0)
+
+
+def test_newton_s_humanoid_has_joints_that_share_a_body():
+    with pytest.raises(AssetError, match=r"nv_humanoid.xml, line \d+, body 'lower_waist': joint 'abdomen_z_abdomen_y'"):
+        load(NEWTON_S / "nv_humanoid.xml")
+
+
+@pytest.mark.filterwarnings("ignore:.*is left out")
+def test_a_table_full_of_things_is_no_robot():
+    with pytest.raises(AssetError, match="a robot has one free body"):
+        load(NEWTON_S / "tabletop.xml")
+
+
+@pytest.mark.parametrize("file", ["ant.usda", "cartpole.usda"])
+def test_usd(file):
+    if importlib.util.find_spec("pxr") is None:
+        with pytest.raises(AssetError, match=r"`pip install usd-core`"):
+            load(NEWTON_S / file)
+        return
+    builder = newton.ModelBuilder()
+    builder.add_usd(str(NEWTON_S / file))
+    tree = load(NEWTON_S / file)
+    moving = sum(lengths + angles > 0 for lengths, angles in builder.joint_dof_dim)
+    assert len(tree.joints) == moving
+    ours = sum(link.inertial.mass for link in tree.links if link.inertial)
+    assert ours == pytest.approx(sum(builder.body_mass), rel=1e-6)
