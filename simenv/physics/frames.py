@@ -107,8 +107,8 @@ class Frames(Stepper):
         return self._squeezes[number]
 
     def clear(self, *pair: Slot) -> Launch:
-        """The launch that zeroes two arrays (N, B, 3)."""
-        return Launch(self._kernels.clear, (self.memory.worlds, self.count), [], [], pair, differentiable=False)
+        """The launch that zeroes two arrays (N, B, 3), of bodies or of what else has rows."""
+        return Launch(self._kernels.clear, pair[0].size[:2], [], [], pair, differentiable=False)
 
     def see_faults(self, number: int) -> Launch:
         """The launch that adds to the worlds' status what the frames do."""
@@ -202,13 +202,13 @@ class FrameSolver(Solver):
         super().__init__()
         self.bodies, self._fingers = bodies, fingers
         motions = [body.motion for body in bodies.values()]
-        moving = [i for i, motion in enumerate(motions) if motion in ("free", "hand", "arm")]
+        moving = [i for i, motion in enumerate(motions) if motion in ("free", "hand", "arm", "link")]
         self.moving = torch.tensor(moving, dtype=torch.int64, device=device)
         self.given = [i for i, motion in enumerate(motions) if motion == "given"]
         self.told = [i for i, body in enumerate(bodies.values()) if body.is_told]
         given_of_told = [self.told.index(i) for i in self.given]
         self._given_of_told = torch.tensor(given_of_told, dtype=torch.int64, device=device)
-        elsewhere = [motion in ("given", "grid") for motion in motions]  # their gradients come from their motion
+        elsewhere = [motion in ("given", "grid", "link") for motion in motions]  # gradients come from their motion
         self._elsewhere = torch.tensor(elsewhere, dtype=torch.bool, device=device).view(-1, 1)
         fixed = [motion == "fixed" for motion in motions]
         self._fixed = torch.tensor(fixed, dtype=torch.bool, device=device).view(-1, 1) if any(fixed) else None

@@ -97,6 +97,8 @@ class BodyView:
         """
         if self.spec.motion == "grid":
             return self._of_grid(state)
+        if self.spec.motion == "link":
+            return state.link_wrench[:, self._world.robot_solver.row(self.index)]
         total = torch.zeros_like(state.body_twist[:, self.index])
         if "body_wrench" in state:
             total = total + state.body_wrench[:, self.index]
@@ -137,6 +139,8 @@ class BodyView:
         A robot goes where inverse kinematics finds, which is within some micrometres if it can reach. What gels
         remember stays; see `World.touch_anew`.
         """
+        if self.spec.motion == "link":
+            raise ValueError(f"body {self.spec.name!r} is a robot's link; use world.robots[...].place(state, positions)")
         world, poses, twists = self._world, state.body_q.clone(), state.body_twist.clone()
         twists[:, self.index] = 0.0 if twist is None else twist
         if self.spec.motion != "arm":

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from simenv.physics import checks
+from simenv.physics.bodies.forest import RobotMount
 from simenv.physics.bodies.model import ArmMount, Gripper
 from simenv.physics.bodies.parts import BodyParts, ContactLaw, Points
 from simenv.physics.gels.parts import Gel
@@ -95,6 +96,7 @@ class Scene(BodiesPart, GelsPart):
     points: list[Points] = field(default_factory=list, init=False)
     passing: dict[frozenset[str], str] = field(default_factory=dict, init=False)
     arm: ArmMount | None = field(default=None, init=False)
+    robots: dict[str, RobotMount] = field(default_factory=dict, init=False)
     solvers: list[MakeSolver] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -168,6 +170,11 @@ class Scene(BodiesPart, GelsPart):
     @property
     def has_motion(self) -> bool:
         """Whether any body moves by itself, or any gel touches one."""
+        return self.has_bodies or bool(self.robots)
+
+    @property
+    def has_bodies(self) -> bool:
+        """Whether any body moves by itself that is no robot's, or any gel touches one."""
         moves = any(body.motion in ("free", "hand", "arm") for body in self.bodies.values())
         return moves or any(gel.touches for gel in self.gels.values())
 

@@ -15,6 +15,7 @@ _GIVEN_BY = {
     **dict.fromkeys(("body_wrench", "push", "drive"), "add_body(..., motion='free' or 'hand')"),
     **dict.fromkeys(("stick", "gel_rotation", "gel_offset", "field", "depth", "gel_wrench"), "add_gel"),
     "held": "add_points", "grip": "add_gel(..., slide=...)", "joint_q": "add_robot", "joint_qd": "add_robot",
+    "link_wrench": "add_robot(..., drive=JointDrive(...))",
     "skin_field": "add_skin", "projected_gain": "add_body(..., motion='free')",
     "substeps": "Scene(max_substeps=...)", "memory": "Task.initial_state",
 }  # fmt: skip
@@ -147,18 +148,26 @@ class Control:
         goal: pose that each hand's impedance pulls to [m, quaternion xyzw], in the order of the hands, (N, H, 7); None
             is where they are when the step begins.
         effort: force that opens each finger (N,) [N], negative to close.
+        joint_target: positions that the drives of robots' joints pull to, (N, nv) [rad or m], see `World.robots`; None is
+            where they are when the step begins.
+        joint_rate: rates that they pull to, (N, nv); joint_torque: of their motors beside that (N, nv) [N m or N].
     """
 
     twist: torch.Tensor | None = None
     emit: torch.Tensor | None = None
     goal: torch.Tensor | None = None
     effort: torch.Tensor | None = None
+    joint_target: torch.Tensor | None = None
+    joint_rate: torch.Tensor | None = None
+    joint_torque: torch.Tensor | None = None
 
 
 def by_name(
-    what: str, names: Iterable[str], values: Mapping[str, torch.Tensor], missing: torch.Tensor | None = None
+    what: str, names: Iterable[str], values: Mapping[str, torch.Tensor], missing: torch.Tensor | None = None,
+    axis: int | None = None,
 ) -> torch.Tensor:  # fmt: skip
     """Tensors (N, ...) by name, in the order of `names`, (N, names, ...); `missing` for those that are not given.
+    With an `axis` they follow each other along it.
 
     Raises:
         KeyError: a name is unknown, or one without a value for missing ones lacks.
@@ -171,4 +180,4 @@ def by_name(
     rows = [values.get(name, missing) for name in names]
     if not rows:
         return torch.zeros(0) if missing is None else missing[:, None][:, :0]
-    return torch.stack(rows, 1)
+    return torch.stack(rows, 1) if axis is None else torch.cat(rows, axis)

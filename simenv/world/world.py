@@ -13,6 +13,7 @@ import torch
 
 from simenv.errors import SimulationError
 from simenv.physics import checks
+from simenv.physics.bodies.robot_solver import RobotSolver
 from simenv.physics.bodies.solver import BodySolver
 from simenv.physics.device import resolve_device, surely
 from simenv.physics.frames import FrameSolver
@@ -39,8 +40,12 @@ from simenv.world.placing import Placed
 from simenv.world.readings import Read
 from simenv.world.rebuilt import Rebuilt
 from simenv.world.renamed import Renamed
+from simenv.world.robots import robots_of
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State, by_name, check_tensor
+
+
+JOINT_CONTROLS = ("joint_target", "joint_rate", "joint_torque")
 
 
 class World(Placed, Read, Shown, Rebuilt, Renamed):
@@ -60,7 +65,8 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         particles: the `ParticleSolver`, or None; particle_count: P; particle_groups: slice of the particle axis of
             every group; volume: initial volume of every particle [m^3], (N, P).
         given_names, hand_names, collider_names: in the order of the control's, and the state's, axes.
-        arm: the robot as an `Arm`, or None.
+        arm: the robot whose tool is pulled, as an `Arm`, or None; robots: those that are moved by their joints, by name
+            (`simenv.world.robots`).
     """
 
     def __init__(
@@ -89,11 +95,13 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         self.frames = FrameSolver(scene.bodies, parts.fingers, self.device, dtype)
         self.particles = self._particle_solver() if scene.particles else None
         moves = scene.has_motion
-        self.body_solver = BodySolver(parts, num_worlds, self.device, dtype) if moves else None
+        self.body_solver = BodySolver(parts, num_worlds, self.device, dtype) if scene.has_bodies else None
+        mounts = list(scene.robots.values())
+        self.robot_solver = RobotSolver(mounts, scene.bodies, self.device, dtype) if mounts else None
         gels = GelSolver(scene.gels, scene.bodies, self.sensors, scene.lead, self.arm is None) if scene.gels else None
         pressing = gels if gels is not None and gels.pressing else None
         added = [make(scene, num_worlds, self.device, dtype) for make in scene.solvers]
-        every = [self.frames if moves else None, pressing, self.particles, *added, self.body_solver]
+        every = [self.frames if moves else None, pressing, self.particles, *added, self.body_solver, self.robot_solver]
         self.solvers: dict[str, Solver] = {solver.name: solver for solver in every if solver is not None}
         lanes, choices = (self.particles.lanes, len(self.particles.pace.counts)) if self.particles else (1, 1)
         self.engine = Engine(
@@ -104,7 +112,7 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         self._control_like = {n: f.initial(num_worlds, dtype, self.device) for n, f in self.controls.items()}
         self.parameters = self._parameters(parts)
         self.bodies, self.colliders = bodies_of(self, scene.bodies), colliders_of(self, scene.colliders)
-        self.emitters = emitters_of(scene.emitters)
+        self.emitters, self.robots = emitters_of(scene.emitters), robots_of(self)
         self.gels = gels_of(self, scene.gels, self.sensors, gels.taxels if gels else {})
         self._felt = None
         if gels is not None and self.particles is not None and any(gel.collider for gel in scene.gels.values()):
@@ -213,6 +221,7 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
     def control(
         self, twist: Mapping[str, torch.Tensor] | None = None, goal: Mapping[str, torch.Tensor] | None = None,
         emit: Mapping[str, torch.Tensor] | None = None, effort: torch.Tensor | None = None,
+        joints: Mapping[str, torch.Tensor] | None = None,
     ) -> Control:  # fmt: skip
         """A control by names.
 
@@ -221,6 +230,8 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
             goal: (N, 7) [m, xyzw] by hand; all hands, or none, which then stay where they are.
             emit: (N,) bool by emitter; those that are not named are open.
             effort: (N,) [N], as `Control.effort`.
+            joints: positions (N, nv) by robot, which the drives of its joints pull to; all robots, or none, which then
+                stay where they are.
 
         Raises:
             KeyError: a name is none of theirs.
@@ -230,7 +241,8 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         goals = by_name("hand", self.hand_names, goal) if goal else None
         open_ = torch.ones(self.num_worlds, dtype=torch.bool, device=self.device)
         gates = by_name("emitter", self.scene.emitters, emit, open_) if emit else None
-        return Control(moves if self.given_names else None, gates, goals, effort)
+        targets = by_name("robot", self.robots, joints, axis=-1) if joints else None
+        return Control(moves if self.given_names else None, gates, goals, effort, targets)
 
     def step(self, state: State, control: Control) -> State:
         """Advance all worlds by one control step.
@@ -317,7 +329,8 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         """
         if not self.body_names:
             return state, control, status
-        given = [state.body_q.detach(), control.twist.detach(), control.goal, control.effort]
+        joints = {name: getattr(control, name) for name in JOINT_CONTROLS}
+        given = [state.body_q.detach(), control.twist.detach(), control.goal, control.effort, *joints.values()]
         given += [state[name] for name in self._entering]
         flat = [each.detach().reshape(self.num_worlds, -1) for each in given if each is not None]
         finite = torch.isfinite(torch.cat(flat, 1)).all(1)
@@ -330,7 +343,8 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
             control = replace(control, goal=torch.where(rows, control.goal, here))
         if control.effort is not None:
             control = replace(control, effort=torch.where(finite, control.effort, 0.0))
-        return state, control, stopped
+        told = {n: torch.where(finite[:, None], each, 0.0) for n, each in joints.items() if each is not None}
+        return state, replace(control, **told) if told else control, stopped
 
     def _choose(self, start: State, control: Control) -> tuple[Choice, dict[str, torch.Tensor]]:
         if self.particles is None:

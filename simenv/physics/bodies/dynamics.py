@@ -161,11 +161,10 @@ def _adjoints(
     out.append(d.new(worlds, 1, 3))
     out += [torch.empty_like(e, memory_format=torch.contiguous_format) for e in (force, torque, inertial, easing)]
     kinds = (None, None, None, k.vec3, k.vec3, k.vec3, None, None)
-    work = [d.vectors(worlds) for _ in range(4)]
     d.run(
         d.back.dynamics_adjoint, worlds, sign, d.array(q), d.array(v), d.array(acceleration), d.array(rates),
         d.array(gravity, k.vec3), d.array(force, k.vec3), d.array(torque, k.vec3), d.array(inertial), d.array(easing),
-        motion, d.struct(d.back.Swept, worlds, {}), *work,
+        motion, d.struct(d.back.Swept, worlds, {}),
         *(d.array(each, kind) for each, kind in zip(out, kinds, strict=True)),
     )  # fmt: skip
     out[3] = out[3][:, 0]
@@ -201,11 +200,11 @@ class _Forward(torch.autograd.Function):
         q, v, tau, gravity, force, torque, inertial, easing = values
         worlds, k, motion = len(q), d.tree, d.motion(len(q))
         acceleration = torch.empty_like(v, memory_format=torch.contiguous_format)
-        articulated, work = d.articulated(worlds), [d.vectors(worlds) for _ in range(2)]
+        articulated = d.articulated(worlds)
         d.run(
             d.aba.forward_dynamics, worlds, d.array(q), d.array(v), d.array(tau), d.array(easing),
             d.array(gravity, k.vec3), d.array(force, k.vec3), d.array(torque, k.vec3), d.array(inertial), motion,
-            articulated, *work, d.array(acceleration),
+            articulated, d.array(acceleration),
         )  # fmt: skip
         ctx.dynamics, ctx.motion, ctx.articulated = d, motion, articulated
         ctx.save_for_backward(*values, acceleration)
@@ -217,7 +216,6 @@ class _Forward(torch.autograd.Function):
         q, v, _, *rest, acceleration = ctx.saved_tensors
         d, worlds = ctx.dynamics, len(q)
         rates = torch.empty_like(v, memory_format=torch.contiguous_format)
-        work = [d.vectors(worlds) for _ in range(2)]
-        d.run(d.aba.solve, worlds, d.array(grads[0]), ctx.motion, ctx.articulated, *work, d.array(rates))
+        d.run(d.aba.solve, worlds, d.array(grads[0]), ctx.motion, ctx.articulated, d.array(rates))
         q_adj, v_adj, _, *others = _adjoints(d, -1.0, ctx.motion, (q, v, *rest), acceleration, rates)
         return None, q_adj, v_adj, rates, *others

@@ -14,26 +14,26 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.bodies.kernels_tree import tree_functions
 
-__all__ = ["aba_kernels"]
+__all__ = ["aba_functions", "aba_kernels"]
 
 
 @built_once
-def aba_kernels(real) -> SimpleNamespace:
-    """Kernels for one scalar type, `wp.float32` or `wp.float64`.
+def aba_functions(real) -> SimpleNamespace:
+    """Functions for one scalar type, `wp.float32` or `wp.float64`.
 
     Returns:
         A namespace with the struct `Articulated` (inertia of what hangs on a link, in blocks: `about` to moment by
         rotation, `mixed`, `heavy` to force by motion; the load without acceleration; of rates `pull_*`, the force that
-        one of acceleration takes, its `weight` along the axis and `rest`, the torque that is left), and the kernels
+        one of acceleration takes, its `weight` along the axis and `rest`, the torque that is left; `gain_*`, links'
+        accelerations), and the functions of one tree of one world, after `move`,
 
-        * `forward_dynamics(trees, q, v, tau, easing, gravity, force, torque, inertial, motion, articulated, gain_spin,
-          gain_speed, acceleration)`;
-        * `solve(trees, rhs, motion, articulated, gain_spin, gain_speed, x)`: x = M^-1 rhs, after that.
+        * `accelerate(trees, w, t, tau, easing, gravity, force, torque, held, at, inertial, motion, articulated,
+          acceleration)`: torques are about the links' origins, or, if `held` is 1, about places `at` in the world;
+        * `unload(trees, w, t, rhs, motion, articulated, x)`: x = M^-1 rhs, after that.
     """
     tree = tree_functions(real)
-    Trees, Motion, move, vec3, mat33 = tree.Trees, tree.Motion, tree.move, tree.vec3, tree.mat33
+    Trees, Motion, vec3, mat33 = tree.Trees, tree.Motion, tree.vec3, tree.mat33
     first_moment, second_moment = tree.first_moment, tree.second_moment
-    options = {"module": f"simenv_bodies_aba_{real.__name__}", "enable_backward": False}
 
     @wp.struct
     class Articulated:
@@ -46,6 +46,8 @@ def aba_kernels(real) -> SimpleNamespace:
         pull_force: wp.array2d(dtype=vec3)
         weight: wp.array2d(dtype=real)
         rest: wp.array2d(dtype=real)
+        gain_spin: wp.array2d(dtype=vec3)
+        gain_speed: wp.array2d(dtype=vec3)
 
     @wp.func
     def skew(x: vec3) -> mat33:
@@ -59,6 +61,8 @@ def aba_kernels(real) -> SimpleNamespace:
         t: int,
         force: wp.array2d(dtype=vec3),
         torque: wp.array2d(dtype=vec3),
+        held: int,
+        at: wp.array2d(dtype=vec3),
         inertial: wp.array3d(dtype=real),
         m: Motion,
         a: Articulated,
@@ -77,7 +81,10 @@ def aba_kernels(real) -> SimpleNamespace:
             a.about[w, i] = about
             a.mixed[w, i] = skew(h)
             a.heavy[w, i] = wp.diag(vec3(mass, mass, mass))
-            a.load_moment[w, i] = wp.cross(spin, n) + wp.cross(speed, f) - torque[w, i] - wp.cross(reach, force[w, i])
+            arm = reach
+            if held == 1:
+                arm = at[w, i] - m.place[w, trees.first[t]]
+            a.load_moment[w, i] = wp.cross(spin, n) + wp.cross(speed, f) - torque[w, i] - wp.cross(arm, force[w, i])
             a.load_force[w, i] = wp.cross(spin, f) - force[w, i]
 
     @wp.func
@@ -131,6 +138,110 @@ def aba_kernels(real) -> SimpleNamespace:
                 a.load_moment[w, up] = a.load_moment[w, up] + n + about * spin + mixed * speed
                 a.load_force[w, up] = a.load_force[w, up] + f + spin * mixed + heavy * speed
 
+    @wp.func
+    def accelerate(
+        trees: Trees,
+        w: int,
+        t: int,
+        tau: wp.array2d(dtype=real),
+        easing: wp.array2d(dtype=real),
+        gravity: vec3,
+        force: wp.array2d(dtype=vec3),
+        torque: wp.array2d(dtype=vec3),
+        held: int,
+        at: wp.array2d(dtype=vec3),
+        inertial: wp.array3d(dtype=real),
+        m: Motion,
+        a: Articulated,
+        acceleration: wp.array2d(dtype=real),
+    ):
+        enter(trees, w, t, force, torque, held, at, inertial, m, a)
+        eliminate(trees, w, t, tau, easing, m, a)
+        for i in range(trees.first[t], trees.first[t + 1]):
+            up = trees.parent[i]
+            spin = m.drift_spin[w, i]
+            speed = m.drift_speed[w, i]
+            if up >= 0:
+                spin = spin + a.gain_spin[w, up]
+                speed = speed + a.gain_speed[w, up]
+            else:
+                speed = speed - gravity
+            for k in range(trees.v_start[i], trees.v_start[i + 1]):
+                pulled = wp.dot(a.pull_moment[w, k], spin) + wp.dot(a.pull_force[w, k], speed)
+                gain = (a.rest[w, k] - pulled) / a.weight[w, k]
+                acceleration[w, k] = gain
+                spin = spin + gain * m.axis_spin[w, k]
+                speed = speed + gain * m.axis_speed[w, k]
+            a.gain_spin[w, i] = spin
+            a.gain_speed[w, i] = speed
+
+    @wp.func
+    def unload(
+        trees: Trees,
+        w: int,
+        t: int,
+        rhs: wp.array2d(dtype=real),
+        m: Motion,
+        a: Articulated,
+        x: wp.array2d(dtype=real),
+    ):
+        # the sweeps of forward dynamics again, at rest and without weight, with the inertia that they left
+        first = trees.first[t]
+        count = trees.first[t + 1] - first
+        zero = vec3(real(0.0), real(0.0), real(0.0))
+        for i in range(first, first + count):
+            a.load_moment[w, i] = zero
+            a.load_force[w, i] = zero
+        for back in range(count):
+            i = first + count - 1 - back
+            n = a.load_moment[w, i]
+            f = a.load_force[w, i]
+            start = trees.v_start[i]
+            rates = trees.v_start[i + 1] - start
+            for back_rate in range(rates):
+                k = start + rates - 1 - back_rate
+                rest = rhs[w, k] - wp.dot(m.axis_spin[w, k], n) - wp.dot(m.axis_speed[w, k], f)
+                a.rest[w, k] = rest
+                part = rest / a.weight[w, k]
+                n = n + part * a.pull_moment[w, k]
+                f = f + part * a.pull_force[w, k]
+            up = trees.parent[i]
+            if up >= 0:
+                a.load_moment[w, up] = a.load_moment[w, up] + n
+                a.load_force[w, up] = a.load_force[w, up] + f
+        for i in range(first, first + count):
+            up = trees.parent[i]
+            spin = zero
+            speed = zero
+            if up >= 0:
+                spin = a.gain_spin[w, up]
+                speed = a.gain_speed[w, up]
+            for k in range(trees.v_start[i], trees.v_start[i + 1]):
+                pulled = wp.dot(a.pull_moment[w, k], spin)
+                pulled = pulled + wp.dot(a.pull_force[w, k], speed)
+                found = (a.rest[w, k] - pulled) / a.weight[w, k]
+                x[w, k] = found
+                spin = spin + found * m.axis_spin[w, k]
+                speed = speed + found * m.axis_speed[w, k]
+            a.gain_spin[w, i] = spin
+            a.gain_speed[w, i] = speed
+
+    return SimpleNamespace(Articulated=Articulated, accelerate=accelerate, unload=unload, **vars(tree))
+
+
+@built_once
+def aba_kernels(real) -> SimpleNamespace:
+    """Kernels for one scalar type.
+
+    Returns:
+        A namespace with `forward_dynamics(trees, q, v, tau, easing, gravity, force, torque, inertial, motion,
+        articulated, acceleration)`, and `solve(trees, rhs, motion, articulated, x)`: x = M^-1 rhs, after that.
+    """
+    aba = aba_functions(real)
+    Trees, Motion, Articulated, move, vec3 = aba.Trees, aba.Motion, aba.Articulated, aba.move, aba.vec3
+    accelerate, unload = aba.accelerate, aba.unload
+    options = {"module": f"simenv_bodies_aba_{real.__name__}", "enable_backward": False}
+
     @wp.kernel(**options)
     def forward_dynamics(
         trees: Trees,
@@ -144,31 +255,14 @@ def aba_kernels(real) -> SimpleNamespace:
         inertial_in: wp.array3d(dtype=real),
         motion_out: Motion,
         articulated_out: Articulated,
-        gain_spin_out: wp.array2d(dtype=vec3),
-        gain_speed_out: wp.array2d(dtype=vec3),
         acceleration_out: wp.array2d(dtype=real),
     ):
         w, t = wp.tid()
         move(trees, w, t, q_in, v_in, motion_out)
-        enter(trees, w, t, force_in, torque_in, inertial_in, motion_out, articulated_out)
-        eliminate(trees, w, t, tau_in, easing_in, motion_out, articulated_out)
-        for i in range(trees.first[t], trees.first[t + 1]):
-            up = trees.parent[i]
-            spin = motion_out.drift_spin[w, i]
-            speed = motion_out.drift_speed[w, i]
-            if up >= 0:
-                spin = spin + gain_spin_out[w, up]
-                speed = speed + gain_speed_out[w, up]
-            else:
-                speed = speed - gravity_in[w]
-            for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                pulled = wp.dot(articulated_out.pull_moment[w, k], spin) + wp.dot(articulated_out.pull_force[w, k], speed)
-                acceleration = (articulated_out.rest[w, k] - pulled) / articulated_out.weight[w, k]
-                acceleration_out[w, k] = acceleration
-                spin = spin + acceleration * motion_out.axis_spin[w, k]
-                speed = speed + acceleration * motion_out.axis_speed[w, k]
-            gain_spin_out[w, i] = spin
-            gain_speed_out[w, i] = speed
+        accelerate(
+            trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 0, motion_out.place,
+            inertial_in, motion_out, articulated_out, acceleration_out,
+        )  # fmt: skip
 
     @wp.kernel(**options)
     def solve(
@@ -176,50 +270,9 @@ def aba_kernels(real) -> SimpleNamespace:
         rhs_in: wp.array2d(dtype=real),
         motion_in: Motion,
         articulated_inout: Articulated,
-        gain_spin_out: wp.array2d(dtype=vec3),
-        gain_speed_out: wp.array2d(dtype=vec3),
         x_out: wp.array2d(dtype=real),
     ):
-        # the sweeps of forward dynamics again, at rest and without weight, with the inertia that they left
         w, t = wp.tid()
-        first = trees.first[t]
-        count = trees.first[t + 1] - first
-        zero = vec3(real(0.0), real(0.0), real(0.0))
-        for i in range(first, first + count):
-            articulated_inout.load_moment[w, i] = zero
-            articulated_inout.load_force[w, i] = zero
-        for back in range(count):
-            i = first + count - 1 - back
-            n = articulated_inout.load_moment[w, i]
-            f = articulated_inout.load_force[w, i]
-            start = trees.v_start[i]
-            rates = trees.v_start[i + 1] - start
-            for back_rate in range(rates):
-                k = start + rates - 1 - back_rate
-                rest = rhs_in[w, k] - wp.dot(motion_in.axis_spin[w, k], n) - wp.dot(motion_in.axis_speed[w, k], f)
-                articulated_inout.rest[w, k] = rest
-                part = rest / articulated_inout.weight[w, k]
-                n = n + part * articulated_inout.pull_moment[w, k]
-                f = f + part * articulated_inout.pull_force[w, k]
-            up = trees.parent[i]
-            if up >= 0:
-                articulated_inout.load_moment[w, up] = articulated_inout.load_moment[w, up] + n
-                articulated_inout.load_force[w, up] = articulated_inout.load_force[w, up] + f
-        for i in range(first, first + count):
-            up = trees.parent[i]
-            spin = zero
-            speed = zero
-            if up >= 0:
-                spin = gain_spin_out[w, up]
-                speed = gain_speed_out[w, up]
-            for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                pulled = wp.dot(articulated_inout.pull_moment[w, k], spin)
-                pulled = pulled + wp.dot(articulated_inout.pull_force[w, k], speed)
-                x = (articulated_inout.rest[w, k] - pulled) / articulated_inout.weight[w, k]
-                x_out[w, k] = x
-                spin = spin + x * motion_in.axis_spin[w, k]
-                speed = speed + x * motion_in.axis_speed[w, k]
-            gain_spin_out[w, i] = spin
-            gain_speed_out[w, i] = speed
+        unload(trees, w, t, rhs_in, motion_in, articulated_inout, x_out)
 
-    return SimpleNamespace(Articulated=Articulated, forward_dynamics=forward_dynamics, solve=solve, **vars(tree))
+    return SimpleNamespace(forward_dynamics=forward_dynamics, solve=solve, **vars(aba))

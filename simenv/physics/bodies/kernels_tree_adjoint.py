@@ -18,29 +18,34 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.bodies.kernels_tree import tree_functions
 
-__all__ = ["tree_adjoint_kernels"]
+__all__ = ["tree_adjoint_functions", "tree_adjoint_kernels"]
 
 
 @built_once
-def tree_adjoint_kernels(real) -> SimpleNamespace:
-    """Kernels for one scalar type, `wp.float32` or `wp.float64`.
+def tree_adjoint_functions(real) -> SimpleNamespace:
+    """Functions for one scalar type, `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with the struct `Swept` (adjoints of links' `v`, `w`, gains `a` and displacements `x`, as moments
-        `_n` and forces `_f`), and the kernels
+        A namespace with the struct `Swept` (of links: motion `w_*` at the rates, acceleration `gain_*`; adjoints of `v`,
+        `w`, gains `a` and displacements `x`, as moments `_n` and forces `_f`), and the functions of one tree of one
+        world, which write adjoints,
 
-        * `dynamics_adjoint(trees, sign, q, v, acceleration, rates, gravity, force, torque, inertial, easing, motion,
-          swept, w_spin, w_speed, gain_spin, gain_speed, q_adj, v_adj, acceleration_adj, gravity_adj, force_adj,
-          torque_adj, inertial_adj, easing_adj)`: `sign` times the derivatives of phi at `rates`; motion must be that of q and v;
-        * `kinematics_adjoint(trees, q, v, place_adj, turn_adj, velocity_adj, omega_adj, motion, swept, q_adj, v_adj)`.
+        * `differentiate(trees, w, t, sign, q, v, acceleration, rates, gravity, force, torque, held, at, inertial, easing,
+          motion, swept, q_adj, v_adj, acceleration_adj, force_adj, torque_adj, inertial_adj, easing_adj)`: `sign` times the
+          derivatives of phi at `rates`; that of gravity is returned; motion must be that of q and v;
+        * `carry_back(trees, w, t, q, v, place_adj, turn_adj, velocity_adj, omega_adj, motion, swept, q_adj, v_adj)`: of
+          kinematics.
     """
     tree = tree_functions(real)
     Trees, Motion, vec3, quat = tree.Trees, tree.Motion, tree.vec3, tree.quat
     first_moment, second_moment, unit = tree.first_moment, tree.second_moment, tree.unit
-    options = {"module": f"simenv_bodies_tree_adjoint_{real.__name__}", "enable_backward": False}
 
     @wp.struct
     class Swept:
+        w_spin: wp.array2d(dtype=vec3)
+        w_speed: wp.array2d(dtype=vec3)
+        gain_spin: wp.array2d(dtype=vec3)
+        gain_speed: wp.array2d(dtype=vec3)
         v_n: wp.array2d(dtype=vec3)
         v_f: wp.array2d(dtype=vec3)
         w_n: wp.array2d(dtype=vec3)
@@ -174,6 +179,193 @@ def tree_adjoint_kernels(real) -> SimpleNamespace:
                 s.x_n[w, up] = s.x_n[w, up] + x_n
                 s.x_f[w, up] = s.x_f[w, up] + x_f
 
+    @wp.func
+    def differentiate(
+        trees: Trees,
+        w: int,
+        t: int,
+        sign: real,
+        q: wp.array2d(dtype=real),
+        v: wp.array2d(dtype=real),
+        acceleration: wp.array2d(dtype=real),
+        rates: wp.array2d(dtype=real),
+        gravity: vec3,
+        force: wp.array2d(dtype=vec3),
+        torque: wp.array2d(dtype=vec3),
+        held: int,
+        at: wp.array2d(dtype=vec3),
+        inertial: wp.array3d(dtype=real),
+        easing: wp.array2d(dtype=real),
+        m: Motion,
+        s: Swept,
+        q_adj: wp.array2d(dtype=real),
+        v_adj: wp.array2d(dtype=real),
+        acceleration_adj: wp.array2d(dtype=real),
+        force_adj: wp.array2d(dtype=vec3),
+        torque_adj: wp.array2d(dtype=vec3),
+        inertial_adj: wp.array3d(dtype=real),
+        easing_adj: wp.array2d(dtype=real),
+    ) -> vec3:
+        # returns the adjoint of gravity
+        first = trees.first[t]
+        last = trees.first[t + 1]
+        zero = vec3(real(0.0), real(0.0), real(0.0))
+        for i in range(first, last):
+            up = trees.parent[i]
+            w_spin = zero
+            w_speed = zero
+            spin_gain = m.drift_spin[w, i]
+            speed_gain = m.drift_speed[w, i]
+            if up >= 0:
+                w_spin = s.w_spin[w, up]
+                w_speed = s.w_speed[w, up]
+                spin_gain = spin_gain + s.gain_spin[w, up]
+                speed_gain = speed_gain + s.gain_speed[w, up]
+            else:
+                speed_gain = speed_gain - gravity
+            for k in range(trees.v_start[i], trees.v_start[i + 1]):
+                w_spin = w_spin + rates[w, k] * m.axis_spin[w, k]
+                w_speed = w_speed + rates[w, k] * m.axis_speed[w, k]
+                spin_gain = spin_gain + acceleration[w, k] * m.axis_spin[w, k]
+                speed_gain = speed_gain + acceleration[w, k] * m.axis_speed[w, k]
+            s.w_spin[w, i] = w_spin
+            s.w_speed[w, i] = w_speed
+            s.gain_spin[w, i] = spin_gain
+            s.gain_speed[w, i] = speed_gain
+            turn = wp.quat_to_matrix(m.turn[w, i])
+            reach = m.reach[w, i]
+            spin = m.spin[w, i]
+            speed = m.speed[w, i]
+            mass = inertial[w, i, 0]
+            h = first_moment(inertial, w, i, turn, reach)
+            about = second_moment(inertial, w, i, turn, reach)
+            # momenta of v, w, A and of u = w x v
+            u_spin = wp.cross(w_spin, spin)
+            u_speed = wp.cross(w_spin, speed) + wp.cross(w_speed, spin)
+            vn = about * spin + wp.cross(h, speed)
+            vf = mass * speed - wp.cross(h, spin)
+            wn = about * w_spin + wp.cross(h, w_speed)
+            wf = mass * w_speed - wp.cross(h, w_spin)
+            an = about * spin_gain + wp.cross(h, speed_gain)
+            af = mass * speed_gain - wp.cross(h, spin_gain)
+            un = about * u_spin + wp.cross(h, u_speed)
+            uf = mass * u_speed - wp.cross(h, u_spin)
+            push = force[w, i]
+            arm = reach
+            if held == 1:
+                arm = at[w, i] - m.place[w, first]
+            s.a_n[w, i] = wn
+            s.a_f[w, i] = wf
+            s.v_n[w, i] = un - wp.cross(w_spin, vn) - wp.cross(w_speed, vf)
+            s.v_f[w, i] = uf - wp.cross(w_spin, vf)
+            load = an + wp.cross(spin, vn) + wp.cross(speed, vf)
+            s.w_n[w, i] = load - torque[w, i] - wp.cross(arm, push)
+            s.w_f[w, i] = af + wp.cross(spin, vf) - push
+            # minus w x* I A, A x* I w, u x* I v, v x* I u, and what the force gains on its way
+            gained = wp.cross(push, w_spin)
+            if held == 1:
+                gained = zero
+            s.x_n[w, i] = (
+                -wp.cross(w_spin, an)
+                - wp.cross(w_speed, af)
+                - wp.cross(spin_gain, wn)
+                - wp.cross(speed_gain, wf)
+                - wp.cross(u_spin, vn)
+                - wp.cross(u_speed, vf)
+                - wp.cross(spin, un)
+                - wp.cross(speed, uf)
+                - wp.cross(reach, gained)
+            )
+            s.x_f[w, i] = (
+                -wp.cross(w_spin, af) - wp.cross(spin_gain, wf) - wp.cross(u_spin, vf) - wp.cross(spin, uf) - gained
+            )
+            force_adj[w, i] = -sign * (w_speed + wp.cross(w_spin, arm))
+            torque_adj[w, i] = -sign * w_spin
+            # phi is linear in the ten numbers: pairs of motions at the link's origin, in its axes
+            back = wp.transpose(turn)
+            a1 = back * w_spin
+            a2 = back * spin_gain
+            a3 = back * u_spin
+            a4 = back * spin
+            b1 = back * (w_speed + wp.cross(w_spin, reach))
+            b2 = back * (speed_gain + wp.cross(spin_gain, reach))
+            b3 = back * (u_speed + wp.cross(u_spin, reach))
+            b4 = back * (speed + wp.cross(spin, reach))
+            inertial_adj[w, i, 0] = sign * (wp.dot(b1, b2) + wp.dot(b3, b4))
+            h_adj = wp.cross(b2, a1) + wp.cross(b1, a2) + wp.cross(b4, a3) + wp.cross(b3, a4)
+            both = wp.outer(a1, a2) + wp.outer(a3, a4)
+            for n in range(3):
+                inertial_adj[w, i, 1 + n] = sign * h_adj[n]
+                inertial_adj[w, i, 4 + n] = sign * both[n, n]
+            inertial_adj[w, i, 7] = sign * (both[0, 1] + both[1, 0])
+            inertial_adj[w, i, 8] = sign * (both[0, 2] + both[2, 0])
+            inertial_adj[w, i, 9] = sign * (both[1, 2] + both[2, 1])
+        gather(trees, w, t, sign, q, v, acceleration, rates, 1, m, s, q_adj, v_adj)
+        fallen = zero
+        for i in range(first, last):
+            if trees.parent[i] < 0:
+                fallen = fallen - s.a_f[w, i]
+            for k in range(trees.v_start[i], trees.v_start[i + 1]):
+                acceleration_adj[w, k] = sign * (
+                    wp.dot(m.axis_spin[w, k], s.a_n[w, i])
+                    + wp.dot(m.axis_speed[w, k], s.a_f[w, i])
+                    + easing[w, k] * rates[w, k]
+                )
+                easing_adj[w, k] = sign * rates[w, k] * acceleration[w, k]
+        return sign * fallen
+
+
+    @wp.func
+    def carry_back(
+        trees: Trees,
+        w: int,
+        t: int,
+        q: wp.array2d(dtype=real),
+        v: wp.array2d(dtype=real),
+        place_adj: wp.array2d(dtype=vec3),
+        turn_adj: wp.array2d(dtype=quat),
+        velocity_adj: wp.array2d(dtype=vec3),
+        omega_adj: wp.array2d(dtype=vec3),
+        m: Motion,
+        s: Swept,
+        q_adj: wp.array2d(dtype=real),
+        v_adj: wp.array2d(dtype=real),
+    ):
+        zero = vec3(real(0.0), real(0.0), real(0.0))
+        for i in range(trees.first[t], trees.first[t + 1]):
+            reach = m.reach[w, i]
+            r = m.turn[w, i]
+            g = turn_adj[w, i]
+            velocity = velocity_adj[w, i]
+            back = g * wp.quat_inverse(r)  # the quaternion moves by half of a small rotation before it
+            pushed = place_adj[w, i] + wp.cross(velocity, m.spin[w, i])
+            s.v_n[w, i] = omega_adj[w, i] + wp.cross(reach, velocity)
+            s.v_f[w, i] = velocity
+            s.w_n[w, i] = zero
+            s.w_f[w, i] = zero
+            s.a_n[w, i] = zero
+            s.a_f[w, i] = zero
+            s.x_n[w, i] = wp.cross(reach, pushed) + real(0.5) * vec3(back[0], back[1], back[2])
+            s.x_f[w, i] = pushed
+        gather(
+            trees, w, t, real(1.0), q, v, v, v, 0, m, s, q_adj, v_adj
+        )  # fmt: skip
+
+    return SimpleNamespace(Swept=Swept, differentiate=differentiate, carry_back=carry_back, **vars(tree))
+
+
+@built_once
+def tree_adjoint_kernels(real) -> SimpleNamespace:
+    """Kernels for one scalar type.
+
+    Returns:
+        A namespace with `dynamics_adjoint` and `kinematics_adjoint`, which launch `differentiate` and `carry_back`.
+    """
+    back = tree_adjoint_functions(real)
+    Trees, Motion, Swept, vec3, quat = back.Trees, back.Motion, back.Swept, back.vec3, back.quat
+    differentiate, carry_back = back.differentiate, back.carry_back
+    options = {"module": f"simenv_bodies_tree_adjoint_{real.__name__}", "enable_backward": False}
+
     @wp.kernel(**options)
     def dynamics_adjoint(
         trees: Trees,
@@ -189,10 +381,6 @@ def tree_adjoint_kernels(real) -> SimpleNamespace:
         easing_in: wp.array2d(dtype=real),
         motion_in: Motion,
         swept_out: Swept,
-        w_spin_out: wp.array2d(dtype=vec3),
-        w_speed_out: wp.array2d(dtype=vec3),
-        gain_spin_out: wp.array2d(dtype=vec3),
-        gain_speed_out: wp.array2d(dtype=vec3),
         q_adj_out: wp.array2d(dtype=real),
         v_adj_out: wp.array2d(dtype=real),
         acceleration_adj_out: wp.array2d(dtype=real),
@@ -203,107 +391,11 @@ def tree_adjoint_kernels(real) -> SimpleNamespace:
         easing_adj_out: wp.array2d(dtype=real),
     ):
         w, t = wp.tid()
-        first = trees.first[t]
-        last = trees.first[t + 1]
-        zero = vec3(real(0.0), real(0.0), real(0.0))
-        for i in range(first, last):
-            up = trees.parent[i]
-            w_spin = zero
-            w_speed = zero
-            spin_gain = motion_in.drift_spin[w, i]
-            speed_gain = motion_in.drift_speed[w, i]
-            if up >= 0:
-                w_spin = w_spin_out[w, up]
-                w_speed = w_speed_out[w, up]
-                spin_gain = spin_gain + gain_spin_out[w, up]
-                speed_gain = speed_gain + gain_speed_out[w, up]
-            else:
-                speed_gain = speed_gain - gravity_in[w]
-            for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                w_spin = w_spin + rates_in[w, k] * motion_in.axis_spin[w, k]
-                w_speed = w_speed + rates_in[w, k] * motion_in.axis_speed[w, k]
-                spin_gain = spin_gain + acceleration_in[w, k] * motion_in.axis_spin[w, k]
-                speed_gain = speed_gain + acceleration_in[w, k] * motion_in.axis_speed[w, k]
-            w_spin_out[w, i] = w_spin
-            w_speed_out[w, i] = w_speed
-            gain_spin_out[w, i] = spin_gain
-            gain_speed_out[w, i] = speed_gain
-            turn = wp.quat_to_matrix(motion_in.turn[w, i])
-            reach = motion_in.reach[w, i]
-            spin = motion_in.spin[w, i]
-            speed = motion_in.speed[w, i]
-            mass = inertial_in[w, i, 0]
-            h = first_moment(inertial_in, w, i, turn, reach)
-            about = second_moment(inertial_in, w, i, turn, reach)
-            # momenta of v, w, A and of u = w x v
-            u_spin = wp.cross(w_spin, spin)
-            u_speed = wp.cross(w_spin, speed) + wp.cross(w_speed, spin)
-            vn = about * spin + wp.cross(h, speed)
-            vf = mass * speed - wp.cross(h, spin)
-            wn = about * w_spin + wp.cross(h, w_speed)
-            wf = mass * w_speed - wp.cross(h, w_spin)
-            an = about * spin_gain + wp.cross(h, speed_gain)
-            af = mass * speed_gain - wp.cross(h, spin_gain)
-            un = about * u_spin + wp.cross(h, u_speed)
-            uf = mass * u_speed - wp.cross(h, u_spin)
-            force = force_in[w, i]
-            swept_out.a_n[w, i] = wn
-            swept_out.a_f[w, i] = wf
-            swept_out.v_n[w, i] = un - wp.cross(w_spin, vn) - wp.cross(w_speed, vf)
-            swept_out.v_f[w, i] = uf - wp.cross(w_spin, vf)
-            load = an + wp.cross(spin, vn) + wp.cross(speed, vf)
-            swept_out.w_n[w, i] = load - torque_in[w, i] - wp.cross(reach, force)
-            swept_out.w_f[w, i] = af + wp.cross(spin, vf) - force
-            # minus w x* I A, A x* I w, u x* I v, v x* I u, and what the force gains on its way
-            gained = wp.cross(force, w_spin)
-            swept_out.x_n[w, i] = (
-                -wp.cross(w_spin, an)
-                - wp.cross(w_speed, af)
-                - wp.cross(spin_gain, wn)
-                - wp.cross(speed_gain, wf)
-                - wp.cross(u_spin, vn)
-                - wp.cross(u_speed, vf)
-                - wp.cross(spin, un)
-                - wp.cross(speed, uf)
-                - wp.cross(reach, gained)
-            )
-            swept_out.x_f[w, i] = (
-                -wp.cross(w_spin, af) - wp.cross(spin_gain, wf) - wp.cross(u_spin, vf) - wp.cross(spin, uf) - gained
-            )
-            force_adj_out[w, i] = -sign * (w_speed + wp.cross(w_spin, reach))
-            torque_adj_out[w, i] = -sign * w_spin
-            # phi is linear in the ten numbers: pairs of motions at the link's origin, in its axes
-            back = wp.transpose(turn)
-            a1 = back * w_spin
-            a2 = back * spin_gain
-            a3 = back * u_spin
-            a4 = back * spin
-            b1 = back * (w_speed + wp.cross(w_spin, reach))
-            b2 = back * (speed_gain + wp.cross(spin_gain, reach))
-            b3 = back * (u_speed + wp.cross(u_spin, reach))
-            b4 = back * (speed + wp.cross(spin, reach))
-            inertial_adj_out[w, i, 0] = sign * (wp.dot(b1, b2) + wp.dot(b3, b4))
-            h_adj = wp.cross(b2, a1) + wp.cross(b1, a2) + wp.cross(b4, a3) + wp.cross(b3, a4)
-            both = wp.outer(a1, a2) + wp.outer(a3, a4)
-            for n in range(3):
-                inertial_adj_out[w, i, 1 + n] = sign * h_adj[n]
-                inertial_adj_out[w, i, 4 + n] = sign * both[n, n]
-            inertial_adj_out[w, i, 7] = sign * (both[0, 1] + both[1, 0])
-            inertial_adj_out[w, i, 8] = sign * (both[0, 2] + both[2, 0])
-            inertial_adj_out[w, i, 9] = sign * (both[1, 2] + both[2, 1])
-        gather(trees, w, t, sign, q_in, v_in, acceleration_in, rates_in, 1, motion_in, swept_out, q_adj_out, v_adj_out)
-        fallen = zero
-        for i in range(first, last):
-            if trees.parent[i] < 0:
-                fallen = fallen - swept_out.a_f[w, i]
-            for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                acceleration_adj_out[w, k] = sign * (
-                    wp.dot(motion_in.axis_spin[w, k], swept_out.a_n[w, i])
-                    + wp.dot(motion_in.axis_speed[w, k], swept_out.a_f[w, i])
-                    + easing_in[w, k] * rates_in[w, k]
-                )
-                easing_adj_out[w, k] = sign * rates_in[w, k] * acceleration_in[w, k]
-        gravity_adj_out[w, t] = sign * fallen
+        gravity_adj_out[w, t] = differentiate(
+            trees, w, t, sign, q_in, v_in, acceleration_in, rates_in, gravity_in[w], force_in, torque_in, 0,
+            motion_in.place, inertial_in, easing_in, motion_in, swept_out, q_adj_out, v_adj_out, acceleration_adj_out, force_adj_out, torque_adj_out,
+            inertial_adj_out, easing_adj_out,
+        )  # fmt: skip
 
     @wp.kernel(**options)
     def kinematics_adjoint(
@@ -320,26 +412,9 @@ def tree_adjoint_kernels(real) -> SimpleNamespace:
         v_adj_out: wp.array2d(dtype=real),
     ):
         w, t = wp.tid()
-        zero = vec3(real(0.0), real(0.0), real(0.0))
-        for i in range(trees.first[t], trees.first[t + 1]):
-            reach = motion_in.reach[w, i]
-            r = motion_in.turn[w, i]
-            g = turn_adj_in[w, i]
-            velocity = velocity_adj_in[w, i]
-            back = g * wp.quat_inverse(r)  # the quaternion moves by half of a small rotation before it
-            pushed = place_adj_in[w, i] + wp.cross(velocity, motion_in.spin[w, i])
-            swept_out.v_n[w, i] = omega_adj_in[w, i] + wp.cross(reach, velocity)
-            swept_out.v_f[w, i] = velocity
-            swept_out.w_n[w, i] = zero
-            swept_out.w_f[w, i] = zero
-            swept_out.a_n[w, i] = zero
-            swept_out.a_f[w, i] = zero
-            swept_out.x_n[w, i] = wp.cross(reach, pushed) + real(0.5) * vec3(back[0], back[1], back[2])
-            swept_out.x_f[w, i] = pushed
-        gather(
-            trees, w, t, real(1.0), q_in, v_in, v_in, v_in, 0, motion_in, swept_out, q_adj_out, v_adj_out
+        carry_back(
+            trees, w, t, q_in, v_in, place_adj_in, turn_adj_in, velocity_adj_in, omega_adj_in, motion_in, swept_out,
+            q_adj_out, v_adj_out,
         )  # fmt: skip
 
-    return SimpleNamespace(
-        Swept=Swept, dynamics_adjoint=dynamics_adjoint, kinematics_adjoint=kinematics_adjoint, **vars(tree)
-    )  # fmt: skip
+    return SimpleNamespace(dynamics_adjoint=dynamics_adjoint, kinematics_adjoint=kinematics_adjoint, **vars(back))

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The robots of a scene as kernels read them: their trees side by side, and the frames of the table that lie on links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simenv.physics.bodies.table import Frame, Table, table
+from simenv.physics.bodies.tree import Tree
+
+__all__ = ["Forest", "JointDrive", "RobotMount", "forest"]
+
+
+@dataclass(frozen=True)
+class JointDrive:
+    """What pulls joints to where they are told: torque of stiffness times what is missing of their position, and
+    damping times what is missing of their rate. Both are taken implicitly, so that none is too high.
+
+    Attributes:
+        stiffness: [N m/rad or N/m], of all joints that turn or slide, or one number for each rate.
+        damping: [N m s/rad or N s/m].
+    """
+
+    stiffness: float | Sequence[float] = 0.0
+    damping: float | Sequence[float] = 0.0
+
+
+@dataclass(frozen=True)
+class RobotMount:
+    """A robot of a scene.
+
+    Attributes:
+        name: of it; its links are the bodies ``"<name>/<link>"``.
+        tree: what it is made of, where it stands; table: of it.
+        stiffness, damping: of the drive of each rate, (nv,).
+    """
+
+    name: str
+    tree: Tree
+    table: Table
+    stiffness: np.ndarray
+    damping: np.ndarray
+
+    @staticmethod
+    def of(name: str, tree: Tree, drive: JointDrive) -> RobotMount:
+        """A robot with the drive's gains for each of its rates.
+
+        Raises:
+            ValueError: there are as many gains as neither one nor rates, or some are negative or not finite.
+        """
+        made = table(tree)
+        held = positions_of_rates(made) >= 0
+        gains = []
+        for what, given in (("stiffness", drive.stiffness), ("damping", drive.damping)):
+            values = np.asarray(given, dtype=np.float64)
+            if values.shape not in ((), (len(made.rates),)) or not (np.isfinite(values) & (values >= 0.0)).all():
+                raise ValueError(
+                    f"robot {name!r}: {what} = {given!r} of the drive must be one number or {len(made.rates)}, finite and "
+                    f"not negative, for the rates {', '.join(made.rates)}"
+                )
+            gains.append(np.where(held, values, 0.0) if values.shape == () else values)
+        return RobotMount(name, tree, made, *gains)
+
+
+def positions_of_rates(made: Table) -> np.ndarray:
+    """Number of the position whose derivative each rate is, (nv,) int; -1 for those of balls and free joints."""
+    out = np.full(int(made.v_start[-1]), -1)
+    for i in range(len(made)):
+        q, v = int(made.q_start[i]), int(made.v_start[i])
+        count = int(made.v_start[i + 1]) - v
+        if int(made.q_start[i + 1]) - q == count:
+            out[v : v + count] = np.arange(q, q + count)
+    return out
+
+
+@dataclass(frozen=True)
+class Forest:
+    """T trees: L links, nq positions, nv rates in all, and R frames of the table on links.
+
+    Attributes:
+        first: first link of each tree, and after the last L, (T + 1,).
+        parent, kind, place, turn, axis, q_start, v_start, inertial: as `Table`'s, of all.
+        position: of `positions_of_rates`, (nv,).
+        rows: number in the table of frames of each frame, (R,); on: its link, (R,); frame_place, frame_turn: in it.
+        own: row of every link's own frame, (L,).
+    """
+
+    first: np.ndarray
+    parent: np.ndarray
+    kind: np.ndarray
+    place: np.ndarray
+    turn: np.ndarray
+    axis: np.ndarray
+    q_start: np.ndarray
+    v_start: np.ndarray
+    inertial: np.ndarray
+    position: np.ndarray
+    rows: np.ndarray
+    on: np.ndarray
+    frame_place: np.ndarray
+    frame_turn: np.ndarray
+    own: np.ndarray
+
+    @property
+    def positions(self) -> int:
+        """nq."""
+        return int(self.q_start[-1])
+
+    @property
+    def rates(self) -> int:
+        """nv."""
+        return int(self.v_start[-1])
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+
+def forest(mounts: Sequence[RobotMount], bodies: Mapping[str, Any]) -> Forest:
+    """The robots of a scene.
+
+    Args:
+        mounts: them; bodies: all of the scene, in the order of the table of frames.
+    """
+    tables = [mount.table for mount in mounts]
+    links = np.cumsum([0, *map(len, tables)])
+    q = np.cumsum([0, *(each.positions for each in tables)])
+    v = np.cumsum([0, *(int(each.v_start[-1]) for each in tables)])
+    numbers = {name: row for row, name in enumerate(bodies)}
+    rows: list[tuple[int, int, Frame]] = []
+    own = np.zeros(links[-1], dtype=np.int64)
+    for mount, start in zip(mounts, links[:-1], strict=True):
+        for name, frame in mount.table.frames.items():
+            if frame.link >= 0:
+                rows.append((numbers[f"{mount.name}/{name}"], frame.link + int(start), frame))
+        for i, name in enumerate(mount.table.links):
+            own[start + i] = numbers[f"{mount.name}/{name}"]
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(each, name) for each in tables])
+
+    def counted(name: str, starts: np.ndarray) -> np.ndarray:
+        parts = [getattr(each, name)[:-1] + start for each, start in zip(tables, starts, strict=False)]
+        return np.concatenate([*parts, starts[-1:]])
+
+    parents = [np.where(each.parent >= 0, each.parent + start, -1) for each, start in zip(tables, links, strict=False)]
+    held = [positions_of_rates(each) for each in tables]
+    position = [np.where(each >= 0, each + start, -1) for each, start in zip(held, q, strict=False)]
+    return Forest(
+        links, np.concatenate(parents), joined("kind"), joined("place"), joined("turn"), joined("axis"),
+        counted("q_start", q), counted("v_start", v), joined("inertial"), np.concatenate(position),
+        np.array([row for row, _, _ in rows]), np.array([link for _, link, _ in rows]),
+        np.array([frame.position for _, _, frame in rows]), np.array([frame.quaternion for _, _, frame in rows]), own,
+    )  # fmt: skip

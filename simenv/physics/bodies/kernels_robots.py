@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warp kernels that move trees of joints by a tick, with their adjoints.
+
+A tick is a leapfrog: joints drift for half of it, are kicked by all forces where they then are, and drift for the other
+half. That is of second order, keeps the energy of free motion bounded and a free fall exact; what pushes a link acts at
+the place in the world where it was felt, so that momentum and its moment are exchanged exactly. Drives and damping are
+taken implicitly, by what they add to the inertia at their joint, so that no gain is too high.
+
+Arrays have the world N first, then rates, links, or frames of the robots. `drift` and `drive` have generated adjoints,
+the others the ones written here, which recompute what they need.
+"""
+
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv._exclusive import built_once
+from simenv.physics.bodies.kernels_aba import aba_functions
+from simenv.physics.bodies.kernels_tree_adjoint import tree_adjoint_functions
+from simenv.physics.kernels_rotation import rotation_functions
+
+__all__ = ["robot_kernels"]
+
+
+@built_once
+def robot_kernels(real) -> SimpleNamespace:
+    """Kernels for one scalar type, `wp.float32` or `wp.float64`.
+
+    Returns:
+        A namespace with the structs `Rows` (which frames of the table are on which link, and where) and `Spare` (what
+        adjoints are written to before they are added), and the kernels `drift`, `drive`, `collect`, `advance`,
+        `publish`, and with `_adjoint` the reverses of the last three.
+    """
+    aba, back, rotation = aba_functions(real), tree_adjoint_functions(real), rotation_functions(real)
+    Trees, Motion, Articulated, Swept, move = aba.Trees, aba.Motion, aba.Articulated, back.Swept, aba.move
+    vec3, quat = aba.vec3, aba.quat
+    accelerate, unload, differentiate, carry_back = aba.accelerate, aba.unload, back.differentiate, back.carry_back
+    turned = rotation.turned
+    both = {"module": f"simenv_bodies_joints_{real.__name__}", "enable_backward": True}
+    once = {"module": f"simenv_bodies_robots_{real.__name__}", "enable_backward": False}
+    onward = {"module": f"simenv_bodies_robots_forward_{real.__name__}", "enable_backward": False}
+
+    @wp.struct
+    class Rows:
+        own: wp.array(dtype=int)
+        row: wp.array(dtype=int)
+        link: wp.array(dtype=int)
+        place: wp.array(dtype=vec3)
+        turn: wp.array(dtype=quat)
+
+    @wp.struct
+    class Spare:
+        acceleration: wp.array2d(dtype=real)
+        rates: wp.array2d(dtype=real)
+        q: wp.array2d(dtype=real)
+        v: wp.array2d(dtype=real)
+        a: wp.array2d(dtype=real)
+        easing: wp.array2d(dtype=real)
+        force: wp.array2d(dtype=vec3)
+        torque: wp.array2d(dtype=vec3)
+        inertial: wp.array3d(dtype=real)
+        place: wp.array2d(dtype=vec3)
+        turn: wp.array2d(dtype=quat)
+        velocity: wp.array2d(dtype=vec3)
+        omega: wp.array2d(dtype=vec3)
+
+    @wp.kernel(**both)
+    def drift(
+        trees: Trees,
+        dt: real,
+        q_in: wp.array2d(dtype=real),
+        v_in: wp.array2d(dtype=real),
+        q_out: wp.array2d(dtype=real),
+    ):
+        w, i = wp.tid()
+        a = trees.q_start[i]
+        k = trees.v_start[i]
+        kind = trees.kind[i]
+        if kind <= 1:
+            q_out[w, a] = q_in[w, a] + dt * v_in[w, k]
+        elif kind == 2:
+            q_out[w, a] = q_in[w, a] + dt * v_in[w, k]
+            q_out[w, a + 1] = q_in[w, a + 1] + dt * v_in[w, k + 1]
+            q_out[w, a + 2] = q_in[w, a + 2] + dt * v_in[w, k + 2]
+        elif kind == 3:
+            here = wp.normalize(quat(q_in[w, a], q_in[w, a + 1], q_in[w, a + 2], q_in[w, a + 3]))
+            local = vec3(dt * v_in[w, k], dt * v_in[w, k + 1], dt * v_in[w, k + 2])
+            there = turned(here, wp.quat_rotate(here, local))
+            q_out[w, a] = there[0]
+            q_out[w, a + 1] = there[1]
+            q_out[w, a + 2] = there[2]
+            q_out[w, a + 3] = there[3]
+        else:
+            q_out[w, a] = q_in[w, a] + dt * v_in[w, k]
+            q_out[w, a + 1] = q_in[w, a + 1] + dt * v_in[w, k + 1]
+            q_out[w, a + 2] = q_in[w, a + 2] + dt * v_in[w, k + 2]
+            here = wp.normalize(quat(q_in[w, a + 3], q_in[w, a + 4], q_in[w, a + 5], q_in[w, a + 6]))
+            there = turned(here, vec3(dt * v_in[w, k + 3], dt * v_in[w, k + 4], dt * v_in[w, k + 5]))
+            q_out[w, a + 3] = there[0]
+            q_out[w, a + 4] = there[1]
+            q_out[w, a + 5] = there[2]
+            q_out[w, a + 6] = there[3]
+
+    @wp.kernel(**both)
+    def drive(
+        dt: real,
+        position: wp.array(dtype=int),
+        q_in: wp.array2d(dtype=real),
+        v_in: wp.array2d(dtype=real),
+        target_in: wp.array2d(dtype=real),
+        rate_in: wp.array2d(dtype=real),
+        feed_in: wp.array2d(dtype=real),
+        stiffness_in: wp.array2d(dtype=real),
+        damping_in: wp.array2d(dtype=real),
+        viscous_in: wp.array2d(dtype=real),
+        armature_in: wp.array2d(dtype=real),
+        tau_out: wp.array2d(dtype=real),
+        easing_out: wp.array2d(dtype=real),
+    ):
+        # Torque of k (target - q - dt v') + d (rate - v') - c v' with the rates v' after the tick, and q of its middle:
+        # what is proportional to the change of v is in `easing`. `position` is -1 where a rate has none of its own.
+        w, k = wp.tid()
+        v = v_in[w, k]
+        tau = feed_in[w, k] + damping_in[w, k] * (rate_in[w, k] - v) - viscous_in[w, k] * v
+        easing = armature_in[w, k] + dt * (damping_in[w, k] + viscous_in[w, k])
+        a = position[k]
+        if a >= 0:
+            tau = tau + stiffness_in[w, k] * (target_in[w, k] - q_in[w, a] - dt * v)
+            easing = easing + dt * dt * stiffness_in[w, k]
+        tau_out[w, k] = tau
+        easing_out[w, k] = easing
+
+    @wp.kernel(**onward)
+    def collect(
+        trees: Trees,
+        rows: Rows,
+        share: real,
+        position_in: wp.array2d(dtype=vec3),
+        wrench_force_in: wp.array2d(dtype=vec3),
+        wrench_torque_in: wp.array2d(dtype=vec3),
+        force_out: wp.array2d(dtype=vec3),
+        torque_out: wp.array2d(dtype=vec3),
+        at_out: wp.array2d(dtype=vec3),
+        felt_out: wp.array2d(dtype=vec3),
+        felt_turn_out: wp.array2d(dtype=vec3),
+    ):
+        # What pushes the frames, as forces on the links, with torques about where these are; and its means
+        w = wp.tid()
+        zero = vec3(real(0.0), real(0.0), real(0.0))
+        for i in range(force_out.shape[1]):
+            force_out[w, i] = zero
+            torque_out[w, i] = zero
+            at_out[w, i] = position_in[w, rows.own[i]]
+        for r in range(rows.row.shape[0]):
+            i = rows.link[r]
+            row = rows.row[r]
+            x = position_in[w, row]
+            f = wrench_force_in[w, row]
+            n = wrench_torque_in[w, row]
+            felt_out[w, r] = felt_out[w, r] + share * f
+            felt_turn_out[w, r] = felt_turn_out[w, r] + share * n
+            force_out[w, i] = force_out[w, i] + f
+            torque_out[w, i] = torque_out[w, i] + n + wp.cross(x - at_out[w, i], f)
+
+    @wp.kernel(**once)
+    def collect_adjoint(
+        trees: Trees,
+        rows: Rows,
+        share: real,
+        position_in: wp.array2d(dtype=vec3),
+        wrench_force_in: wp.array2d(dtype=vec3),
+        wrench_torque_in: wp.array2d(dtype=vec3),
+        force_out: wp.array2d(dtype=vec3),
+        torque_out: wp.array2d(dtype=vec3),
+        at_out: wp.array2d(dtype=vec3),
+        felt_out: wp.array2d(dtype=vec3),
+        felt_turn_out: wp.array2d(dtype=vec3),
+        force_adj: wp.array2d(dtype=vec3),
+        torque_adj: wp.array2d(dtype=vec3),
+        at_adj: wp.array2d(dtype=vec3),
+        felt_adj: wp.array2d(dtype=vec3),
+        felt_turn_adj: wp.array2d(dtype=vec3),
+        position_adj: wp.array2d(dtype=vec3),
+        wrench_force_adj: wp.array2d(dtype=vec3),
+        wrench_torque_adj: wp.array2d(dtype=vec3),
+    ):
+        w = wp.tid()
+        for r in range(rows.row.shape[0]):
+            i = rows.link[r]
+            row = rows.row[r]
+            f = wrench_force_in[w, row]
+            n_adj = torque_adj[w, i]
+            wrench_torque_adj[w, row] = wrench_torque_adj[w, row] + n_adj
+            arm = position_in[w, row] - at_out[w, i]
+            wrench_force_adj[w, row] = wrench_force_adj[w, row] + force_adj[w, i] + wp.cross(n_adj, arm)
+            moved = wp.cross(f, n_adj)
+            position_adj[w, row] = position_adj[w, row] + moved
+            at_adj[w, i] = at_adj[w, i] - moved
+        for i in range(force_out.shape[1]):
+            position_adj[w, rows.own[i]] = position_adj[w, rows.own[i]] + at_adj[w, i]
+
+    @wp.kernel(**onward)
+    def advance(
+        trees: Trees,
+        dt: real,
+        q_in: wp.array2d(dtype=real),
+        v_in: wp.array2d(dtype=real),
+        tau_in: wp.array2d(dtype=real),
+        easing_in: wp.array2d(dtype=real),
+        gravity_in: wp.array(dtype=vec3),
+        force_in: wp.array2d(dtype=vec3),
+        torque_in: wp.array2d(dtype=vec3),
+        at_in: wp.array2d(dtype=vec3),
+        inertial_in: wp.array3d(dtype=real),
+        v_out: wp.array2d(dtype=real),
+        motion: Motion,
+        articulated: Articulated,
+        swept: Swept,
+        spare: Spare,
+    ):
+        w = wp.tid()
+        for t in range(trees.first.shape[0] - 1):
+            move(trees, w, t, q_in, v_in, motion)
+            accelerate(
+                trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in, motion,
+                articulated, spare.acceleration,
+            )  # fmt: skip
+        for k in range(v_in.shape[1]):
+            v_out[w, k] = v_in[w, k] + dt * spare.acceleration[w, k]
+
+    @wp.kernel(**once)
+    def advance_adjoint(
+        trees: Trees,
+        dt: real,
+        q_in: wp.array2d(dtype=real),
+        v_in: wp.array2d(dtype=real),
+        tau_in: wp.array2d(dtype=real),
+        easing_in: wp.array2d(dtype=real),
+        gravity_in: wp.array(dtype=vec3),
+        force_in: wp.array2d(dtype=vec3),
+        torque_in: wp.array2d(dtype=vec3),
+        at_in: wp.array2d(dtype=vec3),
+        inertial_in: wp.array3d(dtype=real),
+        v_out: wp.array2d(dtype=real),
+        v_out_adj: wp.array2d(dtype=real),
+        q_adj: wp.array2d(dtype=real),
+        v_adj: wp.array2d(dtype=real),
+        tau_adj: wp.array2d(dtype=real),
+        easing_adj: wp.array2d(dtype=real),
+        gravity_adj: wp.array(dtype=vec3),
+        force_adj: wp.array2d(dtype=vec3),
+        torque_adj: wp.array2d(dtype=vec3),
+        at_adj: wp.array2d(dtype=vec3),
+        inertial_adj: wp.array3d(dtype=real),
+        motion: Motion,
+        articulated: Articulated,
+        swept: Swept,
+        spare: Spare,
+    ):
+        # the residual is ID(q, v, (v' - v) / dt) + easing (v' - v) / dt - tau: rates = dt M^-1 v_out_adj
+        w = wp.tid()
+        fallen = vec3(real(0.0), real(0.0), real(0.0))
+        for t in range(trees.first.shape[0] - 1):
+            move(trees, w, t, q_in, v_in, motion)
+            accelerate(
+                trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in, motion,
+                articulated, spare.acceleration,
+            )  # fmt: skip
+            first = trees.first[t]
+            last = trees.first[t + 1]
+            for k in range(trees.v_start[first], trees.v_start[last]):
+                spare.a[w, k] = dt * v_out_adj[w, k]
+            unload(trees, w, t, spare.a, motion, articulated, spare.rates)
+            fallen = fallen + differentiate(
+                trees, w, t, real(-1.0), q_in, v_in, spare.acceleration, spare.rates, gravity_in[w], force_in,
+                torque_in, 1, at_in, inertial_in, easing_in, motion, swept, spare.q, spare.v, spare.a, spare.force,
+                spare.torque, spare.inertial, spare.easing,
+            )  # fmt: skip
+            for i in range(first, last):
+                force_adj[w, i] = force_adj[w, i] + spare.force[w, i]
+                torque_adj[w, i] = torque_adj[w, i] + spare.torque[w, i]
+                at_adj[w, i] = at_adj[w, i] + wp.cross(force_in[w, i], spare.torque[w, i])
+                for n in range(10):
+                    inertial_adj[w, i, n] = inertial_adj[w, i, n] + spare.inertial[w, i, n]
+        gravity_adj[w] = gravity_adj[w] + fallen
+        for a in range(q_in.shape[1]):
+            q_adj[w, a] = q_adj[w, a] + spare.q[w, a]
+        for k in range(v_in.shape[1]):
+            # the acceleration's own adjoint is -dt v_out_adj: v goes through as it is
+            v_adj[w, k] = v_adj[w, k] + spare.v[w, k] + v_out_adj[w, k]
+            tau_adj[w, k] = tau_adj[w, k] + spare.rates[w, k]
+            easing_adj[w, k] = easing_adj[w, k] + spare.easing[w, k]
+
+    @wp.kernel(**onward)
+    def publish(
+        trees: Trees,
+        rows: Rows,
+        q_in: wp.array2d(dtype=real),
+        v_in: wp.array2d(dtype=real),
+        position_out: wp.array2d(dtype=vec3),
+        quaternion_out: wp.array2d(dtype=quat),
+        velocity_out: wp.array2d(dtype=vec3),
+        omega_out: wp.array2d(dtype=vec3),
+        motion: Motion,
+        swept: Swept,
+        spare: Spare,
+    ):
+        w = wp.tid()
+        for t in range(trees.first.shape[0] - 1):
+            move(trees, w, t, q_in, v_in, motion)
+        for r in range(rows.row.shape[0]):
+            i = rows.link[r]
+            row = rows.row[r]
+            arm = wp.quat_rotate(motion.turn[w, i], rows.place[r])
+            spin = motion.spin[w, i]
+            position_out[w, row] = motion.place[w, i] + arm
+            quaternion_out[w, row] = motion.turn[w, i] * rows.turn[r]
+            velocity_out[w, row] = motion.speed[w, i] + wp.cross(spin, motion.reach[w, i] + arm)
+            omega_out[w, row] = spin
+
+    @wp.kernel(**once)
+    def publish_adjoint(
+        trees: Trees,
+        rows: Rows,
+        q_in: wp.array2d(dtype=real),
+        v_in: wp.array2d(dtype=real),
+        position_out: wp.array2d(dtype=vec3),
+        quaternion_out: wp.array2d(dtype=quat),
+        velocity_out: wp.array2d(dtype=vec3),
+        omega_out: wp.array2d(dtype=vec3),
+        position_adj: wp.array2d(dtype=vec3),
+        quaternion_adj: wp.array2d(dtype=quat),
+        velocity_adj: wp.array2d(dtype=vec3),
+        omega_adj: wp.array2d(dtype=vec3),
+        q_adj: wp.array2d(dtype=real),
+        v_adj: wp.array2d(dtype=real),
+        motion: Motion,
+        swept: Swept,
+        spare: Spare,
+    ):
+        w = wp.tid()
+        zero = vec3(real(0.0), real(0.0), real(0.0))
+        for i in range(motion.place.shape[1]):
+            spare.place[w, i] = zero
+            spare.velocity[w, i] = zero
+            spare.omega[w, i] = zero
+            spare.turn[w, i] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
+        for t in range(trees.first.shape[0] - 1):
+            move(trees, w, t, q_in, v_in, motion)
+        for r in range(rows.row.shape[0]):
+            i = rows.link[r]
+            row = rows.row[r]
+            turn = motion.turn[w, i]
+            spin = motion.spin[w, i]
+            arm = wp.quat_rotate(turn, rows.place[r])
+            x_adj = position_adj[w, row]
+            v_row = velocity_adj[w, row]
+            spare.place[w, i] = spare.place[w, i] + x_adj
+            spare.velocity[w, i] = spare.velocity[w, i] + v_row
+            spare.omega[w, i] = spare.omega[w, i] + omega_adj[w, row] + wp.cross(arm, v_row)
+            # the arm turns with the link: as a small rotation before its quaternion, of which that has half
+            pushed = wp.cross(arm, x_adj + wp.cross(v_row, spin))
+            half = quat(real(2.0) * pushed[0], real(2.0) * pushed[1], real(2.0) * pushed[2], real(0.0)) * turn
+            spare.turn[w, i] = spare.turn[w, i] + quaternion_adj[w, row] * wp.quat_inverse(rows.turn[r]) + half
+        for t in range(trees.first.shape[0] - 1):
+            carry_back(
+                trees, w, t, q_in, v_in, spare.place, spare.turn, spare.velocity, spare.omega, motion, swept, spare.q,
+                spare.v,
+            )  # fmt: skip
+        for a in range(q_in.shape[1]):
+            q_adj[w, a] = q_adj[w, a] + spare.q[w, a]
+        for k in range(v_in.shape[1]):
+            v_adj[w, k] = v_adj[w, k] + spare.v[w, k]
+
+    return SimpleNamespace(
+        Rows=Rows, Spare=Spare, Swept=Swept, drift=drift, drive=drive, collect=collect,
+        collect_adjoint=collect_adjoint, advance=advance, advance_adjoint=advance_adjoint, publish=publish,
+        publish_adjoint=publish_adjoint, **vars(aba),
+    )  # fmt: skip

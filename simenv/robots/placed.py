@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Robots that stand somewhere, and where their links then are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from simenv.physics.bodies.table import Table
+from simenv.physics.bodies.tree import Link, Tree
+from simenv.robots.poses import HERE, Numbers, Pose
+
+__all__ = ["placed", "start_poses"]
+
+
+def placed(tree: Tree, position: Numbers, quaternion: Numbers) -> Tree:
+    """The same robot with its base at a place [m] and a quaternion xyzw; one that is free starts there."""
+    base = Pose.of(position, quaternion)
+    if base.is_here:
+        return tree
+    posture = dict(tree.posture)
+
+    def moved(link: Link) -> Link:
+        joint = link.joint
+        if link.parent is not None:
+            return link
+        if joint.kind == "free":
+            start = np.asarray(posture.get(joint.name, (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)), dtype=np.float64)
+            place, turn = (base @ Pose.of(start[:3], start[3:])).tuples()
+            posture[joint.name] = (*place, *turn)
+            return link
+        place, turn = (base @ Pose.of(joint.position, joint.quaternion)).tuples()
+        return replace(link, joint=replace(joint, position=place, quaternion=turn))
+
+    links = tuple(moved(link) for link in tree.links)
+    return Tree(tree.name, links, posture)
+
+
+def start_poses(tree: Tree, made: Table) -> dict[str, Pose]:
+    """World poses of all links in the posture, by name.
+
+    Args:
+        tree: the robot; made: its table.
+    """
+    start = {name: slice(int(made.q_start[i]), int(made.q_start[i + 1])) for i, name in enumerate(made.joints)}
+    poses: dict[str, Pose] = {}
+    for link in tree.links:
+        joint = link.joint
+        at = made.posture[start[joint.name]] if joint.name in start else np.zeros(0)
+        carrier = HERE if link.parent is None else poses[link.parent]
+        poses[link.name] = carrier @ Pose.of(joint.position, joint.quaternion) @ _motion(joint.kind, joint.axis, at)
+    return poses
+
+
+def _motion(kind: str, axis: tuple[float, float, float], at: np.ndarray) -> Pose:
+    """What a joint does at positions."""
+    normal = np.asarray(axis, dtype=np.float64)
+    if kind == "revolute":
+        return Pose.of(quaternion=(*np.sin(0.5 * at[0]) * normal, np.cos(0.5 * at[0])))
+    if kind == "prismatic":
+        return Pose.of(at[0] * normal)
+    if kind == "planar":
+        along = np.array([0.0, 1.0, 0.0]) if abs(normal[0]) > 0.9 else np.array([1.0, 0.0, 0.0])
+        along = along - (along @ normal) * normal
+        along = along / np.linalg.norm(along)
+        place = at[0] * along + at[1] * np.cross(normal, along)
+        return Pose.of(place, (*np.sin(0.5 * at[2]) * normal, np.cos(0.5 * at[2])))
+    if kind == "ball":
+        return Pose.of(quaternion=at)
+    return Pose.of(at[:3], at[3:]) if kind == "free" else HERE

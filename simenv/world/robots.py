@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Robots of a world by name: where their joints are, and where they go."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+from simenv.world.bodies import ByName
+
+if TYPE_CHECKING:
+    from simenv.physics.bodies.forest import RobotMount
+    from simenv.robots.robot import Robot
+    from simenv.world.state import State
+    from simenv.world.world import World
+
+__all__ = ["RobotView", "robots_of"]
+
+
+class RobotView:
+    """One robot in all worlds.
+
+    Attributes:
+        spec: what the scene says about it; joints: names of its rates, in order; links: names of its links, which are
+            the bodies ``"<name>/<link>"``.
+        span: where its rates are in the controls and in ``joint_qd``; span_q: its positions in ``joint_q``.
+    """
+
+    def __init__(self, world: World, spec: RobotMount):
+        self._world, self.spec = world, spec
+        self.joints, self.links = spec.table.rates, tuple(spec.table.frames)
+        self.span_q, self.span = world.robot_solver.spans[spec.name]
+
+    @cached_property
+    def model(self) -> Robot:
+        """It by itself, for kinematics and dynamics as torch functions, with its parameters as the scene has them."""
+        from simenv.robots.robot import Robot
+
+        world = self._world
+        return Robot(self.spec.tree, world.num_worlds, world.device, world.dtype)
+
+    def positions(self, state: State) -> torch.Tensor:
+        """Of its joints, (N, nq) [rad or m]."""
+        return state.joint_q[:, self.span_q]
+
+    def rates(self, state: State) -> torch.Tensor:
+        """Of its joints, (N, nv) [rad/s or m/s]."""
+        return state.joint_qd[:, self.span]
+
+    def place(self, state: State, positions: torch.Tensor, rates: torch.Tensor | None = None) -> State:
+        """The state with its joints at positions (N, nq), at rest or with rates (N, nv), and its links where these put
+        them.
+
+        Raises:
+            ValueError: a tensor has the wrong shape or dtype.
+        """
+        joint_q, joint_qd = state.joint_q.clone(), state.joint_qd.clone()
+        rates = torch.zeros_like(joint_qd[:, self.span]) if rates is None else rates
+        joint_q[:, self.span_q], joint_qd[:, self.span] = positions, rates
+        poses, twists = state.body_q.clone(), state.body_twist.clone()
+        placed = self.model.link_poses(positions)
+        for i, link in enumerate(self.links):
+            body = self._world.bodies[f"{self.spec.name}/{link}"]
+            if body.spec.motion == "link":
+                poses[:, body.index] = placed[:, i]
+                twists[:, body.index] = self.model.twist(positions, rates, link)
+        return state.replace(joint_q=joint_q, joint_qd=joint_qd, body_q=poses, body_twist=twists)
+
+
+def robots_of(world: World) -> ByName[RobotView]:
+    """The robots of a world."""
+    return ByName("robot", {name: RobotView(world, spec) for name, spec in world.scene.robots.items()})
