@@ -3,11 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
 
+from simenv.physics import exact
+from simenv.physics.rotation import quaternion_to_matrix
 from simenv.robots.arm import Arm
 
-__all__ = ["arm_ease"]
+if TYPE_CHECKING:
+    from simenv.physics.bodies.forest import RobotMount
+
+__all__ = ["arm_ease", "link_eases"]
 
 
 def arm_ease(arm: Arm | None, dt: float) -> tuple[float, float]:
@@ -30,3 +39,26 @@ def arm_ease(arm: Arm | None, dt: float) -> tuple[float, float]:
         )
     task = jacobian @ inverse @ jacobian.T
     return tuple(float(torch.linalg.eigvalsh(block).max()) for block in (task[:3, :3], task[3:, 3:]))  # type: ignore[return-value]
+
+
+def link_eases(mounts: Iterable[RobotMount], bodies: Iterable[str]) -> dict[str, np.ndarray]:
+    """Inverse inertia (6, 6) of those of the bodies ``"<robot>/<link>"`` that are links: the twist about the origin of
+    the link's frame, in its axes, per impulse there, at the robot's posture and without its drives.
+
+    Args:
+        mounts: robots of a scene; bodies: names.
+    """
+    from simenv.robots.robot import Robot
+
+    wanted, out = set(bodies), {}
+    for mount in mounts:
+        links = [link for link in mount.table.frames if f"{mount.name}/{link}" in wanted]
+        if not links:
+            continue
+        robot = Robot(mount.tree, 1, dtype=torch.float64)
+        inverse = torch.linalg.inv(robot.mass_matrix(robot.posture)[0])
+        for link in links:
+            turn = torch.block_diag(*[quaternion_to_matrix(robot.pose(robot.posture, link)[0, 3:])] * 2)
+            jacobian = exact.matmul(turn.T, robot.jacobian(robot.posture, link)[0])
+            out[f"{mount.name}/{link}"] = exact.matmul(exact.matmul(jacobian, inverse), jacobian.T).numpy()
+    return out

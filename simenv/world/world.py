@@ -28,7 +28,7 @@ from simenv.physics.mpm.particles import ParticleSolver
 from simenv.physics.solver import Choice, Field, Parameter, Solver, Step
 from simenv.physics.status import NONFINITE
 from simenv.robots.arm import Arm
-from simenv.robots.ease import arm_ease
+from simenv.robots.ease import arm_ease, link_eases
 from simenv.sensors.tactile import TactileField
 from simenv.world.bodies import bodies_of, colliders_of, emitters_of, gels_of, names_of
 from simenv.world.drawables import Shown
@@ -97,11 +97,11 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         moves = scene.has_motion
         self.body_solver = BodySolver(parts, num_worlds, self.device, dtype) if scene.has_bodies else None
         mounts = list(scene.robots.values())
-        self.robot_solver = RobotSolver(mounts, scene.bodies, self.device, dtype) if mounts else None
+        self.robot_solver = RobotSolver(mounts, scene.bodies, not scene.has_bodies, self.device, dtype) if mounts else None
         gels = GelSolver(scene.gels, scene.bodies, self.sensors, scene.lead, self.arm is None) if scene.gels else None
         pressing = gels if gels is not None and gels.pressing else None
         added = [make(scene, num_worlds, self.device, dtype) for make in scene.solvers]
-        every = [self.frames if moves else None, pressing, self.particles, *added, self.body_solver, self.robot_solver]
+        every = [self.frames if moves else None, pressing, self.particles, *added, self.robot_solver, self.body_solver]
         self.solvers: dict[str, Solver] = {solver.name: solver for solver in every if solver is not None}
         lanes, choices = (self.particles.lanes, len(self.particles.pace.counts)) if self.particles else (1, 1)
         self.engine = Engine(
@@ -175,13 +175,16 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         if self.arm is not None:
             declared = {name: replace(each, differentiable=False) for name, each in declared.items()}
         limits: list[Limit] = []
+        carriers = [each.body for each in scene.colliders.values()] + [gel.on for gel in scene.gels.values()]
+        eases = link_eases(scene.robots.values(), [name for name in carriers if name is not None])
         if self.particles is not None:
             dt, dx = scene.shortest_substep, self.particles.model.dx
             limits += [each for pair in scene.materials.items() for each in material_limits(*pair, dt, dx)]
-            limits += exchange_limits(self.particles.parts)
+            limits += exchange_limits(self.particles.parts, eases)
         if self.body_solver is not None:
             ease = arm_ease(self.arm, scene.substep_dt)
-            limits += touch_limits(Pressed(parts, scene.gels, scene.lead, scene.substep_dt, ease))
+            yields = {name: float(np.linalg.eigvalsh(each[:3, :3]).max()) for name, each in eases.items()}
+            limits += touch_limits(Pressed(parts, scene.gels, scene.lead, scene.substep_dt, ease, yields))
         areas = least_areas(scene.gels)
         return Parameters(declared, limits, areas, self.num_worlds, self.device, self.dtype)
 
@@ -337,6 +340,9 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         stopped = status | torch.where(finite, 0, NONFINITE).to(torch.int32)
         rows = finite.view(-1, 1, 1)
         state = state.replace(body_q=torch.where(rows, state.body_q, self._initial.body_q))
+        if self.robots:  # whose joints place what others meet
+            held = {name: getattr(self._initial, name) for name in self.robot_solver.starts_from()}
+            state = state.replace(**{n: torch.where(finite[:, None], state[n], each) for n, each in held.items()})
         control = replace(control, twist=torch.where(rows, control.twist, 0.0))
         if control.goal is not None:
             here = self.zero_control(state).goal

@@ -350,7 +350,7 @@ def least(world):
 def test_what_is_let_through_is_stable_and_much_lighter_bodies_are_not(name, monkeypatch):
     shape, sticky, share = BODIES[name]
     mass = least(sunk(shape, sticky))
-    monkeypatch.setattr("simenv.world.world.exchange_limits", lambda parts: [])
+    monkeypatch.setattr("simenv.world.world.exchange_limits", lambda parts, eases: [])
     world = sunk(shape, sticky, 2)
     world.parameters["body.mass"] = torch.tensor([1.0, share or 1.0]) * mass
     state, speeds = world.initial_state(), []
@@ -384,7 +384,7 @@ def test_a_collider_far_from_the_centre_of_mass_needs_a_heavier_hand():
         scene = flying("liquid")
         scene.add_body("hand", position=(0.3, 0.24, 0.22), motion="hand", mass=10.0, inertia=1e-2)
         scene.add_collider("ball", Sphere(0.03), "hand", (0.0, 0.0, arm))
-        (limit,) = exchange_limits(scene.particle_parts())
+        (limit,) = exchange_limits(scene.particle_parts(), {})
         limits.append(limit.load({"hand.mass": 10.0, "m.density": 1000.0}))
     # pushed at the distance a from its centre, a body of mass m and moment I gives way as one of m / (1 + m a^2 / I)
     assert limits[1] / limits[0] == pytest.approx(1 + 10.0 * 0.15**2 / 1e-2, rel=0.05)

@@ -12,6 +12,7 @@ import torch
 
 from simenv.errors import UnpairedBodiesWarning
 from simenv.physics.mpm.materials import Sand
+from simenv.physics.solver import Step
 from simenv.world import Control, Scene, State, World
 from tests.zoo.scenes import DX, ZOO
 
@@ -25,9 +26,10 @@ Leaves = dict[str, torch.Tensor]
 BY_NAME = {"x": 0.5 * DX, "F": 0.1, "J": 0.1, "grip": (1e-4, 1e-3), "stick": 1e-5, "held": 1e-5, "gel_offset": 1e-5}
 BY_UNIT = {
     "m": 1e-3, "m/s": 0.1, "1/s": 10.0, "1": 1e-3, "m, 1": (1e-4,) * 3 + (1e-3,) * 4,
-    "m/s, rad/s": (0.1,) * 3 + (1.0,) * 3, "N": 1.0,
+    "m/s, rad/s": (0.1,) * 3 + (1.0,) * 3, "N": 1.0, "rad or m": 1e-3, "rad/s or m/s": 0.1,
 }  # fmt: skip
 CONTROLS = {"twist": BY_UNIT["m/s, rad/s"], "goal": (1e-3,) * 3 + (1e-2,) * 4, "effort": 1.0}
+CONTROLS |= {"joint_target": 1e-2, "joint_rate": 0.1, "joint_torque": 0.1}
 
 
 def seeded(name: str, seed: int) -> torch.Generator:
@@ -64,8 +66,8 @@ def scale_of(world: World, name: str, tensor: torch.Tensor) -> torch.Tensor | fl
 
 
 def moved(world: World) -> list[int]:
-    """Rows of the bodies that move by themselves."""
-    return [view.index for view in world.bodies.values() if not view.spec.is_told]
+    """Rows of the bodies that move by themselves, but for links, which follow their joints."""
+    return [view.index for view in world.bodies.values() if not (view.spec.is_told or view.spec.motion == "link")]
 
 
 def entering_fields(world: World) -> list[str]:
@@ -113,6 +115,11 @@ def controls(world: World, seeds: Sequence[int], state: State, steps: int = STEP
         away = like.new_tensor([1e-3] * 3 + [5e-3] * 4)
         pull = like.new_tensor([0.0, 0.0, -1e-3, 0.0, 0.0, 0.0, 0.0])
         told["control.goal"] = here + pull + away * normal("goal", seeds, here.shape[1:], like)
+    if world.robots:
+        like = state.joint_qd[:, None].expand(N, steps, -1)
+        held = world.robot_solver.before(Step(state, Control(), None, None), {})["target"][:, None].expand_as(like)
+        for name, at in {"joint_target": held, "joint_rate": 0.0, "joint_torque": 0.0}.items():
+            told[f"control.{name}"] = at + CONTROLS[name] * normal(name, seeds, like.shape[1:], like)
     if "grip" in state:
         told["control.effort"] = -6.0 + normal("effort", seeds, (steps,), like)
     return told

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from simenv.geometry.shapes import Box, Cup, Cylinder, Plane, Sphere
+from simenv.physics.bodies.forest import JointDrive
+from simenv.physics.bodies.tree import Inertial, Joint, Link, Tree
 from simenv.physics.mpm.materials import Elastic, Liquid, Sand
 from simenv.sensors.tactile import ElasticLayerGel, WinklerGel, flat_grid
 from simenv.world import ContactLaw, Scene
@@ -194,6 +196,36 @@ def arm(**options: Any) -> Scene:
     return scene
 
 
+def ball_link(name: str, parent: str | None, joint: Joint, mass: float, at: tuple[float, ...]) -> Link:
+    """A link with the inertia of a ball of radius 0.04 m, nearly."""
+    moment = 0.4 * mass * 0.04**2
+    inertia = ((moment, 0.0, 0.0), (0.0, 1.1 * moment, 0.0), (0.0, 0.0, 1.05 * moment))
+    return Link(name, parent, joint, Inertial(mass, at, inertia))  # type: ignore[arg-type]
+
+
+def robots(**options: Any) -> Scene:
+    """A jointed arm stirs water with its tip and presses a gel on a ball that falls into it; a jointed buoy floats."""
+    scene = grid(**options)
+    pool(scene)
+    swing = Joint("swing", "revolute", axis=(0.0, 1.0, 0.0), damping=0.01, armature=1e-4)
+    slide = Joint("slide", "prismatic", position=(0.05, 0.0, 0.0), damping=0.5, armature=0.01)
+    upper = ball_link("upper", None, swing, 0.4, (0.02, 0.0, 0.0))
+    arm = Tree("arm", (upper, ball_link("tip", "upper", slide, 0.3, (0.0, 0.0, -0.01))), {"slide": -0.03})
+    scene.add_robot("arm", arm, (0.05, 0.1, 0.138), drive=JointDrive((20.0, 500.0), (0.5, 5.0)))
+    scene.add_collider("toe", Sphere(0.012), "arm/tip", (-0.02, 0.01, -0.085), friction=0.3, width=0.02)
+    scene.add_body(
+        "ball", Sphere(0.015), 5000.0, (0.072, 0.1, 0.08), motion="free", coupling="contact",
+        velocity=(0.02, 0.01, -0.1), angular_velocity=(0.5, -0.2, 0.3),
+    )  # fmt: skip
+    scene.add_gel("pad", "arm/tip", "ball", flat_grid(3, 3, 0.01, 0.01), SPRINGS, (0.0, 0.0, -0.0434), DOWN)
+    hull = ball_link("hull", None, Joint("buoy", "free", armature=1e-5), 0.2, (0.001, 0.0, 0.002))
+    hinge = Joint("hinge", "ball", position=(0.0, 0.0, 0.025), damping=0.002, armature=1e-5)
+    buoy = Tree("buoy", (hull, ball_link("mast", "hull", hinge, 0.1, (0.005, 0.0, 0.03))))
+    scene.add_robot("buoy", buoy, (0.15, 0.14, 0.075), (0.1, -0.1, 0.2, 0.96), drive=JointDrive(0.0, 0.001))
+    scene.add_collider("bottom", Sphere(0.02), "buoy/hull", friction=0.2, width=0.02)
+    return scene
+
+
 ZOO = {
     "liquid": Case(liquid),
     "solids": Case(solids),
@@ -208,6 +240,7 @@ ZOO = {
     "palpation, half the substeps": Case(palpation, {"particle_substeps": TICKS // 2}),
     "finger": Case(finger),
     "arm": Case(arm, differentiable=False),
+    "robots": Case(robots),
 }
 
 

@@ -9,7 +9,7 @@ from tests.zoo.play import Leaves, gradients, is_differentiable, leaves_of, make
 from tests.zoo.scenes import TICKS, ZOO
 
 SMOOTH = [name for name, case in ZOO.items() if case.differentiable]
-MEANS = ("wrench", "body_wrench", "push", "drive", "skin_field", "projected_gain")  # over a control step
+MEANS = ("link_wrench", "wrench", "body_wrench", "push", "drive", "skin_field", "projected_gain")  # over a control step
 STEPS = 1
 
 

@@ -190,9 +190,10 @@ def robot_kernels(real) -> SimpleNamespace:
             row = rows.row[r]
             f = wrench_force_in[w, row]
             n_adj = torque_adj[w, i]
-            wrench_torque_adj[w, row] = wrench_torque_adj[w, row] + n_adj
             arm = position_in[w, row] - at_out[w, i]
-            wrench_force_adj[w, row] = wrench_force_adj[w, row] + force_adj[w, i] + wp.cross(n_adj, arm)
+            f_adj = force_adj[w, i] + wp.cross(n_adj, arm) + share * felt_adj[w, r]
+            wrench_force_adj[w, row] = wrench_force_adj[w, row] + f_adj
+            wrench_torque_adj[w, row] = wrench_torque_adj[w, row] + n_adj + share * felt_turn_adj[w, r]
             moved = wp.cross(f, n_adj)
             position_adj[w, row] = position_adj[w, row] + moved
             at_adj[w, i] = at_adj[w, i] - moved
@@ -362,6 +363,11 @@ def robot_kernels(real) -> SimpleNamespace:
             pushed = wp.cross(arm, x_adj + wp.cross(v_row, spin))
             half = quat(real(2.0) * pushed[0], real(2.0) * pushed[1], real(2.0) * pushed[2], real(0.0)) * turn
             spare.turn[w, i] = spare.turn[w, i] + quaternion_adj[w, row] * wp.quat_inverse(rows.turn[r]) + half
+            # what was there before has been written over, by who else passes rows on as well
+            position_adj[w, row] = zero
+            quaternion_adj[w, row] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
+            velocity_adj[w, row] = zero
+            omega_adj[w, row] = zero
         for t in range(trees.first.shape[0] - 1):
             carry_back(
                 trees, w, t, q_in, v_in, spare.place, spare.turn, spare.velocity, spare.omega, motion, swept, spare.q,

@@ -26,6 +26,7 @@ class RobotSolver(Solver):
 
     Args:
         mounts: of the scene; bodies: all of it, in the order of the table of frames.
+        alone: whether nothing else moves frames, after it.
         device, dtype: of the tensors.
 
     Attributes:
@@ -36,9 +37,11 @@ class RobotSolver(Solver):
     name = "robots"
 
     def __init__(
-        self, mounts: Sequence[RobotMount], bodies: Mapping[str, Any], device: torch.device, dtype: torch.dtype
+        self, mounts: Sequence[RobotMount], bodies: Mapping[str, Any], alone: bool, device: torch.device,
+        dtype: torch.dtype,
     ):  # fmt: skip
         super().__init__()
+        self._alone = alone
         self.mounts, self._device, self._dtype = tuple(mounts), device, dtype
         self.forest = forest(mounts, bodies)
         ends = [np.cumsum([0, *(len(each) for each in values)]) for values in self._sizes()]
@@ -60,7 +63,7 @@ class RobotSolver(Solver):
         rates = "rates of the robots' joints"
         felt = "force and torque of all contact on each frame of the robots, about its origin, mean over the last step"
         self.fields = {
-            "joint_q": Field((nq,), "rad or m", about, posture, compared=True, drawn=True),
+            "joint_q": Field((nq,), "rad or m", about, posture, compared=True),
             "joint_qd": Field((nv,), "rad/s or m/s", rates, compared=True),
             "link_wrench": Field((rows, 6), "N, N m", felt, differentiable=False),
         }
@@ -128,4 +131,4 @@ class RobotSolver(Solver):
 
     def open(self, desk: Desk) -> RobotStepper:
         """A stepper for the worlds of a desk."""
-        return RobotStepper(self.forest, desk)
+        return RobotStepper(self.forest, desk, self._alone)

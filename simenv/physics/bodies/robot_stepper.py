@@ -31,10 +31,11 @@ class RobotStepper(Stepper):
 
     Args:
         forest: the robots; desk: what to work with.
+        alone: whether nothing else moves frames, and looks for faults of all, after it.
     """
 
-    def __init__(self, forest: Forest, desk: Desk):
-        self.forest, self.desk, self.frames = forest, desk, desk.frames
+    def __init__(self, forest: Forest, desk: Desk, alone: bool):
+        self.forest, self.desk, self.frames, self._alone = forest, desk, desk.frames, alone
         self._kernels = k = robot_kernels(warp_real(desk.dtype))
         slot, nv, links = desk.memory.slot, forest.rates, len(forest)
         self._inputs = {name: slot(k.real, nv) for name in PER_RATE}
@@ -119,7 +120,7 @@ class RobotStepper(Stepper):
             Launch(k.advance, one, [trees, desk.dt], moved, [v_after], k.advance_adjoint, self._work),
             Launch(k.drift, each_link, [trees, half], [midway, v_after], [q_after]),
             self._publish(after),
-            frames.see_faults(after),
+            *([frames.see_faults(after)] if self._alone else []),
         ]  # fmt: skip
 
     def _opening(self) -> list[Launch]:
@@ -152,7 +153,7 @@ class RobotStepper(Stepper):
         return {**self._inputs, **dict(zip(("joint_q", "joint_qd"), self.joints(0), strict=True))}
 
     def _leaving(self, number: int) -> dict[str, Slot]:
-        return dict(zip(("joint_q", "joint_qd"), self.joints(number), strict=True))
+        return dict(zip(("joint_q", "joint_qd", "felt", "felt_turn"), (*self.joints(number), *self._felt), strict=True))
 
     def load(self, inputs: Mapping[str, torch.Tensor]) -> None:
         """``joint_q`` (N, nq), ``joint_qd``, and of every rate (N, nv) what `drive` reads; ``gravity``, ``inertial``."""
@@ -162,8 +163,7 @@ class RobotStepper(Stepper):
     def results(self, keep: bool) -> Tensors:
         """``joint_q`` and ``joint_qd`` at the end, and ``felt`` and ``felt_turn`` of the frames (N, R, 3)."""
         last = self.frames.before(self.desk.ticks, keep)
-        named = self._leaving(last) | dict(zip(("felt", "felt_turn"), self._felt, strict=True))
-        return {name: slot.tensor for name, slot in named.items()}
+        return {name: slot.tensor for name, slot in self._leaving(last).items()}
 
     def seed(self, adjoints: Mapping[str, torch.Tensor]) -> None:
         """Adjoints of the results."""

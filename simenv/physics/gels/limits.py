@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class Pressed:
     Attributes:
         parts: the bodies; gels: by name; lead: how far ahead these see [s]; dt: of a tick [s].
         arm: inverse mass [1/kg] and inverse inertia [1/(kg m^2)] of a robot's tool in the direction in which it yields
-            most, at the chain's posture; zero leaves the robot out.
+            most, at the chain's posture; zero leaves the robot out; links: inverse mass of links of robots, by body.
     """
 
     parts: BodyParts
@@ -47,6 +47,7 @@ class Pressed:
     lead: float
     dt: float
     arm: tuple[float, float] = (0.0, 0.0)
+    links: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def pressing(self) -> dict[str, Gel]:
@@ -71,7 +72,7 @@ class _Maker:
     def __init__(self, pressed: Pressed):
         self._bodies, self._gels, self._lead = pressed.parts.bodies, pressed.pressing, pressed.lead
         self._points, self._gripper = pressed.parts.points, pressed.parts.gripper
-        self._arm, self._dt = pressed.arm, pressed.dt
+        self._arm, self._links, self._dt = pressed.arm, pressed.links, pressed.dt
         self._step = f"a substep of {pressed.dt:.3g} s"
 
     def _limit(self, names: tuple[str, ...], load: Callable[[Values], Any], what: str) -> Limit:
@@ -145,7 +146,7 @@ class _Maker:
         if body.motion == "arm":
             return self._arm[0]
         if body.motion not in ("free", "hand"):
-            return 0.0
+            return self._links.get(name, 0.0)
         arm = self._inner_radius(name) if along and body.motion == "free" else 0.0
         return (1.0 + arm**2 / float(np.max(body.inertia))) / values[f"{name}.mass"]
 

@@ -43,17 +43,25 @@ STICKING = 0.6  # the same of one that holds all components of the velocity
 HEAVY = 1e6  # a mass that is enough [kg]
 
 
-def exchange_limits(parts: ParticleParts) -> list[Limit]:
-    """The limits on the masses of bodies that feel what their colliders receive."""
+def exchange_limits(parts: ParticleParts, eases: Mapping[str, np.ndarray]) -> list[Limit]:
+    """The limits on the masses of bodies that feel what their colliders receive.
+
+    Args:
+        parts: of the scene.
+        eases: inverse inertia (6, 6) of links of robots about their frames, in their axes, by body.
+    """
     limits = []
     for name, body in parts.bodies.items():
         colliders = [c for c in parts.colliders.values() if c.body == name]
         if body.motion in ("free", "hand") and colliders:
-            limits.append(_limit(parts, name, *_layer(body, colliders, parts.model.dx)))
+            mass = (np.concatenate([np.ones(3), body.inertia]) ** -1.0)[:, None] * np.eye(6)
+            limits.append(_limit(parts, name, True, *_layer(body, colliders, parts.model.dx, mass)))
+        if name in eases and colliders:
+            limits.append(_limit(parts, name, False, *_layer(body, colliders, parts.model.dx, eases[name])))
     return limits
 
 
-def _layer(body: Body, colliders: Sequence[Collider], dx: float) -> tuple[float, float]:
+def _layer(body: Body, colliders: Sequence[Collider], dx: float, ease: np.ndarray) -> tuple[float, float]:
     """Volume of the layer [m^3], and its greatest mass ratio to the body over that of their masses."""
     volume, matrix = 0.0, np.zeros((6, 6))
     for collider in colliders:
@@ -62,8 +70,8 @@ def _layer(body: Body, colliders: Sequence[Collider], dx: float) -> tuple[float,
         thick = dx * (STICKING if collider.spec.sticky else LAYER)
         area, inertia = _surface(body, collider, dx)
         volume, matrix = volume + thick * area, matrix + thick * inertia
-    weight = np.concatenate([np.ones(3), body.inertia]) ** -0.5
-    most = np.linalg.eigvalsh(weight[:, None] * matrix * weight).max()
+    root = np.linalg.cholesky(matrix)
+    most = np.linalg.eigvalsh(root.T @ ease @ root).max()
     return volume, float(most) / volume
 
 
@@ -93,18 +101,21 @@ def _surface(body: Body, collider: Collider, dx: float) -> tuple[float, np.ndarr
     return area, np.block([[area * np.eye(3), -cross], [cross, inertia]])
 
 
-def _limit(parts: ParticleParts, name: str, layer: float, more: float) -> Limit:
+def _limit(parts: ParticleParts, name: str, weighs: bool, layer: float, more: float) -> Limit:
     volumes: dict[str, float] = {}
     for group in parts.groups.values():
         volumes[group.material] = volumes.get(group.material, 0.0) + group.volume * len(group.positions)
-    names = (f"{name}.mass", *(f"{material}.density" for material in volumes))
+    densities = tuple(f"{material}.density" for material in volumes)
+    names = (f"{name}.mass", *densities) if weighs else densities
 
     def load(values: Mapping[str, Any]) -> Any:
         # of each material at most what there is of it, and in all at most a layer of the heaviest
         most = sum(values[f"{material}.density"] * min(volume, layer) for material, volume in volumes.items())
-        return more * most / values[f"{name}.mass"]
+        return more * most / values[f"{name}.mass"] if weighs else more * most
 
     step = f"body {name!r} at dx = {parts.model.dx:g} m"
     why = "what its colliders move at once must be lighter than it"
     remedy = "make it heavier, use a finer grid, or coupling='grid', which bears any mass"
-    return Limit(LIGHT_BODY, names, load, step, why, remedy, good=HEAVY)
+    if not weighs:
+        remedy = "make the link heavier, give its joints armature, or use a finer grid or a lighter material"
+    return Limit(LIGHT_BODY, names, load, step, why, remedy, good=HEAVY if weighs else 0.0)
