@@ -204,7 +204,7 @@ def ball_link(name: str, parent: str | None, joint: Joint, mass: float, at: tupl
 
 
 def robots(**options: Any) -> Scene:
-    """A jointed arm stirs water with its tip and presses a gel on a ball that falls into it; a jointed buoy floats."""
+    """A jointed arm stirs water with its tip and presses a gel on a ball above it; a jointed buoy floats."""
     scene = grid(**options)
     pool(scene)
     swing = Joint("swing", "revolute", axis=(0.0, 1.0, 0.0), damping=0.01, armature=1e-4)
@@ -212,12 +212,12 @@ def robots(**options: Any) -> Scene:
     upper = ball_link("upper", None, swing, 0.4, (0.02, 0.0, 0.0))
     arm = Tree("arm", (upper, ball_link("tip", "upper", slide, 0.3, (0.0, 0.0, -0.01))), {"slide": -0.03})
     scene.add_robot("arm", arm, (0.05, 0.1, 0.138), drive=JointDrive((20.0, 500.0), (0.5, 5.0)))
-    scene.add_collider("toe", Sphere(0.012), "arm/tip", (-0.02, 0.01, -0.085), friction=0.3, width=0.02)
+    scene.add_collider("toe", Sphere(0.012), "arm/tip", (-0.02, 0.01, -0.055), friction=0.3, width=0.02)
     scene.add_body(
-        "ball", Sphere(0.015), 5000.0, (0.072, 0.1, 0.08), motion="free", coupling="contact",
-        velocity=(0.02, 0.01, -0.1), angular_velocity=(0.5, -0.2, 0.3),
+        "ball", Sphere(0.015), 5000.0, (0.1, 0.1, 0.0812), motion="free", coupling="contact",
+        velocity=(0.02, 0.01, 0.05), angular_velocity=(0.5, -0.2, 0.3),
     )  # fmt: skip
-    scene.add_gel("pad", "arm/tip", "ball", flat_grid(3, 3, 0.01, 0.01), SPRINGS, (0.0, 0.0, -0.0434), DOWN)
+    scene.add_gel("pad", "arm/tip", "ball", flat_grid(3, 3, 0.01, 0.01), SPRINGS, (0.0, 0.0, -0.012), DOWN)
     hull = ball_link("hull", None, Joint("buoy", "free", armature=1e-5), 0.2, (0.001, 0.0, 0.002))
     hinge = Joint("hinge", "ball", position=(0.0, 0.0, 0.025), damping=0.002, armature=1e-5)
     buoy = Tree("buoy", (hull, ball_link("mast", "hull", hinge, 0.1, (0.005, 0.0, 0.03))))

@@ -29,10 +29,10 @@ DIRECTIONS = (1, 2)
 LIMIT = 1e-5
 SMOOTH = [name for name, case in ZOO.items() if case.differentiable]
 # what nothing in the scene depends on: sand that is pressed does not dilate, a ball that rolls does not slip, and no
-# tissue reaches the gel above the plate, nor water that of the robot; balls and free joints have no stiffness
+# tissue reaches the gel above the plate, nor water that of the robot and its ball; balls and free joints have no stiffness
 IDLE = {("solids", "parameter.sand.dilation_limit"), ("elastic", "parameter.contact.friction")}
 IDLE |= {(name, "parameter.pad.friction") for name in ZOO if name.startswith(("palpation", "robots"))}
-IDLE |= {("robots", "parameter.buoy.stiffness")}
+IDLE |= {("robots", "parameter.buoy.stiffness"), ("robots", "parameter.ball.friction")}
 
 
 def way(made: World, name: str, leaf: torch.Tensor, seed: int) -> torch.Tensor:
