@@ -28,14 +28,13 @@ def robot_kernels(real) -> SimpleNamespace:
 
     Returns:
         A namespace with the structs `Rows` (which frames of the table are on which link, and where) and `Spare` (what
-        adjoints are written to before they are added), and the kernels `drift`, `drive`, `collect`, `advance`,
-        `publish`, and with `_adjoint` the reverses of the last three.
+        adjoints are written to before they are added), and the kernels `drift`, `drive`, `collect`,
+        `publish`, and with `_adjoint` the reverses of the last two.
     """
     aba, back, rotation = aba_functions(real), tree_adjoint_functions(real), rotation_functions(real)
-    Trees, Motion, Articulated, Swept, move = aba.Trees, aba.Motion, aba.Articulated, back.Swept, aba.move
+    Trees, Motion, Swept, move = aba.Trees, aba.Motion, back.Swept, aba.move
     vec3, quat = aba.vec3, aba.quat
-    accelerate, unload, differentiate, carry_back = aba.accelerate, aba.unload, back.differentiate, back.carry_back
-    turned = rotation.turned
+    carry_back, turned = back.carry_back, rotation.turned
     both = {"module": f"simenv_bodies_joints_{real.__name__}", "enable_backward": True}
     once = {"module": f"simenv_bodies_robots_{real.__name__}", "enable_backward": False}
     onward = {"module": f"simenv_bodies_robots_forward_{real.__name__}", "enable_backward": False}
@@ -201,98 +200,6 @@ def robot_kernels(real) -> SimpleNamespace:
             position_adj[w, rows.own[i]] = position_adj[w, rows.own[i]] + at_adj[w, i]
 
     @wp.kernel(**onward)
-    def advance(
-        trees: Trees,
-        dt: real,
-        q_in: wp.array2d(dtype=real),
-        v_in: wp.array2d(dtype=real),
-        tau_in: wp.array2d(dtype=real),
-        easing_in: wp.array2d(dtype=real),
-        gravity_in: wp.array(dtype=vec3),
-        force_in: wp.array2d(dtype=vec3),
-        torque_in: wp.array2d(dtype=vec3),
-        at_in: wp.array2d(dtype=vec3),
-        inertial_in: wp.array3d(dtype=real),
-        v_out: wp.array2d(dtype=real),
-        motion: Motion,
-        articulated: Articulated,
-        swept: Swept,
-        spare: Spare,
-    ):
-        w = wp.tid()
-        for t in range(trees.first.shape[0] - 1):
-            move(trees, w, t, q_in, v_in, motion)
-            accelerate(
-                trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in, motion,
-                articulated, spare.acceleration,
-            )  # fmt: skip
-        for k in range(v_in.shape[1]):
-            v_out[w, k] = v_in[w, k] + dt * spare.acceleration[w, k]
-
-    @wp.kernel(**once)
-    def advance_adjoint(
-        trees: Trees,
-        dt: real,
-        q_in: wp.array2d(dtype=real),
-        v_in: wp.array2d(dtype=real),
-        tau_in: wp.array2d(dtype=real),
-        easing_in: wp.array2d(dtype=real),
-        gravity_in: wp.array(dtype=vec3),
-        force_in: wp.array2d(dtype=vec3),
-        torque_in: wp.array2d(dtype=vec3),
-        at_in: wp.array2d(dtype=vec3),
-        inertial_in: wp.array3d(dtype=real),
-        v_out: wp.array2d(dtype=real),
-        v_out_adj: wp.array2d(dtype=real),
-        q_adj: wp.array2d(dtype=real),
-        v_adj: wp.array2d(dtype=real),
-        tau_adj: wp.array2d(dtype=real),
-        easing_adj: wp.array2d(dtype=real),
-        gravity_adj: wp.array(dtype=vec3),
-        force_adj: wp.array2d(dtype=vec3),
-        torque_adj: wp.array2d(dtype=vec3),
-        at_adj: wp.array2d(dtype=vec3),
-        inertial_adj: wp.array3d(dtype=real),
-        motion: Motion,
-        articulated: Articulated,
-        swept: Swept,
-        spare: Spare,
-    ):
-        # the residual is ID(q, v, (v' - v) / dt) + easing (v' - v) / dt - tau: rates = dt M^-1 v_out_adj
-        w = wp.tid()
-        fallen = vec3(real(0.0), real(0.0), real(0.0))
-        for t in range(trees.first.shape[0] - 1):
-            move(trees, w, t, q_in, v_in, motion)
-            accelerate(
-                trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in, motion,
-                articulated, spare.acceleration,
-            )  # fmt: skip
-            first = trees.first[t]
-            last = trees.first[t + 1]
-            for k in range(trees.v_start[first], trees.v_start[last]):
-                spare.a[w, k] = dt * v_out_adj[w, k]
-            unload(trees, w, t, spare.a, motion, articulated, spare.rates)
-            fallen = fallen + differentiate(
-                trees, w, t, real(-1.0), q_in, v_in, spare.acceleration, spare.rates, gravity_in[w], force_in,
-                torque_in, 1, at_in, inertial_in, easing_in, motion, swept, spare.q, spare.v, spare.a, spare.force,
-                spare.torque, spare.inertial, spare.easing,
-            )  # fmt: skip
-            for i in range(first, last):
-                force_adj[w, i] = force_adj[w, i] + spare.force[w, i]
-                torque_adj[w, i] = torque_adj[w, i] + spare.torque[w, i]
-                at_adj[w, i] = at_adj[w, i] + wp.cross(force_in[w, i], spare.torque[w, i])
-                for n in range(10):
-                    inertial_adj[w, i, n] = inertial_adj[w, i, n] + spare.inertial[w, i, n]
-        gravity_adj[w] = gravity_adj[w] + fallen
-        for a in range(q_in.shape[1]):
-            q_adj[w, a] = q_adj[w, a] + spare.q[w, a]
-        for k in range(v_in.shape[1]):
-            # the acceleration's own adjoint is -dt v_out_adj: v goes through as it is
-            v_adj[w, k] = v_adj[w, k] + spare.v[w, k] + v_out_adj[w, k]
-            tau_adj[w, k] = tau_adj[w, k] + spare.rates[w, k]
-            easing_adj[w, k] = easing_adj[w, k] + spare.easing[w, k]
-
-    @wp.kernel(**onward)
     def publish(
         trees: Trees,
         rows: Rows,
@@ -380,6 +287,6 @@ def robot_kernels(real) -> SimpleNamespace:
 
     return SimpleNamespace(
         Rows=Rows, Spare=Spare, Swept=Swept, drift=drift, drive=drive, collect=collect,
-        collect_adjoint=collect_adjoint, advance=advance, advance_adjoint=advance_adjoint, publish=publish,
+        collect_adjoint=collect_adjoint, publish=publish,
         publish_adjoint=publish_adjoint, **vars(aba),
     )  # fmt: skip

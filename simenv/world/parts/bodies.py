@@ -11,11 +11,13 @@ import numpy as np
 
 from simenv.geometry.shapes import Plane, Shape
 from simenv.physics import checks
+from simenv.geometry.mass import mass_properties
 from simenv.physics.bodies.chain import Chain, Drive
+from simenv.physics.bodies.contacts import Geom, RigidContact
 from simenv.physics.bodies.forest import JointDrive, RobotMount
 from simenv.physics.bodies.model import ArmMount, body_properties
 from simenv.physics.bodies.parts import GAINS, Points
-from simenv.physics.bodies.tree import Tree
+from simenv.physics.bodies.tree import Inertial, Tree
 from simenv.physics.mpm.materials import Rigid as RigidMaterial
 from simenv.physics.mpm.projected_motion import Projected, make_projected
 from simenv.physics.parts import MOTIONS, Body
@@ -24,7 +26,7 @@ from simenv.world.parts.looks import Color, Drawn
 from simenv.world.parts.particles import ParticlesPart
 
 if TYPE_CHECKING:
-    from simenv.physics.bodies.tree import Tree
+    from simenv.physics.bodies.tree import Inertial, Tree
     from simenv.physics.gels.parts import Gel
 
 Vector = Sequence[float]
@@ -39,7 +41,8 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
     Attributes:
         bodies: rows of the table of frames, by name; projected: those that the grid moves.
         points: of contact; passing: pairs that may pass through each other, and why.
-        arm: the robot whose tool is pulled, if there is one; robots: those that are moved by their joints, by name.
+        arm: the robot whose tool is pulled, if there is one; robots: those that are moved by their joints, by name;
+            touching: rigid bodies that touch these and each other; laws: of pairs of bodies or robots.
     """
 
     bodies: dict[str, Body]
@@ -48,6 +51,8 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
     passing: dict[frozenset[str], str]
     arm: ArmMount | None
     robots: dict[str, RobotMount]
+    touching: dict[str, RobotMount]
+    laws: dict[frozenset[str], RigidContact]
     gels: dict[str, Gel]
 
     def add_body(
@@ -72,7 +77,8 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
                 from episode to episode.
             coupling: how a free body exchanges momentum with particles. ``"grid"``, the default where there is a
                 grid: it is made of particles, and stable however light it is; no gel can touch it. ``"contact"``: by
-                its colliders, as a hand; it must be heavier than what it touches.
+                its colliders, as a hand; it must be heavier than what it touches. ``"rigid"``: likewise, and it touches
+                robots, other such bodies, and those with a shape that are fixed or move as told (`set_contact`).
             velocity: of the centre of mass of a free body at the start [m/s].
             angular_velocity: of it [rad/s], world axes.
             mass: of a hand: effective mass of the arm there [kg].
@@ -109,7 +115,7 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
                 if look is not None:
                     self.add_look(name, look, name, color=color or (0.80, 0.60, 0.36, 1.0))
                 return
-            self._add_free(name, *given)
+            self._add_free(name, *given, coupling == "rigid")
         elif motion == "hand":
             checks.numbers(what, positive=True, mass=mass, inertia=inertia)
             moments, pull = np.full(3, inertia / mass), self._gains(what, gains)
@@ -131,8 +137,8 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
 
     def _coupling(self, what: str, coupling: str | None) -> str:
         coupling = coupling or ("grid" if self.has_grid else "contact")
-        if coupling not in ("grid", "contact"):
-            raise ValueError(f"{what}: coupling = {coupling!r}; use 'grid' or 'contact'")
+        if coupling not in ("grid", "contact", "rigid"):
+            raise ValueError(f"{what}: coupling = {coupling!r}; use 'grid', 'contact' or 'rigid'")
         return coupling
 
     def _solid(self, what: str, shape: Shape | None, density: float | None) -> tuple[Shape, float]:
@@ -142,15 +148,50 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
         checks.numbers(what, positive=True, density=density)
         return shape, density
 
-    def _add_free(self, name, shape, density, position, quaternion, velocity, angular_velocity) -> None:
+    def _add_free(self, name, shape, density, position, quaternion, velocity, angular_velocity, rigid) -> None:
         what = f"body {name!r}"
         shape, density = self._solid(what, shape, density)
+        if rigid:
+            self._add_rigid(name, shape, density, position, quaternion, velocity, angular_velocity)
+            return
         volume, centre, inertia = body_properties(name, shape)
         self.bodies[name] = Body(
             name, "free", position, quaternion, shape, density * volume, inertia, centre,
             velocity=checks.vector(f"{what}: velocity", velocity),
             angular_velocity=checks.vector(f"{what}: angular_velocity", angular_velocity),
         )  # fmt: skip
+
+    def _add_rigid(self, name, shape, density, position, quaternion, velocity, angular_velocity) -> None:
+        what, solid = f"body {name!r}", mass_properties(shape)
+        inertia = density * (solid.axes * solid.moments) @ solid.axes.T
+        rows = tuple(map(tuple, (0.5 * (inertia + inertia.T)).tolist()))
+        inertial = Inertial(density * solid.volume, tuple(solid.centre.tolist()), rows)
+        self.touching[name] = RobotMount.of_body(name, inertial)
+        spin = checks.vector(f"{what}: angular_velocity", angular_velocity)
+        arm = Geom(name, shape, (0.0, 0.0, 0.0), quaternion).place(solid.centre[None])[0]
+        speed = np.asarray(checks.vector(f"{what}: velocity", velocity)) - np.cross(spin, arm)
+        self.bodies[name] = Body(
+            name, "link", position, quaternion, shape, density * solid.volume, velocity=tuple(speed.tolist()),
+            angular_velocity=spin,
+        )  # fmt: skip
+
+    def set_contact(self, one: str, other: str, law: RigidContact) -> None:
+        """Say by which law two bodies, or robots, touch; other pairs have the scene's.
+
+        Its numbers are world parameters ``"<one>|<other>.stiffness"`` and so on, names in alphabetical order.
+
+        Args:
+            one: body, link or robot; other: likewise.
+            law: of their contact.
+
+        Raises:
+            ValueError: a name is unknown, or a number is negative or not finite.
+        """
+        for name in (one, other):
+            if name not in self.robots:
+                self._known(self.bodies, name, "body")
+        checks.numbers(f"contact of {one!r} and {other!r}", False, **law.numbers(1.0))
+        self.laws[frozenset((one, other))] = law
 
     def _add_projected(
         self, name, shape, density, position, quaternion, velocity, angular_velocity, spacing, color
@@ -315,8 +356,9 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
             other: the other.
             why: the reason, for who reads the scene.
         """
-        self._known(self.bodies, body, "body")
-        self._known(self.bodies, other, "body")
+        for name in (body, other):
+            if name not in self.robots:
+                self._known(self.bodies, name, "body")
         if not why.strip():
             raise ValueError(f"let_pass({body!r}, {other!r}): why = {why!r}; say why they may pass or never meet")
         self.passing[frozenset((body, other))] = why
