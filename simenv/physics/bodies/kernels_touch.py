@@ -49,7 +49,7 @@ def touch_functions(real) -> SimpleNamespace:
     normal_impulse, drag, far = hit.normal_impulse, hit.drag, hit.far
     normal_partials = law_functions(real).normal_partials
     exact = wp.constant(real(1.0e-26 if real is wp.float64 else 1.0e-12))
-    still, near = wp.constant(real(STILL)), wp.constant(real(NEAR))
+    still, near, stuck = wp.constant(real(STILL)), wp.constant(real(NEAR)), wp.constant(real(1.0e15))
 
     @wp.struct
     class Limits:
@@ -384,6 +384,8 @@ def touch_functions(real) -> SimpleNamespace:
             s.now[w, r] = now
             if renew == 1:
                 s.bound[w, r] = x[3] * push[0]
+            elif renew == 2:
+                s.bound[w, r] = stuck
             if push[0] > real(0.0):
                 pulled = impulse_of(dt, x, gap[w, c], n, held[w, c], s.was[w, r], now, s.bound[w, r])
                 for e in range(s.count[w, r]):
@@ -534,9 +536,17 @@ def touch_functions(real) -> SimpleNamespace:
             widen(w, r * width, s.count[w, r], s)
         left = leave(w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, free, s.v, 1, s)
         steps = int(0)
+        rounds = int(0)
         bounded = int(1)
         while left[0] > exact * left[1] and steps < STEPS:
             if bounded == 1:
+                if rounds == 1:  # from what would be if all stuck
+                    for k in range(nv):
+                        s.v[w, k] = before[w, k]
+                    left = leave(
+                        w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, free, s.v, 2, s
+                    )  # fmt: skip
+                rounds += 1
                 goal = near * left[0]
                 inner = int(0)
                 while inner < 12:
