@@ -98,13 +98,13 @@ def settle_kernels(real) -> SimpleNamespace:
             spare.v[w, k] = v_in[w, k] + dt * spare.acceleration[w, k]
         found = gather(
             trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
-            omega_in, v_in, spare.v, motion, s,
+            omega_in, held_in, law_in, motion, s,
         )  # fmt: skip
         s.sizes[w, 1] = 0
         if found > 0 or joints_act(dt, limits, w, q_in, dry_in, v_in, spare.v) == 1:
             assemble(trees, w, nv, inertial_in, easing_in, motion, s)
             s.sizes[w, 1] = settle(
-                w, nv, width, dt, contacts, limits, q_in, gap_in, normal_in, held_in, law_in, dry_in, v_in, spare.v, s
+                w, nv, width, dt, limits, q_in, dry_in, v_in, spare.v, s
             )
             for k in range(nv):
                 v_out[w, k] = s.v[w, k]
@@ -188,13 +188,12 @@ def settle_kernels(real) -> SimpleNamespace:
             spare.a[w, k] = dt * v_out_adj[w, k]
         found = gather(
             trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
-            omega_in, v_in, v_out, motion, s,
+            omega_in, held_in, law_in, motion, s,
         )  # fmt: skip
         if found > 0 or joints_act(dt, limits, w, q_in, dry_in, v_in, v_out) == 1:
             assemble(trees, w, nv, inertial_in, easing_in, motion, s)
             unsettle(
-                w, nv, width, dt, contacts, limits, q_in, gap_in, normal_in, held_in, law_in, dry_in, v_in, v_in,
-                v_out, spare.a, s, spare.rates,
+                w, nv, width, dt, limits, q_in, dry_in, v_in, v_in, v_out, spare.a, s, spare.rates,
             )  # fmt: skip
         else:
             for t in range(trees.first.shape[0] - 1):

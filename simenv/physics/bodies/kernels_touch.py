@@ -33,11 +33,12 @@ def touch_functions(real) -> SimpleNamespace:
     Returns:
         A namespace with the structs `Limits` (of rates: the `position` that each is the derivative of or -1, its bounds
         `lower` and `upper`, and the `stiffest` spring of these) and `Touch` (work space; `sizes`: number of contacts,
-        of Newton steps, and whether there was no room), and the functions
+        of Newton steps, whether there was no room, and number of groups), and the functions
 
-        * `gather(trees, w, contacts, link_of, room, nv, gap, normal, point, position, law, before, motion, touch)`;
+        * `gather(trees, w, contacts, link_of, room, width, dt, gap, normal, point, position, velocity, omega, motion,
+          touch)`: contacts that may act;
         * `assemble(trees, w, nv, inertial, easing, motion, touch)`: the inertia of all trees;
-        * `settle(w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, free, touch)`: Newton's
+        * `settle(w, nv, width, dt, limits, q, dry, before, free, touch)`: Newton's
           method, to rates `touch.v`;
         * `unsettle(..., before, free, after, rhs, touch, x)`: the adjoint's solve;
         * `of_joint`, the impulse of limits and dry friction at a rate, and `normal_partials` of kernels_law.
@@ -48,7 +49,8 @@ def touch_functions(real) -> SimpleNamespace:
     first_moment, second_moment = aba.first_moment, aba.second_moment
     normal_impulse, drag, far = hit.normal_impulse, hit.drag, hit.far
     normal_partials = law_functions(real).normal_partials
-    exact = wp.constant(real(1.0e-26 if real is wp.float64 else 1.0e-12))
+    exact = wp.constant(real(1.0e-26 if real is wp.float64 else 1.0e-11))
+    rounded = wp.constant(real(1.0e-20 if real is wp.float64 else 1.0e-8))
     still, near, stuck = wp.constant(real(STILL)), wp.constant(real(NEAR)), wp.constant(real(1.0e15))
 
     @wp.struct
@@ -66,15 +68,22 @@ def touch_functions(real) -> SimpleNamespace:
         a: wp.array2d(dtype=real)
         h: wp.array2d(dtype=real)
         lead: wp.array2d(dtype=int)
-        slot: wp.array2d(dtype=int)
-        count: wp.array2d(dtype=int)
-        column: wp.array2d(dtype=int)
-        j: wp.array2d(dtype=vec3)
+        law: wp.array2d(dtype=vec5)
+        gap: wp.array2d(dtype=real)
+        normal: wp.array2d(dtype=vec3)
+        held: wp.array2d(dtype=vec3)
+        group: wp.array2d(dtype=int)
+        arm: wp.array2d(dtype=vec3)
         given: wp.array2d(dtype=vec3)
-        was: wp.array2d(dtype=vec3)
+        was: wp.array2d(dtype=real)
         now: wp.array2d(dtype=vec3)
         step: wp.array2d(dtype=vec3)
         bound: wp.array2d(dtype=real)
+        push: wp.array2d(dtype=vec2)
+        count: wp.array2d(dtype=int)
+        column: wp.array2d(dtype=int)
+        j_spin: wp.array2d(dtype=vec3)
+        j_speed: wp.array2d(dtype=vec3)
         v: wp.array2d(dtype=real)
         g: wp.array2d(dtype=real)
         d: wp.array2d(dtype=real)
@@ -83,36 +92,32 @@ def touch_functions(real) -> SimpleNamespace:
 
     @wp.func
     def add_side(
-        trees: Trees, w: int, link: int, sign: real, p: vec3, base: int, count: int, shared: int, m: Motion, s: Touch
+        trees: Trees, w: int, link: int, sign: real, o: vec3, base: int, count: int, shared: int, m: Motion, s: Touch
     ) -> int:
-        # columns of a contact's Jacobian: what its point does per rate of the joints that carry a link
+        # columns of a group's Jacobian: the motion at o per rate of the joints that carry a link
         t = int(0)
         while trees.first[t + 1] <= link:
             t += 1
-        arm = p - m.place[w, trees.first[t]]
+        arm = o - m.place[w, trees.first[t]]
         i = link
         while i >= 0:
             for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                column = sign * (m.axis_speed[w, k] + wp.cross(m.axis_spin[w, k], arm))
+                spin = sign * m.axis_spin[w, k]
+                speed = sign * (m.axis_speed[w, k] + wp.cross(m.axis_spin[w, k], arm))
                 at = int(-1)
                 for c in range(shared):  # a joint that carries both
                     if s.column[w, base + c] == k:
                         at = c
                 if at >= 0:
-                    s.j[w, base + at] = s.j[w, base + at] + column
+                    s.j_spin[w, base + at] = s.j_spin[w, base + at] + spin
+                    s.j_speed[w, base + at] = s.j_speed[w, base + at] + speed
                 else:
                     s.column[w, base + count] = k
-                    s.j[w, base + count] = column
+                    s.j_spin[w, base + count] = spin
+                    s.j_speed[w, base + count] = speed
                     count += 1
             i = trees.parent[i]
         return count
-
-    @wp.func
-    def times(w: int, base: int, count: int, v: wp.array2d(dtype=real), s: Touch) -> vec3:
-        out = vec3(real(0.0), real(0.0), real(0.0))
-        for c in range(count):
-            out = out + v[w, s.column[w, base + c]] * s.j[w, base + c]
-        return out
 
     @wp.func
     def gather(
@@ -129,44 +134,62 @@ def touch_functions(real) -> SimpleNamespace:
         position: wp.array2d(dtype=vec3),
         velocity: wp.array2d(dtype=vec3),
         omega: wp.array2d(dtype=vec3),
-        before: wp.array2d(dtype=real),
-        free: wp.array2d(dtype=real),
+        held: wp.array2d(dtype=vec3),
+        law: wp.array2d(dtype=vec5),
         m: Motion,
         s: Touch,
     ) -> int:
-        # contacts that may act in this tick, by whichever rates bring them nearer
+        # Contacts that may act in this tick, in groups of those between the same two bodies
         found = int(0)
+        groups = int(0)
+        last_a = int(-1)
+        last_b = int(-1)
+        o = vec3(real(0.0), real(0.0), real(0.0))
         s.sizes[w, 2] = 0
         for c in range(contacts.a.shape[0]):
             if gap[w, c] < far:
                 a = contacts.a[c]
                 b = contacts.b[c]
-                if found < room:
-                    base = found * width
-                    p = point[w, c]
-                    given = vec3(real(0.0), real(0.0), real(0.0))
-                    count = int(0)
-                    if link_of[a] >= 0:
-                        count = add_side(trees, w, link_of[a], real(1.0), p, base, count, 0, m, s)
-                    else:
-                        given = velocity[w, a] + wp.cross(omega[w, a], p - position[w, a])
-                    if link_of[b] >= 0:
-                        count = add_side(trees, w, link_of[b], real(-1.0), p, base, count, count, m, s)
-                    else:
-                        given = given - velocity[w, b] - wp.cross(omega[w, b], p - position[w, b])
-                    was = times(w, base, count, before, s) + given
-                    then = times(w, base, count, free, s) + given
-                    n = normal[w, c]
-                    fastest = wp.max(wp.abs(wp.dot(n, was)), wp.abs(wp.dot(n, then)))
-                    if gap[w, c] < dt * (real(2.0) * fastest + real(0.1)):
-                        s.slot[w, found] = c
-                        s.count[w, found] = count
-                        s.was[w, found] = was
+                p = point[w, c]
+                of_a = velocity[w, a] + wp.cross(omega[w, a], p - position[w, a])
+                of_b = velocity[w, b] + wp.cross(omega[w, b], p - position[w, b])
+                was = of_a - of_b
+                # a kick changes no rate by more than 1 m/s, or what is met is met in the next tick
+                if gap[w, c] < dt * (real(2.0) * wp.abs(wp.dot(normal[w, c], was)) + real(1.0)):
+                    if found < room:
+                        if a != last_a or b != last_b:
+                            last_a = a
+                            last_b = b
+                            o = p
+                            count = int(0)
+                            base = groups * width
+                            if link_of[a] >= 0:
+                                count = add_side(trees, w, link_of[a], real(1.0), o, base, count, 0, m, s)
+                            if link_of[b] >= 0:
+                                count = add_side(trees, w, link_of[b], real(-1.0), o, base, count, count, m, s)
+                            s.count[w, groups] = count
+                            groups += 1
+                        given = vec3(real(0.0), real(0.0), real(0.0))
+                        if link_of[a] < 0:
+                            given = of_a
+                        if link_of[b] < 0:
+                            given = given - of_b
+                        s.group[w, found] = groups - 1
+                        s.arm[w, found] = p - o
+                        n = normal[w, c]
+                        numbers = law[w, contacts.law[c]]
+                        k = wp.min(numbers[0], contacts.stiffest[c])
+                        s.law[w, found] = vec5(k, k * numbers[1], numbers[2], numbers[3], numbers[4] * k)
+                        s.gap[w, found] = gap[w, c]
+                        s.normal[w, found] = n
+                        s.held[w, found] = held[w, c] - wp.dot(n, held[w, c]) * n
+                        s.was[w, found] = wp.dot(n, was)
                         s.given[w, found] = given
                         found += 1
-                else:
-                    s.sizes[w, 2] = 1
+                    else:
+                        s.sizes[w, 2] = 1
         s.sizes[w, 0] = found
+        s.sizes[w, 3] = groups
         return found
 
     @wp.func
@@ -241,27 +264,11 @@ def touch_functions(real) -> SimpleNamespace:
         return out
 
     @wp.func
-    def numbers_of(contacts: Contacts, w: int, c: int, law: wp.array2d(dtype=vec5)) -> vec5:
-        # stiffness, damping, dissipation, friction, stiffness along the surface
-        given = law[w, contacts.law[c]]
-        k = wp.min(given[0], contacts.stiffest[c])
-        return vec5(k, k * given[1], given[2], given[3], given[4] * k)
-
-    @wp.func
-    def impulse_of(dt: real, x: vec5, gap: real, n: vec3, held: vec3, was: vec3, now: vec3, bound: real) -> vec3:
-        push = normal_impulse(dt, gap, wp.dot(n, was), wp.dot(n, now), x[0], x[1], x[2])
-        along = drag(dt, bound, x[4], dt * x[4], held - wp.dot(n, held) * n, now - wp.dot(n, now) * n)
-        return push[0] * n + along
-
-    @wp.func
-    def stiffness_of(
-        dt: real, x: vec5, gap: real, n: vec3, held: vec3, was: vec3, now: vec3, bound: real, coupled: int
-    ) -> mat33:
+    def stiffness_of(dt: real, x: vec5, push: vec2, n: vec3, held: vec3, now: vec3, bound: real, coupled: int) -> mat33:
         # minus the derivative of a contact's impulse by `now`; `coupled` to the normal impulse that bounds friction
-        push = normal_impulse(dt, gap, wp.dot(n, was), wp.dot(n, now), x[0], x[1], x[2])
         out = push[1] * wp.outer(n, n)
         yields = real(2.0) * dt * dt * x[4]
-        wanted = -dt * x[4] * (held - wp.dot(n, held) * n) - yields * (now - wp.dot(n, now) * n)
+        wanted = -dt * x[4] * held - yields * (now - wp.dot(n, now) * n)
         size2 = wp.dot(wanted, wanted)
         flat = wp.identity(n=3, dtype=real) - wp.outer(n, n)
         if size2 <= bound * bound:
@@ -276,6 +283,26 @@ def touch_functions(real) -> SimpleNamespace:
         return out
 
     @wp.func
+    def move_points(w: int, width: int, v: wp.array2d(dtype=real), given: int, s: Touch, out: wp.array2d(dtype=vec3)):
+        # relative velocities of all contacts at rates v
+        group = int(-1)
+        spin = vec3(real(0.0), real(0.0), real(0.0))
+        speed = vec3(real(0.0), real(0.0), real(0.0))
+        for r in range(s.sizes[w, 0]):
+            if s.group[w, r] != group:
+                group = s.group[w, r]
+                spin = vec3(real(0.0), real(0.0), real(0.0))
+                speed = vec3(real(0.0), real(0.0), real(0.0))
+                for e in range(group * width, group * width + s.count[w, group]):
+                    rate = v[w, s.column[w, e]]
+                    spin = spin + rate * s.j_spin[w, e]
+                    speed = speed + rate * s.j_speed[w, e]
+            now = speed + wp.cross(spin, s.arm[w, r])
+            if given == 1:
+                now = now + s.given[w, r]
+            out[w, r] = now
+
+    @wp.func
     def widen(w: int, base: int, count: int, s: Touch):
         # the envelope of H
         low = s.column[w, base]
@@ -284,6 +311,30 @@ def touch_functions(real) -> SimpleNamespace:
             low = wp.min(low, s.lead[w, s.column[w, base + c]])
         for c in range(count):
             s.lead[w, s.column[w, base + c]] = low
+
+    @wp.func
+    def skew(x: vec3) -> mat33:
+        zero = real(0.0)
+        return mat33(zero, -x[2], x[1], x[2], zero, -x[0], -x[1], x[0], zero)
+
+    @wp.func
+    def pull_group(w: int, width: int, group: int, n: vec3, f: vec3, s: Touch):
+        # a group's impulse and its moment about where the group is, taken from g
+        for e in range(group * width, group * width + s.count[w, group]):
+            k = s.column[w, e]
+            s.g[w, k] = s.g[w, k] - wp.dot(s.j_spin[w, e], n) - wp.dot(s.j_speed[w, e], f)
+
+    @wp.func
+    def stiffen_group(w: int, nv: int, width: int, group: int, nn: mat33, nf: mat33, fn: mat33, ff: mat33, s: Touch):
+        # J^T K J of a group, in all of H
+        for e in range(group * width, group * width + s.count[w, group]):
+            k = s.column[w, e]
+            by_spin = s.j_spin[w, e] * nn + s.j_speed[w, e] * fn
+            by_speed = s.j_spin[w, e] * nf + s.j_speed[w, e] * ff
+            for f in range(group * width, group * width + s.count[w, group]):
+                j = s.column[w, f]
+                both = wp.dot(by_spin, s.j_spin[w, f]) + wp.dot(by_speed, s.j_speed[w, f])
+                s.h[w, k * nv + j] = s.h[w, k * nv + j] + both
 
     @wp.func
     def descend(w: int, nv: int, s: Touch):
@@ -316,13 +367,8 @@ def touch_functions(real) -> SimpleNamespace:
         width: int,
         dt: real,
         share: real,
-        contacts: Contacts,
         limits: Limits,
         q: wp.array2d(dtype=real),
-        gap: wp.array2d(dtype=real),
-        normal: wp.array2d(dtype=vec3),
-        held: wp.array2d(dtype=vec3),
-        law: wp.array2d(dtype=vec5),
         dry: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         linear: real,
@@ -332,12 +378,13 @@ def touch_functions(real) -> SimpleNamespace:
         # derivative along d of what is minimised, at v + share d
         out = linear + share * square
         for r in range(s.sizes[w, 0]):
-            c = s.slot[w, r]
-            x = numbers_of(contacts, w, c, law)
+            x = s.law[w, r]
+            n = s.normal[w, r]
             now = s.now[w, r] + share * s.step[w, r]
-            out = out - wp.dot(
-                impulse_of(dt, x, gap[w, c], normal[w, c], held[w, c], s.was[w, r], now, s.bound[w, r]), s.step[w, r]
-            )
+            rate = wp.dot(n, now)
+            push = normal_impulse(dt, s.gap[w, r], s.was[w, r], rate, x[0], x[1], x[2])
+            along = drag(dt, s.bound[w, r], x[4], dt * x[4], s.held[w, r], now - rate * n)
+            out = out - wp.dot(push[0] * n + along, s.step[w, r])
         for k in range(nv):
             pulled = of_joint(dt, limits, w, k, q, dry[w, k], before[w, k], s.v[w, k] + share * s.d[w, k])
             out = out - pulled[0] * s.d[w, k]
@@ -349,13 +396,8 @@ def touch_functions(real) -> SimpleNamespace:
         nv: int,
         width: int,
         dt: real,
-        contacts: Contacts,
         limits: Limits,
         q: wp.array2d(dtype=real),
-        gap: wp.array2d(dtype=real),
-        normal: wp.array2d(dtype=vec3),
-        held: wp.array2d(dtype=vec3),
-        law: wp.array2d(dtype=vec5),
         dry: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         free: wp.array2d(dtype=real),
@@ -374,23 +416,35 @@ def touch_functions(real) -> SimpleNamespace:
             joint = of_joint(dt, limits, w, k, q, dry[w, k], before[w, k], v[w, k])
             s.g[w, k] = total - joint[0]
             whole = whole + total * total / s.a[w, k * nv + k] + s.a[w, k * nv + k] * v[w, k] * v[w, k]
+        move_points(w, width, v, 1, s, s.now)
+        group = int(-1)
+        moment = vec3(real(0.0), real(0.0), real(0.0))
+        force = vec3(real(0.0), real(0.0), real(0.0))
         for r in range(s.sizes[w, 0]):
-            c = s.slot[w, r]
-            base = r * width
-            x = numbers_of(contacts, w, c, law)
-            n = normal[w, c]
-            now = times(w, base, s.count[w, r], v, s) + s.given[w, r]
-            push = normal_impulse(dt, gap[w, c], wp.dot(n, s.was[w, r]), wp.dot(n, now), x[0], x[1], x[2])
-            s.now[w, r] = now
+            if s.group[w, r] != group:
+                if group >= 0:
+                    pull_group(w, width, group, moment, force, s)
+                group = s.group[w, r]
+                moment = vec3(real(0.0), real(0.0), real(0.0))
+                force = vec3(real(0.0), real(0.0), real(0.0))
+            x = s.law[w, r]
+            n = s.normal[w, r]
+            now = s.now[w, r]
+            rate = wp.dot(n, now)
+            push = normal_impulse(dt, s.gap[w, r], s.was[w, r], rate, x[0], x[1], x[2])
+            bound = s.bound[w, r]
             if renew == 1:
-                s.bound[w, r] = x[3] * push[0]
+                bound = x[3] * push[0]
             elif renew == 2:
-                s.bound[w, r] = stuck
+                bound = stuck
+            s.bound[w, r] = bound
+            s.push[w, r] = push
             if push[0] > real(0.0):
-                pulled = impulse_of(dt, x, gap[w, c], n, held[w, c], s.was[w, r], now, s.bound[w, r])
-                for e in range(s.count[w, r]):
-                    k = s.column[w, base + e]
-                    s.g[w, k] = s.g[w, k] - wp.dot(s.j[w, base + e], pulled)
+                pulled = push[0] * n + drag(dt, bound, x[4], dt * x[4], s.held[w, r], now - rate * n)
+                force = force + pulled
+                moment = moment + wp.cross(s.arm[w, r], pulled)
+        if group >= 0:
+            pull_group(w, width, group, moment, force, s)
         for k in range(nv):
             size = size + s.g[w, k] * s.g[w, k] / s.a[w, k * nv + k]
         return vec2(size, whole)
@@ -401,13 +455,8 @@ def touch_functions(real) -> SimpleNamespace:
         nv: int,
         width: int,
         dt: real,
-        contacts: Contacts,
         limits: Limits,
         q: wp.array2d(dtype=real),
-        gap: wp.array2d(dtype=real),
-        normal: wp.array2d(dtype=vec3),
-        held: wp.array2d(dtype=vec3),
-        law: wp.array2d(dtype=vec5),
         dry: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         v: wp.array2d(dtype=real),
@@ -420,20 +469,31 @@ def touch_functions(real) -> SimpleNamespace:
         for k in range(nv):
             joint = of_joint(dt, limits, w, k, q, dry[w, k], before[w, k], v[w, k])
             s.h[w, k * nv + k] = s.h[w, k * nv + k] + joint[1]
+        group = int(-1)
+        nn = mat33()
+        nf = mat33()
+        fn = mat33()
+        ff = mat33()
         for r in range(s.sizes[w, 0]):
-            c = s.slot[w, r]
-            base = r * width
-            if s.bound[w, r] >= real(0.0):
-                x = numbers_of(contacts, w, c, law)
-                stiff = stiffness_of(
-                    dt, x, gap[w, c], normal[w, c], held[w, c], s.was[w, r], s.now[w, r], s.bound[w, r], coupled
-                )  # fmt: skip
-                for e in range(s.count[w, r]):
-                    k = s.column[w, base + e]
-                    pulled = s.j[w, base + e] * stiff  # the row J_k^T G
-                    for f in range(s.count[w, r]):
-                        j = s.column[w, base + f]
-                        s.h[w, k * nv + j] = s.h[w, k * nv + j] + wp.dot(pulled, s.j[w, base + f])
+            if s.group[w, r] != group:
+                if group >= 0:
+                    stiffen_group(w, nv, width, group, nn, nf, fn, ff, s)
+                group = s.group[w, r]
+                nn = mat33()
+                nf = mat33()
+                fn = mat33()
+                ff = mat33()
+            stiff = stiffness_of(
+                dt, s.law[w, r], s.push[w, r], s.normal[w, r], s.held[w, r], s.now[w, r], s.bound[w, r], coupled
+            )  # fmt: skip
+            arm = skew(s.arm[w, r])
+            turned = stiff * arm
+            ff = ff + stiff
+            fn = fn - turned
+            nf = nf + arm * stiff
+            nn = nn - arm * turned
+        if group >= 0:
+            stiffen_group(w, nv, width, group, nn, nf, fn, ff, s)
 
     @wp.func
     def eliminate_all(w: int, nv: int, s: Touch):
@@ -452,13 +512,8 @@ def touch_functions(real) -> SimpleNamespace:
         nv: int,
         width: int,
         dt: real,
-        contacts: Contacts,
         limits: Limits,
         q: wp.array2d(dtype=real),
-        gap: wp.array2d(dtype=real),
-        normal: wp.array2d(dtype=vec3),
-        held: wp.array2d(dtype=vec3),
-        law: wp.array2d(dtype=vec5),
         dry: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         free: wp.array2d(dtype=real),
@@ -477,11 +532,10 @@ def touch_functions(real) -> SimpleNamespace:
                 away = away + s.a[w, k * nv + j] * (s.v[w, j] - free[w, j])
             square = square + total * s.d[w, k]
             linear = linear + away * s.d[w, k]
-        for r in range(s.sizes[w, 0]):
-            s.step[w, r] = times(w, r * width, s.count[w, r], s.d, s)
+        move_points(w, width, s.d, 0, s, s.step)
         share = real(1.0)
         rise = slope_at(
-            w, nv, width, dt, share, contacts, limits, q, gap, normal, held, law, dry, before, linear, square, s
+            w, nv, width, dt, share, limits, q, dry, before, linear, square, s
         )  # fmt: skip
         low = real(0.0)
         high = real(1.0)
@@ -493,7 +547,7 @@ def touch_functions(real) -> SimpleNamespace:
             share = low - low_rise * (high - low) / (high_rise - low_rise)
             share = wp.clamp(share, low + real(0.1) * (high - low), low + real(0.9) * (high - low))
             rise = slope_at(
-                w, nv, width, dt, share, contacts, limits, q, gap, normal, held, law, dry, before, linear, square, s
+                w, nv, width, dt, share, limits, q, dry, before, linear, square, s
             )  # fmt: skip
             if rise > real(0.0):
                 high = share
@@ -512,13 +566,8 @@ def touch_functions(real) -> SimpleNamespace:
         nv: int,
         width: int,
         dt: real,
-        contacts: Contacts,
         limits: Limits,
         q: wp.array2d(dtype=real),
-        gap: wp.array2d(dtype=real),
-        normal: wp.array2d(dtype=vec3),
-        held: wp.array2d(dtype=vec3),
-        law: wp.array2d(dtype=vec5),
         dry: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         free: wp.array2d(dtype=real),
@@ -532,44 +581,45 @@ def touch_functions(real) -> SimpleNamespace:
             s.v[w, k] = free[w, k]
             if found > 0:
                 s.v[w, k] = before[w, k]
-        for r in range(found):
+        for r in range(s.sizes[w, 3]):
             widen(w, r * width, s.count[w, r], s)
-        left = leave(w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, free, s.v, 1, s)
+        left = leave(w, nv, width, dt, limits, q, dry, before, free, s.v, 1, s)
         steps = int(0)
         rounds = int(0)
         bounded = int(1)
-        while left[0] > exact * left[1] and steps < STEPS:
+        stalled = int(0)
+        while left[0] > exact * left[1] and steps < STEPS and stalled == 0:
             if bounded == 1:
                 if rounds == 1:  # from what would be if all stuck
                     for k in range(nv):
                         s.v[w, k] = before[w, k]
                     left = leave(
-                        w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, free, s.v, 2, s
+                        w, nv, width, dt, limits, q, dry, before, free, s.v, 2, s
                     )  # fmt: skip
                 rounds += 1
                 goal = near * left[0]
                 inner = int(0)
                 while inner < 12:
-                    stiffen(w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, s.v, 0, s)
+                    stiffen(w, nv, width, dt, limits, q, dry, before, s.v, 0, s)
                     descend(w, nv, s)
                     share = search(
-                        w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, free, s
+                        w, nv, width, dt, limits, q, dry, before, free, s
                     )  # fmt: skip
                     for k in range(nv):
                         s.v[w, k] = s.v[w, k] + share * s.d[w, k]
                     left = leave(
-                        w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, free, s.v, 0, s
+                        w, nv, width, dt, limits, q, dry, before, free, s.v, 0, s
                     )  # fmt: skip
                     inner += 1
                     steps += 1
                     if left[0] <= wp.max(goal, exact * left[1]):
                         inner = 12
                 left = leave(
-                    w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, free, s.v, 1, s
+                    w, nv, width, dt, limits, q, dry, before, free, s.v, 1, s
                 )  # fmt: skip
                 bounded = int(0)
             else:
-                stiffen(w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, s.v, 1, s)
+                stiffen(w, nv, width, dt, limits, q, dry, before, s.v, 1, s)
                 eliminate_all(w, nv, s)
                 for k in range(nv):
                     total = -s.g[w, k]
@@ -590,17 +640,19 @@ def touch_functions(real) -> SimpleNamespace:
                     for k in range(nv):
                         s.v[w, k] = s.start[w, k] + share * s.d[w, k]
                     less = leave(
-                        w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, free, s.v, 1, s
+                        w, nv, width, dt, limits, q, dry, before, free, s.v, 1, s
                     )  # fmt: skip
                     if less[0] < left[0]:
                         bounded = int(0)
                         left = less
                     share = real(0.5) * share
                 if bounded == 1:
+                    if left[0] <= rounded * left[1]:  # no more can be had
+                        stalled = int(1)
                     for k in range(nv):
                         s.v[w, k] = s.start[w, k]
                     left = leave(
-                        w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, free, s.v, 1, s
+                        w, nv, width, dt, limits, q, dry, before, free, s.v, 1, s
                     )  # fmt: skip
                 steps += 1
         return steps
@@ -611,13 +663,8 @@ def touch_functions(real) -> SimpleNamespace:
         nv: int,
         width: int,
         dt: real,
-        contacts: Contacts,
         limits: Limits,
         q: wp.array2d(dtype=real),
-        gap: wp.array2d(dtype=real),
-        normal: wp.array2d(dtype=vec3),
-        held: wp.array2d(dtype=vec3),
-        law: wp.array2d(dtype=vec5),
         dry: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         free: wp.array2d(dtype=real),
@@ -627,8 +674,8 @@ def touch_functions(real) -> SimpleNamespace:
         x_out: wp.array2d(dtype=real),
     ):
         # x = H^-T rhs with the Jacobian of the equations that `after` solves
-        leave(w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, free, after, 1, s)
-        stiffen(w, nv, width, dt, contacts, limits, q, gap, normal, held, law, dry, before, after, 1, s)
+        leave(w, nv, width, dt, limits, q, dry, before, free, after, 1, s)
+        stiffen(w, nv, width, dt, limits, q, dry, before, after, 1, s)
         eliminate_all(w, nv, s)
         for k in range(nv):  # U^T y = rhs
             total = rhs[w, k]
@@ -643,6 +690,6 @@ def touch_functions(real) -> SimpleNamespace:
             x_out[w, k] = total
 
     return SimpleNamespace(
-        Limits=Limits, Touch=Touch, gather=gather, assemble=assemble, times=times, of_joint=of_joint,
-        numbers_of=numbers_of, impulse_of=impulse_of, stiffness_of=stiffness_of, settle=settle, unsettle=unsettle, hit=hit, normal_partials=normal_partials, vec2=vec2, vec5=vec5, **vars(aba),
+        Limits=Limits, Touch=Touch, gather=gather, assemble=assemble, of_joint=of_joint,
+        stiffness_of=stiffness_of, settle=settle, unsettle=unsettle, hit=hit, normal_partials=normal_partials, vec2=vec2, vec5=vec5, **vars(aba),
     )  # fmt: skip

@@ -36,7 +36,9 @@ RATES = (
     "axis_spin", "axis_speed", "pull_moment", "pull_force", "weight", "rest", "acceleration", "rates", "v", "easing", "g",
     "d", "start", "lead",
 )  # fmt: skip
-OF_CONTACTS = ("slot", "count", "given", "was", "now", "step", "bound")
+OF_CONTACTS = (
+    "law", "gap", "normal", "held", "group", "arm", "count", "given", "was", "now", "step", "bound", "push",
+)  # fmt: skip
 
 
 class _Sunk:
@@ -137,8 +139,8 @@ class RobotStepper(Stepper):
         """Work space, not kept from tick to tick."""
         nv, links, made, worlds = self.forest.rates, len(self.forest), struct(), self.desk.worlds
         room, where = self._room, self.desk.memory.wp_device
-        sizes = {**dict.fromkeys(RATES, nv), **dict.fromkeys(("a", "h"), nv * nv), "sizes": 3, "q": self.forest.positions}
-        sizes |= {**dict.fromkeys(("column", "j"), room * self._width), **dict.fromkeys(OF_CONTACTS, room)}
+        sizes = {**dict.fromkeys(RATES, nv), **dict.fromkeys(("a", "h"), nv * nv), "sizes": 4, "q": self.forest.positions}
+        sizes |= {**dict.fromkeys(("column", "j_spin", "j_speed"), room * self._width), **dict.fromkeys(OF_CONTACTS, room)}
         if struct is self._kernels.Spare:
             sizes["a"] = nv
         for name, var in struct.vars.items():
