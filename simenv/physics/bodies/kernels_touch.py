@@ -67,6 +67,8 @@ def touch_functions(real) -> SimpleNamespace:
         mass: wp.array2d(dtype=real)
         a: wp.array2d(dtype=real)
         h: wp.array2d(dtype=real)
+        low: wp.array2d(dtype=int)
+        high: wp.array2d(dtype=int)
         lead: wp.array2d(dtype=int)
         law: wp.array2d(dtype=vec5)
         gap: wp.array2d(dtype=real)
@@ -215,6 +217,8 @@ def touch_functions(real) -> SimpleNamespace:
                 s.mass[w, i] = inertial[w, i, 0]
                 for k in range(trees.v_start[i], trees.v_start[i + 1]):
                     s.lead[w, k] = trees.v_start[first]
+                    s.low[w, k] = trees.v_start[first]
+                    s.high[w, k] = trees.v_start[last]
             for back in range(last - first):
                 i = last - 1 - back
                 up = trees.parent[i]
@@ -325,16 +329,19 @@ def touch_functions(real) -> SimpleNamespace:
             s.g[w, k] = s.g[w, k] - wp.dot(s.j_spin[w, e], n) - wp.dot(s.j_speed[w, e], f)
 
     @wp.func
-    def stiffen_group(w: int, nv: int, width: int, group: int, nn: mat33, nf: mat33, fn: mat33, ff: mat33, s: Touch):
-        # J^T K J of a group, in all of H
+    def stiffen_group(
+        w: int, nv: int, width: int, group: int, whole: int, nn: mat33, nf: mat33, fn: mat33, ff: mat33, s: Touch
+    ):
+        # J^T K J of a group, in all of H or its lower half
         for e in range(group * width, group * width + s.count[w, group]):
             k = s.column[w, e]
             by_spin = s.j_spin[w, e] * nn + s.j_speed[w, e] * fn
             by_speed = s.j_spin[w, e] * nf + s.j_speed[w, e] * ff
             for f in range(group * width, group * width + s.count[w, group]):
                 j = s.column[w, f]
-                both = wp.dot(by_spin, s.j_spin[w, f]) + wp.dot(by_speed, s.j_speed[w, f])
-                s.h[w, k * nv + j] = s.h[w, k * nv + j] + both
+                if whole == 1 or j <= k:
+                    both = wp.dot(by_spin, s.j_spin[w, f]) + wp.dot(by_speed, s.j_speed[w, f])
+                    s.h[w, k * nv + j] = s.h[w, k * nv + j] + both
 
     @wp.func
     def descend(w: int, nv: int, s: Touch):
@@ -411,7 +418,7 @@ def touch_functions(real) -> SimpleNamespace:
         whole = real(0.0)
         for k in range(nv):
             total = real(0.0)
-            for j in range(nv):
+            for j in range(s.low[w, k], s.high[w, k]):
                 total = total + s.a[w, k * nv + j] * (v[w, j] - free[w, j])
             joint = of_joint(dt, limits, w, k, q, dry[w, k], before[w, k], v[w, k])
             s.g[w, k] = total - joint[0]
@@ -463,10 +470,15 @@ def touch_functions(real) -> SimpleNamespace:
         coupled: int,
         s: Touch,
     ):
-        # H = A + J^T G J at rates v, `now` and `bound` of `leave`
-        for cell in range(nv * nv):
-            s.h[w, cell] = s.a[w, cell]
+        # H = A + J^T G J at rates v, `now` and `bound` of `leave`; without coupling its lower half in the envelope
         for k in range(nv):
+            start = s.lead[w, k]
+            end = k + 1
+            if coupled == 1:
+                start = 0
+                end = nv
+            for j in range(start, end):
+                s.h[w, k * nv + j] = s.a[w, k * nv + j]
             joint = of_joint(dt, limits, w, k, q, dry[w, k], before[w, k], v[w, k])
             s.h[w, k * nv + k] = s.h[w, k * nv + k] + joint[1]
         group = int(-1)
@@ -477,7 +489,7 @@ def touch_functions(real) -> SimpleNamespace:
         for r in range(s.sizes[w, 0]):
             if s.group[w, r] != group:
                 if group >= 0:
-                    stiffen_group(w, nv, width, group, nn, nf, fn, ff, s)
+                    stiffen_group(w, nv, width, group, coupled, nn, nf, fn, ff, s)
                 group = s.group[w, r]
                 nn = mat33()
                 nf = mat33()
@@ -493,7 +505,7 @@ def touch_functions(real) -> SimpleNamespace:
             nf = nf + arm * stiff
             nn = nn - arm * turned
         if group >= 0:
-            stiffen_group(w, nv, width, group, nn, nf, fn, ff, s)
+            stiffen_group(w, nv, width, group, coupled, nn, nf, fn, ff, s)
 
     @wp.func
     def eliminate_all(w: int, nv: int, s: Touch):
@@ -527,7 +539,7 @@ def touch_functions(real) -> SimpleNamespace:
             start = start + s.g[w, k] * s.d[w, k]
             total = real(0.0)
             away = real(0.0)
-            for j in range(nv):
+            for j in range(s.low[w, k], s.high[w, k]):
                 total = total + s.a[w, k * nv + j] * s.d[w, j]
                 away = away + s.a[w, k * nv + j] * (s.v[w, j] - free[w, j])
             square = square + total * s.d[w, k]
