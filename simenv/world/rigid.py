@@ -46,8 +46,19 @@ def touching(scene: Scene, mounts: list[RobotMount]) -> Touching:
         if not mount.is_robot:
             eases[mount.name] = 2.0 / float(mount.table.inertial[0, 0])
     linked = link_eases([mount for mount in mounts if mount.is_robot], carriers)
-    eases |= {name: float(np.linalg.eigvalsh(each[:3, :3]).max()) for name, each in linked.items()}
+    for geom in geoms:
+        if geom.body in linked:
+            eases[geom.body] = max(eases.get(geom.body, 0.0), _ease(linked[geom.body], geom))
     return Touching(made, eases, list(scene.bodies), _joint_eases(mounts), scene.max_contacts)
+
+
+def _ease(inverse: np.ndarray, geom: Geom) -> float:
+    """How easily the surface of a shape on a link yields [1/kg], about the most: inverse inertia (6, 6) of the link."""
+    centre, radius = geom.ball()
+    arm = np.array([[0.0, -centre[2], centre[1]], [centre[2], 0.0, -centre[0]], [-centre[1], centre[0], 0.0]])
+    there = np.hstack([np.eye(3), -arm])
+    turning = float(np.linalg.eigvalsh(inverse[3:, 3:]).max())
+    return float(np.linalg.eigvalsh(there @ inverse @ there.T).max()) + 0.25 * radius**2 * turning
 
 
 def _joint_eases(mounts: list[RobotMount]) -> np.ndarray:

@@ -117,7 +117,8 @@ def slots(
     """
     found = Slots(laws={"rigid": usual, **{"|".join(sorted(pair)): law for pair, law in special.items()}})
     names, moved, free = list(found.laws), set(moving), set(passing)
-    for one, other in itertools.combinations(geoms, 2):
+    # those of a shape that comes later come later, so that what is added to a scene changes no slot
+    for one, other in ((geoms[i], geoms[j]) for j in range(len(geoms)) for i in range(j)):
         group = groups.get(one.body, one.body), groups.get(other.body, other.body)
         kinds = [frozenset(each) for each in itertools.product((one.body, group[0]), (other.body, group[1]))]
         if group[0] == group[1] or not {one.body, other.body} & moved or any(kind in free for kind in kinds):

@@ -62,6 +62,7 @@ def collide_kernels(real) -> SimpleNamespace:
     def midway(
         half: real,
         rows: wp.array(dtype=int),
+        moves: wp.array(dtype=int),
         position_in: wp.array2d(dtype=vec3),
         quaternion_in: wp.array2d(dtype=quat),
         velocity_in: wp.array2d(dtype=vec3),
@@ -71,13 +72,19 @@ def collide_kernels(real) -> SimpleNamespace:
         velocity_out: wp.array2d(dtype=vec3),
         omega_out: wp.array2d(dtype=vec3),
     ):
-        # frames that others move go on as they do
+        # frames that others move go on as they do, fixed ones stay
         w, r = wp.tid()
         b = rows[r]
-        position_out[w, b] = position_in[w, b] + half * velocity_in[w, b]
-        quaternion_out[w, b] = turned(quaternion_in[w, b], half * omega_in[w, b])
-        velocity_out[w, b] = velocity_in[w, b]
-        omega_out[w, b] = omega_in[w, b]
+        if moves[r] == 1:
+            position_out[w, b] = position_in[w, b] + half * velocity_in[w, b]
+            quaternion_out[w, b] = turned(quaternion_in[w, b], half * omega_in[w, b])
+            velocity_out[w, b] = velocity_in[w, b]
+            omega_out[w, b] = omega_in[w, b]
+        else:
+            position_out[w, b] = position_in[w, b]
+            quaternion_out[w, b] = quaternion_in[w, b]
+            velocity_out[w, b] = vec3(real(0.0), real(0.0), real(0.0))
+            omega_out[w, b] = vec3(real(0.0), real(0.0), real(0.0))
 
     @wp.kernel(**once)
     def see_near(

@@ -142,21 +142,23 @@ class RobotSolver(Solver):
             packed["law"] = torch.stack(laws, 1)
         return packed
 
+    def standing(self, state: Any) -> torch.Tensor:
+        """Positions that the robots' rates have in a state, zero for balls and free joints, (N, nv)."""
+        target = state.joint_q.index_select(1, self._position)
+        return torch.where(self._held, target, torch.zeros_like(target))
+
     def before(self, step: Step, packed: Tensors) -> Tensors:
         """The inputs of a stepper."""
         state, control = step.state, step.control
-        q, qd = [], []
-        if "joint_q" in self.fields:
+        q, qd, robots = [], [], "joint_q" in self.fields
+        if robots:
             q.append(state.joint_q), qd.append(state.joint_qd)
         if len(self._free):
             q.append(state.body_q.index_select(1, self._free).flatten(1))
             qd.append(state.body_twist.index_select(1, self._free).flatten(1))
         inputs = {**packed, "joint_q": torch.cat(q, 1), "joint_qd": torch.cat(qd, 1)}
         rest = torch.zeros_like(inputs["joint_qd"][:, self._own[1] :])
-        target = control.joint_target
-        if target is None:
-            target = inputs["joint_q"].index_select(1, self._position)
-            target = torch.where(self._held, target, torch.zeros_like(target))
+        target = self.standing(state) if control.joint_target is None and robots else control.joint_target
         given = {"target": target, "rate": control.joint_rate, "feed": control.joint_torque}
         nothing = torch.zeros_like(inputs["joint_qd"])
         for name, value in given.items():
@@ -183,7 +185,7 @@ class RobotSolver(Solver):
 
     def open(self, desk: Desk) -> RobotStepper:
         """A stepper for the worlds of a desk."""
-        return RobotStepper(self.forest, self.touching, desk, self._still if self._alone else None)
+        return RobotStepper(self.forest, self.touching, desk, self._still, self._alone)
 
 
 def _sizes(mount: RobotMount) -> tuple[int, int]:

@@ -81,13 +81,13 @@ class RobotStepper(Stepper):
 
     Args:
         forest: the trees; touching: where they may touch; desk: what to work with.
-        still: rows of the frames that are fixed, which it passes on; None where another solver of frames does, after
-            it, and looks for faults of all.
+        fixed: rows of the frames that stand still.
+        alone: whether it passes these on, and looks for faults of all: no other solver of frames does after it.
     """
 
-    def __init__(self, forest: Forest, touching: Touching, desk: Desk, still: Sequence[int] | None):
+    def __init__(self, forest: Forest, touching: Touching, desk: Desk, fixed: Sequence[int], alone: bool):
         self.forest, self.touching, self.desk, self.frames = forest, touching, desk, desk.frames
-        self._alone, self._fixed = still is not None, still or []
+        self._alone, self._fixed = alone, list(fixed)
         real = warp_real(desk.dtype)
         self._kernels, self._settle, self._collide = robot_kernels(real), settle_kernels(real), collide_kernels(real)
         k, slot, nv, links = self._kernels, desk.memory.slot, forest.rates, len(forest)
@@ -123,8 +123,9 @@ class RobotStepper(Stepper):
         link_of = np.full(len(touching.bodies), -1)
         link_of[forest.rows] = forest.on
         self._link_of = self._array(link_of, int)
-        self._others = self._array(np.flatnonzero(link_of < 0), int)
-        self._still = self._array(self._fixed, int)
+        others = np.flatnonzero(link_of < 0)
+        self._others = self._array(others, int), self._array(~np.isin(others, self._fixed), int)
+        self._still = self._array(self._fixed, int), self._array(np.zeros(len(self._fixed)), int)
         self._contacts, self._shapes, self._values = contact_arrays(touching, self.desk.dt, self._collide, self._array)
         self._limits = limit_arrays(touching, forest, self.desk.dt, self._settle_types(), self._array)
         self._width = 2 * longest_path(forest)
@@ -216,10 +217,12 @@ class RobotStepper(Stepper):
         """Frames that others move, in the middle of the tick."""
         return self._carried_on(self._others, 0.5 * self.desk.dt, pose, out)
 
-    def _carried_on(self, rows: wp.array, time: float, pose: Sequence[Slot], out: Sequence[Slot]) -> list[Launch]:
-        if not len(rows):
+    def _carried_on(
+        self, rows: tuple[wp.array, wp.array], time: float, pose: Sequence[Slot], out: Sequence[Slot]
+    ) -> list[Launch]:  # fmt: skip
+        if not len(rows[0]):
             return []
-        return [Launch(self._collide.midway, (self.desk.worlds, len(rows)), [time, rows], pose, out)]
+        return [Launch(self._collide.midway, (self.desk.worlds, len(rows[0])), [time, *rows], pose, out)]
 
     def _kick(self, tick: int, keep: bool) -> Launch:
         k, frames, desk, inputs = self._settle, self.frames, self.desk, self._inputs
@@ -249,7 +252,7 @@ class RobotStepper(Stepper):
         before = frames.pose(frames.before(tick, keep))
         return [
             drift, self._publish(q, v, frames.pose(after)),
-            *self._carried_on(self._still, 0.0, before, frames.pose(after)),
+            *(self._carried_on(self._still, 0.0, before, frames.pose(after)) if self._alone else []),
         ]  # fmt: skip
 
     def _tick(self, tick: int, keep: bool) -> list[Launch]:
