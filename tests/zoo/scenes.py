@@ -230,7 +230,7 @@ def robots(**options: Any) -> Scene:
 def rigid(**options: Any) -> Scene:
     """An arm with dry friction presses its tip onto a box on a floor; a ball has fallen against it, and into water."""
     scene = Scene(SIZE, DX, rigid=RigidContact(5e3, 1e-3, 0.3, 0.3), **options)
-    pool(scene)
+    pool(scene, (6, 8, 3))
     shoulder = Joint("shoulder", "revolute", axis=(0.0, 1.0, 0.0), damping=0.02, friction=0.02, armature=2e-3)
     elbow = Joint("elbow", "revolute", (0.06, 0.0, 0.0), axis=(0.0, 1.0, 0.0), upper=0.6, armature=2e-3)
     tip = Fitted(Sphere(0.012), (0.04, 0.0, 0.0))
