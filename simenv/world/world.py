@@ -44,7 +44,6 @@ from simenv.world.robots import robots_of
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State, by_name, check_tensor
 
-
 JOINT_CONTROLS = ("joint_target", "joint_rate", "joint_torque")
 
 
@@ -97,7 +96,9 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         moves = scene.has_motion
         self.body_solver = BodySolver(parts, num_worlds, self.device, dtype) if scene.has_bodies else None
         mounts = list(scene.robots.values())
-        self.robot_solver = RobotSolver(mounts, scene.bodies, not scene.has_bodies, self.device, dtype) if mounts else None
+        self.robot_solver = (
+            RobotSolver(mounts, scene.bodies, not scene.has_bodies, self.device, dtype) if mounts else None
+        )
         gels = GelSolver(scene.gels, scene.bodies, self.sensors, scene.lead, self.arm is None) if scene.gels else None
         pressing = gels if gels is not None and gels.pressing else None
         added = [make(scene, num_worlds, self.device, dtype) for make in scene.solvers]
