@@ -2,9 +2,12 @@
 """Robots: read from URDF, MJCF or USD; arms, moved by a task-space impedance of their tool (docs/robots.md)."""
 
 from simenv.physics.bodies.chain import Chain, Drive
-from simenv.physics.bodies.tree import Tree
+from simenv.physics.bodies.forest import JointDrive
+from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Mimic, Tree
 from simenv.robots.arm import Arm
 from simenv.robots.chains import chain
 from simenv.robots.load import load
 
-__all__ = ["Arm", "Chain", "Drive", "Tree", "chain", "load"]
+__all__ = [
+    "Arm", "Chain", "Drive", "Fitted", "Inertial", "Joint", "JointDrive", "Link", "Mimic", "Tree", "chain", "load",
+]  # fmt: skip

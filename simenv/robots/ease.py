@@ -46,7 +46,8 @@ def link_eases(mounts: Iterable[RobotMount], bodies: Iterable[str]) -> dict[str,
     the link's frame, in its axes, per impulse there, at the robot's posture and without its drives.
 
     Args:
-        mounts: robots of a scene; bodies: names.
+        mounts: robots of a scene.
+        bodies: names.
     """
     from simenv.robots.robot import Robot
 

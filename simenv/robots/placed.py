@@ -41,7 +41,8 @@ def start_poses(tree: Tree, made: Table) -> dict[str, Pose]:
     """World poses of all links in the posture, by name.
 
     Args:
-        tree: the robot; made: its table.
+        tree: the robot.
+        made: its table.
     """
     start = {name: slice(int(made.q_start[i]), int(made.q_start[i + 1])) for i, name in enumerate(made.joints)}
     poses: dict[str, Pose] = {}

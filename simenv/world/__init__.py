@@ -8,6 +8,7 @@ from simenv.physics.bodies.parts import ContactLaw
 from simenv.physics.solver import Field, Parameter
 from simenv.world.bodies import BodyView, ColliderView, EmitterView, GelView
 from simenv.world.parameters import Parameters
+from simenv.world.robots import RobotView
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State
 from simenv.world.world import World
@@ -16,7 +17,7 @@ Scene.worlds = World
 
 __all__ = [
     "BodyView", "ColliderView", "ContactLaw", "Control", "EmitterView", "Field", "GelView", "Gripper", "Parameter",
-    "Parameters", "Scene", "State", "World",
+    "Parameters", "RobotView", "Scene", "State", "World",
 ]  # fmt: skip
 
 _RENAMED = {

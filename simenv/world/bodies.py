@@ -71,7 +71,7 @@ class BodyView:
         return state.body_twist[:, self.index]
 
     def centre(self, state: State) -> torch.Tensor:
-        """Its centre of mass [m], (N, 3)."""
+        """Its centre of mass [m], (N, 3); of a robot's link the origin of its frame."""
         return self.centre_pose(state)[:, :3]
 
     def centre_pose(self, state: State) -> torch.Tensor:
@@ -93,7 +93,7 @@ class BodyView:
     def wrench(self, state: State) -> torch.Tensor:
         """Force [N] and torque about its centre of mass [N m] of all contact, mean over the last control step, world
         axes, (N, 6): of gels, contact points and particles on its colliders; of a body that the grid moves, what
-        changed its momentum beside gravity.
+        changed its momentum beside gravity. The torque on a robot's link is about the origin of its frame.
         """
         if self.spec.motion == "grid":
             return self._of_grid(state)
@@ -140,7 +140,9 @@ class BodyView:
         remember stays; see `World.touch_anew`.
         """
         if self.spec.motion == "link":
-            raise ValueError(f"body {self.spec.name!r} is a robot's link; use world.robots[...].place(state, positions)")
+            raise ValueError(
+                f"body {self.spec.name!r} is a robot's link; use world.robots[...].place(state, positions)"
+            )
         world, poses, twists = self._world, state.body_q.clone(), state.body_twist.clone()
         twists[:, self.index] = 0.0 if twist is None else twist
         if self.spec.motion != "arm":

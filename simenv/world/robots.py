@@ -20,7 +20,7 @@ __all__ = ["RobotView", "robots_of"]
 
 
 class RobotView:
-    """One robot in all worlds.
+    """One robot in all worlds that its joints move, with a `JointDrive`.
 
     Attributes:
         spec: what the scene says about it; joints: names of its rates, in order; links: names of its links, which are
@@ -35,11 +35,11 @@ class RobotView:
 
     @cached_property
     def model(self) -> Robot:
-        """It by itself, for kinematics and dynamics as torch functions, with its parameters as the scene has them."""
+        """It by itself, for kinematics and dynamics as torch functions, with parameters and gravity of the scene."""
         from simenv.robots.robot import Robot
 
         world = self._world
-        return Robot(self.spec.tree, world.num_worlds, world.device, world.dtype)
+        return Robot(self.spec.tree, world.num_worlds, world.device, world.dtype, world.scene.gravity)
 
     def positions(self, state: State) -> torch.Tensor:
         """Of its joints, (N, nq) [rad or m]."""
@@ -56,16 +56,15 @@ class RobotView:
         Raises:
             ValueError: a tensor has the wrong shape or dtype.
         """
+        model, poses, twists = self.model, state.body_q.clone(), state.body_twist.clone()
+        placed = model.link_poses(positions)  # which also checks what is given
         joint_q, joint_qd = state.joint_q.clone(), state.joint_qd.clone()
-        rates = torch.zeros_like(joint_qd[:, self.span]) if rates is None else rates
-        joint_q[:, self.span_q], joint_qd[:, self.span] = positions, rates
-        poses, twists = state.body_q.clone(), state.body_twist.clone()
-        placed = self.model.link_poses(positions)
         for i, link in enumerate(self.links):
             body = self._world.bodies[f"{self.spec.name}/{link}"]
             if body.spec.motion == "link":
                 poses[:, body.index] = placed[:, i]
-                twists[:, body.index] = self.model.twist(positions, rates, link)
+                twists[:, body.index] = 0.0 if rates is None else model.twist(positions, rates, link)
+        joint_q[:, self.span_q], joint_qd[:, self.span] = positions, 0.0 if rates is None else rates
         return state.replace(joint_q=joint_q, joint_qd=joint_qd, body_q=poses, body_twist=twists)
 
 

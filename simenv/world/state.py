@@ -149,8 +149,8 @@ class Control:
         goal: pose that each hand's impedance pulls to [m, quaternion xyzw], in the order of the hands, (N, H, 7); None
             is where they are when the step begins.
         effort: force that opens each finger (N,) [N], negative to close.
-        joint_target: positions that the drives of robots' joints pull to, (N, nv) [rad or m], see `World.robots`; None is
-            where they are when the step begins.
+        joint_target: positions that the drives of robots' joints pull to, (N, nv) [rad or m], see `World.robots`; None
+            is where they are when the step begins.
         joint_rate: rates that they pull to, (N, nv); joint_torque: of their motors beside that (N, nv) [N m or N].
     """
 

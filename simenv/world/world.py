@@ -45,7 +45,6 @@ from simenv.world.robots import robots_of
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State, by_name, check_tensor
 
-
 JOINT_CONTROLS = ("joint_target", "joint_rate", "joint_torque")
 
 

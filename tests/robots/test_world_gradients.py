@@ -60,7 +60,7 @@ def end_of(world, leaves: dict[str, torch.Tensor]) -> torch.Tensor:
     ids=["a chain", "a floating and a mobile robot"],
 )
 def test_gradient_of_fifty_ticks_with_respect_to_everything_declared(kinds):
-    """The issue's number: 1e-7 in float64 without contact; differences are of fourth order, and exact to about 1e-10."""
+    """To 1e-7 in float64 without contact; differences are of fourth order, and exact to about 1e-10."""
     world = scene_of(*(tree_of(*each, seed=3 + n) for n, each in enumerate(kinds))).make_world(1, dtype=torch.float64)
     leaves = {name: value.requires_grad_() for name, value in leaves_of(world, 1).items()}
     end = end_of(world, leaves)

@@ -29,7 +29,7 @@ DIRECTIONS = (1, 2)
 LIMIT = 1e-5
 SMOOTH = [name for name, case in ZOO.items() if case.differentiable]
 # what nothing in the scene depends on: sand that is pressed does not dilate, a ball that rolls does not slip, and no
-# tissue reaches the gel above the plate, nor water that of the robot and its ball; balls and free joints have no stiffness
+# tissue reaches the gel above the plate, nor water that of the robot and its ball; balls and free joints are no springs
 IDLE = {("solids", "parameter.sand.dilation_limit"), ("elastic", "parameter.contact.friction")}
 IDLE |= {(name, "parameter.pad.friction") for name in ZOO if name.startswith(("palpation", "robots"))}
 IDLE |= {("robots", "parameter.buoy.stiffness"), ("robots", "parameter.ball.friction")}

@@ -104,6 +104,8 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
                 f"{what}: shape = {shape!r} is no shape; use one such as Sphere(0.01), and position=... for a place"
             )
         self._name(self.bodies, name, "body")
+        if name in self.robots:
+            raise ValueError(f"{what}: a robot has the name, and parameters of it; give the body another")
         if motion not in MOTIONS:
             raise ValueError(f"{what}: motion = {motion!r}; use one of {', '.join(map(repr, MOTIONS))}")
         pose = self._pose(what, position, quaternion)
@@ -260,7 +262,8 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
             gains: of an arm, as of a hand.
 
         Raises:
-            ValueError: the name is taken, there is an arm already, or a number is out of range.
+            ValueError: the name is taken, there is an arm already, a number is out of range, or with a `JointDrive` a
+                joint follows another.
             AssetError: the file cannot be used.
         """
         if isinstance(drive, JointDrive):
@@ -280,11 +283,17 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
         from simenv.robots.placed import placed, start_poses
 
         what = f"robot {name!r}"
-        if name in self.robots or any(each.startswith(f"{name}/") for each in self.bodies):
+        if name in self.robots or name in self.bodies or any(each.startswith(f"{name}/") for each in self.bodies):
             raise ValueError(f"{what}: the name is taken; give it another")
         if self.arm is not None:
             raise ValueError("the scene has an arm whose tool is pulled, which must be the only robot")
         tree = robot if isinstance(robot, Tree) else load(robot, base=base)
+        following = [joint.name for joint in tree.joints if joint.mimic is not None]
+        if following:
+            raise ValueError(
+                f"{what}: {', '.join(following)} follow other joints, which a world does not make them do; give each a "
+                "target of its own, with mimic=None"
+            )
         tree = placed(tree.with_posture(dict(posture)) if posture else tree, *pose)
         mount = RobotMount.of(name, tree, drive)
         for frame, at in start_poses(tree, mount.table).items():
