@@ -107,14 +107,15 @@ class Robot:
     def _wrench(self, q: torch.Tensor, wrench: Wrenches | None) -> torch.Tensor:
         """Forces and torques (N, L, 6) on the moving links from those on named ones, at all positions (N, nq)."""
         rows = [q.new_zeros((self.num_worlds, 6)) for _ in self.table.links]
-        poses: torch.Tensor | None = None
+        turns: torch.Tensor | None = None
         for link, push in (wrench or {}).items():
             frame, push = self._frame(link), self._check(f"wrench[{link!r}]", push, 6)
             if frame.link < 0:
                 continue  # the world bears it
             if frame.position.any():
-                poses = self._dynamics.kinematics(q, torch.zeros_like(self._rates("v", None)))[0] if poses is None else poses
-                arm = rotate(poses[:, frame.link, 3:], self._tensor(frame.position).expand(self.num_worlds, 3))
+                if turns is None:
+                    turns = self._dynamics.kinematics(q, self._rates("v", None))[0][..., 3:]
+                arm = rotate(turns[:, frame.link], self._tensor(frame.position).expand(self.num_worlds, 3))
                 push = torch.cat([push[:, :3], push[:, 3:] + torch.linalg.cross(arm, push[:, :3])], -1)
             rows[frame.link] = rows[frame.link] + push
         return torch.stack(rows, 1)
@@ -200,7 +201,7 @@ class Robot:
             q, v, acceleration: positions (N, ny), rates (N, nu), and these per second.
             wrench: what pushes links, by name: force [N] and torque [N m] about the link's origin, world axes, (N, 6).
         """
-        q, push = self._positions(q), None
+        q = self._positions(q)
         push = self._wrench(q, wrench)
         rates = self._rates("v", v), self._rates("acceleration", acceleration)
         tau = self._dynamics.inverse(q, *rates, self.gravity, push, self.inertial, self.armature)

@@ -6,7 +6,6 @@ A link's frame is its joint's, after the joint's motion. `simenv.physics.bodies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -255,20 +254,3 @@ class Tree:
             if not all(low <= each <= high for each in np.atleast_1d(value)):
                 raise AssetError(f"posture: {name} = {value} must lie within its limits, {low:.4f} to {high:.4f}")
         return replace(self, posture={**self.posture, **posture})
-
-
-def chained(links: Iterable[Link]) -> Sequence[Link]:
-    """Links in an order in which each comes after the one that carries it.
-
-    Raises:
-        AssetError: some hang on each other in a circle, or on a link that is not there.
-    """
-    left, placed, order = list(links), {None}, []
-    while left:
-        ready = [link for link in left if link.parent in placed]
-        if not ready:
-            raise AssetError(f"links {', '.join(repr(link.name) for link in left)} hang on no link that stands")
-        order += ready
-        placed |= {link.name for link in ready}
-        left = [link for link in left if link.name not in placed]
-    return order
