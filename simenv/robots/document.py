@@ -15,9 +15,9 @@ from xml.parsers import expat
 import numpy as np
 
 from simenv.errors import AssetError
-from simenv.physics.bodies.tree import Inertial, Link, Mimic, Tree
+from simenv.physics.bodies.tree import Inertial, Link, Mimic, Tree, is_possible
 
-__all__ = ["BASES", "Document", "is_possible", "led", "planted", "repaired"]
+__all__ = ["BASES", "Document", "led", "planted", "repaired"]
 
 BASES = ("fixed", "free", "planar")
 
@@ -124,11 +124,6 @@ def led(mimics: Mapping[str, Mimic]) -> dict[str, Mimic]:
             mimic = Mimic(above.leader, mimic.ratio * above.ratio, mimic.ratio * above.offset + mimic.offset)
         out[name] = mimic
     return out
-
-
-def is_possible(moments: np.ndarray) -> bool:
-    """Whether a body can have principal moments (3,), in rising order, as `Tree` judges it."""
-    return bool(moments[0] >= -1e-9 * moments[2] and moments[0] + moments[1] >= (1.0 - 1e-6) * moments[2])
 
 
 def repaired(inertial: Inertial, what: str) -> Inertial:

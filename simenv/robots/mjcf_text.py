@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from simenv.physics.bodies.tree import Inertial
-from simenv.robots.document import Document, is_possible, repaired
+from simenv.physics.bodies.tree import Inertial, impossible, is_possible
+from simenv.robots.document import Document, repaired
 
 __all__ = ["mended", "refuse_loops"]
 
@@ -59,10 +59,7 @@ def mended(document: Document, repair: bool) -> str | None:
         if is_possible(moments):
             continue
         if not repair:
-            raise document.refusal(
-                body, f"no body has principal moments of inertia {moments.tolist()} kg m^2: none may be negative, nor "
-                "larger than the sum of the others; mend the file, or load it with repair=True"
-            )  # fmt: skip
+            raise document.refusal(body, impossible(moments))
         rows = repaired(inertial, document.where(body)).inertia
         element.attrib.pop("diaginertia", None)
         places = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))

@@ -77,7 +77,8 @@ def factory(real, name):
 
 
 def bodies(real, name):
-    return factory(real, f"simenv.physics.bodies.{name}")
+    module = importlib.import_module(f"simenv.physics.bodies.{name}")
+    return kernels_of(getattr(module, module.__all__[-1])(real))
 
 
 def plain(name):
@@ -113,7 +114,9 @@ TACTILE = ("kernels_image", "kernels_leds", "kernels_markers")  # in simenv/sens
 GELS = (
     "kernels_contact", "kernels_convolve", "kernels_elastic", "kernels_mount", "kernels_solve", "kernels_springs",
 )  # fmt: skip  # in simenv/physics/gels
-BODIES = ("kernels_arm", "kernels_motion", "kernels_points")  # in simenv/physics/bodies
+BODIES = (
+    "kernels_aba", "kernels_arm", "kernels_motion", "kernels_points", "kernels_tree", "kernels_tree_adjoint",
+)  # fmt: skip  # in simenv/physics/bodies
 OTHERS = (
     "simenv.physics.kernels_exact", "simenv.physics.kernels_frames", "simenv.physics.mpm.kernels_exchange",
     "simenv.physics.mpm.kernels_shapes", "simenv.envs.kernels_measures",

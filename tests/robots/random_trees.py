@@ -32,7 +32,7 @@ def random_tree(seed: int, links: int = 7, floating: bool = False, mimic: bool =
     made: list[Link] = []
     for index in range(links):
         kind = str(rng.choice([*MOVING, "fixed"] if index else MOVING))
-        place = dict(position=tuple(0.3 * rng.normal(size=3)), quaternion=unit(rng, 4))
+        place = {"position": tuple(0.3 * rng.normal(size=3)), "quaternion": unit(rng, 4)}
         parent = f"link{rng.integers(max(index - 3, 0), index)}" if index else None
         if floating and not index:
             kind, place = "free", {}
@@ -54,7 +54,8 @@ def tree_of(*kinds: str, seed: int = 0) -> Tree:
     rng = np.random.default_rng(seed)
     made = []
     for index, kind in enumerate(kinds):
-        place = {} if kind == "free" else dict(position=tuple(0.3 * rng.normal(size=3)), quaternion=unit(rng, 4))
+        place = {"position": tuple(0.3 * rng.normal(size=3)), "quaternion": unit(rng, 4)}
+        place = {} if kind == "free" else place
         joint = Joint(f"joint{index}", kind, axis=unit(rng, 3), armature=0.01 * index, **place)
         made.append(Link(f"link{index}", f"link{index - 1}" if index else None, joint, random_inertial(rng)))
     return Tree("-".join(kinds), tuple(made))

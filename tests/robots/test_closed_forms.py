@@ -10,7 +10,7 @@ import torch
 from simenv.physics.bodies.table import KIND_NUMBERS
 from simenv.physics.bodies.tree import Inertial, Joint, Link, Tree
 from simenv.physics.rotation import quaternion_multiply
-from simenv.robots.robot import Robot
+from simenv.robots import Robot
 
 G = 9.81
 
@@ -157,7 +157,8 @@ def test_gradient_of_a_rollout_of_fifty_steps():
     robot = Robot(tree, 1, dtype=torch.float64)
     s = random_state(robot.table, np.random.default_rng(3))
     push = {"link2": torch.as_tensor(0.3 * s.wrench[2:3])}
-    leaves = {"q": torch.as_tensor(s.q)[None], "v": 0.3 * torch.as_tensor(s.v)[None], "tau": torch.as_tensor(s.tau)[None]}
+    leaves = {"q": torch.as_tensor(s.q)[None], "v": 0.3 * torch.as_tensor(s.v)[None]}
+    leaves |= {"tau": torch.as_tensor(s.tau)[None]}
     leaves |= {"inertial": robot.inertial.clone(), "armature": robot.armature + 0.05, "gravity": robot.gravity.clone()}
     leaves |= {"push": push["link2"]}
     weight = torch.as_tensor(np.random.default_rng(4).normal(size=(1, robot.table.positions)))

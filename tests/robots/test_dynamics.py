@@ -4,11 +4,12 @@
 import numpy as np
 import pytest
 import torch
-from tests.robots.random_trees import Pinocchio, random_state, random_tree, tree_of
 
 from simenv.physics.bodies.dynamics import Dynamics
 from simenv.physics.bodies.table import table
-from simenv.robots.robot import Robot
+from simenv.robots import Robot
+from simenv.robots.poses import matrix
+from tests.robots.random_trees import Pinocchio, random_state, random_tree, tree_of
 
 pytest.importorskip("pinocchio")
 CPU = torch.device("cpu")
@@ -45,6 +46,7 @@ def test_pinocchio_agrees(seed, floating, dtype, tolerance):
     poses, _ = d.kinematics(q, v)
     places, turns = oracle.poses(s.q)
     assert relative(poses[0, :, :3], places) < tolerance
+    assert relative([matrix(each) for each in poses[0, :, 3:].double().numpy()], turns) < tolerance
 
 
 @pytest.mark.parametrize("seed", range(4))

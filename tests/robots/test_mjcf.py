@@ -254,7 +254,7 @@ def test_errors_of_files(tmp_path):
         ("broken.xml", "<mujoco>\n", r"'broken\.xml' cannot be read"),
         ("other.xml", "<sdf/>", r"line 1, sdf: .*an MJCF with <mujoco>"),
         ("empty.xml", "<mujoco><worldbody/></mujoco>", r"'empty.xml' has no bodies"),
-    ):  # fmt: skip
+    ):
         (tmp_path / name).write_text(text)
         with pytest.raises(AssetError, match=why):
             load(tmp_path / name)

@@ -2,9 +2,9 @@
 """Warp kernels of the forward dynamics of trees of joints, by the articulated-body algorithm (Featherstone 2008,
 chapter 7), one thread a tree and world.
 
-A joint of several rates is eliminated one rate after the other, as if links without extent lay between: each step is a
-rank-one update, so that no matrix is inverted. What adds to the diagonal of the joint-space inertia, as motors' inertia,
-damping and stiff drives that are taken implicitly do, is `easing`.
+A joint of several rates is eliminated one rate after the other, as if links without extent lay between: each step is
+a rank-one update, so that no matrix is inverted. What adds to the diagonal of the joint-space inertia, as motors'
+inertia, damping and stiff drives that are taken implicitly do, is `easing`.
 """
 
 from types import SimpleNamespace
@@ -162,7 +162,8 @@ def aba_kernels(real) -> SimpleNamespace:
             else:
                 speed = speed - gravity_in[w]
             for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                pulled = wp.dot(articulated_out.pull_moment[w, k], spin) + wp.dot(articulated_out.pull_force[w, k], speed)
+                pulled = wp.dot(articulated_out.pull_moment[w, k], spin)
+                pulled = pulled + wp.dot(articulated_out.pull_force[w, k], speed)
                 acceleration = (articulated_out.rest[w, k] - pulled) / articulated_out.weight[w, k]
                 acceleration_out[w, k] = acceleration
                 spin = spin + acceleration * motion_out.axis_spin[w, k]

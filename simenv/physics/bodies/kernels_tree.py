@@ -27,10 +27,11 @@ def tree_functions(real) -> SimpleNamespace:
     Returns:
         A namespace with
 
-        * structs `Trees` (what `Table` has, for T trees, whose links `first` separates) and `Motion` (of links: place of
-          the origin, `reach` to it from the tree's point, turn, angular velocity `spin`, velocity `speed` of what is at
-          the point, `drift_*` the acceleration without joint accelerations; of rates: `axis_*`, the motion of one);
-        * functions `move`, which fills the motion, `inertia`, `turned_inertia`, `momentum`, and `tangent`;
+        * structs `Trees` (what `Table` has, for T trees, whose links `first` separates) and `Motion` (of links: place
+          of the origin, `reach` to it from the tree's point, turn, angular velocity `spin`, velocity `speed` of what is
+          at the point, `drift_*` the acceleration without joint accelerations; of rates: `axis_*`, the motion of one);
+        * functions `move`, which fills the motion, `first_moment` and `second_moment` of a link about the tree's point,
+          `tangent`, the first axis of a plane, and `unit`, an axis of the world;
         * types `vec3`, `quat`, `mat33`, `real`.
     """
     vec3 = wp.types.vector(length=3, dtype=real)

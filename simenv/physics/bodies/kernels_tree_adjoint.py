@@ -31,7 +31,8 @@ def tree_adjoint_kernels(real) -> SimpleNamespace:
 
         * `dynamics_adjoint(trees, sign, q, v, acceleration, rates, gravity, force, torque, inertial, easing, motion,
           swept, w_spin, w_speed, gain_spin, gain_speed, q_adj, v_adj, acceleration_adj, gravity_adj, force_adj,
-          torque_adj, inertial_adj, easing_adj)`: `sign` times the derivatives of phi at `rates`; motion must be that of q and v;
+          torque_adj, inertial_adj, easing_adj)`: `sign` times the derivatives of phi at `rates`; motion must be that
+          of q and v;
         * `kinematics_adjoint(trees, q, v, place_adj, turn_adj, velocity_adj, omega_adj, motion, swept, q_adj, v_adj)`.
     """
     tree = tree_functions(real)

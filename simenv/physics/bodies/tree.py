@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A tree of joints as a file says it: links, the joint that holds each to the link before it, and what they weigh.
 
-A link's frame is its joint's, after the joint's motion. `simenv.physics.bodies.table` makes of a tree what kernels read.
+A link's frame is its joint's, after the joint's motion. `simenv.physics.bodies.table` makes of a tree what kernels
+read.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from simenv.errors import AssetError
 from simenv.geometry.shapes import Shape
 
-__all__ = ["KINDS", "Fitted", "Inertial", "Joint", "Kind", "Link", "Mimic", "Tree"]
+__all__ = ["KINDS", "Fitted", "Inertial", "Joint", "Kind", "Link", "Mimic", "Tree", "impossible", "is_possible"]
 
 INF = float("inf")
 UPRIGHT = (0.0, 0.0, 0.0, 1.0)
@@ -27,8 +28,8 @@ class Kind:
     Attributes:
         positions: how many numbers say where it is: an angle [rad] or a length [m]; ``planar`` two lengths along the
             plane's axes and an angle; ``ball`` a quaternion xyzw; ``free`` a pose in the world [m, xyzw].
-        rates: how many say how fast: their derivatives; of a ball the angular velocity in the link's axes [rad/s]; free:
-            the velocity of the link's origin [m/s] and its angular velocity [rad/s], world axes.
+        rates: how many say how fast: their derivatives; of a ball the angular velocity in the link's axes [rad/s];
+            free: the velocity of the link's origin [m/s] and its angular velocity [rad/s], world axes.
     """
 
     positions: int
@@ -128,6 +129,19 @@ class Link:
     collisions: tuple[Fitted, ...] = ()
 
 
+def is_possible(moments: np.ndarray) -> bool:
+    """Whether a body can have principal moments of inertia (3,), in rising order [kg m^2], within rounding."""
+    return bool(moments[0] >= -1e-9 * moments[2] and moments[0] + moments[1] >= (1.0 - 1e-6) * moments[2])
+
+
+def impossible(moments: np.ndarray) -> str:
+    """What an error says of moments that no body has."""
+    return (
+        f"no body has principal moments of inertia {moments.tolist()} kg m^2: none may be negative, nor larger than "
+        "the sum of the others; mend the file, or load it with repair=True"
+    )
+
+
 @dataclass(frozen=True)
 class Tree:
     """Links and joints of a robot, or of a free body.
@@ -135,8 +149,8 @@ class Tree:
     Attributes:
         name: of the robot, for messages.
         links: every link after the one that carries it.
-        posture: position of joints by name, where the robot starts and to which free motion returns; joints that are not
-            named are in the middle of their limits, or at zero without.
+        posture: position of joints by name, where the robot starts and to which free motion returns; joints that are
+            not named are in the middle of their limits, or at zero without.
 
     Raises:
         AssetError: a name comes twice or is unknown, a link stands before what carries it, or numbers of a joint or an
@@ -204,9 +218,7 @@ class Tree:
             if link.inertial is not None:
                 self._check_inertial(what, link.inertial)
             if link.joint.kind != "fixed" and not carried[link.name] > 0.0:
-                raise AssetError(
-                    f"{what}: the joint moves a link without mass; give it an inertial, or fix the joint"
-                )  # fmt: skip
+                raise AssetError(f"{what}: the joint moves a link without mass; give it an inertial, or fix the joint")
             if link.joint.kind == "fixed" and link.parent is not None:
                 carried[link.parent] += carried[link.name]
 
@@ -218,11 +230,8 @@ class Tree:
         if inertial.mass < 0.0 or np.abs(inertia - inertia.T).max() > 1e-9 * max(np.abs(inertia).max(), 1e-300):
             raise AssetError(f"{what}: the mass must not be negative, and the inertia symmetric")
         moments = np.linalg.eigvalsh(inertia)
-        if moments[0] < -1e-9 * moments[2] or moments[0] + moments[1] < (1.0 - 1e-6) * moments[2]:
-            raise AssetError(
-                f"{what}: no body has principal moments of inertia {moments.tolist()} kg m^2: none may be negative, nor "
-                "larger than the sum of the others; mend the file, or load it with repair=True"
-            )
+        if not is_possible(moments):
+            raise AssetError(f"{what}: {impossible(moments)}")
 
     @property
     def joints(self) -> tuple[Joint, ...]:
