@@ -167,6 +167,16 @@ class Pinocchio:
         own = self.pin.aba(self.model, self.data, s.q, turn.T @ s.v, turn.T @ s.tau, wrench)
         return turn @ own + self._twisted(s.q, s.v)
 
+    def derivatives(self, s: SimpleNamespace, acceleration: np.ndarray) -> list[np.ndarray]:
+        """(nv, nv) each, in its own coordinates: of forward dynamics with respect to positions, rates and torques, and
+        of inverse dynamics with respect to positions, rates and accelerations; without wrenches.
+        """
+        pin, model, data = self.pin, self.model, self.data
+        pin.computeABADerivatives(model, data, s.q, s.v, s.tau)
+        out = [data.ddq_dq.copy(), data.ddq_dv.copy(), np.triu(data.Minv) + np.triu(data.Minv, 1).T]
+        pin.computeRNEADerivatives(model, data, s.q, s.v, acceleration)
+        return [*out, data.dtau_dq.copy(), data.dtau_dv.copy(), np.triu(data.M) + np.triu(data.M, 1).T]
+
     def mass_matrix(self, q: np.ndarray) -> np.ndarray:
         """(nv, nv)."""
         # column by column: its composite algorithm wants subtrees without gaps in their order

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dynamics against MuJoCo: of random trees and of the Panda, and of the same trees read from MuJoCo's own text."""
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+
+from simenv.robots import Robot, load
+from tests.robots.mujoco_trees import MuJoCo, mjcf
+from tests.robots.random_trees import random_state, random_tree
+
+GRAVITY = (0.3, -0.7, -9.81)
+CASES = [(seed, floating) for seed in range(4) for floating in (False, True)]
+
+
+def relative(found, wanted) -> float:
+    """Largest difference over the largest number."""
+    return float(np.abs(np.asarray(found) - wanted).max() / np.abs(wanted).max())
+
+
+def row(values) -> torch.Tensor:
+    """Numbers of one world."""
+    return torch.as_tensor(np.asarray(values))[None]
+
+
+def check(robot: Robot, tree, s, positions=slice(None), rates=slice(None)) -> None:
+    """The robot's numbers at a state of the tree, whose positions and rates are in this order in the robot."""
+    oracle = MuJoCo(tree, GRAVITY)
+    wanted = oracle.at(s)
+    wrench = {link: row(each) for link, each in zip(oracle.table.links, s.wrench, strict=True)}
+    q, qd, tau = row(s.q[positions]), row(s.v[rates]), row(s.tau[rates])
+    assert relative(robot.mass_matrix(q)[0], wanted.inertia[rates][:, rates]) < 1e-12
+    assert relative(robot.bias(q, qd)[0], wanted.bias[rates]) < 1e-12
+    assert relative(robot.forward_dynamics(q, qd, tau, wrench)[0], wanted.acceleration[rates]) < 1e-12
+    accelerations = row(wanted.acceleration[rates])
+    assert relative(robot.inverse_dynamics(q, qd, accelerations, wrench)[0], s.tau[rates]) < 1e-11
+    places = [robot.pose(q, link)[0, :3].numpy() for link in oracle.table.links]
+    assert relative(places, wanted.places) < 1e-12
+
+
+@pytest.mark.parametrize(("seed", "floating"), CASES)
+def test_random_trees(seed, floating):
+    tree = random_tree(seed, 9, floating)
+    robot = Robot(tree, 1, dtype=torch.float64, gravity=GRAVITY)
+    check(robot, tree, random_state(robot.table, np.random.default_rng(seed)))
+
+
+def test_the_panda():
+    tree = load("panda")
+    robot = Robot(tree, 1, dtype=torch.float64, gravity=GRAVITY)
+    for seed in range(5):
+        check(robot, tree, random_state(robot.table, np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize(("seed", "floating"), CASES)
+def test_random_trees_as_mujoco_s_text_has_them(seed, floating, tmp_path):
+    """Read again from MJCF, where numbers pass through single precision, and branches are in another order."""
+    tree = random_tree(seed, 9, floating)
+    file = tmp_path / "tree.xml"
+    file.write_text(mjcf(tree))
+    robot = Robot(load(file), 1, dtype=torch.float64, gravity=GRAVITY)
+    t = Robot(tree, 1, dtype=torch.float64).table
+    names = [f"{name}x_{name}y_{name}" if kind == 2 else name for name, kind in zip(t.joints, t.kind, strict=True)]
+    order = [names.index(name) for name in robot.table.joints]
+    positions, rates = (
+        np.concatenate([np.arange(start[i], start[i + 1]) for i in order]) for start in (t.q_start, t.v_start)
+    )
+    check(robot, tree, random_state(t, np.random.default_rng(seed)), positions, rates)
+
+
+@pytest.mark.parametrize("floating", [False, True])
+def test_energy(floating):
+    tree = random_tree(7, 6, floating)
+    robot, oracle = Robot(tree, 1, dtype=torch.float64, gravity=GRAVITY), MuJoCo(tree, GRAVITY)
+    s = random_state(robot.table, np.random.default_rng(7))
+    oracle.model.opt.enableflags |= mujoco.mjtEnableBit.mjENBL_ENERGY
+    oracle.at(s)
+    potential, kinetic = oracle.data.energy
+    assert [float(each) for each in robot.energy(row(s.q), row(s.v))] == pytest.approx([kinetic, potential], rel=1e-12)
