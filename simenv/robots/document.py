@@ -15,6 +15,7 @@ from xml.parsers import expat
 import numpy as np
 
 from simenv.errors import AssetError
+from simenv.physics.bodies.table import table
 from simenv.physics.bodies.tree import Inertial, Link, Mimic, Tree, is_possible
 
 __all__ = ["BASES", "Document", "led", "planted", "repaired"]
@@ -181,7 +182,10 @@ def planted(
             f"{file}: links {', '.join(map(repr, lost))} hang on each other in a circle; loops cannot be read"
         )
     try:
-        return Tree(name, tuple(order), posture)
+        tree = Tree(name, tuple(order), posture)
+        if tree.joints:
+            table(tree)  # which looks at masses of parts that move as one
+        return tree
     except AssetError as error:
         match = re.match(r"robot .*?, link '(.*?)' on joint '(.*?)': ", str(error))
         places = [where[each] for each in match.groups() if each in where] if match else []

@@ -17,7 +17,7 @@ from simenv.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
 from simenv.physics.bodies.tree import INF, Fitted, Inertial, Joint, Link, Mimic, Tree
 from simenv.robots.document import Document, led, planted, repaired
 from simenv.robots.meshes import stored_mesh
-from simenv.robots.mjcf_text import mended, refuse_loops
+from simenv.robots.mjcf_text import inertials, mended, places, refuse_loops, turns
 from simenv.robots.poses import HERE, Pose, quaternion_of
 from simenv.robots.snap import Snap
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_with_newton"]
 
+NEAR = 1e-5  # that poses of bodies are off, which Newton computes from those in the world
 NO_LIMIT = 1e6  # what Newton has where a file says none; 1e10 of positions
 
 
@@ -88,7 +89,9 @@ def _parse(file: Path, text: str | None) -> newton.ModelBuilder:
 class _Reader:
     def __init__(self, builder: newton.ModelBuilder, file: Path, document: Document | None, repair: bool):
         self.builder, self.file, self.document, self.repair = builder, file, document, repair
-        self.snap = Snap(None if document is None else document.root)
+        self.snap = Snap(None) if document is None else Snap(document.root, turns(document))
+        self.inertials = {} if document is None else inertials(document)
+        self.places = {} if document is None else places(document)
         named = [] if document is None else [each for each in document.root.iter() if each.get("name")]
         self.spelled = {each.get("name", "").replace("-", "_"): each.get("name", "") for each in named}
         self.where = {
@@ -145,8 +148,8 @@ class _Reader:
             if count > 1:
                 raise self._refusal(index, "a robot has one free body; put other things in files of their own")
             start = self.builder.joint_q_start[index]
-            pose = self._pose(self.builder.joint_X_p[index]) @ self._pose(self.builder.joint_q[start : start + 7])
-            place, quaternion = pose.tuples()
+            pose = _plain(self.builder.joint_X_p[index]) @ _plain(self.builder.joint_q[start : start + 7])
+            place, quaternion = self._written(self.builder.joint_child[index], pose).tuples()
             posture[joint.name] = (*place, *quaternion)
         elif joint.kind == "fixed":
             name = f"{self.bodies[self.builder.joint_child[index]]}_base"
@@ -183,8 +186,8 @@ class _Reader:
         start, (lengths, angles) = builder.joint_qd_start[index], builder.joint_dof_dim[index]
         kind = JointType(builder.joint_type[index])
         back = self._pose(builder.joint_X_c[index])
-        body = _plain(builder.joint_X_p[index]) @ _plain(builder.joint_X_c[index]).inverse()  # as a file has it
-        place = Pose(self.snap.place(body.place), self.snap.quaternion(body.quaternion)) @ back
+        body = _plain(builder.joint_X_p[index]) @ _plain(builder.joint_X_c[index]).inverse()
+        place = self._written(builder.joint_child[index], body) @ back
         if kind == JointType.FREE:
             return Joint(name, "free"), HERE
         if kind == JointType.FIXED or (kind == JointType.D6 and lengths + angles == 0):
@@ -209,6 +212,15 @@ class _Reader:
         axis = tuple((axes[0] + 0.0).tolist())
         sort = "prismatic" if lengths else "revolute"
         return Joint(name, sort, *place.tuples(), axis, lower, upper, mimic=mimic, **numbers), back
+
+    def _written(self, body: int, found: Pose) -> Pose:
+        """The pose that a file gives a body, in what holds it, where Newton's is near."""
+        written = self.places.get(self.bodies[body])
+        if written is not None:
+            apart, size = written.inverse() @ found, 1.0 + np.abs(found.place).max()
+            if max(np.abs(apart.place).max() / size, np.abs(apart.quaternion[:3]).max()) <= NEAR:
+                return written
+        return Pose(self.snap.place(found.place), self.snap.quaternion(found.quaternion))
 
     def _numbers(self, index: int, rows: slice) -> dict[str, Any]:
         """Effort, speed, damping, friction and armature of a joint, alike for all of its rates."""
@@ -293,6 +305,9 @@ class _Reader:
         centre = tuple((self.snap.place(builder.body_com[body]) + 0.0).tolist())
         inertial = Inertial(mass, centre, tuple(map(tuple, (0.5 * (rows + rows.T)).tolist())))
         name = self.bodies[body]
+        written = self.inertials.get(name)
+        if written is not None and _alike(written, inertial):
+            inertial = written
         return repaired(inertial, self.where.get(name, f"{self.file}, body {name!r}")) if self.repair else inertial
 
     def _shapes(self) -> dict[int, tuple[tuple[Fitted, ...], tuple[Fitted, ...]]]:
@@ -337,6 +352,12 @@ class _Reader:
         body = self.bodies[self.builder.shape_body[i]]
         warnings.warn(f"{self.file.name}: a {GeoType(kind).name.lower()} of body {body!r} is left out", stacklevel=2)
         return None
+
+
+def _alike(a: Inertial, b: Inertial) -> bool:
+    """Whether two inertials are the same but for the rounding of single precision."""
+    pairs = ((a.mass, b.mass), (a.centre, b.centre), (a.inertia, b.inertia))
+    return all(np.allclose(one, other, rtol=0.0, atol=1e-5 * np.abs(one).max() + 1e-12) for one, other in pairs)
 
 
 def _plain(transform: Any) -> Pose:

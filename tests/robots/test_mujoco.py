@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from simenv.robots import Robot, load
-from tests.robots.mujoco_trees import MuJoCo, mjcf
+from tests.robots.mujoco_trees import MuJoCo, mjcf, words
 from tests.robots.random_trees import random_state, random_tree
 
 GRAVITY = (0.3, -0.7, -9.81)
@@ -78,3 +78,35 @@ def test_energy(floating):
     oracle.at(s)
     potential, kinetic = oracle.data.energy
     assert [float(each) for each in robot.energy(row(s.q), row(s.v))] == pytest.approx([kinetic, potential], rel=1e-12)
+
+
+@pytest.mark.parametrize(("angle", "sequence"), [("degree", "xyz"), ("radian", "ZYX"), ("degree", "xYz")])
+@pytest.mark.parametrize("attribute", ["quat", "axisangle", "euler", "xyaxes", "zaxis"])
+def test_turns_are_read_in_double_precision(attribute, angle, sequence, tmp_path):
+    """Of bodies and inertials, by each of MuJoCo's attributes, metres away; joints stand off their bodies."""
+    rng = np.random.default_rng(8)
+    unit = np.pi if angle == "radian" else 180.0
+
+    def turn() -> str:
+        values = rng.normal(size={"quat": 4, "axisangle": 4, "euler": 3, "xyaxes": 6, "zaxis": 3}[attribute])
+        if attribute in ("euler", "axisangle"):
+            values[-1 if attribute == "axisangle" else slice(None)] *= unit / 3
+        return f'{attribute}="{words(values)}"'
+
+    text = f'<mujoco><compiler angle="{angle}" eulerseq="{sequence}" inertiafromgeom="false"/><worldbody>'
+    for index in range(3):
+        text += f'<body name="b{index}" pos="{words(2 * rng.normal(size=3))}" {turn()}>'
+        text += f'<joint name="j{index}" axis="{words(rng.normal(size=3))}" pos="{words(index * rng.normal(size=3))}"/>'
+        text += f'<inertial pos="{words(0.1 * rng.normal(size=3))}" mass="{words([rng.uniform(0.5, 2)])}" {turn()} '
+        text += f'diaginertia="{words(rng.uniform(0.01, 0.015, 3))}"/>'
+    text += "</body>" * 3 + "</worldbody></mujoco>"
+    (tmp_path / "robot.xml").write_text(text)
+    robot = Robot(load(tmp_path / "robot.xml"), 1, dtype=torch.float64)
+    model = mujoco.MjModel.from_xml_string(text)
+    data = mujoco.MjData(model)
+    q, qd, tau = data.qpos[:], data.qvel[:], data.qfrc_applied[:] = rng.normal(size=(3, 3))
+    mujoco.mj_forward(model, data)
+    assert relative(robot.bias(row(q), row(qd))[0], data.qfrc_bias) < 1e-12
+    assert relative(robot.forward_dynamics(row(q), row(qd), row(tau))[0], data.qacc) < 1e-12
+    for index in range(3):
+        assert relative(robot.pose(row(q), f"b{index}")[0, :3], data.body(f"b{index}").xpos) < 1e-13

@@ -160,6 +160,31 @@ def test_a_link_that_moves_must_weigh_something(read, content):
     assert read(*arm(kind="fixed", end=content)).link("arm").inertial is None
 
 
+POINT = (
+    '<inertial><origin xyz="{}"/><mass value="2"/><inertia ixx="0" iyy="0" izz="0" ixy="0" ixz="0" iyz="0"/></inertial>'
+)
+
+
+def test_a_link_that_moves_must_resist_its_motion(read):
+    """A point in the axis of the last joint: torque over inertia is torque over nothing."""
+    about_z = '<axis xyz="0 0 1"/>'
+    for kind in ("revolute", "continuous", "planar"):
+        with pytest.raises(
+            AssetError, match=r"line 3, link 'arm'; .*line 4, joint 'j': .*2 kg without inertia against"
+        ):
+            read(*arm(about_z, kind, POINT.format("0 0 0.3")))
+    assert read(*arm(about_z, "prismatic", POINT.format("0 0 0.3"))).joints
+    assert read(*arm(about_z, "revolute", POINT.format("0.1 0 0.3"))).joints
+    with pytest.raises(AssetError, match="2 kg without inertia"):
+        read(*arm(about_z, "planar", POINT.format("0.1 0 0.3")))
+    with pytest.raises(AssetError, match=r"line 2, link 'base': .*2 kg without inertia"):
+        read(link("base", POINT.format("0.1 0 0.3")), base="free")
+    # what hangs on it resists, and what is fixed to it
+    tip = link("tip"), joint("k", "arm", "tip", "revolute"), link("end"), joint("f", "arm", "end", "fixed")
+    for more in (tip[:2], tip[2:]):
+        assert read(*arm(about_z, "revolute", POINT.format("0 0 0.3")), *more).joints
+
+
 def test_an_inertial_wins_over_shapes(read):
     shape = '<collision><geometry><box size="1 2 3"/></geometry></collision>'
     got = read(*arm(end=shape + MASS)).link("arm")
@@ -175,9 +200,9 @@ def test_an_impossible_inertia_is_refused_or_repaired(read, moments, wanted):
     xx, yy, zz = moments
     bad = MASS.replace("0.25", str(zz)).replace("0.2", str(yy)).replace('ixx="0.1"', f'ixx="{xx}"')
     with pytest.raises(AssetError, match=r"line 3, link 'arm'; .*no body has principal moments.*repair=True"):
-        read(*arm(end=bad))
+        read(*arm(kind="fixed", end=bad))
     with pytest.warns(UserWarning, match="line 3, link 'arm': principal moments"):
-        tree = read(*arm(end=bad), repair=True)
+        tree = read(*arm(kind="fixed", end=bad), repair=True)
     assert np.abs(np.array(tree.link("arm").inertial.inertia) - np.diag(wanted)).max() < 1e-16
 
 
