@@ -37,11 +37,11 @@ class Document:
 
     def __init__(self, file: Path):
         self.file = file
-        self._lines: dict[ET.Element, int] = {}
+        self._lines: dict[ET.Element, tuple[Path, int]] = {}
         parser, builder = expat.ParserCreate(), ET.TreeBuilder()
 
         def start(tag: str, attributes: dict[str, str]) -> None:
-            self._lines[builder.start(tag, attributes)] = parser.CurrentLineNumber
+            self._lines[builder.start(tag, attributes)] = (file, parser.CurrentLineNumber)
 
         parser.StartElementHandler, parser.EndElementHandler = start, builder.end
         try:
@@ -52,12 +52,20 @@ class Document:
 
     def line(self, element: ET.Element) -> int:
         """The line of an element's start, from 1."""
-        return self._lines[element]
+        return self._lines[element][1]
+
+    def adopt(self, other: Document) -> None:
+        """Know the files and lines of another document's elements too."""
+        self._lines.update(other._lines)
+
+    def note(self, element: ET.Element, like: ET.Element) -> None:
+        """Say that an element stands where another does."""
+        self._lines[element] = self._lines[like]
 
     def where(self, element: ET.Element) -> str:
         """File, line and name of an element, for messages."""
-        name = element.get("name")
-        return f"{self.file}, line {self.line(element)}, {element.tag}" + (f" {name!r}" if name else "")
+        name, (file, line) = element.get("name"), self._lines[element]
+        return f"{file}, line {line}, {element.tag}" + (f" {name!r}" if name else "")
 
     def refusal(self, element: ET.Element, why: str) -> AssetError:
         """An error about an element."""

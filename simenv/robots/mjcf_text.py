@@ -1,118 +1,165 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the text of an MJCF says itself: what it must not hold, looked for before Newton reads it, so that messages have
-lines; and numbers that Newton makes of several of the text's, in double precision.
+"""What the text of an MJCF says itself, in double precision, of what Newton rounds or joins together: bodies and the
+joints of each, and joints that follow others. Attributes are as MuJoCo's reference defines them.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from simenv.physics.bodies.tree import Inertial, impossible, is_possible
-from simenv.robots.document import Document, repaired
+from simenv.physics.bodies.tree import Inertial, Mimic
+from simenv.robots.document import Document
 from simenv.robots.poses import HERE, Pose, matrix, quaternion_of
 
-__all__ = ["inertials", "mended", "places", "refuse_loops", "turns"]
+__all__ = ["Body", "JointText", "bodies", "inertia_in", "mimics", "polynomial", "rows_of", "turn_of", "turns"]
 
-LOOPS = ("connect", "weld", "tendon", "flex", "flexvert", "flexstrain")
+ORIENTATIONS = ("quat", "axisangle", "euler", "xyaxes", "zaxis")
+Classes = dict[str, dict[str, dict[str, str]]]
 
 
-def refuse_loops(document: Document) -> None:
-    """Look for equality constraints that are no joint that follows another.
+@dataclass(frozen=True)
+class JointText:
+    """A joint of a body.
 
-    Raises:
-        AssetError: there is one; with its line.
+    Attributes:
+        name: of it, or what Newton calls it.
+        kind: ``hinge``, ``slide``, ``ball`` or ``free``.
+        place: in the body's frame [m], (3,).
+        numbers: its damping, friction and armature, by the names that `Joint` has.
     """
-    for element in document.root.findall("./equality/*"):
-        if element.get("active", "true") == "false":
-            continue
-        if element.tag in LOOPS:
-            raise document.refusal(element, "loops of links cannot be read; take it out, or set active='false'")
-        coefficients = [float(each) for each in element.get("polycoef", "0 1").split()]
-        if element.tag == "joint" and (not element.get("joint2") or any(coefficients[2:])):
-            what = repr(element.get("joint1"))
-            raise document.refusal(
-                element, f"{what} can only follow a joint2 linearly, polycoef='OFFSET RATIO 0 0 0'; or fix it"
-            )
+
+    name: str
+    kind: str
+    place: np.ndarray
+    numbers: dict[str, Any]
 
 
-def mended(document: Document, repair: bool) -> str | None:
-    """The file's text with impossible inertia repaired, where there is some, which Newton would refuse without a name.
+@dataclass(frozen=True)
+class Body:
+    """A body.
 
-    Args:
-        document: the file; its elements are changed.
-        repair: whether to repair.
-
-    Returns:
-        The text, or None if nothing is to be repaired.
-
-    Raises:
-        AssetError: something is, and should not be; with its line.
+    Attributes:
+        element: of it.
+        pose: in what holds it.
+        inertial: of its text, if it has one.
+        joints: in their order.
     """
-    changed = False
-    for body in document.root.iter("body"):
-        element = body.find("inertial")
-        if element is None:
-            continue
-        inertial = Inertial(1.0, inertia=_rows(_inertia(document, element)))
-        moments = np.linalg.eigvalsh(inertial.inertia)
-        if is_possible(moments):
-            continue
-        if not repair:
-            raise document.refusal(body, impossible(moments))
-        rows = repaired(inertial, document.where(body)).inertia
-        element.attrib.pop("diaginertia", None)
-        places = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-        element.set("fullinertia", " ".join(repr(rows[i][j]) for i, j in places))
-        changed = True
-    return ET.tostring(document.root, encoding="unicode") if changed else None
+
+    element: ET.Element
+    pose: Pose
+    inertial: Inertial | None
+    joints: tuple[JointText, ...]
 
 
-def _inertia(document: Document, element: ET.Element) -> np.ndarray:
-    """Of an inertial, (3, 3), in its own axes."""
+def bodies(document: Document) -> dict[str, Body]:
+    """All bodies by name, or by what Newton calls those that have none."""
+    classes, out = _classes(document.root), {}
+    count = 0
+
+    def walk(parent: ET.Element, childclass: str, pose: Pose) -> None:
+        nonlocal count
+        for element in parent.findall("body"):
+            name = element.get("name") or f"body_{count}"
+            count += 1
+            own = element.get("childclass") or childclass
+            joints = (_joint(document, each, name, i, own, classes) for i, each in enumerate(_joints(element)))
+            out[name] = Body(element, pose @ _pose(document, element), _inertial(document, element), tuple(joints))
+            walk(element, own, HERE)
+        for frame in parent.findall("frame"):
+            walk(frame, frame.get("childclass") or childclass, pose @ _pose(document, frame))
+
+    for world in document.root.findall("worldbody"):
+        walk(world, "main", HERE)
+    return out
+
+
+def _joints(body: ET.Element) -> list[ET.Element]:
+    return [each for each in body if each.tag in ("joint", "freejoint")]
+
+
+def _joint(
+    document: Document, element: ET.Element, body: str, index: int, childclass: str, classes: Classes
+) -> JointText:  # fmt: skip
+    free = element.tag == "freejoint"
+    name = element.get("name") or (f"{body}_freejoint" if free else f"{body}_joint_{index}")
+    full = ET.Element("joint", {} if free else _defaults(classes, element.get("class") or childclass, "joint"))
+    full.attrib |= element.attrib
+    document.note(full, element)
+    numbers = {
+        ours: document.number(full, theirs, 0.0)
+        for ours, theirs in (("damping", "damping"), ("friction", "frictionloss"), ("armature", "armature"))
+    }
+    place = np.array(document.numbers(full, "pos", (0.0, 0.0, 0.0)))
+    return JointText(name, "free" if free else full.get("type", "hinge"), place, numbers)
+
+
+def _classes(root: ET.Element) -> Classes:
+    """Attributes by class and tag, those of the classes around it included."""
+    out: Classes = {}
+
+    def walk(element: ET.Element, around: dict[str, dict[str, str]], name: str) -> None:
+        own = {tag: dict(attributes) for tag, attributes in around.items()}
+        for child in element:
+            if child.tag != "default":
+                own[child.tag] = own.get(child.tag, {}) | child.attrib
+        out[name] = own
+        for child in element.findall("default"):
+            walk(child, own, child.get("class", ""))
+
+    for element in root.findall("default"):
+        name = element.get("class", "main")
+        walk(element, out.get("main", {}), name)
+        out["main"] = out[name]
+    return out
+
+
+def _defaults(classes: Classes, name: str, tag: str) -> dict[str, str]:
+    return {key: value for key, value in classes.get(name, {}).get(tag, {}).items() if key != "class"}
+
+
+def _pose(document: Document, element: ET.Element) -> Pose:
+    turn = turn_of(document, element) or HERE
+    return Pose.of(document.numbers(element, "pos", (0.0, 0.0, 0.0)), turn.quaternion)
+
+
+def _inertial(document: Document, body: ET.Element) -> Inertial | None:
+    """In the body's axes."""
+    element = body.find("inertial")
+    if element is None:
+        return None
+    pose, about = _pose(document, element), inertia_in(document, element)
+    if element.get("fullinertia") is None:
+        about = matrix(pose.quaternion) @ about @ matrix(pose.quaternion).T
+    return Inertial(document.number(element, "mass", 0.0), pose.tuples()[0], rows_of(about))
+
+
+def inertia_in(document: Document, element: ET.Element) -> np.ndarray:
+    """Of an inertial, (3, 3), in its own axes [kg m^2]."""
     xx, yy, zz = document.numbers(element, "diaginertia", (0.0, 0.0, 0.0))
     xx, yy, zz, xy, xz, yz = document.numbers(element, "fullinertia", (xx, yy, zz, 0.0, 0.0, 0.0))
     return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
 
-def _rows(matrix: np.ndarray) -> tuple[tuple[float, float, float], ...]:
-    return tuple(map(tuple, (0.5 * (matrix + matrix.T)).tolist()))
+def rows_of(about: np.ndarray) -> tuple[tuple[float, float, float], ...]:
+    """A matrix (3, 3), made symmetric, as `Inertial` has it."""
+    return tuple(map(tuple, (0.5 * (about + about.T)).tolist()))
 
 
-def inertials(document: Document) -> dict[str, Inertial]:
-    """Inertials of bodies by name, in the bodies' axes."""
-    out = {}
-    for body in document.root.iter("body"):
-        element, name = body.find("inertial"), body.get("name")
-        if element is not None and name:
-            turn = _turn(document, element) or HERE
-            about = _inertia(document, element)
-            if element.get("fullinertia") is None:
-                about = matrix(turn.quaternion) @ about @ matrix(turn.quaternion).T
-            place = document.numbers(element, "pos", (0.0, 0.0, 0.0))
-            out[name] = Inertial(document.number(element, "mass", 0.0), place, _rows(about))  # type: ignore[arg-type]
-    return out
-
-
-def places(document: Document) -> dict[str, Pose]:
-    """Poses of bodies by name, in what holds them."""
-    out = {}
-    for body in document.root.iter("body"):
-        if name := body.get("name"):
-            turn = _turn(document, body) or HERE
-            out[name] = Pose.of(document.numbers(body, "pos", (0.0, 0.0, 0.0)), turn.quaternion)
-    return out
+# ------------------------------------------------------------------------------------------------------------- turns
 
 
 def turns(document: Document) -> list[np.ndarray]:
     """Quaternions wxyz of all that the text turns otherwise than by a quaternion."""
-    found = (_turn(document, each) for each in document.root.iter() if each.get("quat") is None)
+    found = (turn_of(document, each) for each in document.root.iter() if each.get("quat") is None)
     return [np.roll(each.quaternion, 1) for each in found if each is not None]
 
 
-def _turn(document: Document, element: ET.Element) -> Pose | None:
-    """The turn of an element, if it has one; as MuJoCo's reference defines its attributes."""
+def turn_of(document: Document, element: ET.Element) -> Pose | None:
+    """The turn of an element, if it has one."""
 
     def numbers(name: str, count: int) -> np.ndarray:
         return np.array(document.numbers(element, name, [0.0] * count))
@@ -160,3 +207,27 @@ def _by_angles(angles: np.ndarray, sequence: str) -> Pose | None:
         step = _about(np.eye(3)["xyz".index(name.lower())], angle)
         pose = pose @ step if name.islower() else step @ pose
     return pose
+
+
+# -------------------------------------------------------------------------------------------------- following joints
+
+
+def polynomial(document: Document, element: ET.Element) -> list[float]:
+    """Coefficients of an equality of joints, as many as are written; offset and ratio are there.
+
+    Raises:
+        AssetError: they are no numbers; with the line.
+    """
+    written = (element.get("polycoef") or "0 1").split()
+    values = document.numbers(element, "polycoef", [0.0, 1.0, 0.0, 0.0, 0.0][: max(len(written), 1)])
+    return [*values, *[0.0, 1.0][len(values) :]]
+
+
+def mimics(document: Document) -> dict[str, Mimic]:
+    """Of joints that follow another, by the equalities that hold."""
+    out: dict[str, Any] = {}
+    for element in document.root.findall("./equality/joint"):
+        if element.get("active", "true") == "true":
+            offset, ratio = polynomial(document, element)[:2]
+            out[document.attribute(element, "joint1")] = Mimic(document.attribute(element, "joint2"), ratio, offset)
+    return out

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dynamics against MuJoCo: of random trees and of the Panda, and of the same trees read from MuJoCo's own text."""
 
+import re
+from pathlib import Path
+
 import mujoco
+import newton
 import numpy as np
 import pytest
 import torch
 
 from simenv.robots import Robot, load
+from simenv.robots.poses import matrix
 from tests.robots.mujoco_trees import MuJoCo, mjcf, words
 from tests.robots.random_trees import random_state, random_tree
 
@@ -61,11 +66,14 @@ def test_random_trees_as_mujoco_s_text_has_them(seed, floating, tmp_path):
     file.write_text(mjcf(tree))
     robot = Robot(load(file), 1, dtype=torch.float64, gravity=GRAVITY)
     t = Robot(tree, 1, dtype=torch.float64).table
-    names = [f"{name}x_{name}y_{name}" if kind == 2 else name for name, kind in zip(t.joints, t.kind, strict=True)]
-    order = [names.index(name) for name in robot.table.joints]
-    positions, rates = (
-        np.concatenate([np.arange(start[i], start[i + 1]) for i in order]) for start in (t.q_start, t.v_start)
-    )
+    where = {}  # numbers of positions and rates by the joint's name in the text
+    for name, kind, a, k in zip(t.joints, t.kind, t.q_start, t.v_start, strict=False):
+        if kind == 2:
+            where |= {f"{name}{end}": ([a + n], [k + n]) for n, end in enumerate(("x", "y", ""))}
+        else:
+            count, rates = {3: (4, 3), 4: (7, 6)}.get(kind, (1, 1))
+            where[name] = (list(range(a, a + count)), list(range(k, k + rates)))
+    positions, rates = (np.concatenate([where[name][part] for name in robot.table.joints]) for part in (0, 1))
     check(robot, tree, random_state(t, np.random.default_rng(seed)), positions, rates)
 
 
@@ -110,3 +118,27 @@ def test_turns_are_read_in_double_precision(attribute, angle, sequence, tmp_path
     assert relative(robot.forward_dynamics(row(q), row(qd), row(tau))[0], data.qacc) < 1e-12
     for index in range(3):
         assert relative(robot.pose(row(q), f"b{index}")[0, :3], data.body(f"b{index}").xpos) < 1e-13
+
+
+@pytest.mark.parametrize("name", ["nv_ant.xml", "nv_humanoid.xml"])
+@pytest.mark.filterwarnings("ignore:.*springs of joints are left out")
+def test_newton_s_own_robots(name):
+    """Their masses are those of shapes, which Newton computes in single precision; joints share bodies."""
+    file = Path(newton.__file__).parent / "examples" / "assets" / name
+    text = re.sub("<sensor>.*</sensor>", "", file.read_text(), flags=re.DOTALL)  # some of a body that is not there
+    model = mujoco.MjModel.from_xml_string(text)
+    data, robot = mujoco.MjData(model), Robot(load(file), 1, dtype=torch.float64)
+    assert robot.table.joints == tuple(model.joint(j).name for j in range(model.njnt))
+    rng = np.random.default_rng(1)
+    q, qd = rng.normal(size=model.nq), rng.normal(size=model.nv)
+    q[3:7] /= np.linalg.norm(q[3:7])
+    data.qpos, data.qvel = q, qd
+    mujoco.mj_forward(model, data)
+    own = np.concatenate([q[:3], np.roll(q[3:7], -1), q[7:]])
+    turn = np.eye(model.nv)
+    turn[3:6, 3:6] = matrix(own[3:7])
+    full = np.zeros((model.nv, model.nv))
+    for column, unit in zip(full, np.eye(model.nv), strict=True):
+        mujoco.mj_mulM(model, data, column, unit)
+    assert relative(robot.mass_matrix(row(own))[0], turn @ full @ turn.T) < 1e-6
+    assert relative(robot.bias(row(own), row(turn @ qd))[0], turn @ data.qfrc_bias) < 1e-6

@@ -64,11 +64,12 @@ def test_what_is_fixed_to_the_world_stands_still():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_worlds_do_not_feel_each_other(dtype, mimic):
     """Bit for bit alone and among others, of which one is not finite and one has no mass."""
-    tree = random_tree(61 if mimic else 3, 8, True, mimic)
+    tree = random_tree(62 if mimic else 3, 8, True, mimic)
     many, one = Robot(tree, 5, dtype=dtype), Robot(tree, 1, dtype=dtype)
     rng = np.random.default_rng(0)
     states = [random_state(many.table, rng) for _ in range(5)]
     size = len(many.joints)
+    assert (size < len(many.table.rates)) == mimic
     q = torch.as_tensor(np.array([s.q[many.table.lead_positions] for s in states]), dtype=dtype)
     qd, tau = (torch.as_tensor(np.array([getattr(s, n)[:size] for s in states]), dtype=dtype) for n in ("v", "tau"))
     q[1, 0], qd[1, 1] = torch.nan, torch.inf

@@ -119,6 +119,7 @@ class Link:
         joint: that holds it.
         inertial: what it weighs; None if nothing.
         looks: shapes that are drawn; collisions: shapes that touch.
+        hollow: whether it is but a place between two joints of one body, which need not weigh anything.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Link:
     inertial: Inertial | None = None
     looks: tuple[Fitted, ...] = ()
     collisions: tuple[Fitted, ...] = ()
+    hollow: bool = False
 
 
 def is_possible(moments: np.ndarray) -> bool:
@@ -207,8 +209,10 @@ class Tree:
         leader = joints.get(mimic.leader)
         fits = leader is not None and leader.mimic is None and KINDS[leader.kind].rates == 1
         if not fits or KINDS[link.joint.kind].rates != 1:
+            kind = "no joint" if leader is None else leader.kind if leader.mimic is None else "a follower itself"
             raise AssetError(
-                f"{self._what(link)}: it follows {mimic.leader!r}; both must turn or slide, and the leader follow none"
+                f"{self._what(link)}: it is {link.joint.kind} and follows {mimic.leader!r}, which is {kind}; both must "
+                "turn or slide, and the leader follow none"
             )
 
     def _check_masses(self) -> None:
@@ -217,7 +221,7 @@ class Tree:
             what = self._what(link)
             if link.inertial is not None:
                 self._check_inertial(what, link.inertial)
-            if link.joint.kind != "fixed" and not carried[link.name] > 0.0:
+            if link.joint.kind != "fixed" and not link.hollow and not carried[link.name] > 0.0:
                 raise AssetError(f"{what}: the joint moves a link without mass; give it an inertial, or fix the joint")
             if link.joint.kind == "fixed" and link.parent is not None:
                 carried[link.parent] += carried[link.name]
@@ -226,9 +230,11 @@ class Tree:
     def _check_inertial(what: str, inertial: Inertial) -> None:
         inertia = np.asarray(inertial.inertia, dtype=np.float64)
         if inertia.shape != (3, 3) or not np.isfinite([inertial.mass, *inertial.centre, *inertia.ravel()]).all():
-            raise AssetError(f"{what}: mass, centre and inertia (3, 3) must be finite numbers")
-        if inertial.mass < 0.0 or np.abs(inertia - inertia.T).max() > 1e-9 * max(np.abs(inertia).max(), 1e-300):
-            raise AssetError(f"{what}: the mass must not be negative, and the inertia symmetric")
+            raise AssetError(f"{what}: mass, centre and inertia (3, 3) must be finite numbers, not {inertial}")
+        if inertial.mass < 0.0:
+            raise AssetError(f"{what}: the mass is {inertial.mass} kg; it must not be negative")
+        if np.abs(inertia - inertia.T).max() > 1e-9 * max(np.abs(inertia).max(), 1e-300):
+            raise AssetError(f"{what}: the inertia {inertia.tolist()} kg m^2 must be symmetric")
         moments = np.linalg.eigvalsh(inertia)
         if not is_possible(moments):
             raise AssetError(f"{what}: {impossible(moments)}")
