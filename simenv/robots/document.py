@@ -54,6 +54,11 @@ class Document:
         """The line of an element's start, from 1."""
         return self._lines[element][1]
 
+    @property
+    def folders(self) -> list[Path]:
+        """Of its file, and of those whose elements it knows."""
+        return list(dict.fromkeys(file.parent for file in (self.file, *(each for each, _ in self._lines.values()))))
+
     def adopt(self, other: Document) -> None:
         """Know the files and lines of another document's elements too."""
         self._lines.update(other._lines)

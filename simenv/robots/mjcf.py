@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,9 @@ from simenv._exclusive import one_at_a_time
 from simenv.errors import AssetError
 from simenv.physics.bodies.tree import INF, Inertial, Joint, Link, Mimic, Tree
 from simenv.robots.document import Document, led, planted, repaired
-from simenv.robots.mjcf_checks import expand, look_over, mended
+from simenv.robots.mjcf_checks import expand, look_over, text_for_newton
 from simenv.robots.mjcf_shapes import shapes_of
-from simenv.robots.mjcf_text import JointText, bodies, mimics, turns
+from simenv.robots.mjcf_text import JointText, bodies, mimics, rows_of, total_mass, turns
 from simenv.robots.poses import HERE, Pose
 from simenv.robots.snap import Snap
 
@@ -61,24 +62,25 @@ def read_with_newton(file: Path, document: Document | None, base: str = "fixed",
         expand(document)
         look_over(document)
         followers = mimics(document)
-        text = mended(document, repair)
-    return _Reader(_parse(file, text), file, document, followers, repair).tree(base)
+        text = text_for_newton(document, repair)
+    folders = [file.parent] if document is None else document.folders
+    return _Reader(_parse(file, text, folders), file, document, followers, repair).tree(base)
 
 
 @one_at_a_time
-def _parse(file: Path, text: str | None) -> newton.ModelBuilder:
+def _parse(file: Path, text: str | None, folders: list[Path]) -> newton.ModelBuilder:
     import newton
 
-    def beside(folder: str | None, name: str) -> str:
-        return os.path.abspath(os.path.join(folder or file.parent, name))
+    def beside(_: str | None, name: str) -> str:
+        """MuJoCo looks beside the outermost file; those included may have their own folders."""
+        tried = [os.path.abspath(folder / name) for folder in folders]
+        return next((path for path in tried if os.path.isfile(path)), tried[0])
 
     _warp.start()
     builder = newton.ModelBuilder()
     try:
         if text is not None:
             builder.add_mjcf(text, enable_self_collisions=False, path_resolver=beside)
-        elif file.suffix.lower() in (".xml", ".mjcf"):
-            builder.add_mjcf(str(file), enable_self_collisions=False)
         else:
             builder.add_usd(str(file), enable_self_collisions=False)
     except ImportError as error:
@@ -96,7 +98,7 @@ class _Reader:
         repair: bool,
     ):  # fmt: skip
         self.builder, self.file, self.document, self.repair = builder, file, document, repair
-        self.followers = followers
+        self.followers, self.springs = followers, []
         self.snap = Snap(None) if document is None else Snap(document.root, turns(document))
         self.text = {} if document is None else bodies(document)
         named = [] if document is None else [each for each in document.root.iter() if each.get("name")]
@@ -109,6 +111,7 @@ class _Reader:
         self.bodies = self._names(builder.body_label)
         self.joints = self._names(builder.joint_label)
         self.shapes = shapes_of(builder, self.snap, self.bodies, file.name)
+        self.inertials = self._inertials()
 
     def _names(self, labels: list[str]) -> list[str]:
         """What the file calls them; Newton puts the names of what they are in before it, and writes _ for -."""
@@ -146,7 +149,9 @@ class _Reader:
         if not links:
             raise AssetError(f"robot {self.file.name!r} has no bodies; it must be the file of a robot")
         links.sort(key=lambda link: link.joint.kind != "free")
-        self._warn_of_springs()
+        if self.springs:
+            names = ", ".join(self.springs)
+            warnings.warn(f"{self.file.name}: springs of joints are left out: {names}", stacklevel=2)
         name = None if self.document is None else self.document.root.get("model")
         return planted(name or self.file.stem, links, posture, self.where, self.file)
 
@@ -182,7 +187,7 @@ class _Reader:
         for joint in joints[:-1]:
             out.append(Link(f"{name}@{joint.name}", carrier, joint, hollow=joint is not joints[-2] or back.is_here))
             carrier = out[-1].name
-        return [*out, Link(name, carrier, joints[-1], self._inertial(child), *self.shapes.get(child, ((), ())))]
+        return [*out, Link(name, carrier, joints[-1], self.inertials[child], *self.shapes.get(child, ((), ())))]
 
     # ------------------------------------------------------------------------------------------------- joints
 
@@ -201,7 +206,7 @@ class _Reader:
         if kind == JointType.FREE:
             return [Joint(name, "free", **(text.joints[0].numbers if text is not None else {}))], HERE
         if kind == JointType.BALL and lengths + angles == 3:
-            return [Joint(name, "ball", *(body @ back).tuples(), **self._numbers(slice(start, start + 3)))], back
+            return [Joint(name, "ball", *(body @ back).tuples(), **self._numbers(name, slice(start, start + 3)))], back
         if kind not in (JointType.REVOLUTE, JointType.PRISMATIC, JointType.D6, JointType.FIXED):
             raise self._refusal(
                 index, f"a {kind.name.lower()} cannot be read; use joints that turn or slide, or a ball"
@@ -215,7 +220,7 @@ class _Reader:
             axis = tuple((self.snap.direction(builder.joint_axis[row]) + 0.0).tolist())
             lower, upper = self._limits(row)
             sort = "prismatic" if row < start + lengths else "revolute"
-            numbers = self._numbers(slice(row, row + 1))
+            numbers = self._numbers(each, slice(row, row + 1))
             out.append(Joint(each, sort, *place, axis, lower, upper, mimic=mimics.get(each), **numbers))
             ahead = back.inverse()
         return out, back
@@ -251,9 +256,11 @@ class _Reader:
                 return text.pose
         return Pose(self.snap.place(found.place), self.snap.quaternion(found.quaternion))
 
-    def _numbers(self, rows: slice) -> dict[str, Any]:
+    def _numbers(self, name: str, rows: slice) -> dict[str, Any]:
         """Effort, speed, damping, friction and armature of a joint, which are alike for all of its rates."""
         builder, row = self.builder, rows.start
+        if any(builder.joint_stiffness[rows]):
+            self.springs.append(name)
         out = {
             "effort": min(self._efforts()[rows]), "speed": builder.joint_velocity_limit[row],
             "damping": builder.joint_damping[row], "friction": builder.joint_friction[row],
@@ -294,17 +301,22 @@ class _Reader:
         except AssetError as error:
             raise AssetError(f"{self.file}: {error}") from error
 
-    def _warn_of_springs(self) -> None:
-        builder = self.builder
-        ends = [*builder.joint_qd_start[1:], builder.joint_dof_count]
-        stiff = [
-            name for name, start, end in zip(self.joints, builder.joint_qd_start, ends, strict=True)
-            if any(builder.joint_stiffness[start:end])
-        ]  # fmt: skip
-        if stiff:
-            warnings.warn(f"{self.file.name}: springs of joints are left out: {', '.join(stiff)}", stacklevel=2)
-
     # ------------------------------------------------------------------------------------------------- links
+
+    def _inertials(self) -> list[Inertial | None]:
+        """Of all bodies, which together weigh what the text says, if it says that."""
+        found = [self._inertial(body) for body in range(len(self.bodies))]
+        wanted = None if self.document is None else total_mass(self.document)
+        weight = sum(each.mass for each in found if each is not None)
+        if wanted is None or not weight > 0.0:
+            return found
+        part = wanted / weight
+        return [
+            None
+            if each is None
+            else replace(each, mass=part * each.mass, inertia=rows_of(part * np.array(each.inertia)))
+            for each in found
+        ]
 
     def _inertial(self, body: int) -> Inertial | None:
         builder, number = self.builder, self.snap.number
@@ -313,7 +325,7 @@ class _Reader:
             return None
         rows = np.array([number(value) for value in inertia.ravel()]).reshape(3, 3)
         centre = tuple((self.snap.place(builder.body_com[body]) + 0.0).tolist())
-        inertial = Inertial(mass, centre, tuple(map(tuple, (0.5 * (rows + rows.T)).tolist())))
+        inertial = Inertial(mass, centre, rows_of(rows))
         name = self.bodies[body]
         text = self.text.get(name)
         if text is not None and text.inertial is not None and _alike(text.inertial, inertial):

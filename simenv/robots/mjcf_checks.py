@@ -16,7 +16,7 @@ from simenv.robots.document import Document, repaired
 from simenv.robots.mjcf_text import ORIENTATIONS, bodies, inertia_in, polynomial, rows_of, turn_of
 from simenv.robots.poses import HERE, matrix
 
-__all__ = ["expand", "look_over", "mended"]
+__all__ = ["expand", "look_over", "text_for_newton"]
 
 LOOPS = ("connect", "weld", "tendon", "flex", "flexvert", "flexstrain")
 COPIES = ("replicate", "attach", "composite", "flexcomp")
@@ -54,14 +54,15 @@ def look_over(document: Document) -> None:
         AssetError: there is some; with its line.
     """
     root = document.root
+    known = {"main", *(each.get("class", "main") for each in root.iter("default"))}
     for element in root.iter():
         if element.tag in COPIES:
             raise document.refusal(element, "copies of parts cannot be read; let MuJoCo save the model, and load that")
         if element.get("shellinertia") == "true":
             raise document.refusal(element, "the mass of a shell cannot be read; give the body an inertial")
-    for compiler in root.iter("compiler"):
-        if document.number(compiler, "settotalmass", -1.0) > 0.0:
-            raise document.refusal(compiler, "settotalmass cannot be read; scale the masses, and take it out")
+        for name in ("class", "childclass"):
+            if element.tag != "default" and element.get(name, "main") not in known:
+                raise document.refusal(element, f"{name}={element.get(name)!r} is none of {', '.join(sorted(known))}")
     for frame in root.iter("frame"):
         for child in frame:
             if child.tag in ("joint", "freejoint", "inertial"):
@@ -89,45 +90,58 @@ def look_over(document: Document) -> None:
         warnings.warn(f"{document.file.name}: left out are {' and '.join(left)}", stacklevel=2)
 
 
-def mended(document: Document, repair: bool) -> str | None:
-    """The file's text without what Newton would refuse without a name, or warn of: with impossible inertia repaired,
-    and without equalities of joints that share a body with others.
+def text_for_newton(document: Document, repair: bool) -> str:
+    """The file's text without what Newton would refuse without a name, warn of, or overlook: with impossible inertia
+    repaired, compilers in one, the outermost class without its name, and without options and equalities.
 
     Args:
         document: the file; its elements are changed.
         repair: whether to repair.
 
-    Returns:
-        The text, or None if it is the file's.
-
     Raises:
-        AssetError: something is, and should not be, or a mass is negative; with its line.
+        AssetError: there is impossible inertia that should not be repaired, or a mass is negative; with its line.
     """
-    shared = {joint.name for body in bodies(document).values() if len(body.joints) > 1 for joint in body.joints}
-    changed = False
-    for equality in document.root.findall("equality"):
-        for follower in equality.findall("joint"):
-            if shared & {follower.get("joint1"), follower.get("joint2")}:
-                equality.remove(follower)
-                changed = True
-    for body in document.root.iter("body"):
-        element = body.find("inertial")
-        if element is None:
-            continue
-        mass = document.number(element, "mass", 0.0)
-        if mass < 0.0:
-            raise document.refusal(body, f"its mass is {mass} kg; it must not be negative")
-        found = Inertial(1.0, inertia=rows_of(inertia_in(document, element)))
-        moments = np.linalg.eigvalsh(found.inertia)
-        if is_possible(moments):
-            continue
-        if not repair:
-            raise document.refusal(body, impossible(moments))
-        turn = matrix((turn_of(document, element) or HERE).quaternion)
-        rows = rows_of(turn @ np.array(repaired(found, document.where(body)).inertia) @ turn.T)
-        for name in ("diaginertia", *ORIENTATIONS):
-            element.attrib.pop(name, None)
-        places = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-        element.set("fullinertia", " ".join(repr(rows[i][j]) for i, j in places))
-        changed = True
-    return ET.tostring(document.root, encoding="unicode") if changed else None
+    root = document.root
+    for body in root.iter("body"):
+        _mend(document, body, repair)
+    _unname(root)
+    compiler = ET.Element("compiler")
+    for each in root.findall("compiler"):
+        compiler.attrib |= each.attrib  # the last one wins
+    for tag in ("compiler", "option", "equality"):
+        for each in root.findall(tag):
+            root.remove(each)
+    root.insert(0, compiler)
+    document.note(compiler, root)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _unname(root: ET.Element) -> None:
+    """Call the outermost class as Newton calls it, which gives what has no class nothing of one that has a name."""
+    named = {"main", *(each.attrib.pop("class", "main") for each in root.findall("default"))}
+    for element in root.iter():
+        for name in ("class", "childclass"):
+            if element.tag != "default" and element.get(name) in named:
+                element.set(name, "__all__")
+
+
+def _mend(document: Document, body: ET.Element, repair: bool) -> None:
+    """Look at a body's inertial, and repair its inertia."""
+    element = body.find("inertial")
+    if element is None:
+        return
+    mass = document.number(element, "mass", 0.0)
+    if mass < 0.0:
+        raise document.refusal(body, f"its mass is {mass} kg; it must not be negative")
+    found = Inertial(1.0, inertia=rows_of(inertia_in(document, element)))
+    moments = np.linalg.eigvalsh(found.inertia)
+    if is_possible(moments):
+        return
+    if not repair:
+        raise document.refusal(body, impossible(moments))
+    turn = matrix((turn_of(document, element) or HERE).quaternion)
+    rows = rows_of(turn @ np.array(repaired(found, document.where(body)).inertia) @ turn.T)
+    for name in ("diaginertia", *ORIENTATIONS):
+        element.attrib.pop(name, None)
+    places = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+    element.set("fullinertia", " ".join(repr(rows[i][j]) for i, j in places))

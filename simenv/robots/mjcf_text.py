@@ -15,7 +15,18 @@ from simenv.physics.bodies.tree import Inertial, Mimic
 from simenv.robots.document import Document
 from simenv.robots.poses import HERE, Pose, matrix, quaternion_of
 
-__all__ = ["Body", "JointText", "bodies", "inertia_in", "mimics", "polynomial", "rows_of", "turn_of", "turns"]
+__all__ = [
+    "Body",
+    "JointText",
+    "bodies",
+    "inertia_in",
+    "mimics",
+    "polynomial",
+    "rows_of",
+    "total_mass",
+    "turn_of",
+    "turns",
+]
 
 ORIENTATIONS = ("quat", "axisangle", "euler", "xyaxes", "zaxis")
 Classes = dict[str, dict[str, dict[str, str]]]
@@ -113,7 +124,7 @@ def _classes(root: ET.Element) -> Classes:
     for element in root.findall("default"):
         name = element.get("class", "main")
         walk(element, out.get("main", {}), name)
-        out["main"] = out[name]
+        out["main"] = out["__all__"] = out[name]  # the latter is Newton's name
     return out
 
 
@@ -186,7 +197,7 @@ def turn_of(document: Document, element: ET.Element) -> Pose | None:
 
 
 def _compiler(document: Document, name: str, default: str) -> str:
-    return next((each.get(name, "") for each in document.root.iter("compiler") if each.get(name)), default)
+    return [default, *(each.get(name, "") for each in document.root.findall("compiler") if each.get(name))][-1]
 
 
 def _unit(document: Document) -> float:
@@ -221,6 +232,12 @@ def polynomial(document: Document, element: ET.Element) -> list[float]:
     written = (element.get("polycoef") or "0 1").split()
     values = document.numbers(element, "polycoef", [0.0, 1.0, 0.0, 0.0, 0.0][: max(len(written), 1)])
     return [*values, *[0.0, 1.0][len(values) :]]
+
+
+def total_mass(document: Document) -> float | None:
+    """What all bodies together shall weigh [kg], if the text says that."""
+    found = [document.number(each, "settotalmass", -1.0) for each in document.root.findall("compiler")]
+    return next((value for value in reversed(found) if value > 0.0), None)
 
 
 def mimics(document: Document) -> dict[str, Mimic]:

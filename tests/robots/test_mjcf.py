@@ -70,6 +70,80 @@ def test_numbers_are_those_of_the_text(read):
     assert np.array_equal(arm.inertial.inertia, np.diag([0.0011, 0.0012, 0.0013]))
 
 
+def test_included_files_are_read_too(read, tmp_path):
+    """In double precision, with the lines of the file that has them."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "arm.xml").write_text(
+        "<mujocoinclude>\n" + pair() + '<include file="more.xml"/></mujocoinclude>'
+    )
+    (tmp_path / "parts" / "more.xml").write_text("<mujocoinclude>" + body("c") + "</mujocoinclude>")
+    include = '<include file="parts/arm.xml"/>'
+    tree = read(body("first") + include)
+    assert [link.name for link in tree.links] == ["first", "a", "b", "c"]
+    assert tree.link("b").joint.position == (0.1, 0.2, 0.3) and tree.link("b").inertial.mass == 0.1
+    (tmp_path / "parts" / "arm.xml").write_text("<mujocoinclude>\n" + pair().replace("0.1", "x") + "</mujocoinclude>")
+    with pytest.raises(AssetError, match=r"parts/arm.xml, line 2, inertial: .*'x' must be 1 finite"):
+        read(include)
+    (tmp_path / "parts" / "more.xml").write_text('<a>\n<include file="more.xml"/></a>')
+    with pytest.raises(AssetError, match=r"more.xml, line 2, include: .*more.xml includes itself"):
+        read('<include file="parts/more.xml"/>')
+    with pytest.raises(AssetError, match=r"robot.xml, line 2, include: there is no file .*/nowhere.xml"):
+        read('<include file="nowhere.xml"/>')
+
+
+@pytest.mark.parametrize("named", ["", 'class="main"', 'class="outer"'])
+def test_frames_and_classes(read, named):
+    """Poses in frames are put together; attributes are those of the nearest class. Newton overlooks what is of the
+    outermost class where that has a name, as MuJoCo saves it.
+    """
+    default = f"""<default {named}><joint armature="0.3" damping="0.1"/>
+        <default class="k"><joint type="slide" damping="0.7"/></default></default>"""
+    part = body("b", f'<joint name="jb" {named}/>') + body("c", '<joint name="jc" class="k" damping="0.2"/>')
+    inside = body("a", '<joint name="ja"/>', f"<frame pos='0 0 0.3'>{part}</frame>", "pos='1 0 0'")
+    tree = read(
+        f"<frame pos='0.1 0.2 0' euler='0 0 90' childclass='k'>{inside}</frame>{body('d', '<joint/>')}", default
+    )
+    outer = ("revolute", 0.3, 0.1) if named else ("prismatic", 0.3, 0.7)
+    assert {joint.name: (joint.kind, joint.armature, joint.damping) for joint in tree.joints} == {
+        "ja": ("prismatic", 0.3, 0.7), "jb": outer, "jc": ("prismatic", 0.3, 0.2), "d_joint_0": ("revolute", 0.3, 0.1),
+    }  # fmt: skip
+    assert tree.link("a").joint.position == pytest.approx((0.1, 1.2, 0.0), abs=1e-15)
+    assert tree.link("b").joint.position == (0.0, 0.0, 0.3)
+    with pytest.raises(AssetError, match=r"line 2, joint 'j': class='nope' is none of main"):
+        read(body("a", '<joint name="j" class="nope"/>'))
+
+
+@pytest.mark.parametrize(("compiler", "joint", "wanted"), [
+    ("", 'range="-90 30"', (-np.pi / 2, np.deg2rad(30.0))),
+    ('angle="radian"', 'range="-1.5 0.1"', (-1.5, 0.1)),
+    ('autolimits="true"', 'range="-1 1" limited="false"', (-INF, INF)),
+    ('angle="degree"', 'type="slide" range="-0.1 0.2"', (-0.1, 0.2)),
+    ("", 'ref="30" range="-90 90"', (np.deg2rad(-120.0), np.deg2rad(60.0))),  # from where the file has the body
+])  # fmt: skip
+def test_limits(read, compiler, joint, wanted):
+    (found,) = read(body("a", f'<joint name="j" {joint}/>'), f"<compiler {compiler}/>").joints
+    assert (found.lower, found.upper) == pytest.approx(wanted, abs=1e-6 if "ref" in joint else 0.0)
+
+
+@pytest.mark.parametrize(("bodies", "more", "why"), [
+    ("<replicate count='2'>" + body("a") + "</replicate>", "", "line 2, replicate: copies of parts cannot be read"),
+    (pair() + "<attach model='m' body='b' prefix='x'/>", "", "line 2, attach: copies of parts"),
+    ("<body name='a'><frame><joint name='j'/></frame></body>", "", "line 2, joint 'j': it stands in a frame"),
+    ("<body name='a'><geom size='0.1' shellinertia='true'/></body>", "", "line 2, geom: the mass of a shell"),
+    (pair().replace('mass="0.1"', 'mass="-1"'), "", "line 2, body 'a': its mass is -1.0 kg; it must not be negative"),
+    (pair().replace('mass="0.1"', 'mass="nan"'), "", "line 2, inertial: mass='nan' must be 1 finite"),
+    (pair('pos="nan 0 0"'), "", "line 2, joint 'ja': pos='nan 0 0' must be 3 finite"),
+    (pair(), "<equality><joint joint1='jb' joint2='ja' polycoef='0 x'/></equality>", "line 4, joint: polycoef='0 x'"),
+    (pair(), "<equality><joint joint1='jb' joint2='nobody'/></equality>", "follows 'nobody', which is no joint"),
+    (pair(), "<equality><joint joint1='jb' joint2='ja'/><joint joint1='ja' joint2='jb'/></equality>", "in a circle"),
+    (body("a") + body("a"), "", "the name of the link or of its joint comes twice"),
+])  # fmt: skip
+def test_what_would_be_read_as_something_else_is_refused(read, bodies, more, why):
+    """Newton passes over most of these."""
+    with pytest.raises(AssetError, match=why):
+        read(bodies, more)
+
+
 def test_snapping_takes_the_number_that_was_written():
     snap = Snap(ET.fromstring('<a b="0.1 40 7" c="0.3" d="1 2 2" e="0 0 0.5" f="word"/>'))
     assert snap.number(np.float32(0.1)) == 0.1 and snap.number(-np.float32(0.3)) == -0.3
@@ -194,6 +268,27 @@ def test_a_body_that_moves_must_weigh_something(read):
         read('<body name="a"><joint name="ja"/></body>')
 
 
+def test_the_total_mass_may_be_given(read):
+    """Masses and inertia are scaled."""
+    links = read(pair(), "<compiler settotalmass='3'/><compiler settotalmass='7'/>").links
+    assert [link.inertial.mass for link in links] == pytest.approx([3.5, 3.5], rel=1e-15)
+    assert np.array(links[0].inertial.inertia) == pytest.approx(35 * np.diag([0.0011, 0.0012, 0.0013]), rel=1e-15)
+
+
+def test_meshes_are_found_beside_each_file(read, tmp_path, monkeypatch):
+    """Beside the outermost file, as MuJoCo does, or beside the one that names them."""
+    monkeypatch.setenv("SIMENV_CACHE", str(tmp_path / "cache"))
+    for folder, size in (("parts", 1.0), ("meshes", 2.0)):
+        (tmp_path / folder).mkdir()
+        trimesh.creation.box((size, 1, 1)).export(tmp_path / folder / "cube.stl")
+    part = '<mujocoinclude><asset><mesh name="cube" file="cube.stl"/></asset></mujocoinclude>'
+    (tmp_path / "parts" / "part.xml").write_text(part)
+    cube = body("a", '<joint name="ja"/>', '<geom type="mesh" mesh="cube"/>')
+    for compiler, size in (("", 1.0), ('<compiler meshdir="meshes"/>', 2.0)):
+        shape = read(cube, compiler + '<include file="parts/part.xml"/>').links[0].collisions[0].shape
+        assert shape.volume() == pytest.approx(size, rel=1e-5)
+
+
 def test_an_impossible_inertia_is_refused_or_repaired(read):
     bad = body("a", '<joint name="ja"/>').replace("0.0011 0.0012 0.0013", "0.001 0.002 0.004")
     with pytest.raises(AssetError, match=r"line 2, body 'a': no body has principal moments.*repair=True"):
@@ -242,6 +337,9 @@ def test_shapes(read, tmp_path, monkeypatch):
 def test_what_is_left_out_is_said(read):
     with pytest.warns(UserWarning, match="springs of joints are left out: ja"):
         read(pair('stiffness="3"'))
+    with pytest.warns(UserWarning, match=r"left out are tendons and gravcomp of 'a'"):
+        read(body("a", '<joint name="j"/>', where='gravcomp="1"'),
+             '<tendon><fixed name="t"><joint joint="j" coef="1"/></fixed></tendon>')  # fmt: skip
     with pytest.warns(UserWarning, match="the shape 'ellipsoid' of body 'a' is left out"):
         read(body("a", '<joint name="ja"/>', '<geom type="ellipsoid" size="0.1 0.2 0.3"/>'))
 

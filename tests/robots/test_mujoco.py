@@ -4,6 +4,7 @@
 import re
 from pathlib import Path
 
+import gymnasium
 import mujoco
 import newton
 import numpy as np
@@ -120,23 +121,45 @@ def test_turns_are_read_in_double_precision(attribute, angle, sequence, tmp_path
         assert relative(robot.pose(row(q), f"b{index}")[0, :3], data.body(f"b{index}").xpos) < 1e-13
 
 
-@pytest.mark.parametrize("name", ["nv_ant.xml", "nv_humanoid.xml"])
-@pytest.mark.filterwarnings("ignore:.*springs of joints are left out")
-def test_newton_s_own_robots(name):
-    """Their masses are those of shapes, which Newton computes in single precision; joints share bodies."""
-    file = Path(newton.__file__).parent / "examples" / "assets" / name
+GYMNASIUM_S = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
+NEWTON_S = Path(newton.__file__).parent / "examples" / "assets"
+FOUND = [*sorted(GYMNASIUM_S.glob("*.xml")), NEWTON_S / "nv_ant.xml", NEWTON_S / "nv_humanoid.xml"]
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["", "saved"])
+@pytest.mark.parametrize("file", FOUND, ids=lambda file: file.name)
+@pytest.mark.filterwarnings("ignore:.* left out")
+def test_robots_of_others(file, saved, tmp_path, monkeypatch):
+    """As they are, and as MuJoCo saves them: joints that share bodies, classes, angles in degrees, positions that count
+    from elsewhere. Masses are those of shapes, which Newton computes in single precision.
+    """
+    monkeypatch.chdir(tmp_path)  # where MuJoCo writes what it warns of
     text = re.sub("<sensor>.*</sensor>", "", file.read_text(), flags=re.DOTALL)  # some of a body that is not there
     model = mujoco.MjModel.from_xml_string(text)
-    data, robot = mujoco.MjData(model), Robot(load(file), 1, dtype=torch.float64)
-    assert robot.table.joints == tuple(model.joint(j).name for j in range(model.njnt))
-    rng = np.random.default_rng(1)
-    q, qd = rng.normal(size=model.nq), rng.normal(size=model.nv)
-    q[3:7] /= np.linalg.norm(q[3:7])
+    if saved:
+        file = tmp_path / file.name
+        mujoco.mj_saveLastXML(str(file), model)
+        model = mujoco.MjModel.from_xml_path(str(file))  # of the digits that it has written
+    robot, data = Robot(load(file), 1, dtype=torch.float64), mujoco.MjData(model)
+    t, rng = robot.table, np.random.default_rng(1)
+    assert sorted(t.joints) == sorted(model.joint(j).name for j in range(model.njnt))
+    robot.gravity = row(model.opt.gravity)
+    q, qd = model.qpos0 + rng.normal(size=model.nq), rng.normal(size=model.nv)
+    own, turn = np.zeros(model.nq), np.zeros((model.nv, model.nv))
+    for j in range(model.njnt):
+        index = t.joints.index(model.joint(j).name)
+        a, k, at, to = model.jnt_qposadr[j], model.jnt_dofadr[j], t.q_start[index], t.v_start[index]
+        if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE:
+            q[a + 3 : a + 7] /= np.linalg.norm(q[a + 3 : a + 7])
+            own[at : at + 7] = [*q[a : a + 3], *np.roll(q[a + 3 : a + 7], -1)]
+            turn[to : to + 3, k : k + 3], turn[to + 3 : to + 6, k + 3 : k + 6] = np.eye(3), matrix(own[at + 3 : at + 7])
+            continue
+        own[at], turn[to, k] = q[a] - model.qpos0[a], 1.0
+        limits = model.jnt_range[j] - model.qpos0[a] if model.jnt_limited[j] else (-np.inf, np.inf)
+        assert (t.lower[to], t.upper[to]) == pytest.approx(tuple(limits), abs=1e-6)
+        assert (t.damping[to], t.armature[to]) == pytest.approx((model.dof_damping.ravel()[k], model.dof_armature[k]))
     data.qpos, data.qvel = q, qd
     mujoco.mj_forward(model, data)
-    own = np.concatenate([q[:3], np.roll(q[3:7], -1), q[7:]])
-    turn = np.eye(model.nv)
-    turn[3:6, 3:6] = matrix(own[3:7])
     full = np.zeros((model.nv, model.nv))
     for column, unit in zip(full, np.eye(model.nv), strict=True):
         mujoco.mj_mulM(model, data, column, unit)

@@ -132,6 +132,14 @@ def test_limits_that_are_not_given(read, kind, content, wanted):
     assert got.axis == ((0.0, 1.0, 0.0) if kind == "planar" else (1.0, 0.0, 0.0))
 
 
+def test_an_empty_part_may_be_fixed_to_a_robot(read):
+    """A tool frame, or a link whose inertial has zeros."""
+    zeros = re.sub(r'="[\d.]+"', '="0"', MASS)
+    for content in ("", zeros):
+        tree = read(*arm(), link("tool", content), joint("t", "arm", "tool", "fixed"))
+        assert [part.name for part in tree.links] == ["base", "arm", "tool"]
+
+
 def test_joints_that_follow_others(read):
     """The second follows the first, 2 q + 0.1, and the third the second, -0.5 (2 q + 0.1) + 0.3."""
     chain = [link("a")]
@@ -343,6 +351,17 @@ def test_a_robot_that_floats(read):
     ((*arm(), link("b"), link("c"), joint("k", "b", "c"), joint("l", "c", "b")), r".*'b', 'c' hang on each other"),
     (('<link name="a">\n<xacro:box/></link>',), r"line 3, xacro:box: this is a template"),
     (("<link/>",), r"line 2, link: it has no name"),
+    ((*arm(), joint("k", "arm", "arm")), r"line 5, joint 'k': it carries 'arm', as 'j' does"),
+    (arm(end=MASS.replace('value="2"', 'value="nan"')), r"line 3, mass: value='nan' must be 1 finite"),
+    (arm(end=MASS.replace('value="2"', 'value="-2"')), r"line 3, link 'arm'; .*the mass is -2.0 kg; it must not"),
+    (arm(end=MASS.replace('value="2"', 'value="0"')), r"line 3, link 'arm'; .*moves a link without mass"),
+    (arm('<limit lower="-1" upper="1" effort="-1" velocity="1"/>'), r"line 4, joint 'j': .*effort is -1.0"),
+    (arm('<origin xyz="0,0,1"/>'), r"line 4, origin: xyz='0,0,1' must be 3 finite"),
+    (arm('<mimic/>'), r"line 4, mimic: it has no joint"),
+    (arm('<mimic joint="j"/>'), r"joints j > j follow each other in a circle"),
+    ((*arm(), link("end"), joint("k", "arm", "end", "fixed", '<mimic joint="j"/>')),
+     r"line 6, joint 'k': .*it is fixed and follows 'j', which is revolute; both must turn or slide"),
+    ((), r"line 1, robot 'r': one link must hang on no other; these do: none"),
     ((link("a"), '<joint name="j" type="fixed"><parent link="a"/></joint>'), r"line 3, joint 'j': it has no <child>"),
 ])  # fmt: skip
 def test_errors_name_the_line(read, parts, why):
@@ -353,9 +372,21 @@ def test_errors_name_the_line(read, parts, why):
 def test_errors_of_files(tmp_path):
     with pytest.raises(AssetError, match=r"there is no robot 'nowhere\.urdf'; give 'panda', or the path"):
         load("nowhere.urdf")
+    for nothing in (None, 3):
+        with pytest.raises(TypeError, match=f"load: robot is {nothing}; give 'panda', or the path"):
+            load(nothing)
+    (tmp_path / "folder.urdf").mkdir()
+    with pytest.raises(AssetError, match="it is a folder; give the path of a file in it"):
+        load(tmp_path / "folder.urdf")
+    (tmp_path / "arm.urdf").write_text("<robot name='r'><link name='a'/></robot>")
+    with pytest.raises(AssetError, match=r"load '.*arm.urdf', and make an arm of it with chain\(tree, 'tcp'\)"):
+        load(f"{tmp_path}/arm.urdf#tcp")
     for name, text, why in (
         ("robot.txt", "robot", r"ends in '\.txt'"), ("robot.xacro", "<robot/>", r"xacro FILE > robot.urdf"),
         ("broken.urdf", "<robot>\n<link></robot>", r"'broken\.urdf' cannot be read: .*line 2"),
+        ("cut.urdf", "<robot>\n<link name='a", r"'cut\.urdf' cannot be read: unclosed token: line 2"),
+        ("empty.urdf", "", r"'empty\.urdf' cannot be read: no element found"),
+        ("robot", "<robot/>", r"ends in '', not in .urdf"),
         ("sdf.urdf", "<sdf/>", r"line 1, sdf: a URDF starts with <robot>"),
     ):  # fmt: skip
         (tmp_path / name).write_text(text)
