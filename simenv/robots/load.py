@@ -34,7 +34,7 @@ def load(
 
     Args:
         robot: ``"panda"``, or the path of a file: URDF (``.urdf``), MJCF (``.xml``, ``.mjcf``) or USD (``.usd``,
-            ``.usda``, ``.usdc``, ``.usdz``; needs the package ``usd-core``).
+            ``.usda``, ``.usdc``, ``.usdz``; needs the packages ``usd-core`` and ``newton-usd-schemas``).
         base: what holds the root to the world: ``"fixed"``, ``"free"``, or ``"planar"``, along x and y of the world and
             about z. A file that says so itself, with a floating joint, need not be told.
         posture: positions of joints by name, where the robot starts and to which free motion returns. Others are in the
@@ -66,7 +66,7 @@ def load(
 
 
 def _remedy(file: Path) -> str:
-    if file.is_dir():
+    if str(file) != "." and file.is_dir():
         return "it is a folder; give the path of a file in it"
     path, mark, link = str(file).partition("#")
     if mark and Path(path).is_file():

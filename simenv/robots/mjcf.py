@@ -85,7 +85,7 @@ def _parse(file: Path, text: str | None, folders: list[Path]) -> newton.ModelBui
             builder.add_usd(str(file), enable_self_collisions=False)
     except ImportError as error:
         raise AssetError(
-            f"robot {file.name!r} cannot be read: {error}; USD files need a package, `pip install usd-core`"
+            f"robot {file.name!r} cannot be read: {error}; USD files need `pip install usd-core newton-usd-schemas`"
         ) from error
     except Exception as error:  # whatever a parser finds wrong
         raise AssetError(f"robot {file.name!r} cannot be read: {error}") from error

@@ -383,8 +383,8 @@ def test_a_table_full_of_things_is_no_robot():
 
 @pytest.mark.parametrize("file", ["ant.usda", "cartpole.usda"])
 def test_usd(file):
-    if importlib.util.find_spec("pxr") is None:
-        with pytest.raises(AssetError, match=r"`pip install usd-core`"):
+    if any(importlib.util.find_spec(package) is None for package in ("pxr", "newton_usd_schemas")):
+        with pytest.raises(AssetError, match=r"`pip install usd-core newton-usd-schemas`"):
             load(NEWTON_S / file)
         return
     builder = newton.ModelBuilder()

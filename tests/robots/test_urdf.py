@@ -86,6 +86,9 @@ def test_the_panda_stands_in_its_usual_posture():
         load("panda", posture={"joint4": 0.0})
     with pytest.raises(AssetError, match="has no joint 'elbow' that moves"):
         load("panda", posture={"elbow": 0.0})
+    for value in (np.nan, [0.1, 0.2], "up", None):
+        with pytest.raises(AssetError, match=r"joint1 = .*; a revolute joint needs 1 finite number"):
+            load("panda", posture={"joint1": value})
 
 
 def test_an_inertia_is_turned_with_its_frame(read):
@@ -153,6 +156,8 @@ def test_joints_that_follow_others(read):
     assert got == {"jb": None, "jc": Mimic("jb", 2.0, 0.1), "jd": Mimic("jb", -1.0, 0.25), "je": Mimic("jb", 1.0, 0.0)}
     with pytest.raises(AssetError, match="joints jb > jc > jb follow each other in a circle"):
         read(*(part.replace('<child link="b"/>', '<child link="b"/><mimic joint="jc"/>') for part in chain))
+    with pytest.raises(AssetError, match="posture: jc follows jb; give that one's position"):
+        tree.with_posture({"jc": 0.3})
     with pytest.raises(AssetError, match=r"line 3, link 'arm'.*it is revolute and follows 'nobody', which is no joint"):
         read(*arm('<mimic joint="nobody"/>'))
 
@@ -300,6 +305,9 @@ def test_what_holds_the_root(read):
         first = read(*arm(), base=base).links[0]
         assert (first.name, first.parent, first.joint.name, first.joint.kind) == ("base", None, "base_base", kind)
         assert first.joint.axis == (0.0, 0.0, 1.0)
+    assert read(*arm(), base="free", posture={"base_base": [1, 2, 3, 0, 0, 0, 1]}).posture["base_base"][2] == 3
+    with pytest.raises(AssetError, match=r"base_base = .* must end in a quaternion xyzw of length one"):
+        read(*arm(), base="free", posture={"base_base": [0.0] * 7})
     with pytest.raises(AssetError, match="base='loose' must be one of 'fixed', 'free', 'planar'"):
         read(*arm(), base="loose")
 

@@ -126,8 +126,8 @@ def _rest(joint: Joint, given: Any) -> np.ndarray:
         return values
     if joint.kind in ("ball", "free"):
         return np.array([0.0] * (count - 1) + [1.0])
-    bounded = count == 1 and np.isfinite(joint.lower) and np.isfinite(joint.upper)
-    return np.full(count, 0.5 * (joint.lower + joint.upper) if bounded else 0.0)
+    bounded = np.isfinite(joint.lower) and np.isfinite(joint.upper)
+    return np.full(count, 0.5 * (joint.lower + joint.upper) if bounded else min(max(joint.lower, 0.0), joint.upper))
 
 
 def _is_singular(joint: Joint, ten: np.ndarray) -> bool:

@@ -259,13 +259,29 @@ class Tree:
         """The same tree with another posture, position by joint.
 
         Raises:
-            AssetError: a joint is unknown, or its position leaves its limits.
+            AssetError: a joint is unknown or follows another, or its position does not fit it or leaves its limits.
         """
         joints = {joint.name: joint for joint in self.joints}
         for name, value in posture.items():
             if name not in joints:
                 raise AssetError(f"robot {self.name!r} has no joint {name!r} that moves; it has {', '.join(joints)}")
-            low, high = joints[name].lower, joints[name].upper
-            if not all(low <= each <= high for each in np.atleast_1d(value)):
-                raise AssetError(f"posture: {name} = {value} must lie within its limits, {low:.4f} to {high:.4f}")
+            self._check_position(joints[name], value)
         return replace(self, posture={**self.posture, **posture})
+
+    @staticmethod
+    def _check_position(joint: Joint, value: Any) -> None:
+        if joint.mimic is not None:
+            raise AssetError(f"posture: {joint.name} follows {joint.mimic.leader}; give that one's position")
+        try:
+            values = np.atleast_1d(np.asarray(value, dtype=np.float64))
+        except (TypeError, ValueError):
+            values = np.empty(0)
+        count = KINDS[joint.kind].positions
+        if values.shape != (count,) or not np.isfinite(values).all():
+            raise AssetError(f"posture: {joint.name} = {value}; a {joint.kind} joint needs {count} finite number(s)")
+        if joint.kind in ("ball", "free") and abs(np.linalg.norm(values[-4:]) - 1.0) > 1e-6:
+            raise AssetError(f"posture: {joint.name} = {value} must end in a quaternion xyzw of length one")
+        if not all(joint.lower <= each <= joint.upper for each in values):
+            raise AssetError(
+                f"posture: {joint.name} = {value} must lie within its limits, {joint.lower:.4f} to {joint.upper:.4f}"
+            )
