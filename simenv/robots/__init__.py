@@ -4,10 +4,12 @@ their tool (docs/robots.md).
 """
 
 from simenv.physics.bodies.chain import Chain, Drive
-from simenv.physics.bodies.tree import Tree
+from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Mimic, Tree
 from simenv.robots.arm import Arm
 from simenv.robots.chains import chain
 from simenv.robots.load import load
 from simenv.robots.robot import Robot
 
-__all__ = ["Arm", "Chain", "Drive", "Robot", "Tree", "chain", "load"]
+__all__ = [
+    "Arm", "Chain", "Drive", "Fitted", "Inertial", "Joint", "Link", "Mimic", "Robot", "Tree", "chain", "load",
+]  # fmt: skip

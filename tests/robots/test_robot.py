@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from simenv.errors import AssetError
+from simenv.physics.bodies.table import table
 from simenv.physics.bodies.tree import Inertial, Joint, Link, Mimic, Tree
 from simenv.robots import Robot, load
-from tests.robots.random_trees import random_state, random_tree
+from tests.robots.random_trees import random_state, random_tree, tree_of
 
 BALL = Inertial(1.3, (0.05, -0.02, 0.1), ((0.02, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.0, 0.025)))
 TURNED = (0.0, 0.0, np.sin(0.3), np.cos(0.3))
@@ -90,6 +91,29 @@ def test_worlds_do_not_feel_each_other(dtype, mimic):
             assert torch.equal(a[world], b[0])
     for world in (1, 3):
         assert not torch.isfinite(whole[0][world]).all()
+
+
+@pytest.mark.parametrize("kinds", [("free", "revolute", "ball"), ("planar", "prismatic", "revolute")], ids="-".join)
+def test_what_is_not_finite_is_never_lost(kinds):
+    """One number a world that is not, and quaternions of zeros, which are no turn: what needs it is not finite."""
+    t = table(tree_of(*kinds))
+    nq, nv = t.positions, len(t.rates)
+    robot = Robot(tree_of(*kinds), nq + 2 * nv, dtype=torch.float64)
+    s = random_state(t, np.random.default_rng(0))
+    q, qd, tau = (torch.as_tensor(each).repeat(nq + 2 * nv, 1) for each in (s.q, s.v, s.tau))
+    given = torch.cat([q, qd, tau], 1)
+    given[torch.arange(nq + 2 * nv), torch.arange(nq + 2 * nv)] = torch.nan
+    q, qd, tau = given.split([nq, nv, nv], 1)
+    finite = torch.isfinite(robot.forward_dynamics(q, qd, tau)).all(1)
+    moves_all = 3 if kinds[0] == "free" else 2  # its place, and slides of a plane in the world, change no acceleration
+    assert not finite[moves_all:nq].any() and not finite[nq:].any()
+    if kinds[0] == "free":
+        for empty in ((3, 7), (8, 12)):
+            q = torch.as_tensor(s.q).repeat(nq + 2 * nv, 1)
+            q[:, slice(*empty)] = 0.0
+            still = torch.zeros_like(qd)
+            for value in (robot.mass_matrix(q), robot.forward_dynamics(q, still, still), robot.pose(q, "link2")):
+                assert not torch.isfinite(value).flatten(1).all(1).any()
 
 
 def test_easing_is_damping_taken_implicitly():

@@ -70,6 +70,11 @@ def tree_functions(real) -> SimpleNamespace:
         return wp.normalize(along - wp.dot(along, normal) * normal)
 
     @wp.func
+    def unit_turn(r: quat) -> quat:
+        # not finite where it has no length or is not finite, where Warp's own normalize gives zero
+        return r * (real(1.0) / wp.length(r))
+
+    @wp.func
     def unit(index: int) -> vec3:
         return vec3(
             wp.where(index == 0, real(1.0), real(0.0)),
@@ -118,7 +123,7 @@ def tree_functions(real) -> SimpleNamespace:
             carried_spin = zero
             carried_speed = zero
             if kind == 0:
-                r = wp.normalize(r * wp.quat_from_axis_angle(trees.axis[i], q[w, a]))
+                r = unit_turn(r * wp.quat_from_axis_angle(trees.axis[i], q[w, a]))
                 m.axis_spin[w, k] = u
                 m.axis_speed[w, k] = wp.cross(near, u)
                 joint_spin = v[w, k] * u
@@ -133,7 +138,7 @@ def tree_functions(real) -> SimpleNamespace:
                 slide = v[w, k] * along + v[w, k + 1] * across
                 carried_speed = wp.cross(spin, slide)  # of axes that the parent carries
                 speed = speed + slide
-                r = wp.normalize(r * wp.quat_from_axis_angle(trees.axis[i], q[w, a + 2]))
+                r = unit_turn(r * wp.quat_from_axis_angle(trees.axis[i], q[w, a + 2]))
                 m.axis_spin[w, k] = zero
                 m.axis_speed[w, k] = along
                 m.axis_spin[w, k + 1] = zero
@@ -143,7 +148,7 @@ def tree_functions(real) -> SimpleNamespace:
                 joint_spin = v[w, k + 2] * u
                 joint_speed = wp.cross(near, joint_spin)
             elif kind == 3:
-                r = wp.normalize(r * wp.normalize(quat(q[w, a], q[w, a + 1], q[w, a + 2], q[w, a + 3])))
+                r = unit_turn(r * unit_turn(quat(q[w, a], q[w, a + 1], q[w, a + 2], q[w, a + 3])))
                 for n in range(3):
                     e = wp.quat_rotate(r, unit(n))
                     m.axis_spin[w, k + n] = e
@@ -151,7 +156,7 @@ def tree_functions(real) -> SimpleNamespace:
                     joint_spin = joint_spin + v[w, k + n] * e
                 joint_speed = wp.cross(near, joint_spin)
             else:
-                r = wp.normalize(quat(q[w, a + 3], q[w, a + 4], q[w, a + 5], q[w, a + 6]))
+                r = unit_turn(quat(q[w, a + 3], q[w, a + 4], q[w, a + 5], q[w, a + 6]))
                 speed = vec3(v[w, k], v[w, k + 1], v[w, k + 2])
                 spin = vec3(v[w, k + 3], v[w, k + 4], v[w, k + 5])
                 carried_speed = wp.cross(speed, spin)
