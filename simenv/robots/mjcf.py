@@ -204,13 +204,19 @@ class _Reader:
         body = _plain(builder.joint_X_p[index]) @ _plain(builder.joint_X_c[index]).inverse()
         body = self._written(child, body)
         if kind == JointType.FREE:
-            return [Joint(name, "free", **(text.joints[0].numbers if text is not None else {}))], HERE
+            return [Joint(name, "free", **(text.joints[0].numbers if text is not None and text.joints else {}))], HERE
         if kind == JointType.BALL and lengths + angles == 3:
             return [Joint(name, "ball", *(body @ back).tuples(), **self._numbers(name, slice(start, start + 3)))], back
         if kind not in (JointType.REVOLUTE, JointType.PRISMATIC, JointType.D6, JointType.FIXED):
             raise self._refusal(
                 index, f"a {kind.name.lower()} cannot be read; use joints that turn or slide, or a ball"
             )
+        written = [] if text is None else [joint.kind for joint in text.joints]
+        if text is not None and (written.count("slide"), written.count("hinge")) != (lengths, angles):
+            raise self._refusal(
+                index, f"Newton makes {lengths} slides and {angles} hinges of the joints {', '.join(written)} of its "
+                "body; write their types at the joints"
+            )  # fmt: skip
         if lengths + angles == 0:
             return [Joint(name, "fixed", *(body @ back).tuples())], back
         out: list[Joint] = []
