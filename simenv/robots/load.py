@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,11 @@ def load(
     """Read a robot: all its links and joints, what they weigh, and their shapes.
 
     A URDF is read in double precision, every number as the file has it. MJCF and USD are read by Newton, in single
-    precision; numbers that the text of an MJCF has are then taken from there.
+    precision; numbers that the text of an MJCF has are then taken from there, those of included files too.
 
     Args:
         robot: ``"panda"``, or the path of a file: URDF (``.urdf``), MJCF (``.xml``, ``.mjcf``) or USD (``.usd``,
-            ``.usda``, ``.usdc``, ``.usdz``; needs the package ``usd-core``).
+            ``.usda``, ``.usdc``, ``.usdz``; needs the packages ``usd-core`` and ``newton-usd-schemas``).
         base: what holds the root to the world: ``"fixed"``, ``"free"``, or ``"planar"``, along x and y of the world and
             about z. A file that says so itself, with a floating joint, need not be told.
         posture: positions of joints by name, where the robot starts and to which free motion returns. Others are in the
@@ -45,20 +46,32 @@ def load(
         The tree, for `Robot`, `Arm`, `chain` and `Scene.add_robot`.
 
     Raises:
+        TypeError: the robot is neither a name nor a path.
         AssetError: there is no such file, it cannot be read, a joint, link or mesh of it cannot be used, or the posture
             names another joint or leaves the limits.
     """
     if base not in BASES:
         raise AssetError(f"base={base!r} must be one of {', '.join(map(repr, BASES))}")
+    if not isinstance(robot, str | os.PathLike):
+        raise TypeError(f"load: robot is {robot!r}; give 'panda', or the path of a URDF, MJCF or USD file")
     if str(robot) == "panda":
         arm = {f"joint{i + 1}": float(angle) for i, angle in enumerate(PANDA_POSTURE)}
         file, posture = Path(asset_path("robots/panda.urdf")), {**arm, **(posture or {})}
     else:
         file = Path(robot)
     if not file.is_file():
-        raise AssetError(f"there is no robot {str(robot)!r}; give 'panda', or the path of a URDF, MJCF or USD file")
+        raise AssetError(f"there is no robot {str(robot)!r}; {_remedy(file)}")
     tree = _read(file, base, packages, repair)
     return tree.with_posture(dict(posture)) if posture else tree
+
+
+def _remedy(file: Path) -> str:
+    if str(file) != "." and file.is_dir():
+        return "it is a folder; give the path of a file in it"
+    path, mark, link = str(file).partition("#")
+    if mark and Path(path).is_file():
+        return f"load {path!r}, and make an arm of it with chain(tree, {link!r})"
+    return "give 'panda', or the path of a URDF, MJCF or USD file"
 
 
 def _read(file: Path, base: str, packages: Packages | None, repair: bool) -> Tree:

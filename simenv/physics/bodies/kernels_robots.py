@@ -2,9 +2,10 @@
 """Warp kernels that move trees of joints by a tick, with their adjoints.
 
 A tick is a leapfrog: joints drift for half of it, are kicked by all forces where they then are, and drift for the other
-half. That is of second order, keeps the energy of free motion bounded and a free fall exact; what pushes a link acts at
-the place in the world where it was felt, so that momentum and its moment are exchanged exactly. Drives and damping are
-taken implicitly, by what they add to the inertia at their joint, so that no gain is too high.
+half. A free fall is exact; of forces that depend on rates, Coriolis' among them, those before the kick count, which is of
+first order. What pushes a link acts at the place in the world where it was felt, so that momentum and its moment are
+exchanged exactly. Drives and damping are taken implicitly, by what they add to the inertia at their joint, so that no
+gain is too high.
 
 Arrays have the world N first, then rates, links, or frames of the robots. `drift` and `drive` have generated adjoints,
 the others the ones written here, which recompute what they need.

@@ -260,7 +260,7 @@ def touch_functions(real) -> SimpleNamespace:
                 dt, limits.upper[k] - q[w, at], -before, -after, stiff, dt * stiff, real(0.0)
             )  # fmt: skip
             out = vec2(push[0] - back[0], push[1] + back[1])
-        if dry > real(0.0):
+        if dry != real(0.0):
             if wp.abs(after) < still:
                 out = out + vec2(-dt * dry * after / still, dt * dry / still)
             else:
