@@ -7,43 +7,23 @@ from pathlib import Path
 import newton
 import numpy as np
 import pytest
-import trimesh
 
 from simenv.assets import path
 from simenv.errors import AssetError
-from simenv.geometry.shapes import Box, Capsule, Cylinder, MeshShape, Sphere
+from simenv.geometry.shapes import Box
 from simenv.physics.bodies.tree import INF, Mimic
 from simenv.robots import load
 from simenv.robots.chains import _frames
 from simenv.robots.poses import Pose, matrix
+from tests.robots.urdf_text import MASS, arm, joint, link, reader
 
 NEWTON_S = Path(newton.__file__).parent / "examples" / "assets"
-MASS = '<inertial><mass value="2"/><inertia ixx="0.1" ixy="0" ixz="0" iyy="0.2" iyz="0" izz="0.25"/></inertial>'
-
-
-def link(name, content=MASS):
-    return f'<link name="{name}">{content}</link>\n'
-
-
-def joint(name, parent, child, kind="revolute", content=""):
-    return f'<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/>{content}</joint>\n'
 
 
 @pytest.fixture
 def read(tmp_path):
     """Write a robot of these lines, and load it."""
-
-    def read(*parts, **options):
-        file = tmp_path / "robot.urdf"
-        file.write_text("<robot name='r'>\n" + "".join(parts) + "</robot>\n")
-        return load(file, **options)
-
-    return read
-
-
-def arm(content="", kind="revolute", end=MASS):
-    """A base that carries one link, on lines 2, 3 and 4."""
-    return link("base"), link("arm", end), joint("j", "base", "arm", kind, content)
+    return reader(tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------------ numbers
@@ -228,73 +208,6 @@ def test_parts_of_an_inertial_must_be_there(read):
     for tag in ("mass", "inertia"):
         with pytest.raises(AssetError, match=rf"line 3, inertial: link 'arm': it has no <{tag}>"):
             read(*arm(end=re.sub(rf"<{tag} .*?/>", "", MASS)))
-
-
-# ------------------------------------------------------------------------------------------------------ shapes
-
-
-def test_shapes_and_colours(read):
-    def visual(shape, material=""):
-        return f'<visual><origin xyz="0 0 0.5" rpy="0 0 0"/><geometry>{shape}</geometry>{material}</visual>'
-
-    shapes = (
-        visual('<box size="0.2 0.4 0.6"/>', '<material name="m"><color rgba="1 0 0 0.5"/></material>')
-        + visual('<sphere radius="0.1"/>', '<material name="blue"/>')
-        + visual('<cylinder radius="0.1" length="0.3"/>')
-        + visual('<capsule radius="0.1" height="0.3"/>')
-    )
-    blue = '<material name="blue"><color rgba="0 0 1 1"/></material>'
-    looks = read(blue, *arm(end=MASS + shapes)).link("arm").looks
-    assert [look.shape for look in looks] == [
-        Box((0.1, 0.2, 0.3)), Sphere(0.1), Cylinder(0.1, 0.15), Capsule(0.1, 0.15),
-    ]  # fmt: skip
-    assert [look.color for look in looks] == [(1, 0, 0, 0.5), (0, 0, 1, 1), (0.7, 0.7, 0.72, 1), (0.7, 0.7, 0.72, 1)]
-    assert looks[0].position == (0.0, 0.0, 0.5)
-    for bad, why in (
-        ("", "it holds 0 shapes"), ("<cone/>", "a shape is box"), ('<sphere radius="-1"/>', "radius"),
-        ('<box size="1 1"/>', r"size='1 1' must be 3 finite number"),
-    ):  # fmt: skip
-        with pytest.raises(AssetError, match=rf"line 3, \w+: .*{why}"):
-            read(*arm(end=MASS + visual(bad)))
-
-
-def mesh(name, scale=""):
-    return f'{MASS}<collision><geometry><mesh filename="{name}" {scale}/></geometry></collision>'
-
-
-def test_meshes_of_packages(read, tmp_path):
-    """``package://NAME`` is a folder above the file, or the one that is given; nothing is dropped in silence."""
-    cube = tmp_path / "meshes" / "cube.stl"
-    cube.parent.mkdir()
-    trimesh.creation.box((1, 2, 3)).export(cube)
-    for name in (f"package://{tmp_path.name}/meshes/cube.stl", "package://meshes/cube.stl", "meshes/cube.stl",
-                 f"file://{cube}", str(cube)):  # fmt: skip
-        shape = read(*arm(end=mesh(name))).link("arm").collisions[0].shape
-        assert Path(shape.file) == cube and shape.scale == 1.0
-    named = read(*arm(end=mesh("package://else/cube.stl")), packages={"else": cube.parent})
-    assert Path(named.link("arm").collisions[0].shape.file) == cube
-    with pytest.raises(
-        AssetError, match=r"line 3, mesh: there is no mesh 'package://else/cube.stl'.*packages=\{'else'"
-    ):
-        read(*arm(end=mesh("package://else/cube.stl")))
-    with pytest.raises(AssetError, match=r"line 3, mesh: there is no mesh 'cube.stl'; looked for .*/cube.stl; put it"):
-        read(*arm(end=mesh("cube.stl")))
-    with pytest.raises(AssetError, match="is not a file of this machine"):
-        read(*arm(end=mesh("http://example.org/cube.stl")))
-
-
-@pytest.mark.parametrize(("scale", "size"), [
-    ((0.001, 0.001, 0.001), (0.001, 0.002, 0.003)), ((0.5, 1.0, 2.0), (0.5, 2.0, 6.0)),
-    ((-1.0, 1.0, 1.0), (1.0, 2.0, 3.0)),
-])  # fmt: skip
-def test_meshes_are_scaled(read, tmp_path, monkeypatch, scale, size):
-    """Also by direction, and mirrored, which turns a solid inside out unless its faces are turned too."""
-    monkeypatch.setenv("SIMENV_CACHE", str(tmp_path / "cache"))
-    trimesh.creation.box((1, 2, 3)).export(tmp_path / "cube.stl")
-    shape = read(*arm(end=mesh("cube.stl", f'scale="{" ".join(map(str, scale))}"'))).link("arm").collisions[0].shape
-    assert isinstance(shape, MeshShape)
-    assert np.ptp(shape.bounds(), axis=0).tolist() == pytest.approx(size, rel=1e-6)
-    assert shape.volume() == pytest.approx(np.prod(size), rel=1e-6)
 
 
 # -------------------------------------------------------------------------------------------------------- base
