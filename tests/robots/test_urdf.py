@@ -291,7 +291,7 @@ def test_errors_name_the_line(read, parts, why):
 
 
 def test_errors_of_files(tmp_path):
-    with pytest.raises(AssetError, match=r"there is no robot 'nowhere\.urdf'; give 'panda', or the path"):
+    with pytest.raises(AssetError, match=r"there is no robot 'nowhere\.urdf'; give 'panda', .*, or the path"):
         load("nowhere.urdf")
     for nothing in (None, 3):
         with pytest.raises(TypeError, match=f"load: robot is {nothing}; give 'panda', or the path"):
@@ -318,7 +318,10 @@ def test_errors_of_files(tmp_path):
 # ------------------------------------------------------------------------------------------------ against Newton
 
 
-@pytest.mark.parametrize("file", [path("robots/panda.urdf"), NEWTON_S / "cartpole.urdf", NEWTON_S / "quadruped.urdf"])
+@pytest.mark.parametrize("file", [
+    *(path(f"robots/{name}.urdf") for name in ("panda", "fetch", "psm", "ecm", "lbr", "hand")),
+    NEWTON_S / "cartpole.urdf", NEWTON_S / "quadruped.urdf",
+])  # fmt: skip
 def test_newton_reads_the_same_robot(file):
     """Links, joints that move, masses, and where all links are at zero."""
     tree, builder = load(file), newton.ModelBuilder()
