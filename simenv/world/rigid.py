@@ -23,21 +23,20 @@ def touching(scene: Scene, mounts: list[RobotMount]) -> Touching:
     """Where the robots and rigid bodies of a scene may touch each other and what else has a shape.
 
     Args:
-        scene: it; mounts: its robots and rigid bodies.
+        scene: it.
+        mounts: its robots and rigid bodies.
     """
     geoms, groups, moving = [], {}, []
     for mount in mounts:
         for link in mount.tree.links:
-            body = mount.bodies[link.name]
-            groups[body] = mount.name
+            name = mount.bodies[link.name]
+            groups[name] = mount.name
             if mount.table.frames[link.name].link >= 0:
-                moving.append(body)
-            geoms += [Geom(body, each.shape, each.position, each.quaternion) for each in link.collisions]
+                moving.append(name)
+            geoms += [Geom(name, each.shape, each.position, each.quaternion) for each in link.collisions]
     known = set(groups)
     for name, body in scene.bodies.items():
-        if name in known and body.shape is not None:
-            geoms.append(Geom(name, body.shape))
-        elif name not in known and body.shape is not None and body.motion in ("fixed", "given"):
+        if body.shape is not None and (name in known or body.motion in ("fixed", "given")):
             geoms.append(Geom(name, body.shape))
     made = slots(geoms, moving, groups, scene.passing, scene.rigid, scene.laws)
     eases: dict[str, float] = {}

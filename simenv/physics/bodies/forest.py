@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The robots of a scene as kernels read them: their trees side by side, and the frames of the table that lie on links."""
+"""The robots of a scene as kernels read them: their trees side by side, and the frames of the table that lie on
+links.
+"""
 
 from __future__ import annotations
 
@@ -63,11 +65,11 @@ class RobotMount:
             values = np.asarray(given, dtype=np.float64)
             if values.shape not in ((), (len(made.rates),)) or not (np.isfinite(values) & (values >= 0.0)).all():
                 raise ValueError(
-                    f"robot {name!r}: {what} = {given!r} of the drive must be one number or {len(made.rates)}, finite and "
-                    f"not negative, for the rates {', '.join(made.rates)}"
+                    f"robot {name!r}: {what} = {given!r} of the drive must be one number or {len(made.rates)}, "
+                    f"finite and not negative, for the rates {', '.join(made.rates)}"
                 )
             gains.append(np.where(held, values, 0.0) if values.shape == () else values)
-        return RobotMount(name, tree, made, {link: f"{name}/{link}" for link in made.frames}, *gains)
+        return RobotMount(name, tree, made, {link: f"{name}/{link}" for link in made.frames}, gains[0], gains[1])
 
     @staticmethod
     def of_body(name: str, inertial: Inertial) -> RobotMount:
@@ -136,7 +138,8 @@ def forest(mounts: Sequence[RobotMount], bodies: Mapping[str, Any]) -> Forest:
     """The robots of a scene.
 
     Args:
-        mounts: them; bodies: all of the scene, in the order of the table of frames.
+        mounts: them.
+        bodies: all of the scene, in the order of the table of frames.
     """
     tables = [mount.table for mount in mounts]
     links = np.cumsum([0, *map(len, tables)])
@@ -164,7 +167,8 @@ def forest(mounts: Sequence[RobotMount], bodies: Mapping[str, Any]) -> Forest:
     position = [np.where(each >= 0, each + start, -1) for each, start in zip(held, q, strict=False)]
     return Forest(
         links, np.concatenate(parents), joined("kind"), joined("place"), joined("turn"), joined("axis"),
-        counted("q_start", q), counted("v_start", v), joined("inertial"), np.concatenate(position), joined("lower"), joined("upper"),
+        counted("q_start", q), counted("v_start", v), joined("inertial"), np.concatenate(position), joined("lower"),
+        joined("upper"),
         np.array([row for row, _, _ in rows]), np.array([link for _, link, _ in rows]),
         np.array([frame.position for _, _, frame in rows]), np.array([frame.quaternion for _, _, frame in rows]), own,
     )  # fmt: skip

@@ -50,15 +50,18 @@ def contact_arrays(touching: Touching, dt: float, kernels: Any, array: Any) -> t
     """The struct `Contacts`, the array of shapes and that of their volumes' values.
 
     Args:
-        touching: contact of the scene; dt: of a tick [s].
-        kernels: of `collide_kernels`; array: makes a Warp array of values and a dtype.
+        touching: contact of the scene.
+        dt: of a tick [s].
+        kernels: of `collide_kernels`.
+        array: makes a Warp array of values and a dtype.
     """
     k, slots = kernels, touching.slots
     numbers = {name: i for i, name in enumerate(touching.bodies)}
     made = k.Contacts()
     made.a, made.b = (array([numbers[name] for name in each], int) for each in (slots.a, slots.b))
     made.offset, made.radius = array(np.reshape(slots.offset, (-1, 3)), k.vec3), array(slots.radius, k.real)
-    made.place, made.turn = array(np.reshape(slots.place, (-1, 3)), k.vec3), array(np.reshape(slots.turn, (-1, 4)), k.quat)
+    made.place = array(np.reshape(slots.place, (-1, 3)), k.vec3)
+    made.turn = array(np.reshape(slots.turn, (-1, 4)), k.quat)
     made.shape, made.pair, made.law = array(slots.shape, int), array(slots.pair, int), array(slots.law, int)
     made.stiffest = array(touching.stiffest(dt), k.real)
     pairs = [[numbers[name] for name in pair] for pair in slots.pairs]
