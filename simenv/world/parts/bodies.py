@@ -268,8 +268,8 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
                 self.add_look(f"{on} look {i}", look.shape, on, look.position, look.quaternion, shown)
 
     def _add_arm(
-        self, name: str, robot: Any, pose: tuple[Vector, Vector], tool: tuple[Vector, Vector] | None, gains: Gains,
-        drive: Drive | None,
+        self, name: str, robot: Any, pose: tuple[tuple[float, ...], tuple[float, ...]],
+        tool: tuple[Vector, Vector] | None, gains: Gains, drive: Drive | None,
     ) -> None:  # fmt: skip
         from simenv.robots.chains import named_chain
 
