@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Robots: read from URDF, MJCF or USD; arms, moved by a task-space impedance of their tool (docs/robots.md)."""
+"""Robots: read from URDF, MJCF or USD; their dynamics alone, with gradients; arms, moved by a task-space impedance of
+their tool (docs/robots.md).
+"""
 
 from simenv.physics.bodies.chain import Chain, Drive
 from simenv.physics.bodies.forest import JointDrive
@@ -7,7 +9,9 @@ from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Mimic, Tre
 from simenv.robots.arm import Arm
 from simenv.robots.chains import chain
 from simenv.robots.load import load
+from simenv.robots.robot import Robot
 
 __all__ = [
-    "Arm", "Chain", "Drive", "Fitted", "Inertial", "Joint", "JointDrive", "Link", "Mimic", "Tree", "chain", "load",
+    "Arm", "Chain", "Drive", "Fitted", "Inertial", "Joint", "JointDrive", "Link", "Mimic", "Robot", "Tree", "chain",
+    "load",
 ]  # fmt: skip

@@ -133,7 +133,7 @@ def _masses(tree: Tree, frames: Frames, count: int) -> tuple[np.ndarray, np.ndar
         first[link] += m * centre
         second[link] += turn @ np.array(each.inertial.inertia) @ turn.T
         second[link] += m * (centre @ centre * np.eye(3) - np.outer(centre, centre))
-    centres = first / mass[:, None]
+    centres = first / np.where(mass > 0.0, mass, 1.0)[:, None]  # a place between two joints weighs nothing
     shift = np.einsum("ni,ni->n", centres, centres)[:, None, None] * np.eye(3) - centres[:, :, None] * centres[:, None]
     return mass, centres, second - mass[:, None, None] * shift
 

@@ -15,9 +15,10 @@ from xml.parsers import expat
 import numpy as np
 
 from simenv.errors import AssetError
-from simenv.physics.bodies.tree import Inertial, Link, Mimic, Tree
+from simenv.physics.bodies.table import table
+from simenv.physics.bodies.tree import Inertial, Link, Mimic, Tree, is_possible
 
-__all__ = ["BASES", "Document", "is_possible", "led", "planted", "repaired"]
+__all__ = ["BASES", "Document", "led", "planted", "repaired"]
 
 BASES = ("fixed", "free", "planar")
 
@@ -36,11 +37,11 @@ class Document:
 
     def __init__(self, file: Path):
         self.file = file
-        self._lines: dict[ET.Element, int] = {}
+        self._lines: dict[ET.Element, tuple[Path, int]] = {}
         parser, builder = expat.ParserCreate(), ET.TreeBuilder()
 
         def start(tag: str, attributes: dict[str, str]) -> None:
-            self._lines[builder.start(tag, attributes)] = parser.CurrentLineNumber
+            self._lines[builder.start(tag, attributes)] = (file, parser.CurrentLineNumber)
 
         parser.StartElementHandler, parser.EndElementHandler = start, builder.end
         try:
@@ -51,12 +52,25 @@ class Document:
 
     def line(self, element: ET.Element) -> int:
         """The line of an element's start, from 1."""
-        return self._lines[element]
+        return self._lines[element][1]
+
+    @property
+    def folders(self) -> list[Path]:
+        """Of its file, and of those whose elements it knows."""
+        return list(dict.fromkeys(file.parent for file in (self.file, *(each for each, _ in self._lines.values()))))
+
+    def adopt(self, other: Document) -> None:
+        """Know the files and lines of another document's elements too."""
+        self._lines.update(other._lines)
+
+    def note(self, element: ET.Element, like: ET.Element) -> None:
+        """Say that an element stands where another does."""
+        self._lines[element] = self._lines[like]
 
     def where(self, element: ET.Element) -> str:
         """File, line and name of an element, for messages."""
-        name = element.get("name")
-        return f"{self.file}, line {self.line(element)}, {element.tag}" + (f" {name!r}" if name else "")
+        name, (file, line) = element.get("name"), self._lines[element]
+        return f"{file}, line {line}, {element.tag}" + (f" {name!r}" if name else "")
 
     def refusal(self, element: ET.Element, why: str) -> AssetError:
         """An error about an element."""
@@ -126,11 +140,6 @@ def led(mimics: Mapping[str, Mimic]) -> dict[str, Mimic]:
     return out
 
 
-def is_possible(moments: np.ndarray) -> bool:
-    """Whether a body can have principal moments (3,), in rising order, as `Tree` judges it."""
-    return bool(moments[0] >= -1e-9 * moments[2] and moments[0] + moments[1] >= (1.0 - 1e-6) * moments[2])
-
-
 def repaired(inertial: Inertial, what: str) -> Inertial:
     """An inertial whose principal moments a body can have, and a warning where they were not so.
 
@@ -186,7 +195,10 @@ def planted(
             f"{file}: links {', '.join(map(repr, lost))} hang on each other in a circle; loops cannot be read"
         )
     try:
-        return Tree(name, tuple(order), posture)
+        tree = Tree(name, tuple(order), posture)
+        if tree.joints:
+            table(tree)  # which looks at masses of parts that move as one
+        return tree
     except AssetError as error:
         match = re.match(r"robot .*?, link '(.*?)' on joint '(.*?)': ", str(error))
         places = [where[each] for each in match.groups() if each in where] if match else []

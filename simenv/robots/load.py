@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,38 @@ from simenv.robots.meshes import Packages
 
 __all__ = ["load"]
 
-# where Franka's own examples start: the hand looks down in front of the base
-PANDA_POSTURE = (0.0, -np.pi / 4, 0.0, -3 * np.pi / 4, 0.0, np.pi / 2, np.pi / 4)
+# The robots in simenv.assets, and the usual posture of each: the Panda as in Franka's own examples, its hand down in
+# front of the base; the others likewise, where they have a tool, instruments half in; a Spot that stands; a hand that
+# is open.
+FINGER = (0.0, -0.17, 0.79, 0.79)
+POSTURES: dict[str, dict[str, float]] = {
+    "panda": {
+        "joint1": 0.0, "joint2": -np.pi / 4, "joint3": 0.0, "joint4": -3 * np.pi / 4, "joint5": 0.0,
+        "joint6": np.pi / 2, "joint7": np.pi / 4,
+    },
+    "fetch": {
+        "torso_lift_joint": 0.2, "head_pan_joint": 0.0, "head_tilt_joint": 0.5, "shoulder_pan_joint": 0.0,
+        "shoulder_lift_joint": -0.8, "upperarm_roll_joint": 0.0, "elbow_flex_joint": np.pi / 2,
+        "forearm_roll_joint": 0.0, "wrist_flex_joint": 0.8, "wrist_roll_joint": 0.0, "l_gripper_finger_joint": 0.025,
+    },
+    "psm": {
+        "yaw": 0.0, "pitch": 0.0, "insertion": 0.12, "roll": 0.0, "wrist_pitch": 0.0, "wrist_yaw": 0.0, "jaw": 0.5,
+    },
+    "ecm": {"yaw": 0.0, "pitch": 0.0, "insertion": 0.12, "roll": 0.0},
+    "lbr": {
+        "joint1": 0.0, "joint2": np.pi / 6, "joint3": 0.0, "joint4": -np.pi / 2, "joint5": 0.0, "joint6": np.pi / 3,
+        "joint7": 0.0,
+    },
+    "quadruped": {
+        f"{leg}_{joint}": angle
+        for leg in ("fl", "fr", "hl", "hr")
+        for joint, angle in (("hx", 0.0), ("hy", 1.04), ("kn", -1.8))
+    },
+    "hand": {
+        **{f"{finger}_{i}": FINGER[i] for finger in ("index", "middle", "ring") for i in range(4)},
+        "thumb_0": 0.87, "thumb_1": 0.44, "thumb_2": 0.26, "thumb_3": 0.79,
+    },
+}  # fmt: skip
 ENDINGS = (".urdf", ".xml", ".mjcf", ".usd", ".usda", ".usdc", ".usdz")
 
 
@@ -29,15 +60,17 @@ def load(
     """Read a robot: all its links and joints, what they weigh, and their shapes.
 
     A URDF is read in double precision, every number as the file has it. MJCF and USD are read by Newton, in single
-    precision; numbers that the text of an MJCF has are then taken from there.
+    precision; numbers that the text of an MJCF has are then taken from there, those of included files too.
 
     Args:
-        robot: ``"panda"``, or the path of a file: URDF (``.urdf``), MJCF (``.xml``, ``.mjcf``) or USD (``.usd``,
-            ``.usda``, ``.usdc``, ``.usdz``; needs the package ``usd-core``).
+        robot: one of ``"panda"``, ``"fetch"``, ``"psm"``, ``"ecm"``, ``"lbr"``, ``"quadruped"`` (which floats) and
+            ``"hand"``, or the path of a file: URDF (``.urdf``), MJCF (``.xml``, ``.mjcf``) or USD (``.usd``, ``.usda``,
+            ``.usdc``, ``.usdz``; needs the packages ``usd-core`` and ``newton-usd-schemas``).
         base: what holds the root to the world: ``"fixed"``, ``"free"``, or ``"planar"``, along x and y of the world and
             about z. A file that says so itself, with a floating joint, need not be told.
         posture: positions of joints by name, where the robot starts and to which free motion returns. Others are in the
-            middle of their limits, or at zero without; the Panda's arm is in its usual posture, its fingers half open.
+            middle of their limits, or at zero without; robots of a name are in their usual posture, the Panda's fingers
+            half open.
         packages: folders of ``package://NAME/...`` in a URDF, by name; without, folders above the file are searched.
         repair: raise principal moments of inertia that no body has to the nearest that one can have, with a warning.
 
@@ -45,20 +78,35 @@ def load(
         The tree, for `Robot`, `Arm`, `chain` and `Scene.add_robot`.
 
     Raises:
+        TypeError: the robot is neither a name nor a path.
         AssetError: there is no such file, it cannot be read, a joint, link or mesh of it cannot be used, or the posture
             names another joint or leaves the limits.
     """
     if base not in BASES:
         raise AssetError(f"base={base!r} must be one of {', '.join(map(repr, BASES))}")
-    if str(robot) == "panda":
-        arm = {f"joint{i + 1}": float(angle) for i, angle in enumerate(PANDA_POSTURE)}
-        file, posture = Path(asset_path("robots/panda.urdf")), {**arm, **(posture or {})}
+    if not isinstance(robot, str | os.PathLike):
+        raise TypeError(f"load: robot is {robot!r}; give {_known()}, or the path of a URDF, MJCF or USD file")
+    if str(robot) in POSTURES:
+        file, posture = Path(asset_path(f"robots/{robot}.urdf")), {**POSTURES[str(robot)], **(posture or {})}
     else:
         file = Path(robot)
     if not file.is_file():
-        raise AssetError(f"there is no robot {str(robot)!r}; give 'panda', or the path of a URDF, MJCF or USD file")
+        raise AssetError(f"there is no robot {str(robot)!r}; {_remedy(file)}")
     tree = _read(file, base, packages, repair)
     return tree.with_posture(dict(posture)) if posture else tree
+
+
+def _remedy(file: Path) -> str:
+    if str(file) != "." and file.is_dir():
+        return "it is a folder; give the path of a file in it"
+    path, mark, link = str(file).partition("#")
+    if mark and Path(path).is_file():
+        return f"load {path!r}, and make an arm of it with chain(tree, {link!r})"
+    return f"give {_known()}, or the path of a URDF, MJCF or USD file"
+
+
+def _known() -> str:
+    return ", ".join(map(repr, POSTURES))
 
 
 def _read(file: Path, base: str, packages: Packages | None, repair: bool) -> Tree:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +15,12 @@ import numpy as np
 from simenv import _warp
 from simenv._exclusive import one_at_a_time
 from simenv.errors import AssetError
-from simenv.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
-from simenv.physics.bodies.tree import INF, Fitted, Inertial, Joint, Link, Mimic, Tree
+from simenv.physics.bodies.tree import INF, Inertial, Joint, Link, Mimic, Tree
 from simenv.robots.document import Document, led, planted, repaired
-from simenv.robots.meshes import stored_mesh
-from simenv.robots.mjcf_text import mended, refuse_loops
-from simenv.robots.poses import HERE, Pose, quaternion_of
+from simenv.robots.mjcf_checks import expand, look_over, text_for_newton
+from simenv.robots.mjcf_shapes import shapes_of
+from simenv.robots.mjcf_text import JointText, bodies, mimics, rows_of, total_mass, turns
+from simenv.robots.poses import HERE, Pose
 from simenv.robots.snap import Snap
 
 if TYPE_CHECKING:
@@ -26,20 +28,22 @@ if TYPE_CHECKING:
 
 __all__ = ["read_with_newton"]
 
+NEAR = 1e-5  # that poses of bodies are off, which Newton computes from those in the world
 NO_LIMIT = 1e6  # what Newton has where a file says none; 1e10 of positions
 
 
 def read_with_newton(file: Path, document: Document | None, base: str = "fixed", repair: bool = False) -> Tree:
     """A tree of an MJCF or USD file.
 
-    Newton's numbers are in single precision; those that an MJCF has written are read again from its text (`Snap`). What
-    Newton computes, such as masses of shapes, has seven digits. A link has its body's frame and name. Where a body's
-    joint stands elsewhere, there is one more link before it, ``"<body>@<joint>"``, which moves, and the body is fixed
-    to it. Two joints that slide and one that turns about the third axis make a ``planar`` one.
+    Newton's numbers are in single precision; those that an MJCF has written are read again from its text, included
+    files too. What Newton computes, such as masses of shapes, has seven digits. A link has its body's frame and name.
+    Where a body's joint stands elsewhere, there is one more link before it, ``"<body>@<joint>"``, which moves, and the
+    body is fixed to it; where a body has several joints, there is one such link, which weighs nothing, for each but the
+    last. Positions count from where the file has the bodies: MuJoCo's less ``ref``.
 
-    Left out are: actuators, but for the torque that they can give where it is limited; springs of joints, with a
-    warning; limits of balls and of planar joints; shapes in the world; and, with a warning, shapes that are no box,
-    ball, cylinder, capsule or mesh.
+    Left out are: options, gravity among them; keyframes; actuators, but for the torque that they can give where it is
+    limited; limits of balls; shapes in the world; and, with a warning, springs of joints, tendons, compensation of
+    gravity, and shapes that are no box, ball, cylinder, capsule or mesh.
 
     Args:
         file: it.
@@ -53,32 +57,35 @@ def read_with_newton(file: Path, document: Document | None, base: str = "fixed",
     Raises:
         AssetError: something in the file cannot be used.
     """
-    text = None
+    text, followers = None, {}
     if document is not None:
-        refuse_loops(document)
-        text = mended(document, repair)
-    return _Reader(_parse(file, text), file, document, repair).tree(base)
+        expand(document)
+        look_over(document)
+        followers = mimics(document)
+        text = text_for_newton(document, repair)
+    folders = [file.parent] if document is None else document.folders
+    return _Reader(_parse(file, text, folders), file, document, followers, repair).tree(base)
 
 
 @one_at_a_time
-def _parse(file: Path, text: str | None) -> newton.ModelBuilder:
+def _parse(file: Path, text: str | None, folders: list[Path]) -> newton.ModelBuilder:
     import newton
 
-    def beside(folder: str | None, name: str) -> str:
-        return os.path.abspath(os.path.join(folder or file.parent, name))
+    def beside(_: str | None, name: str) -> str:
+        """MuJoCo looks beside the outermost file; those included may have their own folders."""
+        tried = [os.path.abspath(folder / name) for folder in folders]
+        return next((path for path in tried if os.path.isfile(path)), tried[0])
 
     _warp.start()
     builder = newton.ModelBuilder()
     try:
         if text is not None:
             builder.add_mjcf(text, enable_self_collisions=False, path_resolver=beside)
-        elif file.suffix.lower() in (".xml", ".mjcf"):
-            builder.add_mjcf(str(file), enable_self_collisions=False)
         else:
             builder.add_usd(str(file), enable_self_collisions=False)
     except ImportError as error:
         raise AssetError(
-            f"robot {file.name!r} cannot be read: {error}; USD files need a package, `pip install usd-core`"
+            f"robot {file.name!r} cannot be read: {error}; USD files need `pip install usd-core newton-usd-schemas`"
         ) from error
     except Exception as error:  # whatever a parser finds wrong
         raise AssetError(f"robot {file.name!r} cannot be read: {error}") from error
@@ -86,18 +93,25 @@ def _parse(file: Path, text: str | None) -> newton.ModelBuilder:
 
 
 class _Reader:
-    def __init__(self, builder: newton.ModelBuilder, file: Path, document: Document | None, repair: bool):
+    def __init__(
+        self, builder: newton.ModelBuilder, file: Path, document: Document | None, followers: dict[str, Mimic],
+        repair: bool,
+    ):  # fmt: skip
         self.builder, self.file, self.document, self.repair = builder, file, document, repair
-        self.snap = Snap(None if document is None else document.root)
+        self.followers, self.springs = followers, []
+        self.snap = Snap(None) if document is None else Snap(document.root, turns(document))
+        self.text = {} if document is None else bodies(document)
         named = [] if document is None else [each for each in document.root.iter() if each.get("name")]
         self.spelled = {each.get("name", "").replace("-", "_"): each.get("name", "") for each in named}
         self.where = {
             each.get("name", ""): document.where(each)
-            for each in named if document is not None and each.tag in ("body", "joint", "freejoint")
+            for each in named if document is not None and each.tag in ("joint", "freejoint")
         }  # fmt: skip
+        self.where |= {name: document.where(body.element) for name, body in self.text.items() if document is not None}
         self.bodies = self._names(builder.body_label)
         self.joints = self._names(builder.joint_label)
-        self.shapes = self._shapes()
+        self.shapes = shapes_of(builder, self.snap, self.bodies, file.name)
+        self.inertials = self._inertials()
 
     def _names(self, labels: list[str]) -> list[str]:
         """What the file calls them; Newton puts the names of what they are in before it, and writes _ for -."""
@@ -122,20 +136,22 @@ class _Reader:
         builder = self.builder
         links: list[Link] = []
         posture: dict[str, Any] = {}
-        mimics = self._mimics()
+        followers = self._mimics()
         held = []
         for joint, child in enumerate(builder.joint_child):
             if child in builder.joint_child[:joint]:
                 raise self._refusal(joint, "another joint carries that body already; loops of links cannot be read")
-            made, back = self._joint(joint, mimics.get(self.joints[joint]))
+            made, back = self._joints(joint, followers)
             if builder.joint_parent[joint] < 0:
                 held.append(joint)
-                made = self._based(joint, made, base, len(held), posture)
+                made[0] = self._based(joint, made[0], base, len(held), posture)
             links += self._links(joint, made, back)
         if not links:
             raise AssetError(f"robot {self.file.name!r} has no bodies; it must be the file of a robot")
         links.sort(key=lambda link: link.joint.kind != "free")
-        self._warn_of_springs()
+        if self.springs:
+            names = ", ".join(self.springs)
+            warnings.warn(f"{self.file.name}: springs of joints are left out: {names}", stacklevel=2)
         name = None if self.document is None else self.document.root.get("model")
         return planted(name or self.file.stem, links, posture, self.where, self.file)
 
@@ -145,8 +161,8 @@ class _Reader:
             if count > 1:
                 raise self._refusal(index, "a robot has one free body; put other things in files of their own")
             start = self.builder.joint_q_start[index]
-            pose = self._pose(self.builder.joint_X_p[index]) @ self._pose(self.builder.joint_q[start : start + 7])
-            place, quaternion = pose.tuples()
+            pose = _plain(self.builder.joint_X_p[index]) @ _plain(self.builder.joint_q[start : start + 7])
+            place, quaternion = self._written(self.builder.joint_child[index], pose).tuples()
             posture[joint.name] = (*place, *quaternion)
         elif joint.kind == "fixed":
             name = f"{self.bodies[self.builder.joint_child[index]]}_base"
@@ -158,73 +174,106 @@ class _Reader:
             raise self._refusal(index, f"base={base!r}, but this {joint.kind} joint holds the robot; use base='fixed'")
         return joint
 
-    def _links(self, index: int, joint: Joint, back: Pose) -> list[Link]:
-        """The link of a body, after one for its joint where that stands elsewhere (``back``, in the body's frame)."""
+    def _links(self, index: int, joints: list[Joint], back: Pose) -> list[Link]:
+        """The link of a body, after one for each joint but the last, and for that too where it stands elsewhere
+        (``back``, in the body's frame).
+        """
         parent = self.builder.joint_parent[index]
         carrier = None if parent < 0 else self.bodies[parent]
         child = self.builder.joint_child[index]
-        name = self.bodies[child]
-        content = (self._inertial(child), *self.shapes.get(child, ((), ())))
-        if back.is_here:
-            return [Link(name, carrier, joint, *content)]
-        between = f"{name}@{joint.name}"
-        return [
-            Link(between, carrier, joint),
-            Link(name, between, Joint(between, "fixed", *back.inverse().tuples()), *content),
-        ]
+        name, out = self.bodies[child], []
+        if not back.is_here:
+            joints = [*joints, Joint(f"{name}@{joints[-1].name}", "fixed", *back.inverse().tuples())]
+        for joint in joints[:-1]:
+            out.append(Link(f"{name}@{joint.name}", carrier, joint, hollow=joint is not joints[-2] or back.is_here))
+            carrier = out[-1].name
+        return [*out, Link(name, carrier, joints[-1], self.inertials[child], *self.shapes.get(child, ((), ())))]
 
     # ------------------------------------------------------------------------------------------------- joints
 
-    def _joint(self, index: int, mimic: Mimic | None) -> tuple[Joint, Pose]:
-        """A joint, and its frame in that of the body that it moves."""
+    def _joints(self, index: int, mimics: dict[str, Mimic]) -> tuple[list[Joint], Pose]:
+        """Joints between a body and what holds it, each placed in what moves with the one before it, and the pose of
+        the last one in the body's frame.
+        """
         from newton import JointType
 
-        builder, name = self.builder, self.joints[index]
+        builder, name, child = self.builder, self.joints[index], self.builder.joint_child[index]
         start, (lengths, angles) = builder.joint_qd_start[index], builder.joint_dof_dim[index]
         kind = JointType(builder.joint_type[index])
-        back = self._pose(builder.joint_X_c[index])
-        body = _plain(builder.joint_X_p[index]) @ _plain(builder.joint_X_c[index]).inverse()  # as a file has it
-        place = Pose(self.snap.place(body.place), self.snap.quaternion(body.quaternion)) @ back
+        back, text = self._pose(builder.joint_X_c[index]), self.text.get(self.bodies[child])
+        body = _plain(builder.joint_X_p[index]) @ _plain(builder.joint_X_c[index]).inverse()
+        body = self._written(child, body)
         if kind == JointType.FREE:
-            return Joint(name, "free"), HERE
-        if kind == JointType.FIXED or (kind == JointType.D6 and lengths + angles == 0):
-            return Joint(name, "fixed", *place.tuples()), back
-        rows = slice(start, start + lengths + angles)
-        numbers = self._numbers(index, rows)
-        if kind == JointType.BALL:
-            return Joint(name, "ball", *place.tuples(), **numbers), back
-        axes = np.array([self.snap.direction(axis) for axis in builder.joint_axis[rows]])
-        if kind == JointType.D6 and (lengths, angles) == (2, 1):
-            turn = self._plane(index, axes)
-            return Joint(name, "planar", *(place @ turn).tuples(), **numbers), back @ turn
-        if kind not in (JointType.REVOLUTE, JointType.PRISMATIC, JointType.D6) or lengths + angles != 1:
+            return [Joint(name, "free", **(text.joints[0].numbers if text is not None and text.joints else {}))], HERE
+        if kind == JointType.BALL and lengths + angles == 3:
+            return [Joint(name, "ball", *(body @ back).tuples(), **self._numbers(name, slice(start, start + 3)))], back
+        if kind not in (JointType.REVOLUTE, JointType.PRISMATIC, JointType.D6, JointType.FIXED):
             raise self._refusal(
-                index, f"a {kind.name.lower()} of {lengths} lengths and {angles} angles cannot be read; put one "
-                "joint on each body, with a mass, or use a ball, or two slides and a hinge normal to both"
+                index, f"a {kind.name.lower()} cannot be read; use joints that turn or slide, or a ball"
+            )
+        written = [] if text is None else [joint.kind for joint in text.joints]
+        if text is not None and (written.count("slide"), written.count("hinge")) != (lengths, angles):
+            raise self._refusal(
+                index, f"Newton makes {lengths} slides and {angles} hinges of the joints {', '.join(written)} of its "
+                "body; write their types at the joints"
             )  # fmt: skip
-        lower, upper = (
-            self.snap.number(limit[start]) if abs(limit[start]) < 1e9 else INF * float(np.sign(limit[start]))
-            for limit in (builder.joint_limit_lower, builder.joint_limit_upper)
-        )
-        axis = tuple((axes[0] + 0.0).tolist())
-        sort = "prismatic" if lengths else "revolute"
-        return Joint(name, sort, *place.tuples(), axis, lower, upper, mimic=mimic, **numbers), back
+        if lengths + angles == 0:
+            return [Joint(name, "fixed", *(body @ back).tuples())], back
+        out: list[Joint] = []
+        ahead = body
+        for each, row, at in self._rows(index, () if text is None else text.joints, back):
+            place, back = (ahead @ at).tuples(), at
+            axis = tuple((self.snap.direction(builder.joint_axis[row]) + 0.0).tolist())
+            lower, upper = self._limits(row)
+            sort = "prismatic" if row < start + lengths else "revolute"
+            numbers = self._numbers(each, slice(row, row + 1))
+            out.append(Joint(each, sort, *place, axis, lower, upper, mimic=mimics.get(each), **numbers))
+            ahead = back.inverse()
+        return out, back
 
-    def _numbers(self, index: int, rows: slice) -> dict[str, Any]:
-        """Effort, speed, damping, friction and armature of a joint, alike for all of its rates."""
-        builder = self.builder
-        out: dict[str, Any] = {}
-        efforts = self._efforts()
-        for name, values in {
-            "effort": [efforts[row] for row in range(rows.start, rows.stop)],
-            "speed": builder.joint_velocity_limit[rows], "damping": builder.joint_damping[rows],
-            "friction": builder.joint_friction[rows], "armature": builder.joint_armature[rows],
-        }.items():  # fmt: skip
-            if len(set(map(float, values))) > 1:
-                raise self._refusal(index, f"its {name} differs by direction, {list(map(float, values))}; make it one")
-            value = self.snap.number(values[0])
-            out[name] = INF if name in ("effort", "speed") and value >= NO_LIMIT else value
-        return out
+    def _rows(self, index: int, text: tuple[JointText, ...], back: Pose) -> Iterator[tuple[str, int, Pose]]:
+        """Name, number of the rate, and pose in the body's frame of each joint that turns or slides, in order. Newton
+        makes one of all joints of a body, those that slide first, where the first one stands.
+        """
+        start, (lengths, angles) = self.builder.joint_qd_start[index], self.builder.joint_dof_dim[index]
+        count = lengths + angles
+        if count == 1:
+            yield self.joints[index], start, back
+        elif not text:
+            yield from ((f"{self.joints[index]}:{k}", start + k, back) for k in range(count))
+        slides, hinges = start, start + lengths
+        for joint in text if count > 1 else ():
+            slide = joint.kind == "slide"
+            yield joint.name, slides if slide else hinges, Pose.of(joint.place)
+            slides, hinges = slides + slide, hinges + (not slide)
+
+    def _limits(self, row: int) -> tuple[float, ...]:
+        return tuple(
+            self.snap.number(limit[row]) if abs(limit[row]) < 1e9 else INF * float(np.sign(limit[row]))
+            for limit in (self.builder.joint_limit_lower, self.builder.joint_limit_upper)
+        )
+
+    def _written(self, body: int, found: Pose) -> Pose:
+        """The pose that a file gives a body, in what holds it, where Newton's is near."""
+        text = self.text.get(self.bodies[body])
+        if text is not None:
+            apart, size = text.pose.inverse() @ found, 1.0 + np.abs(found.place).max()
+            if max(np.abs(apart.place).max() / size, np.abs(apart.quaternion[:3]).max()) <= NEAR:
+                return text.pose
+        return Pose(self.snap.place(found.place), self.snap.quaternion(found.quaternion))
+
+    def _numbers(self, name: str, rows: slice) -> dict[str, Any]:
+        """Effort, speed, damping, friction and armature of a joint, which are alike for all of its rates."""
+        builder, row = self.builder, rows.start
+        if any(builder.joint_stiffness[rows]):
+            self.springs.append(name)
+        out = {
+            "effort": min(self._efforts()[rows]), "speed": builder.joint_velocity_limit[row],
+            "damping": builder.joint_damping[row], "friction": builder.joint_friction[row],
+            "armature": builder.joint_armature[row],
+        }  # fmt: skip
+        out = {name: self.snap.number(value) for name, value in out.items()}
+        return out | {name: INF for name in ("effort", "speed") if out[name] >= NO_LIMIT}
 
     def _efforts(self) -> list[float]:
         """Largest torque or force of each rate: of its joint, or the sum of those of its actuators, if that is less."""
@@ -239,50 +288,41 @@ class _Reader:
                 sums[int(row[0])] = sums.get(int(row[0]), 0.0) + _strength({key: v[i] for key, v in given.items() if v})
         return [min(value, sums.get(row, INF)) for row, value in enumerate(own)]
 
-    def _plane(self, index: int, axes: np.ndarray) -> Pose:
-        """The frame of a plane, x and y along the two that slide, in the joint's."""
-        if self.document is not None:
-            body = self.bodies[self.builder.joint_child[index]]
-            found = [each for each in self.document.root.iter("body") if each.get("name") == body]
-            kinds = [joint.get("type", "hinge") for each in found for joint in each.findall("joint")]
-            if found and kinds != ["slide", "slide", "hinge"]:
-                raise self._refusal(index, f"its joints are {kinds}; give their types in the order slide, slide, hinge")
-        if np.abs(axes @ axes.T - np.eye(3)).max() > 1e-6 or np.linalg.det(axes) < 0.0:
-            raise self._refusal(index, "its axes must be at right angles, the third the first's cross the second's")
-        return HERE if np.array_equal(axes, np.eye(3)) else Pose.of(quaternion=quaternion_of(axes.T))
-
     def _mimics(self) -> dict[str, Mimic]:
-        """Of joints that follow another. Newton has those of a URDF at their joints, those of an MJCF in a list."""
-        builder, joints = self.builder, self.joints
-        number = self.snap.number
-        found = {
-            joints[joint]: Mimic(joints[leader], number(coefficients[1]), number(coefficients[0]))
-            for joint, (leader, coefficients) in enumerate(
-                zip(builder.joint_mimic_joint, builder.joint_mimic_coeffs, strict=True)
-            )
-            if leader >= 0
-        }
-        for i, joint in enumerate(builder.constraint_mimic_joint0):
-            if builder.constraint_mimic_enabled[i]:
-                leader = joints[builder.constraint_mimic_joint1[i]]
-                ratio, offset = builder.constraint_mimic_coef1[i], builder.constraint_mimic_coef0[i]
-                found[joints[joint]] = Mimic(leader, number(ratio), number(offset))
+        """Of joints that follow another. Newton has those of a USD file at the joints or in a list."""
+        builder, joints, number = self.builder, self.joints, self.snap.number
+        found = self.followers
+        if self.document is None:
+            pairs = enumerate(zip(builder.joint_mimic_joint, builder.joint_mimic_coeffs, strict=True))
+            rows = [(joint, leader, *coefficients) for joint, (leader, coefficients) in pairs if leader >= 0]
+            rows += [
+                (joint, *(values[i] for values in (
+                    builder.constraint_mimic_joint1, builder.constraint_mimic_coef0, builder.constraint_mimic_coef1,
+                )))
+                for i, joint in enumerate(builder.constraint_mimic_joint0) if builder.constraint_mimic_enabled[i]
+            ]  # fmt: skip
+            found = {joints[a]: Mimic(joints[b], number(ratio), number(offset)) for a, b, offset, ratio in rows}
         try:
             return led(found)
         except AssetError as error:
             raise AssetError(f"{self.file}: {error}") from error
 
-    def _warn_of_springs(self) -> None:
-        builder = self.builder
-        ends = [*builder.joint_qd_start[1:], builder.joint_dof_count]
-        stiff = [
-            name for name, start, end in zip(self.joints, builder.joint_qd_start, ends, strict=True)
-            if any(builder.joint_stiffness[start:end])
-        ]  # fmt: skip
-        if stiff:
-            warnings.warn(f"{self.file.name}: springs of joints are left out: {', '.join(stiff)}", stacklevel=2)
-
     # ------------------------------------------------------------------------------------------------- links
+
+    def _inertials(self) -> list[Inertial | None]:
+        """Of all bodies, which together weigh what the text says, if it says that."""
+        found = [self._inertial(body) for body in range(len(self.bodies))]
+        wanted = None if self.document is None else total_mass(self.document)
+        weight = sum(each.mass for each in found if each is not None)
+        if wanted is None or not weight > 0.0:
+            return found
+        part = wanted / weight
+        return [
+            None
+            if each is None
+            else replace(each, mass=part * each.mass, inertia=rows_of(part * np.array(each.inertia)))
+            for each in found
+        ]
 
     def _inertial(self, body: int) -> Inertial | None:
         builder, number = self.builder, self.snap.number
@@ -291,52 +331,18 @@ class _Reader:
             return None
         rows = np.array([number(value) for value in inertia.ravel()]).reshape(3, 3)
         centre = tuple((self.snap.place(builder.body_com[body]) + 0.0).tolist())
-        inertial = Inertial(mass, centre, tuple(map(tuple, (0.5 * (rows + rows.T)).tolist())))
+        inertial = Inertial(mass, centre, rows_of(rows))
         name = self.bodies[body]
+        text = self.text.get(name)
+        if text is not None and text.inertial is not None and _alike(text.inertial, inertial):
+            inertial = text.inertial
         return repaired(inertial, self.where.get(name, f"{self.file}, body {name!r}")) if self.repair else inertial
 
-    def _shapes(self) -> dict[int, tuple[tuple[Fitted, ...], tuple[Fitted, ...]]]:
-        """What is drawn and what collides, of each body."""
-        from newton import ShapeFlags
 
-        builder = self.builder
-        out: dict[int, tuple[tuple[Fitted, ...], tuple[Fitted, ...]]] = {}
-        for i, body in enumerate(builder.shape_body):
-            flags = builder.shape_flags[i]
-            if body < 0 or flags & ShapeFlags.SITE:
-                continue
-            shape = self._shape(i)
-            if shape is None:
-                continue
-            place, quaternion = self._pose(builder.shape_transform[i]).tuples()
-            red, green, blue = (self.snap.number(value) for value in builder.shape_color[i])
-            opacity = builder.shape_opacity[i]
-            looks, collisions = out.get(body, ((), ()))
-            if flags & ShapeFlags.VISIBLE:
-                color = (red, green, blue, 1.0 if opacity is None else self.snap.number(opacity))
-                looks = (*looks, Fitted(shape, place, quaternion, color))
-            if flags & ShapeFlags.COLLIDE_SHAPES:
-                collisions = (*collisions, Fitted(shape, place, quaternion))
-            out[body] = (looks, collisions)
-        return out
-
-    def _shape(self, i: int) -> Shape | None:
-        from newton import GeoType
-
-        kind = self.builder.shape_type[i]
-        x, y, z = (self.snap.number(value) for value in self.builder.shape_scale[i])
-        if kind == GeoType.BOX:
-            return Box((x, y, z))
-        if kind == GeoType.SPHERE:
-            return Sphere(x)
-        if kind in (GeoType.CAPSULE, GeoType.CYLINDER):
-            return (Capsule if kind == GeoType.CAPSULE else Cylinder)(x, y)
-        if kind in (GeoType.MESH, GeoType.CONVEX_MESH):
-            mesh = self.builder.shape_source[i]
-            return stored_mesh(np.asarray(mesh.vertices) * (x, y, z), np.asarray(mesh.indices).reshape(-1, 3))
-        body = self.bodies[self.builder.shape_body[i]]
-        warnings.warn(f"{self.file.name}: a {GeoType(kind).name.lower()} of body {body!r} is left out", stacklevel=2)
-        return None
+def _alike(a: Inertial, b: Inertial) -> bool:
+    """Whether two inertials are the same but for the rounding of single precision."""
+    pairs = ((a.mass, b.mass), (a.centre, b.centre), (a.inertia, b.inertia))
+    return all(np.allclose(one, other, rtol=0.0, atol=1e-5 * np.abs(one).max() + 1e-12) for one, other in pairs)
 
 
 def _plain(transform: Any) -> Pose:

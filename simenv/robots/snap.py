@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -12,6 +13,7 @@ __all__ = ["Snap"]
 
 ROUNDING = 2.5e-7  # of single precision, and of a product or a sum of two
 PLACES = 1e-6  # [m] that places are off where they were computed from poses in the world
+TURNS = 5e-6  # that directions and quaternions are off where they were computed from matrices
 
 
 class Snap:
@@ -22,11 +24,12 @@ class Snap:
 
     Args:
         root: XML whose attributes are the text; None matches nothing.
+        turns: quaternions wxyz that the text means, beside those that it has.
     """
 
-    def __init__(self, root: ET.Element | None):
+    def __init__(self, root: ET.Element | None, turns: Iterable[np.ndarray] = ()):
         written: set[float] = set()
-        self._vectors: dict[int, list[tuple[float, ...]]] = {3: [], 4: []}
+        self._vectors: dict[int, list[tuple[float, ...]]] = {3: [], 4: [tuple(turn) for turn in turns]}
         for element in [] if root is None else root.iter():
             for text in element.attrib.values():
                 values = _numbers(text)
@@ -43,7 +46,7 @@ class Snap:
         after = int(np.searchsorted(self._known, value))
         near = self._known[max(after - 1, 0) : after + 1]
         best = float(near[np.argmin(np.abs(near - value))])
-        return best if abs(best - value) <= ROUNDING * abs(value) else value
+        return (best if abs(best - value) <= ROUNDING * abs(value) else value) + 0.0  # no negative zero
 
     def place(self, values: np.ndarray) -> np.ndarray:
         """A place (3,) [m]."""
@@ -58,7 +61,7 @@ class Snap:
         unit = np.asarray(values, dtype=np.float64)
         unit = unit / np.linalg.norm(unit)
         for written in self._nearest(unit, unit=True):
-            if np.abs(written - unit).max() <= PLACES:
+            if np.abs(written - unit).max() <= TURNS:
                 return written
         unit = np.array([self.number(value) for value in unit])
         return unit / np.linalg.norm(unit)

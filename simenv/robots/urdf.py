@@ -95,7 +95,7 @@ class _Reader:
             if link in above:
                 raise self.document.refusal(
                     joint, f"it carries {link!r}, as {above[link].get('name')!r} does; loops of links cannot be read"
-                )  # fmt: skip
+                )
             above[link] = joint
         return above
 
@@ -122,13 +122,13 @@ class _Reader:
 
     def _afloat(
         self, links: list[Link], root: str, floating: list[ET.Element], base: str
-    ) -> tuple[list[Link], dict[str, Any]]:  # fmt: skip
+    ) -> tuple[list[Link], dict[str, Any]]:
         """Links of a robot whose file says that it floats, that one first, and where it starts."""
         joint = floating[0]
         if len(floating) > 1 or self._end(joint, "parent") != root:
             raise self.document.refusal(
                 floating[-1], f"a floating joint must be the only one, and hang on the root {root!r}; change its type"
-            )  # fmt: skip
+            )
         if base == "planar":
             raise self.document.refusal(joint, "base='planar', but the file lets the robot float; use base='free'")
         child = self._end(joint, "child")

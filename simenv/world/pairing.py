@@ -25,13 +25,18 @@ def unpaired(scene: Scene) -> list[tuple[str, str]]:
     paired |= {frozenset((points.body, points.against)) for points in scene.points}
     paired |= {frozenset(pair) for pair in itertools.combinations(scene.projected, 2)}  # which the grid keeps apart
     carriers = {gel.on for gel in scene.gels.values()}
+    rigid = set(scene.touching)  # which meet all that is fixed, moves as told, or is rigid as well
     solid = [name for name, body in scene.bodies.items() if body.shape is not None or name in carriers]
     told = {name for name, body in scene.bodies.items() if body.is_told}
+
+    def meets(pair: tuple[str, str]) -> bool:
+        return bool(set(pair) & rigid) and set(pair) <= rigid | told
+
     # a body of the grid meets the colliders of all others there
     pairs = [
         pair
         for pair in itertools.combinations(solid, 2)
-        if not set(pair) <= told and not set(pair) & set(scene.projected)
+        if not set(pair) <= told and not set(pair) & set(scene.projected) and not meets(pair)
     ]
     return [pair for pair in pairs if frozenset(pair) not in paired | scene.passing.keys()]
 

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 
 from simenv.physics import checks
+from simenv.physics.bodies.contacts import RigidContact
 from simenv.physics.bodies.forest import RobotMount
 from simenv.physics.bodies.model import ArmMount, Gripper
 from simenv.physics.bodies.parts import BodyParts, ContactLaw, Points
+from simenv.physics.bodies.touching import ROOM
 from simenv.physics.gels.parts import Gel
 from simenv.physics.mpm.blocks import default_capacity
 from simenv.physics.mpm.materials import Material
@@ -23,8 +25,8 @@ from simenv.physics.mpm.parts import Collector, Collider, Emitter, Particles
 from simenv.physics.mpm.projected_motion import Projected
 from simenv.physics.parts import Body
 from simenv.physics.solver import Solver
-from simenv.world.parts.bodies import BodiesPart
 from simenv.world.parts.gels import GelsPart
+from simenv.world.parts.robots import RobotsPart
 
 if TYPE_CHECKING:
     from simenv.world.world import World
@@ -39,7 +41,7 @@ _RENAMED = {
 
 
 @dataclass
-class Scene(BodiesPart, GelsPart):
+class Scene(RobotsPart, GelsPart):
     """Describes one world; `World` makes N copies of it, each with its own state and physical parameters.
 
     Args:
@@ -62,6 +64,8 @@ class Scene(BodiesPart, GelsPart):
         lead: relaxation time of the gels [s], Kelvin and Voigt's damping over stiffness.
         contact: law of contact points.
         gripper: the fingers that sliding gels sit on.
+        rigid: law of contact of robots and bodies with coupling="rigid", where `set_contact` names no other.
+        max_contacts: how many points of these may act in a tick of a world.
 
     Raises:
         TypeError: no time step, or only one of size and dx, is given.
@@ -85,6 +89,8 @@ class Scene(BodiesPart, GelsPart):
     lead: float = 1.0e-3
     contact: ContactLaw = field(default_factory=ContactLaw)
     gripper: Gripper = field(default_factory=Gripper)
+    rigid: RigidContact = field(default_factory=RigidContact)
+    max_contacts: int = ROOM
     materials: dict[str, Material] = field(default_factory=dict, init=False)
     particles: dict[str, Particles] = field(default_factory=dict, init=False)
     bodies: dict[str, Body] = field(default_factory=dict, init=False)
@@ -97,6 +103,8 @@ class Scene(BodiesPart, GelsPart):
     passing: dict[frozenset[str], str] = field(default_factory=dict, init=False)
     arm: ArmMount | None = field(default=None, init=False)
     robots: dict[str, RobotMount] = field(default_factory=dict, init=False)
+    touching: dict[str, RobotMount] = field(default_factory=dict, init=False)
+    laws: dict[frozenset[str], RigidContact] = field(default_factory=dict, init=False)
     solvers: list[MakeSolver] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -170,7 +178,7 @@ class Scene(BodiesPart, GelsPart):
     @property
     def has_motion(self) -> bool:
         """Whether any body moves by itself, or any gel touches one."""
-        return self.has_bodies or bool(self.robots)
+        return self.has_bodies or bool(self.robots) or bool(self.touching)
 
     @property
     def has_bodies(self) -> bool:

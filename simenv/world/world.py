@@ -32,7 +32,7 @@ from simenv.robots.ease import arm_ease, link_eases
 from simenv.sensors.tactile import TactileField
 from simenv.world.bodies import bodies_of, colliders_of, emitters_of, gels_of, names_of
 from simenv.world.drawables import Shown
-from simenv.world.engine import Engine, Named, StepFunction
+from simenv.world.engine import Engine, Named, StepFunction, masked
 from simenv.world.felt import FeltMaterial
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
@@ -40,6 +40,7 @@ from simenv.world.placing import Placed
 from simenv.world.readings import Read
 from simenv.world.rebuilt import Rebuilt
 from simenv.world.renamed import Renamed
+from simenv.world.rigid import touching
 from simenv.world.robots import robots_of
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State, by_name, check_tensor
@@ -95,10 +96,7 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         self.particles = self._particle_solver() if scene.particles else None
         moves = scene.has_motion
         self.body_solver = BodySolver(parts, num_worlds, self.device, dtype) if scene.has_bodies else None
-        mounts = list(scene.robots.values())
-        self.robot_solver = (
-            RobotSolver(mounts, scene.bodies, not scene.has_bodies, self.device, dtype) if mounts else None
-        )
+        self.robot_solver = self._robot_solver()
         gels = GelSolver(scene.gels, scene.bodies, self.sensors, scene.lead, self.arm is None) if scene.gels else None
         pressing = gels if gels is not None and gels.pressing else None
         added = [make(scene, num_worlds, self.device, dtype) for make in scene.solvers]
@@ -144,6 +142,14 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         what, N = "the state before and after a control step", self.num_worlds
         require_memory(what, N, 3 * N * floats * self.dtype.itemsize, self.device, ["fewer particles"])
         return ParticleSolver(parts, N, self.device, self.dtype)
+
+    def _robot_solver(self) -> RobotSolver | None:
+        scene = self.scene
+        mounts = [*scene.robots.values(), *scene.touching.values()]
+        if not mounts:
+            return None
+        alone, where = not scene.has_bodies, touching(scene, mounts)
+        return RobotSolver(mounts, scene.bodies, where, scene.substep_dt, alone, self.device, self.dtype)
 
     def _rows(self, rows: list[int]) -> torch.Tensor | None:
         """Numbers of bodies on the device; None if these are all."""
@@ -341,9 +347,9 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         stopped = status | torch.where(finite, 0, NONFINITE).to(torch.int32)
         rows = finite.view(-1, 1, 1)
         state = state.replace(body_q=torch.where(rows, state.body_q, self._initial.body_q))
-        if self.robots:  # whose joints place what others meet
+        if self.robot_solver is not None:  # whose joints place what others meet
             held = {name: getattr(self._initial, name) for name in self.robot_solver.starts_from()}
-            state = state.replace(**{n: torch.where(finite[:, None], state[n], each) for n, each in held.items()})
+            state = state.replace(**{n: masked(state[n], finite, each) for n, each in held.items()})
         control = replace(control, twist=torch.where(rows, control.twist, 0.0))
         if control.goal is not None:
             here = self.zero_control(state).goal

@@ -32,7 +32,7 @@ def random_tree(seed: int, links: int = 7, floating: bool = False, mimic: bool =
     made: list[Link] = []
     for index in range(links):
         kind = str(rng.choice([*MOVING, "fixed"] if index else MOVING))
-        place = dict(position=tuple(0.3 * rng.normal(size=3)), quaternion=unit(rng, 4))
+        place = {"position": tuple(0.3 * rng.normal(size=3)), "quaternion": unit(rng, 4)}
         parent = f"link{rng.integers(max(index - 3, 0), index)}" if index else None
         if floating and not index:
             kind, place = "free", {}
@@ -54,7 +54,8 @@ def tree_of(*kinds: str, seed: int = 0) -> Tree:
     rng = np.random.default_rng(seed)
     made = []
     for index, kind in enumerate(kinds):
-        place = {} if kind == "free" else dict(position=tuple(0.3 * rng.normal(size=3)), quaternion=unit(rng, 4))
+        place = {"position": tuple(0.3 * rng.normal(size=3)), "quaternion": unit(rng, 4)}
+        place = {} if kind == "free" else place
         joint = Joint(f"joint{index}", kind, axis=unit(rng, 3), armature=0.01 * index, **place)
         made.append(Link(f"link{index}", f"link{index - 1}" if index else None, joint, random_inertial(rng)))
     return Tree("-".join(kinds), tuple(made))
@@ -165,6 +166,16 @@ class Pinocchio:
         wrench = self._wrenches(s.q, s.wrench)
         own = self.pin.aba(self.model, self.data, s.q, turn.T @ s.v, turn.T @ s.tau, wrench)
         return turn @ own + self._twisted(s.q, s.v)
+
+    def derivatives(self, s: SimpleNamespace, acceleration: np.ndarray) -> list[np.ndarray]:
+        """(nv, nv) each, in its own coordinates: of forward dynamics with respect to positions, rates and torques, and
+        of inverse dynamics with respect to positions, rates and accelerations; without wrenches.
+        """
+        pin, model, data = self.pin, self.model, self.data
+        pin.computeABADerivatives(model, data, s.q, s.v, s.tau)
+        out = [data.ddq_dq.copy(), data.ddq_dv.copy(), np.triu(data.Minv) + np.triu(data.Minv, 1).T]
+        pin.computeRNEADerivatives(model, data, s.q, s.v, acceleration)
+        return [*out, data.dtau_dq.copy(), data.dtau_dv.copy(), np.triu(data.M) + np.triu(data.M, 1).T]
 
     def mass_matrix(self, q: np.ndarray) -> np.ndarray:
         """(nv, nv)."""

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from simenv.physics.bodies.table import KIND_NUMBERS
 from simenv.physics.bodies.tree import Inertial, Joint, Link, Tree
-from simenv.robots.robot import Robot
+from simenv.physics.rotation import quaternion_multiply
+from simenv.robots import Robot
 
 G = 9.81
 
@@ -24,19 +26,33 @@ def double_pendulum(rods: bool, length: float = 0.7, mass: float = 1.3) -> Robot
     return Robot(tree, 1, dtype=torch.float64)
 
 
-def rk4(robot: Robot, q: torch.Tensor, v: torch.Tensor, dt: float, steps: int, tau: torch.Tensor | None = None):
-    """Positions and rates after steps of the classical Runge-Kutta method, on the manifold of positions."""
-    tau = torch.zeros_like(v) if tau is None else tau
+def flow(robot: Robot, q: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Derivatives of positions; of a quaternion as four numbers."""
+    t, parts = robot.table, []
+    for kind, a, k in zip(t.kind, t.q_start, t.v_start, strict=False):
+        if kind == KIND_NUMBERS["ball"]:
+            omega = torch.nn.functional.pad(v[:, k : k + 3], (0, 1))
+            parts.append(0.5 * quaternion_multiply(q[:, a : a + 4], omega))
+        elif kind == KIND_NUMBERS["free"]:
+            omega = torch.nn.functional.pad(v[:, k + 3 : k + 6], (0, 1))
+            parts += [v[:, k : k + 3], 0.5 * quaternion_multiply(omega, q[:, a + 3 : a + 7])]
+        else:
+            parts.append(v[:, k : k + 1])
+    return torch.cat(parts, -1)
+
+
+def rk4(robot: Robot, q: torch.Tensor, v: torch.Tensor, dt: float, steps: int):
+    """Positions and rates after steps of the classical Runge-Kutta method, without torques."""
+
+    def slope(q: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return flow(robot, q, v), robot.forward_dynamics(q, v, torch.zeros_like(v))
+
     for _ in range(steps):
-        a1 = robot.forward_dynamics(q, v, tau)
-        v2 = v + 0.5 * dt * a1
-        a2 = robot.forward_dynamics(robot.integrate(q, v, 0.5 * dt), v2, tau)
-        v3 = v + 0.5 * dt * a2
-        a3 = robot.forward_dynamics(robot.integrate(q, v2, 0.5 * dt), v3, tau)
-        v4 = v + dt * a3
-        a4 = robot.forward_dynamics(robot.integrate(q, v3, dt), v4, tau)
-        q = robot.integrate(q, (v + 2 * v2 + 2 * v3 + v4) / 6, dt)
-        v = v + dt * (a1 + 2 * a2 + 2 * a3 + a4) / 6
+        q1, v1 = slope(q, v)
+        q2, v2 = slope(q + 0.5 * dt * q1, v + 0.5 * dt * v1)
+        q3, v3 = slope(q + 0.5 * dt * q2, v + 0.5 * dt * v2)
+        q4, v4 = slope(q + dt * q3, v + dt * v3)
+        q, v = q + dt * (q1 + 2 * q2 + 2 * q3 + q4) / 6, v + dt * (v1 + 2 * v2 + 2 * v3 + v4) / 6
     return q, v
 
 
@@ -141,7 +157,8 @@ def test_gradient_of_a_rollout_of_fifty_steps():
     robot = Robot(tree, 1, dtype=torch.float64)
     s = random_state(robot.table, np.random.default_rng(3))
     push = {"link2": torch.as_tensor(0.3 * s.wrench[2:3])}
-    leaves = {"q": torch.as_tensor(s.q)[None], "v": 0.3 * torch.as_tensor(s.v)[None], "tau": torch.as_tensor(s.tau)[None]}
+    leaves = {"q": torch.as_tensor(s.q)[None], "v": 0.3 * torch.as_tensor(s.v)[None]}
+    leaves |= {"tau": torch.as_tensor(s.tau)[None]}
     leaves |= {"inertial": robot.inertial.clone(), "armature": robot.armature + 0.05, "gravity": robot.gravity.clone()}
     leaves |= {"push": push["link2"]}
     weight = torch.as_tensor(np.random.default_rng(4).normal(size=(1, robot.table.positions)))

@@ -4,11 +4,12 @@
 import numpy as np
 import pytest
 import torch
-from tests.robots.random_trees import Pinocchio, random_state, random_tree, tree_of
 
 from simenv.physics.bodies.dynamics import Dynamics
 from simenv.physics.bodies.table import table
-from simenv.robots.robot import Robot
+from simenv.robots import Robot
+from simenv.robots.poses import matrix
+from tests.robots.random_trees import Pinocchio, random_state, random_tree, tree_of
 
 pytest.importorskip("pinocchio")
 CPU = torch.device("cpu")
@@ -45,6 +46,7 @@ def test_pinocchio_agrees(seed, floating, dtype, tolerance):
     poses, _ = d.kinematics(q, v)
     places, turns = oracle.poses(s.q)
     assert relative(poses[0, :, :3], places) < tolerance
+    assert relative([matrix(each) for each in poses[0, :, 3:].double().numpy()], turns) < tolerance
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -56,6 +58,42 @@ def test_robot_agrees_with_pinocchio(seed):
     assert relative(robot.mass_matrix(q)[0], oracle.mass_matrix(s.q)) < 1e-12
     for index, link in enumerate(robot.table.links):
         assert relative(robot.jacobian(q, link)[0], oracle.jacobian(s.q, index)) < 1e-12
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_joints_that_follow_others(seed):
+    """Virtual work: with q = G y + g, M_y = G^T M G, and torques G^T tau, of the tree where none follows."""
+    tree = random_tree(seed + 60, 9, seed % 2 == 1, mimic=True)
+    robot, oracle = Robot(tree, 2, dtype=torch.float64), Pinocchio(tree)
+    t = robot.table
+    assert any(joint.mimic for joint in tree.joints) and len(robot.joints) < len(t.rates)
+    s = random_state(t, np.random.default_rng(seed))
+    G = np.zeros((len(t.rates), len(robot.joints)))
+    lead = {name: column for column, name in enumerate(robot.joints)}
+    for index, name in enumerate(t.rates):
+        joint = next(each for each in tree.joints if each.name == name.split(".")[0])
+        if joint.mimic is None:
+            G[index, lead[name]] = 1.0
+            continue
+        G[index, lead[joint.mimic.leader]] = joint.mimic.ratio
+        leader = t.q_start[t.joints.index(joint.mimic.leader)]
+        s.q[t.q_start[t.joints.index(name)]] = joint.mimic.ratio * s.q[leader] + joint.mimic.offset
+    u, du, tau = np.random.default_rng(seed).normal(size=(3, len(robot.joints)))
+    s.v = G @ u
+    own = np.delete(s.q, [t.q_start[t.joints.index(j.name)] for j in tree.joints if j.mimic])
+    q, qd, qdd, push = (torch.as_tensor(each).expand(2, *each.shape) for each in (own, u, du, s.wrench))
+    wrench = {link: push[:, index] for index, link in enumerate(t.links)}
+    inertia = G.T @ oracle.mass_matrix(s.q) @ G
+    bias = G.T @ oracle.inverse(s, np.zeros(len(t.rates)))
+    assert relative(robot.mass_matrix(q)[1], inertia) < 1e-12
+    assert relative(robot.bias(q, qd, wrench)[1], bias) < 1e-12
+    assert relative(robot.inverse_dynamics(q, qd, qdd, wrench)[1], inertia @ du + bias) < 1e-12
+    found = robot.forward_dynamics(q, qd, torch.as_tensor(tau).expand(2, -1), wrench)[1]
+    assert relative(found, np.linalg.solve(inertia, tau - bias)) < 1e-11
+    for index, link in enumerate(t.links):
+        assert relative(robot.jacobian(q, link)[1], oracle.jacobian(s.q, index) @ G) < 1e-12
+    last = t.links[-1]
+    assert relative(robot.twist(q, qd, last)[1], oracle.jacobian(s.q, len(t) - 1) @ s.v) < 1e-12
 
 
 NAMES = ("q", "v", "input", "gravity", "wrench", "inertial", "armature")

@@ -7,43 +7,23 @@ from pathlib import Path
 import newton
 import numpy as np
 import pytest
-import trimesh
 
 from simenv.assets import path
 from simenv.errors import AssetError
-from simenv.geometry.shapes import Box, Capsule, Cylinder, MeshShape, Sphere
+from simenv.geometry.shapes import Box
 from simenv.physics.bodies.tree import INF, Mimic
 from simenv.robots import load
 from simenv.robots.chains import _frames
 from simenv.robots.poses import Pose, matrix
+from tests.robots.urdf_text import MASS, arm, joint, link, reader
 
 NEWTON_S = Path(newton.__file__).parent / "examples" / "assets"
-MASS = '<inertial><mass value="2"/><inertia ixx="0.1" ixy="0" ixz="0" iyy="0.2" iyz="0" izz="0.25"/></inertial>'
-
-
-def link(name, content=MASS):
-    return f'<link name="{name}">{content}</link>\n'
-
-
-def joint(name, parent, child, kind="revolute", content=""):
-    return f'<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/>{content}</joint>\n'
 
 
 @pytest.fixture
 def read(tmp_path):
     """Write a robot of these lines, and load it."""
-
-    def read(*parts, **options):
-        file = tmp_path / "robot.urdf"
-        file.write_text("<robot name='r'>\n" + "".join(parts) + "</robot>\n")
-        return load(file, **options)
-
-    return read
-
-
-def arm(content="", kind="revolute", end=MASS):
-    """A base that carries one link, on lines 2, 3 and 4."""
-    return link("base"), link("arm", end), joint("j", "base", "arm", kind, content)
+    return reader(tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------------ numbers
@@ -86,6 +66,9 @@ def test_the_panda_stands_in_its_usual_posture():
         load("panda", posture={"joint4": 0.0})
     with pytest.raises(AssetError, match="has no joint 'elbow' that moves"):
         load("panda", posture={"elbow": 0.0})
+    for value in (np.nan, [0.1, 0.2], "up", None):
+        with pytest.raises(AssetError, match=r"joint1 = .*; a revolute joint needs 1 finite number"):
+            load("panda", posture={"joint1": value})
 
 
 def test_an_inertia_is_turned_with_its_frame(read):
@@ -132,6 +115,14 @@ def test_limits_that_are_not_given(read, kind, content, wanted):
     assert got.axis == ((0.0, 1.0, 0.0) if kind == "planar" else (1.0, 0.0, 0.0))
 
 
+def test_an_empty_part_may_be_fixed_to_a_robot(read):
+    """A tool frame, or a link whose inertial has zeros."""
+    zeros = re.sub(r'="[\d.]+"', '="0"', MASS)
+    for content in ("", zeros):
+        tree = read(*arm(), link("tool", content), joint("t", "arm", "tool", "fixed"))
+        assert [part.name for part in tree.links] == ["base", "arm", "tool"]
+
+
 def test_joints_that_follow_others(read):
     """The second follows the first, 2 q + 0.1, and the third the second, -0.5 (2 q + 0.1) + 0.3."""
     chain = [link("a")]
@@ -145,7 +136,9 @@ def test_joints_that_follow_others(read):
     assert got == {"jb": None, "jc": Mimic("jb", 2.0, 0.1), "jd": Mimic("jb", -1.0, 0.25), "je": Mimic("jb", 1.0, 0.0)}
     with pytest.raises(AssetError, match="joints jb > jc > jb follow each other in a circle"):
         read(*(part.replace('<child link="b"/>', '<child link="b"/><mimic joint="jc"/>') for part in chain))
-    with pytest.raises(AssetError, match=r"line 3, link 'arm'.*it follows 'nobody'"):
+    with pytest.raises(AssetError, match="posture: jc follows jb; give that one's position"):
+        tree.with_posture({"jc": 0.3})
+    with pytest.raises(AssetError, match=r"line 3, link 'arm'.*it is revolute and follows 'nobody', which is no joint"):
         read(*arm('<mimic joint="nobody"/>'))
 
 
@@ -158,6 +151,31 @@ def test_a_link_that_moves_must_weigh_something(read, content):
     with pytest.raises(AssetError, match=r"robot.urdf, line 3, link 'arm'; .*line 4, joint 'j': .*without mass"):
         read(*arm(end=content))
     assert read(*arm(kind="fixed", end=content)).link("arm").inertial is None
+
+
+POINT = (
+    '<inertial><origin xyz="{}"/><mass value="2"/><inertia ixx="0" iyy="0" izz="0" ixy="0" ixz="0" iyz="0"/></inertial>'
+)
+
+
+def test_a_link_that_moves_must_resist_its_motion(read):
+    """A point in the axis of the last joint: torque over inertia is torque over nothing."""
+    about_z = '<axis xyz="0 0 1"/>'
+    for kind in ("revolute", "continuous", "planar"):
+        with pytest.raises(
+            AssetError, match=r"line 3, link 'arm'; .*line 4, joint 'j': .*2 kg without inertia against"
+        ):
+            read(*arm(about_z, kind, POINT.format("0 0 0.3")))
+    assert read(*arm(about_z, "prismatic", POINT.format("0 0 0.3"))).joints
+    assert read(*arm(about_z, "revolute", POINT.format("0.1 0 0.3"))).joints
+    with pytest.raises(AssetError, match="2 kg without inertia"):
+        read(*arm(about_z, "planar", POINT.format("0.1 0 0.3")))
+    with pytest.raises(AssetError, match=r"line 2, link 'base': .*2 kg without inertia"):
+        read(link("base", POINT.format("0.1 0 0.3")), base="free")
+    # what hangs on it resists, and what is fixed to it
+    tip = link("tip"), joint("k", "arm", "tip", "revolute"), link("end"), joint("f", "arm", "end", "fixed")
+    for more in (tip[:2], tip[2:]):
+        assert read(*arm(about_z, "revolute", POINT.format("0 0 0.3")), *more).joints
 
 
 def test_an_inertial_wins_over_shapes(read):
@@ -175,9 +193,9 @@ def test_an_impossible_inertia_is_refused_or_repaired(read, moments, wanted):
     xx, yy, zz = moments
     bad = MASS.replace("0.25", str(zz)).replace("0.2", str(yy)).replace('ixx="0.1"', f'ixx="{xx}"')
     with pytest.raises(AssetError, match=r"line 3, link 'arm'; .*no body has principal moments.*repair=True"):
-        read(*arm(end=bad))
+        read(*arm(kind="fixed", end=bad))
     with pytest.warns(UserWarning, match="line 3, link 'arm': principal moments"):
-        tree = read(*arm(end=bad), repair=True)
+        tree = read(*arm(kind="fixed", end=bad), repair=True)
     assert np.abs(np.array(tree.link("arm").inertial.inertia) - np.diag(wanted)).max() < 1e-16
 
 
@@ -192,73 +210,6 @@ def test_parts_of_an_inertial_must_be_there(read):
             read(*arm(end=re.sub(rf"<{tag} .*?/>", "", MASS)))
 
 
-# ------------------------------------------------------------------------------------------------------ shapes
-
-
-def test_shapes_and_colours(read):
-    def visual(shape, material=""):
-        return f'<visual><origin xyz="0 0 0.5" rpy="0 0 0"/><geometry>{shape}</geometry>{material}</visual>'
-
-    shapes = (
-        visual('<box size="0.2 0.4 0.6"/>', '<material name="m"><color rgba="1 0 0 0.5"/></material>')
-        + visual('<sphere radius="0.1"/>', '<material name="blue"/>')
-        + visual('<cylinder radius="0.1" length="0.3"/>')
-        + visual('<capsule radius="0.1" height="0.3"/>')
-    )
-    blue = '<material name="blue"><color rgba="0 0 1 1"/></material>'
-    looks = read(blue, *arm(end=MASS + shapes)).link("arm").looks
-    assert [look.shape for look in looks] == [
-        Box((0.1, 0.2, 0.3)), Sphere(0.1), Cylinder(0.1, 0.15), Capsule(0.1, 0.15),
-    ]  # fmt: skip
-    assert [look.color for look in looks] == [(1, 0, 0, 0.5), (0, 0, 1, 1), (0.7, 0.7, 0.72, 1), (0.7, 0.7, 0.72, 1)]
-    assert looks[0].position == (0.0, 0.0, 0.5)
-    for bad, why in (
-        ("", "it holds 0 shapes"), ("<cone/>", "a shape is box"), ('<sphere radius="-1"/>', "radius"),
-        ('<box size="1 1"/>', r"size='1 1' must be 3 finite number"),
-    ):  # fmt: skip
-        with pytest.raises(AssetError, match=rf"line 3, \w+: .*{why}"):
-            read(*arm(end=MASS + visual(bad)))
-
-
-def mesh(name, scale=""):
-    return f'{MASS}<collision><geometry><mesh filename="{name}" {scale}/></geometry></collision>'
-
-
-def test_meshes_of_packages(read, tmp_path):
-    """``package://NAME`` is a folder above the file, or the one that is given; nothing is dropped in silence."""
-    cube = tmp_path / "meshes" / "cube.stl"
-    cube.parent.mkdir()
-    trimesh.creation.box((1, 2, 3)).export(cube)
-    for name in (f"package://{tmp_path.name}/meshes/cube.stl", "package://meshes/cube.stl", "meshes/cube.stl",
-                 f"file://{cube}", str(cube)):  # fmt: skip
-        shape = read(*arm(end=mesh(name))).link("arm").collisions[0].shape
-        assert Path(shape.file) == cube and shape.scale == 1.0
-    named = read(*arm(end=mesh("package://else/cube.stl")), packages={"else": cube.parent})
-    assert Path(named.link("arm").collisions[0].shape.file) == cube
-    with pytest.raises(
-        AssetError, match=r"line 3, mesh: there is no mesh 'package://else/cube.stl'.*packages=\{'else'"
-    ):
-        read(*arm(end=mesh("package://else/cube.stl")))
-    with pytest.raises(AssetError, match=r"line 3, mesh: there is no mesh 'cube.stl'; looked for .*/cube.stl; put it"):
-        read(*arm(end=mesh("cube.stl")))
-    with pytest.raises(AssetError, match="is not a file of this machine"):
-        read(*arm(end=mesh("http://example.org/cube.stl")))
-
-
-@pytest.mark.parametrize(("scale", "size"), [
-    ((0.001, 0.001, 0.001), (0.001, 0.002, 0.003)), ((0.5, 1.0, 2.0), (0.5, 2.0, 6.0)),
-    ((-1.0, 1.0, 1.0), (1.0, 2.0, 3.0)),
-])  # fmt: skip
-def test_meshes_are_scaled(read, tmp_path, monkeypatch, scale, size):
-    """Also by direction, and mirrored, which turns a solid inside out unless its faces are turned too."""
-    monkeypatch.setenv("SIMENV_CACHE", str(tmp_path / "cache"))
-    trimesh.creation.box((1, 2, 3)).export(tmp_path / "cube.stl")
-    shape = read(*arm(end=mesh("cube.stl", f'scale="{" ".join(map(str, scale))}"'))).link("arm").collisions[0].shape
-    assert isinstance(shape, MeshShape)
-    assert np.ptp(shape.bounds(), axis=0).tolist() == pytest.approx(size, rel=1e-6)
-    assert shape.volume() == pytest.approx(np.prod(size), rel=1e-6)
-
-
 # -------------------------------------------------------------------------------------------------------- base
 
 
@@ -267,6 +218,9 @@ def test_what_holds_the_root(read):
         first = read(*arm(), base=base).links[0]
         assert (first.name, first.parent, first.joint.name, first.joint.kind) == ("base", None, "base_base", kind)
         assert first.joint.axis == (0.0, 0.0, 1.0)
+    assert read(*arm(), base="free", posture={"base_base": [1, 2, 3, 0, 0, 0, 1]}).posture["base_base"][2] == 3
+    with pytest.raises(AssetError, match=r"base_base = .* must end in a quaternion xyzw of length one"):
+        read(*arm(), base="free", posture={"base_base": [0.0] * 7})
     with pytest.raises(AssetError, match="base='loose' must be one of 'fixed', 'free', 'planar'"):
         read(*arm(), base="loose")
 
@@ -318,6 +272,17 @@ def test_a_robot_that_floats(read):
     ((*arm(), link("b"), link("c"), joint("k", "b", "c"), joint("l", "c", "b")), r".*'b', 'c' hang on each other"),
     (('<link name="a">\n<xacro:box/></link>',), r"line 3, xacro:box: this is a template"),
     (("<link/>",), r"line 2, link: it has no name"),
+    ((*arm(), joint("k", "arm", "arm")), r"line 5, joint 'k': it carries 'arm', as 'j' does"),
+    (arm(end=MASS.replace('value="2"', 'value="nan"')), r"line 3, mass: value='nan' must be 1 finite"),
+    (arm(end=MASS.replace('value="2"', 'value="-2"')), r"line 3, link 'arm'; .*the mass is -2.0 kg; it must not"),
+    (arm(end=MASS.replace('value="2"', 'value="0"')), r"line 3, link 'arm'; .*moves a link without mass"),
+    (arm('<limit lower="-1" upper="1" effort="-1" velocity="1"/>'), r"line 4, joint 'j': .*effort is -1.0"),
+    (arm('<origin xyz="0,0,1"/>'), r"line 4, origin: xyz='0,0,1' must be 3 finite"),
+    (arm('<mimic/>'), r"line 4, mimic: it has no joint"),
+    (arm('<mimic joint="j"/>'), r"joints j > j follow each other in a circle"),
+    ((*arm(), link("end"), joint("k", "arm", "end", "fixed", '<mimic joint="j"/>')),
+     r"line 6, joint 'k': .*it is fixed and follows 'j', which is revolute; both must turn or slide"),
+    ((), r"line 1, robot 'r': one link must hang on no other; these do: none"),
     ((link("a"), '<joint name="j" type="fixed"><parent link="a"/></joint>'), r"line 3, joint 'j': it has no <child>"),
 ])  # fmt: skip
 def test_errors_name_the_line(read, parts, why):
@@ -326,11 +291,23 @@ def test_errors_name_the_line(read, parts, why):
 
 
 def test_errors_of_files(tmp_path):
-    with pytest.raises(AssetError, match=r"there is no robot 'nowhere\.urdf'; give 'panda', or the path"):
+    with pytest.raises(AssetError, match=r"there is no robot 'nowhere\.urdf'; give 'panda', .*, or the path"):
         load("nowhere.urdf")
+    for nothing in (None, 3):
+        with pytest.raises(TypeError, match=f"load: robot is {nothing}; give 'panda', .*, or the path"):
+            load(nothing)
+    (tmp_path / "folder.urdf").mkdir()
+    with pytest.raises(AssetError, match="it is a folder; give the path of a file in it"):
+        load(tmp_path / "folder.urdf")
+    (tmp_path / "arm.urdf").write_text("<robot name='r'><link name='a'/></robot>")
+    with pytest.raises(AssetError, match=r"load '.*arm.urdf', and make an arm of it with chain\(tree, 'tcp'\)"):
+        load(f"{tmp_path}/arm.urdf#tcp")
     for name, text, why in (
         ("robot.txt", "robot", r"ends in '\.txt'"), ("robot.xacro", "<robot/>", r"xacro FILE > robot.urdf"),
         ("broken.urdf", "<robot>\n<link></robot>", r"'broken\.urdf' cannot be read: .*line 2"),
+        ("cut.urdf", "<robot>\n<link name='a", r"'cut\.urdf' cannot be read: unclosed token: line 2"),
+        ("empty.urdf", "", r"'empty\.urdf' cannot be read: no element found"),
+        ("robot", "<robot/>", r"ends in '', not in .urdf"),
         ("sdf.urdf", "<sdf/>", r"line 1, sdf: a URDF starts with <robot>"),
     ):  # fmt: skip
         (tmp_path / name).write_text(text)
@@ -341,7 +318,10 @@ def test_errors_of_files(tmp_path):
 # ------------------------------------------------------------------------------------------------ against Newton
 
 
-@pytest.mark.parametrize("file", [path("robots/panda.urdf"), NEWTON_S / "cartpole.urdf", NEWTON_S / "quadruped.urdf"])
+@pytest.mark.parametrize("file", [
+    *(path(f"robots/{name}.urdf") for name in ("panda", "fetch", "psm", "ecm", "lbr", "hand")),
+    NEWTON_S / "cartpole.urdf", NEWTON_S / "quadruped.urdf",
+])  # fmt: skip
 def test_newton_reads_the_same_robot(file):
     """Links, joints that move, masses, and where all links are at zero."""
     tree, builder = load(file), newton.ModelBuilder()

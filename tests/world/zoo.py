@@ -3,7 +3,9 @@
 
 import numpy as np
 
-from simenv.geometry.shapes import Box, Cup, Plane, Sphere
+from simenv.geometry.shapes import Box, Capsule, Cup, Plane, Sphere
+from simenv.physics.bodies.forest import JointDrive
+from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Tree
 from simenv.physics.mpm.materials import Elastic, Liquid
 from simenv.sensors.tactile import WinklerGel, flat_grid
 from simenv.world import Scene
@@ -66,4 +68,19 @@ def mixed() -> Scene:
     return scene
 
 
-SCENES = {"particles": particles, "touch": touch, "robot": robot, "mixed": mixed}
+def jointed() -> Scene:
+    """A pendulum of two links that is driven, and a ball on a floor."""
+    scene = Scene(substep_dt=1e-3, substeps=4)
+    links = []
+    for name, parent, height in (("upper", None, 0.0), ("lower", "upper", -0.1)):
+        joint = Joint(f"{name} joint", "revolute", (0.0, 0.0, height), axis=(0.0, 1.0, 0.0), damping=0.01)
+        bar = Fitted(Capsule(0.01, 0.04), (0.0, 0.0, -0.05), color=(0.5, 0.5, 0.6, 1.0))
+        inertial = Inertial(0.1, (0.0, 0.0, -0.05), ((1e-4, 0.0, 0.0), (0.0, 1e-4, 0.0), (0.0, 0.0, 1e-5)))
+        links.append(Link(name, parent, joint, inertial, (bar,), (Fitted(bar.shape, bar.position),)))
+    scene.add_robot("pendulum", Tree("pendulum", tuple(links)), (0.0, 0.0, 0.3), drive=JointDrive(1.0, 0.1))
+    scene.add_body("floor", Plane(), motion="fixed")
+    scene.add_body("ball", Sphere(0.02), 1000.0, (0.1, 0.0, 0.019), motion="free", coupling="rigid")
+    return scene
+
+
+SCENES = {"particles": particles, "touch": touch, "robot": robot, "mixed": mixed, "jointed": jointed}

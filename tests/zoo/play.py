@@ -12,7 +12,6 @@ import torch
 
 from simenv.errors import UnpairedBodiesWarning
 from simenv.physics.mpm.materials import Sand
-from simenv.physics.solver import Step
 from simenv.world import Control, Scene, State, World
 from tests.zoo.scenes import DX, ZOO
 
@@ -23,7 +22,10 @@ WARM = 1  # before it, so that nothing is at rest
 Leaves = dict[str, torch.Tensor]
 
 # a large change of a field, by its name or its unit; of a pose 3 of position and 4 of quaternion
-BY_NAME = {"x": 0.5 * DX, "F": 0.1, "J": 0.1, "grip": (1e-4, 1e-3), "stick": 1e-5, "held": 1e-5, "gel_offset": 1e-5}
+BY_NAME = {
+    "x": 0.5 * DX, "F": 0.1, "J": 0.1, "grip": (1e-4, 1e-3), "stick": 1e-5, "held": 1e-5, "anchor": 1e-6,
+    "gel_offset": 1e-5,
+}  # fmt: skip
 BY_UNIT = {
     "m": 1e-3, "m/s": 0.1, "1/s": 10.0, "1": 1e-3, "m, 1": (1e-4,) * 3 + (1e-3,) * 4,
     "m/s, rad/s": (0.1,) * 3 + (1.0,) * 3, "N": 1.0, "rad or m": 1e-3, "rad/s or m/s": 0.1,
@@ -67,7 +69,8 @@ def scale_of(world: World, name: str, tensor: torch.Tensor) -> torch.Tensor | fl
 
 def moved(world: World) -> list[int]:
     """Rows of the bodies that move by themselves, but for links, which follow their joints."""
-    return [view.index for view in world.bodies.values() if not (view.spec.is_told or view.spec.motion == "link")]
+    free, views = world.scene.touching, world.bodies.items()
+    return [v.index for n, v in views if not (v.spec.is_told or (v.spec.motion == "link" and n not in free))]
 
 
 def entering_fields(world: World) -> list[str]:
@@ -117,7 +120,7 @@ def controls(world: World, seeds: Sequence[int], state: State, steps: int = STEP
         told["control.goal"] = here + pull + away * normal("goal", seeds, here.shape[1:], like)
     if world.robots:
         like = state.joint_qd[:, None].expand(N, steps, -1)
-        held = world.robot_solver.before(Step(state, Control(), None, None), {})["target"][:, None].expand_as(like)
+        held = world.robot_solver.standing(state)[:, None].expand_as(like)
         for name, at in {"joint_target": held, "joint_rate": 0.0, "joint_torque": 0.0}.items():
             told[f"control.{name}"] = at + CONTROLS[name] * normal(name, seeds, like.shape[1:], like)
     if "grip" in state:

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from simenv.geometry.shapes import Box, Cup, Cylinder, Plane, Sphere
+from simenv.physics.bodies.contacts import RigidContact
 from simenv.physics.bodies.forest import JointDrive
-from simenv.physics.bodies.tree import Inertial, Joint, Link, Tree
+from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Tree
 from simenv.physics.mpm.materials import Elastic, Liquid, Sand
 from simenv.sensors.tactile import ElasticLayerGel, WinklerGel, flat_grid
 from simenv.world import ContactLaw, Scene
@@ -226,6 +227,27 @@ def robots(**options: Any) -> Scene:
     return scene
 
 
+def rigid(**options: Any) -> Scene:
+    """An arm with dry friction presses its tip onto a box on a block; a ball falls along it into water."""
+    scene = Scene(SIZE, DX, rigid=RigidContact(5e3, 1e-3, 0.3, 0.3), **options)
+    pool(scene, (6, 8, 3))
+    shoulder = Joint("shoulder", "revolute", axis=(0.0, 1.0, 0.0), damping=0.02, friction=0.02, armature=2e-3)
+    elbow = Joint("elbow", "revolute", (0.06, 0.0, 0.0), axis=(0.0, 1.0, 0.0), upper=0.6, armature=2e-3, friction=0.01)
+    tip = Fitted(Sphere(0.012), (0.04, 0.0, 0.0))
+    lower = replace(ball_link("lower", "upper", elbow, 0.3, (0.02, 0.002, 0.0)), collisions=(tip,))
+    tree = Tree("arm", (ball_link("upper", None, shoulder, 0.4, (0.03, 0.0, 0.004)), lower), {"elbow": 0.6001})
+    scene.add_robot("arm", tree, (0.03, 0.2, 0.0927), drive=JointDrive((5.0, 0.2), (0.2, 0.01)))
+    scene.add_body("ground", Box((0.125, 0.04, 0.0125)), position=(0.13, 0.215, 0.0125), motion="fixed")
+    scene.add_body(
+        "box", Box((0.03, 0.025, 0.01)), 3000.0, (0.12, 0.2, 0.0349), motion="free", coupling="rigid",
+        velocity=(0.05, 0.1, 0.0), angular_velocity=(0.0, 0.0, 0.5),
+    )  # fmt: skip
+    scene.add_body(
+        "ball", Sphere(0.02), 5000.0, (0.11, 0.1555, 0.0449), motion="free", coupling="rigid", velocity=(0.1, 0.2, -0.1)
+    )
+    return scene
+
+
 ZOO = {
     "liquid": Case(liquid),
     "solids": Case(solids),
@@ -241,6 +263,7 @@ ZOO = {
     "finger": Case(finger),
     "arm": Case(arm, differentiable=False),
     "robots": Case(robots),
+    "rigid": Case(rigid),
 }
 
 

@@ -33,6 +33,7 @@ SMOOTH = [name for name, case in ZOO.items() if case.differentiable]
 IDLE = {("solids", "parameter.sand.dilation_limit"), ("elastic", "parameter.contact.friction")}
 IDLE |= {(name, "parameter.pad.friction") for name in ZOO if name.startswith(("palpation", "robots"))}
 IDLE |= {("robots", "parameter.buoy.stiffness"), ("robots", "parameter.ball.friction")}
+IDLE |= {("rigid", f"parameter.{name}.friction") for name in ("ground", "box")}  # which water does not reach
 
 
 def way(made: World, name: str, leaf: torch.Tensor, seed: int) -> torch.Tensor:

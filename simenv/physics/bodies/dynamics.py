@@ -11,7 +11,7 @@ import warp as wp
 
 from simenv.physics.bodies.kernels_aba import aba_kernels
 from simenv.physics.bodies.kernels_tree import tree_kernels
-from simenv.physics.bodies.kernels_tree_adjoint import tree_adjoint_kernels
+from simenv.physics.bodies.kernels_tree_reverse import tree_adjoint_kernels
 from simenv.physics.bodies.table import Table
 from simenv.physics.bridge import as_array
 from simenv.physics.device import stream_scope, warp_device
@@ -35,7 +35,8 @@ class Dynamics:
         self.device, self.dtype = device, dtype
         self.links, self.positions, self.rates = len(table), table.positions, int(table.v_start[-1])
         self.real = warp_real(dtype)
-        self.tree, self.aba, self.back = tree_kernels(self.real), aba_kernels(self.real), tree_adjoint_kernels(self.real)
+        self.tree, self.aba = tree_kernels(self.real), aba_kernels(self.real)
+        self.back = tree_adjoint_kernels(self.real)
         with stream_scope(device):
             self.trees = self._trees(table)
 
@@ -107,7 +108,9 @@ class Dynamics:
         """Joint torques (N, nv) of a motion.
 
         Args:
-            q, v, acceleration: positions (N, nq), rates (N, nv) and their derivatives.
+            q: positions (N, nq).
+            v: rates (N, nv).
+            acceleration: their derivatives (N, nv).
             gravity: (N, 3) [m/s^2].
             wrench: force [N] on each link and torque [N m] about its frame's origin, world axes, (N, L, 6).
             inertial: (N, L, 10), `table.inertial_vector`.

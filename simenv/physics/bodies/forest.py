@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The robots of a scene as kernels read them: their trees side by side, and the frames of the table that lie on links."""
+"""The robots of a scene as kernels read them: their trees side by side, and the frames of the table that lie on
+links.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from simenv.physics.bodies.table import Frame, Table, table
-from simenv.physics.bodies.tree import Tree
+from simenv.physics.bodies.tree import Inertial, Joint, Link, Tree
 
 __all__ = ["Forest", "JointDrive", "RobotMount", "forest"]
 
@@ -31,19 +33,23 @@ class JointDrive:
 
 @dataclass(frozen=True)
 class RobotMount:
-    """A robot of a scene.
+    """A robot of a scene, or a free body, which is a tree of one link.
 
     Attributes:
-        name: of it; its links are the bodies ``"<name>/<link>"``.
+        name: of it.
         tree: what it is made of, where it stands; table: of it.
+        bodies: name of the body of the scene that each of its links is.
         stiffness, damping: of the drive of each rate, (nv,).
+        is_robot: whether it has joints of its own in the state; a free body is where the table of frames has it.
     """
 
     name: str
     tree: Tree
     table: Table
+    bodies: Mapping[str, str]
     stiffness: np.ndarray
     damping: np.ndarray
+    is_robot: bool = True
 
     @staticmethod
     def of(name: str, tree: Tree, drive: JointDrive) -> RobotMount:
@@ -59,11 +65,18 @@ class RobotMount:
             values = np.asarray(given, dtype=np.float64)
             if values.shape not in ((), (len(made.rates),)) or not (np.isfinite(values) & (values >= 0.0)).all():
                 raise ValueError(
-                    f"robot {name!r}: {what} = {given!r} of the drive must be one number or {len(made.rates)}, finite and "
-                    f"not negative, for the rates {', '.join(made.rates)}"
+                    f"robot {name!r}: {what} = {given!r} of the drive must be one number or {len(made.rates)}, "
+                    f"finite and not negative, for the rates {', '.join(made.rates)}"
                 )
             gains.append(np.where(held, values, 0.0) if values.shape == () else values)
-        return RobotMount(name, tree, made, *gains)
+        return RobotMount(name, tree, made, {link: f"{name}/{link}" for link in made.frames}, gains[0], gains[1])
+
+    @staticmethod
+    def of_body(name: str, inertial: Inertial) -> RobotMount:
+        """A free body of the scene."""
+        tree = Tree(name, (Link("body", None, Joint(name, "free"), inertial),))
+        made = table(tree)
+        return RobotMount(name, tree, made, {"body": name}, np.zeros(6), np.zeros(6), False)
 
 
 def positions_of_rates(made: Table) -> np.ndarray:
@@ -84,7 +97,7 @@ class Forest:
     Attributes:
         first: first link of each tree, and after the last L, (T + 1,).
         parent, kind, place, turn, axis, q_start, v_start, inertial: as `Table`'s, of all.
-        position: of `positions_of_rates`, (nv,).
+        position: of `positions_of_rates`, (nv,); lower, upper: limits of these, (nv,).
         rows: number in the table of frames of each frame, (R,); on: its link, (R,); frame_place, frame_turn: in it.
         own: row of every link's own frame, (L,).
     """
@@ -99,6 +112,8 @@ class Forest:
     v_start: np.ndarray
     inertial: np.ndarray
     position: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
     rows: np.ndarray
     on: np.ndarray
     frame_place: np.ndarray
@@ -123,7 +138,8 @@ def forest(mounts: Sequence[RobotMount], bodies: Mapping[str, Any]) -> Forest:
     """The robots of a scene.
 
     Args:
-        mounts: them; bodies: all of the scene, in the order of the table of frames.
+        mounts: them.
+        bodies: all of the scene, in the order of the table of frames.
     """
     tables = [mount.table for mount in mounts]
     links = np.cumsum([0, *map(len, tables)])
@@ -135,9 +151,9 @@ def forest(mounts: Sequence[RobotMount], bodies: Mapping[str, Any]) -> Forest:
     for mount, start in zip(mounts, links[:-1], strict=True):
         for name, frame in mount.table.frames.items():
             if frame.link >= 0:
-                rows.append((numbers[f"{mount.name}/{name}"], frame.link + int(start), frame))
+                rows.append((numbers[mount.bodies[name]], frame.link + int(start), frame))
         for i, name in enumerate(mount.table.links):
-            own[start + i] = numbers[f"{mount.name}/{name}"]
+            own[start + i] = numbers[mount.bodies[name]]
 
     def joined(name: str) -> np.ndarray:
         return np.concatenate([getattr(each, name) for each in tables])
@@ -151,7 +167,17 @@ def forest(mounts: Sequence[RobotMount], bodies: Mapping[str, Any]) -> Forest:
     position = [np.where(each >= 0, each + start, -1) for each, start in zip(held, q, strict=False)]
     return Forest(
         links, np.concatenate(parents), joined("kind"), joined("place"), joined("turn"), joined("axis"),
-        counted("q_start", q), counted("v_start", v), joined("inertial"), np.concatenate(position),
+        counted("q_start", q), counted("v_start", v), joined("inertial"), np.concatenate(position), joined("lower"),
+        joined("upper"),
         np.array([row for row, _, _ in rows]), np.array([link for _, link, _ in rows]),
         np.array([frame.position for _, _, frame in rows]), np.array([frame.quaternion for _, _, frame in rows]), own,
     )  # fmt: skip
+
+
+def longest_path(forest: Forest) -> int:
+    """The most rates of joints that carry one link."""
+    counts = np.diff(forest.v_start)
+    total = np.zeros(len(forest), dtype=np.int64)
+    for i, up in enumerate(forest.parent):
+        total[i] = counts[i] + (total[up] if up >= 0 else 0)
+    return int(total.max())

@@ -2,9 +2,9 @@
 """Warp kernels of the forward dynamics of trees of joints, by the articulated-body algorithm (Featherstone 2008,
 chapter 7), one thread a tree and world.
 
-A joint of several rates is eliminated one rate after the other, as if links without extent lay between: each step is a
-rank-one update, so that no matrix is inverted. What adds to the diagonal of the joint-space inertia, as motors' inertia,
-damping and stiff drives that are taken implicitly do, is `easing`.
+A joint of several rates is eliminated one rate after the other, as if links without extent lay between: each step is
+a rank-one update, so that no matrix is inverted. What adds to the diagonal of the joint-space inertia, as motors'
+inertia, damping and stiff drives that are taken implicitly do, is `easing`.
 """
 
 from types import SimpleNamespace

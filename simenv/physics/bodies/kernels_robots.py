@@ -2,9 +2,10 @@
 """Warp kernels that move trees of joints by a tick, with their adjoints.
 
 A tick is a leapfrog: joints drift for half of it, are kicked by all forces where they then are, and drift for the other
-half. That is of second order, keeps the energy of free motion bounded and a free fall exact; what pushes a link acts at
-the place in the world where it was felt, so that momentum and its moment are exchanged exactly. Drives and damping are
-taken implicitly, by what they add to the inertia at their joint, so that no gain is too high.
+half. A free fall is exact; of forces that depend on rates, Coriolis' among them, those before the kick count, which is
+of first order. What pushes a link acts at the place in the world where it was felt, so that momentum and its moment are
+exchanged exactly. Drives and damping are taken implicitly, by what they add to the inertia at their joint, so that no
+gain is too high.
 
 Arrays have the world N first, then rates, links, or frames of the robots. `drift` and `drive` have generated adjoints,
 the others the ones written here, which recompute what they need.
@@ -28,14 +29,13 @@ def robot_kernels(real) -> SimpleNamespace:
 
     Returns:
         A namespace with the structs `Rows` (which frames of the table are on which link, and where) and `Spare` (what
-        adjoints are written to before they are added), and the kernels `drift`, `drive`, `collect`, `advance`,
-        `publish`, and with `_adjoint` the reverses of the last three.
+        adjoints are written to before they are added), and the kernels `drift`, `drive`, `collect`,
+        `publish`, and with `_adjoint` the reverses of the last two.
     """
     aba, back, rotation = aba_functions(real), tree_adjoint_functions(real), rotation_functions(real)
-    Trees, Motion, Articulated, Swept, move = aba.Trees, aba.Motion, aba.Articulated, back.Swept, aba.move
+    Trees, Motion, Swept, move = aba.Trees, aba.Motion, back.Swept, aba.move
     vec3, quat = aba.vec3, aba.quat
-    accelerate, unload, differentiate, carry_back = aba.accelerate, aba.unload, back.differentiate, back.carry_back
-    turned = rotation.turned
+    carry_back, turned = back.carry_back, rotation.turned
     both = {"module": f"simenv_bodies_joints_{real.__name__}", "enable_backward": True}
     once = {"module": f"simenv_bodies_robots_{real.__name__}", "enable_backward": False}
     onward = {"module": f"simenv_bodies_robots_forward_{real.__name__}", "enable_backward": False}
@@ -170,127 +170,35 @@ def robot_kernels(real) -> SimpleNamespace:
         position_in: wp.array2d(dtype=vec3),
         wrench_force_in: wp.array2d(dtype=vec3),
         wrench_torque_in: wp.array2d(dtype=vec3),
-        force_out: wp.array2d(dtype=vec3),
-        torque_out: wp.array2d(dtype=vec3),
-        at_out: wp.array2d(dtype=vec3),
-        felt_out: wp.array2d(dtype=vec3),
-        felt_turn_out: wp.array2d(dtype=vec3),
-        force_adj: wp.array2d(dtype=vec3),
-        torque_adj: wp.array2d(dtype=vec3),
-        at_adj: wp.array2d(dtype=vec3),
-        felt_adj: wp.array2d(dtype=vec3),
-        felt_turn_adj: wp.array2d(dtype=vec3),
-        position_adj: wp.array2d(dtype=vec3),
-        wrench_force_adj: wp.array2d(dtype=vec3),
-        wrench_torque_adj: wp.array2d(dtype=vec3),
+        force_in: wp.array2d(dtype=vec3),
+        torque_in: wp.array2d(dtype=vec3),
+        at_in: wp.array2d(dtype=vec3),
+        felt_in: wp.array2d(dtype=vec3),
+        felt_turn_in: wp.array2d(dtype=vec3),
+        adj_force_in: wp.array2d(dtype=vec3),
+        adj_torque_in: wp.array2d(dtype=vec3),
+        adj_at_in: wp.array2d(dtype=vec3),
+        adj_felt_in: wp.array2d(dtype=vec3),
+        adj_felt_turn_in: wp.array2d(dtype=vec3),
+        adj_position_inout: wp.array2d(dtype=vec3),
+        adj_wrench_force_inout: wp.array2d(dtype=vec3),
+        adj_wrench_torque_inout: wp.array2d(dtype=vec3),
     ):
         w = wp.tid()
         for r in range(rows.row.shape[0]):
             i = rows.link[r]
             row = rows.row[r]
             f = wrench_force_in[w, row]
-            n_adj = torque_adj[w, i]
-            arm = position_in[w, row] - at_out[w, i]
-            f_adj = force_adj[w, i] + wp.cross(n_adj, arm) + share * felt_adj[w, r]
-            wrench_force_adj[w, row] = wrench_force_adj[w, row] + f_adj
-            wrench_torque_adj[w, row] = wrench_torque_adj[w, row] + n_adj + share * felt_turn_adj[w, r]
+            n_adj = adj_torque_in[w, i]
+            arm = position_in[w, row] - at_in[w, i]
+            f_adj = adj_force_in[w, i] + wp.cross(n_adj, arm) + share * adj_felt_in[w, r]
+            adj_wrench_force_inout[w, row] = adj_wrench_force_inout[w, row] + f_adj
+            adj_wrench_torque_inout[w, row] = adj_wrench_torque_inout[w, row] + n_adj + share * adj_felt_turn_in[w, r]
             moved = wp.cross(f, n_adj)
-            position_adj[w, row] = position_adj[w, row] + moved
-            at_adj[w, i] = at_adj[w, i] - moved
-        for i in range(force_out.shape[1]):
-            position_adj[w, rows.own[i]] = position_adj[w, rows.own[i]] + at_adj[w, i]
-
-    @wp.kernel(**onward)
-    def advance(
-        trees: Trees,
-        dt: real,
-        q_in: wp.array2d(dtype=real),
-        v_in: wp.array2d(dtype=real),
-        tau_in: wp.array2d(dtype=real),
-        easing_in: wp.array2d(dtype=real),
-        gravity_in: wp.array(dtype=vec3),
-        force_in: wp.array2d(dtype=vec3),
-        torque_in: wp.array2d(dtype=vec3),
-        at_in: wp.array2d(dtype=vec3),
-        inertial_in: wp.array3d(dtype=real),
-        v_out: wp.array2d(dtype=real),
-        motion: Motion,
-        articulated: Articulated,
-        swept: Swept,
-        spare: Spare,
-    ):
-        w = wp.tid()
-        for t in range(trees.first.shape[0] - 1):
-            move(trees, w, t, q_in, v_in, motion)
-            accelerate(
-                trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in, motion,
-                articulated, spare.acceleration,
-            )  # fmt: skip
-        for k in range(v_in.shape[1]):
-            v_out[w, k] = v_in[w, k] + dt * spare.acceleration[w, k]
-
-    @wp.kernel(**once)
-    def advance_adjoint(
-        trees: Trees,
-        dt: real,
-        q_in: wp.array2d(dtype=real),
-        v_in: wp.array2d(dtype=real),
-        tau_in: wp.array2d(dtype=real),
-        easing_in: wp.array2d(dtype=real),
-        gravity_in: wp.array(dtype=vec3),
-        force_in: wp.array2d(dtype=vec3),
-        torque_in: wp.array2d(dtype=vec3),
-        at_in: wp.array2d(dtype=vec3),
-        inertial_in: wp.array3d(dtype=real),
-        v_out: wp.array2d(dtype=real),
-        v_out_adj: wp.array2d(dtype=real),
-        q_adj: wp.array2d(dtype=real),
-        v_adj: wp.array2d(dtype=real),
-        tau_adj: wp.array2d(dtype=real),
-        easing_adj: wp.array2d(dtype=real),
-        gravity_adj: wp.array(dtype=vec3),
-        force_adj: wp.array2d(dtype=vec3),
-        torque_adj: wp.array2d(dtype=vec3),
-        at_adj: wp.array2d(dtype=vec3),
-        inertial_adj: wp.array3d(dtype=real),
-        motion: Motion,
-        articulated: Articulated,
-        swept: Swept,
-        spare: Spare,
-    ):
-        # the residual is ID(q, v, (v' - v) / dt) + easing (v' - v) / dt - tau: rates = dt M^-1 v_out_adj
-        w = wp.tid()
-        fallen = vec3(real(0.0), real(0.0), real(0.0))
-        for t in range(trees.first.shape[0] - 1):
-            move(trees, w, t, q_in, v_in, motion)
-            accelerate(
-                trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in, motion,
-                articulated, spare.acceleration,
-            )  # fmt: skip
-            first = trees.first[t]
-            last = trees.first[t + 1]
-            for k in range(trees.v_start[first], trees.v_start[last]):
-                spare.a[w, k] = dt * v_out_adj[w, k]
-            unload(trees, w, t, spare.a, motion, articulated, spare.rates)
-            fallen = fallen + differentiate(
-                trees, w, t, real(-1.0), q_in, v_in, spare.acceleration, spare.rates, gravity_in[w], force_in,
-                torque_in, 1, at_in, inertial_in, easing_in, motion, swept, spare.q, spare.v, spare.a, spare.force,
-                spare.torque, spare.inertial, spare.easing,
-            )  # fmt: skip
-            for i in range(first, last):
-                force_adj[w, i] = force_adj[w, i] + spare.force[w, i]
-                torque_adj[w, i] = torque_adj[w, i] + spare.torque[w, i]
-                at_adj[w, i] = at_adj[w, i] + wp.cross(force_in[w, i], spare.torque[w, i])
-                for n in range(10):
-                    inertial_adj[w, i, n] = inertial_adj[w, i, n] + spare.inertial[w, i, n]
-        gravity_adj[w] = gravity_adj[w] + fallen
-        for a in range(q_in.shape[1]):
-            q_adj[w, a] = q_adj[w, a] + spare.q[w, a]
-        for k in range(v_in.shape[1]):
-            # the acceleration's own adjoint is -dt v_out_adj: v goes through as it is
-            v_adj[w, k] = v_adj[w, k] + spare.v[w, k] + v_out_adj[w, k]
-            tau_adj[w, k] = tau_adj[w, k] + spare.rates[w, k]
-            easing_adj[w, k] = easing_adj[w, k] + spare.easing[w, k]
+            adj_position_inout[w, row] = adj_position_inout[w, row] + moved
+            adj_position_inout[w, rows.own[i]] = adj_position_inout[w, rows.own[i]] - moved
+        for i in range(force_in.shape[1]):
+            adj_position_inout[w, rows.own[i]] = adj_position_inout[w, rows.own[i]] + adj_at_in[w, i]
 
     @wp.kernel(**onward)
     def publish(
@@ -302,21 +210,21 @@ def robot_kernels(real) -> SimpleNamespace:
         quaternion_out: wp.array2d(dtype=quat),
         velocity_out: wp.array2d(dtype=vec3),
         omega_out: wp.array2d(dtype=vec3),
-        motion: Motion,
-        swept: Swept,
-        spare: Spare,
+        motion_out: Motion,
+        swept_out: Swept,
+        spare_out: Spare,
     ):
         w = wp.tid()
         for t in range(trees.first.shape[0] - 1):
-            move(trees, w, t, q_in, v_in, motion)
+            move(trees, w, t, q_in, v_in, motion_out)
         for r in range(rows.row.shape[0]):
             i = rows.link[r]
             row = rows.row[r]
-            arm = wp.quat_rotate(motion.turn[w, i], rows.place[r])
-            spin = motion.spin[w, i]
-            position_out[w, row] = motion.place[w, i] + arm
-            quaternion_out[w, row] = motion.turn[w, i] * rows.turn[r]
-            velocity_out[w, row] = motion.speed[w, i] + wp.cross(spin, motion.reach[w, i] + arm)
+            arm = wp.quat_rotate(motion_out.turn[w, i], rows.place[r])
+            spin = motion_out.spin[w, i]
+            position_out[w, row] = motion_out.place[w, i] + arm
+            quaternion_out[w, row] = motion_out.turn[w, i] * rows.turn[r]
+            velocity_out[w, row] = motion_out.speed[w, i] + wp.cross(spin, motion_out.reach[w, i] + arm)
             omega_out[w, row] = spin
 
     @wp.kernel(**once)
@@ -325,61 +233,63 @@ def robot_kernels(real) -> SimpleNamespace:
         rows: Rows,
         q_in: wp.array2d(dtype=real),
         v_in: wp.array2d(dtype=real),
-        position_out: wp.array2d(dtype=vec3),
-        quaternion_out: wp.array2d(dtype=quat),
-        velocity_out: wp.array2d(dtype=vec3),
-        omega_out: wp.array2d(dtype=vec3),
-        position_adj: wp.array2d(dtype=vec3),
-        quaternion_adj: wp.array2d(dtype=quat),
-        velocity_adj: wp.array2d(dtype=vec3),
-        omega_adj: wp.array2d(dtype=vec3),
-        q_adj: wp.array2d(dtype=real),
-        v_adj: wp.array2d(dtype=real),
-        motion: Motion,
-        swept: Swept,
-        spare: Spare,
+        position_in: wp.array2d(dtype=vec3),
+        quaternion_in: wp.array2d(dtype=quat),
+        velocity_in: wp.array2d(dtype=vec3),
+        omega_in: wp.array2d(dtype=vec3),
+        adj_position_inout: wp.array2d(dtype=vec3),
+        adj_quaternion_inout: wp.array2d(dtype=quat),
+        adj_velocity_inout: wp.array2d(dtype=vec3),
+        adj_omega_inout: wp.array2d(dtype=vec3),
+        adj_q_inout: wp.array2d(dtype=real),
+        adj_v_inout: wp.array2d(dtype=real),
+        motion_out: Motion,
+        swept_out: Swept,
+        spare_out: Spare,
     ):
         w = wp.tid()
         zero = vec3(real(0.0), real(0.0), real(0.0))
-        for i in range(motion.place.shape[1]):
-            spare.place[w, i] = zero
-            spare.velocity[w, i] = zero
-            spare.omega[w, i] = zero
-            spare.turn[w, i] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
+        for i in range(motion_out.place.shape[1]):
+            spare_out.place[w, i] = zero
+            spare_out.velocity[w, i] = zero
+            spare_out.omega[w, i] = zero
+            spare_out.turn[w, i] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
         for t in range(trees.first.shape[0] - 1):
-            move(trees, w, t, q_in, v_in, motion)
+            move(trees, w, t, q_in, v_in, motion_out)
         for r in range(rows.row.shape[0]):
             i = rows.link[r]
             row = rows.row[r]
-            turn = motion.turn[w, i]
-            spin = motion.spin[w, i]
+            turn = motion_out.turn[w, i]
+            spin = motion_out.spin[w, i]
             arm = wp.quat_rotate(turn, rows.place[r])
-            x_adj = position_adj[w, row]
-            v_row = velocity_adj[w, row]
-            spare.place[w, i] = spare.place[w, i] + x_adj
-            spare.velocity[w, i] = spare.velocity[w, i] + v_row
-            spare.omega[w, i] = spare.omega[w, i] + omega_adj[w, row] + wp.cross(arm, v_row)
+            x_adj = adj_position_inout[w, row]
+            v_row = adj_velocity_inout[w, row]
+            spare_out.place[w, i] = spare_out.place[w, i] + x_adj
+            spare_out.velocity[w, i] = spare_out.velocity[w, i] + v_row
+            spare_out.omega[w, i] = spare_out.omega[w, i] + adj_omega_inout[w, row] + wp.cross(arm, v_row)
             # the arm turns with the link: as a small rotation before its quaternion, of which that has half
             pushed = wp.cross(arm, x_adj + wp.cross(v_row, spin))
             half = quat(real(2.0) * pushed[0], real(2.0) * pushed[1], real(2.0) * pushed[2], real(0.0)) * turn
-            spare.turn[w, i] = spare.turn[w, i] + quaternion_adj[w, row] * wp.quat_inverse(rows.turn[r]) + half
+            spare_out.turn[w, i] = (
+                spare_out.turn[w, i] + adj_quaternion_inout[w, row] * wp.quat_inverse(rows.turn[r]) + half
+            )
             # what was there before has been written over, by who else passes rows on as well
-            position_adj[w, row] = zero
-            quaternion_adj[w, row] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
-            velocity_adj[w, row] = zero
-            omega_adj[w, row] = zero
+            adj_position_inout[w, row] = zero
+            adj_quaternion_inout[w, row] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
+            adj_velocity_inout[w, row] = zero
+            adj_omega_inout[w, row] = zero
         for t in range(trees.first.shape[0] - 1):
             carry_back(
-                trees, w, t, q_in, v_in, spare.place, spare.turn, spare.velocity, spare.omega, motion, swept, spare.q,
-                spare.v,
+                trees, w, t, q_in, v_in, spare_out.place, spare_out.turn, spare_out.velocity, spare_out.omega,
+                motion_out, swept_out, spare_out.q, spare_out.v,
             )  # fmt: skip
         for a in range(q_in.shape[1]):
-            q_adj[w, a] = q_adj[w, a] + spare.q[w, a]
+            adj_q_inout[w, a] = adj_q_inout[w, a] + spare_out.q[w, a]
         for k in range(v_in.shape[1]):
-            v_adj[w, k] = v_adj[w, k] + spare.v[w, k]
+            adj_v_inout[w, k] = adj_v_inout[w, k] + spare_out.v[w, k]
 
     return SimpleNamespace(
         Rows=Rows, Spare=Spare, Swept=Swept, drift=drift, drive=drive, collect=collect,
-        collect_adjoint=collect_adjoint, advance=advance, advance_adjoint=advance_adjoint, publish=publish,
+        collect_adjoint=collect_adjoint, publish=publish,
         publish_adjoint=publish_adjoint, **vars(aba),
     )  # fmt: skip

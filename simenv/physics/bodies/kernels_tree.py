@@ -27,10 +27,11 @@ def tree_functions(real) -> SimpleNamespace:
     Returns:
         A namespace with
 
-        * structs `Trees` (what `Table` has, for T trees, whose links `first` separates) and `Motion` (of links: place of
-          the origin, `reach` to it from the tree's point, turn, angular velocity `spin`, velocity `speed` of what is at
-          the point, `drift_*` the acceleration without joint accelerations; of rates: `axis_*`, the motion of one);
-        * functions `move`, which fills the motion, `inertia`, `turned_inertia`, `momentum`, and `tangent`;
+        * structs `Trees` (what `Table` has, for T trees, whose links `first` separates) and `Motion` (of links: place
+          of the origin, `reach` to it from the tree's point, turn, angular velocity `spin`, velocity `speed` of what is
+          at the point, `drift_*` the acceleration without joint accelerations; of rates: `axis_*`, the motion of one);
+        * functions `move`, which fills the motion, `first_moment` and `second_moment` of a link about the tree's point,
+          `tangent`, the first axis of a plane, and `unit`, an axis of the world;
         * types `vec3`, `quat`, `mat33`, `real`.
     """
     vec3 = wp.types.vector(length=3, dtype=real)
@@ -67,6 +68,11 @@ def tree_functions(real) -> SimpleNamespace:
         if wp.abs(normal[0]) > real(0.9):
             along = vec3(real(0.0), real(1.0), real(0.0))
         return wp.normalize(along - wp.dot(along, normal) * normal)
+
+    @wp.func
+    def unit_turn(r: quat) -> quat:
+        # not finite where it has no length or is not finite, where Warp's own normalize gives zero
+        return r * (real(1.0) / wp.length(r))
 
     @wp.func
     def unit(index: int) -> vec3:
@@ -117,7 +123,7 @@ def tree_functions(real) -> SimpleNamespace:
             carried_spin = zero
             carried_speed = zero
             if kind == 0:
-                r = wp.normalize(r * wp.quat_from_axis_angle(trees.axis[i], q[w, a]))
+                r = unit_turn(r * wp.quat_from_axis_angle(trees.axis[i], q[w, a]))
                 m.axis_spin[w, k] = u
                 m.axis_speed[w, k] = wp.cross(near, u)
                 joint_spin = v[w, k] * u
@@ -132,7 +138,7 @@ def tree_functions(real) -> SimpleNamespace:
                 slide = v[w, k] * along + v[w, k + 1] * across
                 carried_speed = wp.cross(spin, slide)  # of axes that the parent carries
                 speed = speed + slide
-                r = wp.normalize(r * wp.quat_from_axis_angle(trees.axis[i], q[w, a + 2]))
+                r = unit_turn(r * wp.quat_from_axis_angle(trees.axis[i], q[w, a + 2]))
                 m.axis_spin[w, k] = zero
                 m.axis_speed[w, k] = along
                 m.axis_spin[w, k + 1] = zero
@@ -142,7 +148,7 @@ def tree_functions(real) -> SimpleNamespace:
                 joint_spin = v[w, k + 2] * u
                 joint_speed = wp.cross(near, joint_spin)
             elif kind == 3:
-                r = wp.normalize(r * wp.normalize(quat(q[w, a], q[w, a + 1], q[w, a + 2], q[w, a + 3])))
+                r = unit_turn(r * unit_turn(quat(q[w, a], q[w, a + 1], q[w, a + 2], q[w, a + 3])))
                 for n in range(3):
                     e = wp.quat_rotate(r, unit(n))
                     m.axis_spin[w, k + n] = e
@@ -150,7 +156,7 @@ def tree_functions(real) -> SimpleNamespace:
                     joint_spin = joint_spin + v[w, k + n] * e
                 joint_speed = wp.cross(near, joint_spin)
             else:
-                r = wp.normalize(quat(q[w, a + 3], q[w, a + 4], q[w, a + 5], q[w, a + 6]))
+                r = unit_turn(quat(q[w, a + 3], q[w, a + 4], q[w, a + 5], q[w, a + 6]))
                 speed = vec3(v[w, k], v[w, k + 1], v[w, k + 2])
                 spin = vec3(v[w, k + 3], v[w, k + 4], v[w, k + 5])
                 carried_speed = wp.cross(speed, spin)

@@ -11,78 +11,97 @@ import numpy as np
 import torch
 
 from simenv.physics.bodies.forest import RobotMount, forest
+from simenv.physics.bodies.kernels_collide import LAW
 from simenv.physics.bodies.robot_stepper import RobotStepper
+from simenv.physics.bodies.touching import Touching
 from simenv.physics.constants import constant
 from simenv.physics.solver import Desk, Field, Parameter, Solver, Step, Tensors
 
 __all__ = ["RobotSolver"]
 
-GAINS = {"stiffness": "N m/rad, N/m", "damping": "N m s/rad, N s/m"}
-JOINTS = {"viscous": "N m s/rad, N s/m", "armature": "kg m^2, kg"}
+UNITS = {
+    "stiffness": "N m/rad, N/m", "damping": "N m s/rad, N s/m", "viscous": "N m s/rad, N s/m",
+    "armature": "kg m^2, kg", "friction": "N m, N",
+}  # fmt: skip
+LAW_UNITS = {"stiffness": "N/m", "relaxation": "s", "dissipation": "s/m", "friction": "1", "shear": "1"}
 
 
 class RobotSolver(Solver):
-    """The robots of N worlds, trees of joints.
+    """The robots of N worlds, trees of joints, and the free bodies that touch them.
 
     Args:
-        mounts: of the scene; bodies: all of it, in the order of the table of frames.
+        mounts: of the scene, robots first; bodies: all of it, in the order of the table of frames.
+        touching: where they may touch; tick: duration of a tick [s].
         alone: whether nothing else moves frames, after it.
         device, dtype: of the tensors.
 
     Attributes:
-        forest: the robots as kernels read them.
-        spans: slices of the positions and of the rates of each robot, by name.
+        forest: the trees as kernels read them.
+        spans: slices of the positions and of the rates of each, by name; of a robot, in the state and the controls.
     """
 
     name = "robots"
 
     def __init__(
-        self, mounts: Sequence[RobotMount], bodies: Mapping[str, Any], alone: bool, device: torch.device,
-        dtype: torch.dtype,
+        self, mounts: Sequence[RobotMount], bodies: Mapping[str, Any], touching: Touching, tick: float, alone: bool,
+        device: torch.device, dtype: torch.dtype,
     ):  # fmt: skip
         super().__init__()
-        self._alone = alone
-        self.mounts, self._device, self._dtype = tuple(mounts), device, dtype
+        self.mounts, self.touching, self._tick, self._alone = tuple(mounts), touching, tick, alone
         self.forest = forest(mounts, bodies)
-        ends = [np.cumsum([0, *(len(each) for each in values)]) for values in self._sizes()]
+        self._still = [row for row, body in enumerate(bodies.values()) if body.motion == "fixed"]
+        ends = [np.cumsum([0, *counts]) for counts in zip(*(_sizes(mount) for mount in mounts), strict=True)]
         self.spans = {
             mount.name: (slice(int(ends[0][i]), int(ends[0][i + 1])), slice(int(ends[1][i]), int(ends[1][i + 1])))
             for i, mount in enumerate(mounts)
         }
-        self._held = torch.tensor(self.forest.position >= 0, device=device)
-        self._position = torch.tensor(np.maximum(self.forest.position, 0), dtype=torch.int64, device=device)
-        self._declare()
+        robots = [mount for mount in mounts if mount.is_robot]
+        self._own = [sum(counts) for counts in zip((0, 0), *(_sizes(mount) for mount in robots), strict=True)]
+        names = list(bodies)
+        free = [names.index(mount.bodies["body"]) for mount in mounts if not mount.is_robot]
+        self._free = torch.tensor(free, dtype=torch.int64, device=device)
+        position = self.forest.position[: self._own[1]]
+        self._held = torch.tensor(position >= 0, device=device)
+        self._position = torch.tensor(np.maximum(position, 0), dtype=torch.int64, device=device)
+        self._declare(robots)
 
-    def _sizes(self) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
-        return [m.table.posture for m in self.mounts], [m.table.rates for m in self.mounts]  # type: ignore[return-value]
-
-    def _declare(self) -> None:
-        nq, nv, rows = self.forest.positions, self.forest.rates, len(self.forest.rows)
-        posture = np.concatenate([mount.table.posture for mount in self.mounts])
-        about = "positions of the robots' joints, which place their links"
-        rates = "rates of the robots' joints"
-        felt = "force and torque of all contact on each frame of the robots, about its origin, mean over the last step"
-        self.fields = {
-            "joint_q": Field((nq,), "rad or m", about, posture, compared=True),
-            "joint_qd": Field((nv,), "rad/s or m/s", rates, compared=True),
-            "link_wrench": Field((rows, 6), "N, N m", felt, differentiable=False),
-        }
-        told = "; where they are when the step begins, if it is not given"
-        start = posture[np.maximum(self.forest.position, 0)] * (self.forest.position >= 0)
-        self.controls = {
-            "joint_target": Field((nv,), "rad or m", "positions that the joints' drives pull to" + told, start),
-            "joint_rate": Field((nv,), "rad/s or m/s", "rates that they pull to; zero, if it is not given"),
-            "joint_torque": Field((nv,), "N m or N", "torques of the motors beside the drives; none, if not given"),
-        }
+    def _declare(self, robots: Sequence[RobotMount]) -> None:
+        (nq, nv), rows = self._own, len(self.forest.rows)
+        posture = np.concatenate([np.zeros(0), *(mount.table.posture for mount in robots)])
+        felt = "force and torque of particles and gels on each frame of robots and rigid bodies, about its origin"
+        wrench = Field((rows, 6), "N, N m", felt + ", mean over the last control step", differentiable=False)
+        self.fields = {"link_wrench": wrench}
+        if len(self.touching.slots):
+            about = "displacement along the surface that friction holds at each point of contact, world axes"
+            self.fields["anchor"] = Field((len(self.touching.slots), 3), "m", about)
+            impulse = "impulse of contact at each point on the first body of its pair, in the last tick, world axes"
+            self.fields["contact_impulse"] = Field((len(self.touching.slots), 3), "N s", impulse, differentiable=False)
+        if robots:
+            about = "positions of the robots' joints, which place their links"
+            self.fields["joint_q"] = Field((nq,), "rad or m", about, posture, compared=True)
+            self.fields["joint_qd"] = Field((nv,), "rad/s or m/s", "rates of the robots' joints", compared=True)
+            told = "; where they are when the step begins, if it is not given"
+            position = self.forest.position[:nv]
+            start = np.where(position >= 0, posture[np.maximum(position, 0)], 0.0)
+            self.controls = {
+                "joint_target": Field((nv,), "rad or m", "positions that the joints' drives pull to" + told, start),
+                "joint_rate": Field((nv,), "rad/s or m/s", "rates that they pull to; zero, if it is not given"),
+                "joint_torque": Field((nv,), "N m or N", "torques of the motors beside the drives; none, if not given"),
+            }
         for mount in self.mounts:
             made = mount.table
-            values = {"stiffness": mount.stiffness, "damping": mount.damping}
-            values |= {"viscous": made.damping, "armature": made.armature}
-            for key, unit in {**GAINS, **JOINTS}.items():
-                self.parameters[f"{mount.name}.{key}"] = Parameter(tuple(values[key].tolist()), unit)
-            self.parameters[f"{mount.name}.mass"] = Parameter(tuple(made.inertial[:, 0].tolist()), "kg", 0.0)
-            numbers = tuple(made.inertial.ravel().tolist())
-            self.parameters[f"{mount.name}.inertial"] = Parameter(numbers, "kg, kg m, kg m^2", -math.inf)
+            self.parameters[f"{mount.name}.mass"] = _of(made.inertial[:, 0], "kg", 0.0, mount.is_robot)
+            if mount.is_robot:
+                values = {"stiffness": mount.stiffness, "damping": mount.damping, "viscous": made.damping}
+                values |= {"armature": made.armature, "friction": made.friction}
+                for key, unit in UNITS.items():
+                    self.parameters[f"{mount.name}.{key}"] = _of(values[key], unit)
+                numbers = _of(made.inertial.ravel(), "kg, kg m, kg m^2", -math.inf)
+                self.parameters[f"{mount.name}.inertial"] = numbers
+        if len(self.touching.slots):
+            for name, law in self.touching.slots.laws.items():
+                for key, value in law.numbers(self._tick).items():
+                    self.parameters[f"{name}.{key}"] = Parameter(value, LAW_UNITS[key])
 
     def row(self, body: int) -> int:
         """The row of ``link_wrench`` of a body, by its number."""
@@ -91,44 +110,81 @@ class RobotSolver(Solver):
     # ---------------------------------------------------------------------------------------------- a control step
 
     def starts_from(self) -> list[str]:
-        """Where the joints are and how they move."""
-        return ["joint_q", "joint_qd"]
+        """Where the joints are and how they move, and what contact holds."""
+        return [name for name in ("joint_q", "joint_qd", "anchor") if name in self.fields]
 
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
-        """Gains and friction of every rate (N, nv), ``inertial`` (N, L, 10) and ``gravity`` (N, 3)."""
+        """Gains and friction of every rate (N, nv), ``inertial`` (N, L, 10), ``gravity`` (N, 3) and ``law`` (N, laws,
+        5).
+        """
+        gravity = values["gravity"]
+        nothing = gravity.new_zeros((len(gravity), 6))
         packed = {
-            key: torch.cat([values[f"{mount.name}.{key}"] for mount in self.mounts], -1) for key in (*GAINS, *JOINTS)
+            key: torch.cat([values[f"{m.name}.{key}"] if m.is_robot else nothing for m in self.mounts], -1)
+            for key in UNITS
         }
         inertial = []
         for mount in self.mounts:
-            rows = values[f"{mount.name}.inertial"].unflatten(-1, (len(mount.table), 10))
-            mass = constant(mount.table.inertial[:, 0], rows.dtype, rows.device)
-            inertial.append(rows * (values[f"{mount.name}.mass"] / mass).unsqueeze(-1))
-        return {**packed, "inertial": torch.cat(inertial, 1), "gravity": values["gravity"]}
+            usual = constant(mount.table.inertial, gravity.dtype, gravity.device).expand(len(gravity), -1, -1)
+            mass = values[f"{mount.name}.mass"].view(len(gravity), -1) / usual[..., 0]
+            rows = values[f"{mount.name}.inertial"].unflatten(-1, (-1, 10)) if mount.is_robot else usual
+            inertial.append(rows * mass.unsqueeze(-1))
+        packed |= {"inertial": torch.cat(inertial, 1), "gravity": gravity}
+        if len(self.touching.slots):
+            laws = [torch.stack([values[f"{name}.{key}"] for key in LAW], -1) for name in self.touching.slots.laws]
+            packed["law"] = torch.stack(laws, 1)
+        return packed
+
+    def standing(self, state: Any) -> torch.Tensor:
+        """Positions that the robots' rates have in a state, zero for balls and free joints, (N, nv)."""
+        target = state.joint_q.index_select(1, self._position)
+        return torch.where(self._held, target, torch.zeros_like(target))
 
     def before(self, step: Step, packed: Tensors) -> Tensors:
         """The inputs of a stepper."""
         state, control = step.state, step.control
-        nothing = torch.zeros_like(state.joint_qd)
-        target = control.joint_target
-        if target is None:
-            target = torch.where(self._held, state.joint_q.index_select(1, self._position), 0.0)
-        given = {"rate": control.joint_rate, "feed": control.joint_torque}
-        told = {name: nothing if value is None else value for name, value in given.items()}
-        return {**packed, **told, "target": target, "joint_q": state.joint_q, "joint_qd": state.joint_qd}
+        q, qd, robots = [], [], "joint_q" in self.fields
+        if robots:
+            q.append(state.joint_q)
+            qd.append(state.joint_qd)
+        if len(self._free):
+            q.append(state.body_q.index_select(1, self._free).flatten(1))
+            qd.append(state.body_twist.index_select(1, self._free).flatten(1))
+        inputs = {**packed, "joint_q": torch.cat(q, 1), "joint_qd": torch.cat(qd, 1)}
+        rest = torch.zeros_like(inputs["joint_qd"][:, self._own[1] :])
+        target = self.standing(state) if control.joint_target is None and robots else control.joint_target
+        given = {"target": target, "rate": control.joint_rate, "feed": control.joint_torque}
+        nothing = torch.zeros_like(inputs["joint_qd"])
+        for name, value in given.items():
+            inputs[name] = nothing if value is None else torch.cat([value, rest], 1)
+        return inputs | ({"anchor": state.anchor} if "anchor" in self.fields else {})
 
     def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
-        """Fields of the state at the end."""
-        felt = torch.cat([out["felt"], out["felt_turn"]], -1)
-        return {"joint_q": out["joint_q"], "joint_qd": out["joint_qd"], "link_wrench": felt}
+        """Fields of the state at the end; the table of frames has where free bodies are."""
+        fields = {"link_wrench": torch.cat([out["felt"], out["felt_turn"]], -1)}
+        if "joint_q" in self.fields:
+            fields["joint_q"] = out["joint_q"][:, : self._own[0]]
+            fields["joint_qd"] = out["joint_qd"][:, : self._own[1]]
+        if "anchor" in self.fields:
+            fields |= {"anchor": out["anchor"], "contact_impulse": out["impulse"]}
+        return fields
 
     def results(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
         """Joints, and what pushed the frames."""
-        rows = len(self.forest.rows)
-        shapes = {"joint_q": (self.forest.positions,), "joint_qd": (self.forest.rates,)}
+        rows, points = len(self.forest.rows), len(self.touching.slots)
+        shapes: dict[str, tuple[int, ...]] = {"joint_q": (self.forest.positions,), "joint_qd": (self.forest.rates,)}
         shapes |= {"felt": (rows, 3), "felt_turn": (rows, 3)}
+        shapes |= {"anchor": (points, 3), "impulse": (points, 3)} if points else {}
         return {name: (shape, None) for name, shape in shapes.items()}
 
     def open(self, desk: Desk) -> RobotStepper:
         """A stepper for the worlds of a desk."""
-        return RobotStepper(self.forest, desk, self._alone)
+        return RobotStepper(self.forest, self.touching, desk, self._still, self._alone)
+
+
+def _sizes(mount: RobotMount) -> tuple[int, int]:
+    return mount.table.positions, len(mount.table.rates)
+
+
+def _of(values: np.ndarray, unit: str, lower: float = -1e-2, many: bool = True) -> Parameter:
+    return Parameter(tuple(values.tolist()) if many else float(values[0]), unit, lower)

@@ -7,44 +7,101 @@ computes links' motion and inertia again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 import warp as wp
 
-from simenv.physics.bodies.forest import Forest
+from simenv.physics.bodies.forest import Forest, longest_path
+from simenv.physics.bodies.kernels_collide import collide_kernels
 from simenv.physics.bodies.kernels_robots import robot_kernels
+from simenv.physics.bodies.kernels_settle import settle_kernels
+from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays
 from simenv.physics.direct import warp_real
 from simenv.physics.launch.programs import Phase
 from simenv.physics.launch.slots import Launch, Slot
 from simenv.physics.solver import Desk, Stepper, Tensors
+from simenv.physics.status import TOO_MANY_CONTACTS, UNCONVERGED
 
 __all__ = ["RobotStepper"]
 
-PER_RATE = ("target", "rate", "feed", "stiffness", "damping", "viscous", "armature")
+PULLS = ("target", "rate", "feed", "stiffness", "damping", "viscous", "armature")
+PER_RATE = (*PULLS, "friction")
+# work space by its length, where that is not the number of links
+RATES = (
+    "axis_spin", "axis_speed", "pull_moment", "pull_force", "weight", "rest", "acceleration", "rates", "v", "easing",
+    "g", "d", "start", "lead", "low", "high",
+)  # fmt: skip
+OF_CONTACTS = (
+    "law", "gap", "normal", "held", "group", "arm", "count", "given", "was", "now", "step", "bound", "push",
+)  # fmt: skip
+
+
+class _Sunk:
+    """A slot whose adjoint goes to another one, which nobody reads."""
+
+    def __init__(self, slot: Slot, sink: Slot):
+        self._slot, self._sink = slot, sink
+
+    @property
+    def array(self) -> wp.array:
+        return self._slot.array
+
+    @property
+    def adjoint_array(self) -> wp.array:
+        return self._sink.adjoint_array
+
+
+@dataclass(frozen=True)
+class _Tick:
+    """The slots of a tick.
+
+    Attributes:
+        q: positions midway; driven: torque and easing of drives; pushed: forces, torques and their places, of links.
+        was: frames midway, with the velocities before the kick; now: the same after it.
+        near: pairs that are near; met: gaps, normals and points of contacts; impulse: on the first body of each.
+    """
+
+    q: Slot
+    driven: list[Slot]
+    pushed: list[Slot]
+    was: list[Slot]
+    now: list[Slot]
+    near: Slot
+    met: list[Slot]
+    impulse: Slot
 
 
 class RobotStepper(Stepper):
-    """Moves the robots of a scene.
+    """Moves the robots of a scene, and the free bodies that touch.
 
     Args:
-        forest: the robots; desk: what to work with.
-        alone: whether nothing else moves frames, and looks for faults of all, after it.
+        forest: the trees; touching: where they may touch; desk: what to work with.
+        fixed: rows of the frames that stand still.
+        alone: whether it passes these on, and looks for faults of all: no other solver of frames does after it.
     """
 
-    def __init__(self, forest: Forest, desk: Desk, alone: bool):
-        self.forest, self.desk, self.frames, self._alone = forest, desk, desk.frames, alone
-        self._kernels = k = robot_kernels(warp_real(desk.dtype))
-        slot, nv, links = desk.memory.slot, forest.rates, len(forest)
+    def __init__(self, forest: Forest, touching: Touching, desk: Desk, fixed: Sequence[int], alone: bool):
+        self.forest, self.touching, self.desk, self.frames = forest, touching, desk, desk.frames
+        self._alone, self._fixed = alone, list(fixed)
+        real = warp_real(desk.dtype)
+        self._kernels, self._settle, self._collide = robot_kernels(real), settle_kernels(real), collide_kernels(real)
+        k, slot, nv, links = self._kernels, desk.memory.slot, forest.rates, len(forest)
+        self._points = len(touching.slots)
         self._inputs = {name: slot(k.real, nv) for name in PER_RATE}
         self._inputs |= {"gravity": slot(k.vec3), "inertial": slot(k.real, links, 10)}
+        self._law = slot(self._collide.vec5, max(len(touching.slots.laws), 1))
+        if self._points:
+            self._inputs["law"] = self._law
         self._felt = [slot(k.vec3, len(forest.rows)) for _ in range(2)]
+        self._sink = slot(k.real, nv)
         self._joints: list[tuple[Slot, Slot]] = []
-        self._midway: list[Slot] = []
-        self._driven: list[list[Slot]] = []
-        self._pushed: list[list[Slot]] = []
+        self._anchors: list[Slot] = []
+        self._ticks: list[_Tick] = []
         self._constants()
 
     def _array(self, values: Any, kind: type) -> wp.array:
@@ -52,29 +109,46 @@ class RobotStepper(Stepper):
         return wp.array(np.ascontiguousarray(values, dtype=np.int32 if kind is int else None), dtype=kind, device=where)
 
     def _constants(self) -> None:
-        k, forest = self._kernels, self.forest
+        k, forest, touching = self._kernels, self.forest, self.touching
         self._trees, self._rows = k.Trees(), k.Rows()
         for name in ("first", "parent", "kind", "q_start", "v_start"):
             setattr(self._trees, name, self._array(getattr(forest, name), int))
         for name, kind in {"place": k.vec3, "turn": k.quat, "axis": k.vec3}.items():
             setattr(self._trees, name, self._array(getattr(forest, name), kind))
-        rows = {"own": forest.own, "row": forest.rows, "link": forest.on}
-        for name, values in rows.items():
+        for name, values in {"own": forest.own, "row": forest.rows, "link": forest.on}.items():
             setattr(self._rows, name, self._array(values, int))
         self._rows.place = self._array(forest.frame_place, k.vec3)
         self._rows.turn = self._array(forest.frame_turn, k.quat)
         self._position = self._array(forest.position, int)
-        nv, links = forest.rates, len(forest)
-        rates = ("axis_spin", "axis_speed", "pull_moment", "pull_force", "weight", "rest")
-        rates += ("acceleration", "rates", "v", "a", "easing")
-        self._work = []
-        for struct in (k.Motion, k.Articulated, k.Swept, k.Spare):
-            made = struct()
-            for name, var in struct.vars.items():
-                count = nv if name in rates else forest.positions if name == "q" else links
-                shape = (self.desk.worlds, count, 10) if var.type.ndim == 3 else (self.desk.worlds, count)
-                setattr(made, name, wp.zeros(shape, dtype=var.type.dtype, device=self.desk.memory.wp_device))
-            self._work.append(made)
+        link_of = np.full(len(touching.bodies), -1)
+        link_of[forest.rows] = forest.on
+        self._link_of = self._array(link_of, int)
+        others = np.flatnonzero(link_of < 0)
+        self._others = self._array(others, int), self._array(~np.isin(others, self._fixed), int)
+        self._still = self._array(self._fixed, int), self._array(np.zeros(len(self._fixed)), int)
+        self._contacts, self._shapes, self._values = contact_arrays(touching, self.desk.dt, self._collide, self._array)
+        self._limits = limit_arrays(touching, forest, self.desk.dt, self._settle_types(), self._array)
+        self._width = 2 * longest_path(forest)
+        self._room = max(min(self._points, touching.room), 1)
+        self._work = [self._space(struct) for struct in (k.Motion, k.Articulated, k.Swept, k.Spare)]
+        self._touch = self._space(self._settle.Touch)
+
+    def _settle_types(self) -> SimpleNamespace:
+        return SimpleNamespace(Limits=self._settle.Limits, real=self._kernels.real)
+
+    def _space(self, struct: Any) -> Any:
+        """Work space, not kept from tick to tick."""
+        nv, links, made, worlds = self.forest.rates, len(self.forest), struct(), self.desk.worlds
+        room, where = self._room, self.desk.memory.wp_device
+        columns = dict.fromkeys(("column", "j_spin", "j_speed"), room * self._width)
+        sizes = dict.fromkeys(RATES, nv) | dict.fromkeys(("a", "h"), nv * nv) | columns
+        sizes |= {**dict.fromkeys(OF_CONTACTS, room), "sizes": 5, "q": self.forest.positions}
+        if struct is self._kernels.Spare:
+            sizes["a"] = nv
+        for name, var in struct.vars.items():
+            shape = (worlds, sizes.get(name, links), *((10,) if var.type.ndim == 3 else ()))
+            setattr(made, name, wp.zeros(shape, dtype=var.type.dtype, device=where))
+        return made
 
     # --------------------------------------------------------------------------------------------------- slots
 
@@ -85,46 +159,138 @@ class RobotStepper(Stepper):
             self._joints.append((slot(real, self.forest.positions), slot(real, self.forest.rates)))
         return self._joints[number]
 
-    def _tick_slots(self, number: int) -> tuple[Slot, list[Slot], list[Slot]]:
-        """Positions midway; torque and easing of drives; forces, torques and their places, of links."""
-        k, slot, forest = self._kernels, self.desk.memory.slot, self.forest
-        while len(self._midway) <= number:
-            self._midway.append(slot(k.real, forest.positions))
-            self._driven.append([slot(k.real, forest.rates) for _ in range(2)])
-            self._pushed.append([slot(k.vec3, len(forest)) for _ in range(3)])
-        return self._midway[number], self._driven[number], self._pushed[number]
+    def anchor(self, number: int) -> Slot:
+        """Displacement that friction holds at each contact (N, C, 3) [m]."""
+        while len(self._anchors) <= number:
+            self._anchors.append(self.desk.memory.slot(self._kernels.vec3, self._points))
+        return self._anchors[number]
+
+    def _slots(self, number: int) -> _Tick:
+        k, slot, forest, points = self._kernels, self.desk.memory.slot, self.forest, self._points
+        frames = len(self.touching.bodies) if points else 0
+        pose = (k.vec3, k.quat, k.vec3, k.vec3)
+        while len(self._ticks) <= number:
+            self._ticks.append(_Tick(
+                slot(k.real, forest.positions), [slot(k.real, forest.rates) for _ in range(2)],
+                [slot(k.vec3, len(forest)) for _ in range(3)], [slot(kind, frames) for kind in pose],
+                [slot(kind, frames) for kind in pose], slot(wp.int32, len(self.touching.slots.pairs)),
+                [slot(kind, points) for kind in (k.real, k.vec3, k.vec3)], slot(k.vec3, points),
+            ))  # fmt: skip
+        return self._ticks[number]
 
     # ------------------------------------------------------------------------------------------------ the launches
 
-    def _publish(self, number: int) -> Launch:
+    def _publish(self, q: Any, v: Any, pose: Sequence[Slot]) -> Launch:
         k, one = self._kernels, (self.desk.worlds,)
         work = [self._work[0], *self._work[2:]]
-        pose, joints = self.frames.pose(number), self.joints(number)
-        return Launch(k.publish, one, [self._trees, self._rows], joints, pose, k.publish_adjoint, work)
+        return Launch(k.publish, one, [self._trees, self._rows], [q, v], pose, k.publish_adjoint, work)
+
+    def _pushed(self, tick: int, keep: bool) -> list[Launch]:
+        """Drift to the middle of the tick, and what pulls and pushes there beside contact."""
+        k, frames, desk, inputs, forest = self._kernels, self.frames, self.desk, self._inputs, self.forest
+        before, work = frames.before(tick, keep), frames.scratch(tick, keep)
+        (q, v), now = self.joints(before), self._slots(work)
+        place = [frames.pose(before)[0], *frames.wrench(work)]
+        pulls = [now.q, v, *(inputs[name] for name in PULLS)]
+        collect = [self._trees, self._rows, 1.0 / desk.ticks]
+        return [
+            Launch(k.drift, (desk.worlds, len(forest)), [self._trees, 0.5 * desk.dt], [q, v], [now.q]),
+            Launch(k.drive, (desk.worlds, forest.rates), [desk.dt, self._position], pulls, now.driven),
+            Launch(k.collect, (desk.worlds,), collect, place, [*now.pushed, *self._felt], k.collect_adjoint),
+        ]
+
+    def _meet(self, tick: int, keep: bool) -> list[Launch]:
+        """Where bodies touch in the middle of the tick."""
+        k, frames, desk, points = self._collide, self.frames, self.desk, self._points
+        before, work = frames.before(tick, keep), frames.scratch(tick, keep)
+        now = self._slots(work)
+        here, pairs = [self._contacts], (desk.worlds, len(self.touching.slots.pairs))
+        look = [*here, desk.dt]
+        shapes = [*here, self._shapes, self._values]
+        return [
+            *self._elsewhere(frames.pose(before), now.was),
+            self._publish(now.q, self.joints(before)[1], now.was),
+            Launch(k.see_near, pairs, look, now.was[:3], [now.near], differentiable=False),
+            Launch(k.collide, (desk.worlds, points), shapes, [now.near, *now.was[:2]], now.met),
+        ]  # fmt: skip
+
+    def _elsewhere(self, pose: Sequence[Slot], out: Sequence[Slot]) -> list[Launch]:
+        """Frames that others move, in the middle of the tick."""
+        return self._carried_on(self._others, 0.5 * self.desk.dt, pose, out)
+
+    def _carried_on(
+        self, rows: tuple[wp.array, wp.array], time: float, pose: Sequence[Slot], out: Sequence[Slot]
+    ) -> list[Launch]:  # fmt: skip
+        if not len(rows[0]):
+            return []
+        return [Launch(self._collide.midway, (self.desk.worlds, len(rows[0])), [time, *rows], pose, out)]
+
+    def _kick(self, tick: int, keep: bool) -> Launch:
+        k, frames, desk, inputs = self._settle, self.frames, self.desk, self._inputs
+        before, after, work = frames.before(tick, keep), frames.after(tick, keep), frames.scratch(tick, keep)
+        now, v_after = self._slots(work), self.joints(after)[1]
+        fixed = [self._trees, desk.dt, self._contacts, self._limits, self._link_of, self._room, self._width]
+        given = [now.q, self.joints(before)[1], *now.driven, inputs["gravity"], *now.pushed, inputs["inertial"]]
+        touched = [*now.met, now.was[0], *now.was[2:], self.anchor(before), self._law, inputs["friction"]]
+        given += [*touched, now.impulse, self.anchor(after)]
+        work_space = [*self._work, self._touch]
+        return Launch(k.kick, (desk.worlds,), fixed, given, [v_after], k.kick_adjoint, work_space)
+
+    def _feel(self, tick: int, keep: bool) -> Launch:
+        frames, desk = self.frames, self.desk
+        before, after, work = frames.before(tick, keep), frames.after(tick, keep), frames.scratch(tick, keep)
+        now = self._slots(work)
+        given = [now.was[0], *now.was[2:], *now.now[2:], *now.met, self.anchor(before), self._law]
+        out = [now.impulse, self.anchor(after)]
+        return Launch(self._collide.feel, (desk.worlds, self._points), [self._contacts, desk.dt], given, out)
+
+    def _moved(self, tick: int, keep: bool) -> list[Launch]:
+        """Drift to the end of the tick."""
+        k, frames, desk = self._kernels, self.frames, self.desk
+        after, now = frames.after(tick, keep), self._slots(frames.scratch(tick, keep))
+        q, v = self.joints(after)
+        drift = Launch(k.drift, (desk.worlds, len(self.forest)), [self._trees, 0.5 * desk.dt], [now.q, v], [q])
+        before = frames.pose(frames.before(tick, keep))
+        return [
+            drift, self._publish(q, v, frames.pose(after)),
+            *(self._carried_on(self._still, 0.0, before, frames.pose(after)) if self._alone else []),
+        ]  # fmt: skip
 
     def _tick(self, tick: int, keep: bool) -> list[Launch]:
-        k, frames, desk, inputs, forest = self._kernels, self.frames, self.desk, self._inputs, self.forest
-        before, after, work = frames.before(tick, keep), frames.after(tick, keep), frames.scratch(tick, keep)
-        (q, v), (q_after, v_after) = self.joints(before), self.joints(after)
-        midway, driven, pushed = self._tick_slots(work)
-        each_link, each_rate, one = (desk.worlds, len(forest)), (desk.worlds, forest.rates), (desk.worlds,)
-        trees, half = self._trees, 0.5 * desk.dt
-        felt = [self._rows, 1.0 / desk.ticks]
-        place = [frames.pose(before)[0], *frames.wrench(work)]
-        pulls = [midway, v, *(inputs[name] for name in PER_RATE)]
-        moved = [midway, v, *driven, inputs["gravity"], *pushed, inputs["inertial"]]
+        frames, desk = self.frames, self.desk
+        after, now = frames.after(tick, keep), self._slots(frames.scratch(tick, keep))
+        launches = self._pushed(tick, keep)
+        if self._points:
+            launches += self._meet(tick, keep)
+        launches.append(self._kick(tick, keep))
+        see, one = [TOO_MANY_CONTACTS, UNCONVERGED, self._touch], (desk.worlds,)
+        launches.append(Launch(self._settle.see_failures, one, see, [], [frames.status], differentiable=False))
+        if self._points:
+            launches += [
+                self._publish(now.q, self.joints(after)[1], now.now),
+                *self._elsewhere(frames.pose(frames.before(tick, keep)), now.now),
+                self._feel(tick, keep),
+            ]
+        launches += self._moved(tick, keep)
+        return [*launches, *([frames.see_faults(after)] if self._alone else [])]
+
+    def _undone(self, tick: int) -> list[Launch]:
+        """What the reverse sweep of a tick runs, in the order of the tick. `feel` comes twice: at first it says what
+        the rates after the kick matter to what it gives; and when `kick` has solved for what its impulses matter, for
+        these, through all but the rates, which have been solved for.
+        """
+        if not self._points:
+            return self._tick(tick, True)
+        frames = self.frames
+        now, v_after = self._slots(tick), self.joints(frames.after(tick, True))[1]
         return [
-            Launch(k.drift, each_link, [trees, half], [q, v], [midway]),
-            Launch(k.drive, each_rate, [desk.dt, self._position], pulls, driven),
-            Launch(k.collect, one, [trees, *felt], place, [*pushed, *self._felt], k.collect_adjoint),
-            Launch(k.advance, one, [trees, desk.dt], moved, [v_after], k.advance_adjoint, self._work),
-            Launch(k.drift, each_link, [trees, half], [midway, v_after], [q_after]),
-            self._publish(after),
-            *([frames.see_faults(after)] if self._alone else []),
+            *self._pushed(tick, True), *self._meet(tick, True), *self._elsewhere(frames.pose(tick), now.now),
+            self._publish(now.q, _Sunk(v_after, self._sink), now.now), self._feel(tick, True), self._kick(tick, True),
+            self._publish(now.q, v_after, now.now), self._feel(tick, True), *self._moved(tick, True),
         ]  # fmt: skip
 
     def _opening(self) -> list[Launch]:
-        return [self._publish(0)]
+        return [self._publish(*self.joints(0), self.frames.pose(0))]
 
     def enter(self, keep: bool) -> list[Phase]:
         """Links take their places, and the means over the control step begin at zero."""
@@ -136,7 +302,7 @@ class RobotStepper(Stepper):
 
     def backward(self, tick: int) -> list[Phase]:
         """The adjoint of `forward`, which gives those of the wrenches."""
-        return [self.frames.phase(self._tick(tick, True), True)]
+        return [self.frames.phase(self._undone(tick), True)]
 
     def leave(self) -> list[Phase]:
         """The adjoint of `enter`."""
@@ -149,30 +315,36 @@ class RobotStepper(Stepper):
 
     # ----------------------------------------------------------------------------------------------------- numbers
 
-    def _entries(self) -> dict[str, Slot]:
-        return {**self._inputs, **dict(zip(("joint_q", "joint_qd"), self.joints(0), strict=True))}
+    def _carried(self, number: int) -> dict[str, Slot]:
+        named = dict(zip(("joint_q", "joint_qd"), self.joints(number), strict=True))
+        return named | ({"anchor": self.anchor(number)} if self._points else {})
 
-    def _leaving(self, number: int) -> dict[str, Slot]:
-        return dict(zip(("joint_q", "joint_qd", "felt", "felt_turn"), (*self.joints(number), *self._felt), strict=True))
+    def _entries(self) -> dict[str, Slot]:
+        return {**self._inputs, **self._carried(0)}
+
+    def _leaving(self, number: int, last: int) -> dict[str, Slot]:
+        named = self._carried(number) | dict(zip(("felt", "felt_turn"), self._felt, strict=True))
+        return named | ({"impulse": self._slots(last).impulse} if self._points else {})
 
     def load(self, inputs: Mapping[str, torch.Tensor]) -> None:
-        """``joint_q`` (N, nq), ``joint_qd``, and of every rate (N, nv) what `drive` reads; ``gravity``, ``inertial``."""
+        """``joint_q`` (N, nq), ``joint_qd``, and of every rate (N, nv) what `drive` reads; ``gravity``,
+        ``inertial``.
+        """
         for name, slot in self._entries().items():
             slot.tensor.copy_(inputs[name])
 
     def results(self, keep: bool) -> Tensors:
         """``joint_q`` and ``joint_qd`` at the end, and ``felt`` and ``felt_turn`` of the frames (N, R, 3)."""
-        last = self.frames.before(self.desk.ticks, keep)
-        return {name: slot.tensor for name, slot in self._leaving(last).items()}
+        ticks, frames = self.desk.ticks, self.frames
+        leaving = self._leaving(frames.before(ticks, keep), frames.scratch(ticks - 1, keep))
+        return {name: slot.tensor for name, slot in leaving.items()}
 
     def seed(self, adjoints: Mapping[str, torch.Tensor]) -> None:
         """Adjoints of the results."""
-        for name, slot in self._leaving(self.desk.ticks).items():
+        for name, slot in self._leaving(self.desk.ticks, self.desk.ticks - 1).items():
             if name in adjoints:
                 slot.adjoint.copy_(adjoints[name])
 
     def adjoints(self) -> Tensors:
         """Adjoints of what was loaded."""
         return {name: slot.adjoint for name, slot in self._entries().items()}
-
-

@@ -126,8 +126,23 @@ def _rest(joint: Joint, given: Any) -> np.ndarray:
         return values
     if joint.kind in ("ball", "free"):
         return np.array([0.0] * (count - 1) + [1.0])
-    bounded = count == 1 and np.isfinite(joint.lower) and np.isfinite(joint.upper)
-    return np.full(count, 0.5 * (joint.lower + joint.upper) if bounded else 0.0)
+    bounded = np.isfinite(joint.lower) and np.isfinite(joint.upper)
+    return np.full(count, 0.5 * (joint.lower + joint.upper) if bounded else min(max(joint.lower, 0.0), joint.upper))
+
+
+def _is_singular(joint: Joint, ten: np.ndarray) -> bool:
+    """Whether nothing resists some motion of a joint that carries no other: of a point in its axis, for instance."""
+    if joint.armature > 0.0 or joint.kind == "prismatic":
+        return False
+    xx, yy, zz, xy, xz, yz = ten[4:]
+    about = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    if joint.kind in ("planar", "free"):  # the rest of the motion is a choice of the point that the turn is about
+        centre = ten[1:4] / ten[0]
+        about = about - ten[0] * (centre @ centre * np.eye(3) - np.outer(centre, centre))
+    axis = np.asarray(joint.axis)
+    least = axis @ about @ axis if joint.kind in ("revolute", "planar") else np.linalg.eigvalsh(about)[0]
+    size = max(np.trace(about), ten[1:4] @ ten[1:4] / ten[0])
+    return bool(least <= 1e-12 * size)
 
 
 def _gears(joints: list[Joint], q_start: np.ndarray, v_start: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -150,7 +165,8 @@ def table(tree: Tree) -> Table:
     """The moving links of a tree.
 
     Raises:
-        AssetError: nothing moves in the tree, or its posture does not fit it.
+        AssetError: nothing moves in the tree, its posture does not fit it, or a joint at a tip moves a link without
+            inertia, so that no acceleration follows from a torque.
     """
     frames: dict[str, Frame] = {}
     moving, parents, places, turns, inertials = [], [], [], [], []
@@ -172,6 +188,12 @@ def table(tree: Tree) -> Table:
             inertials[here.link] += _moved(link.inertial, here)
     if not moving:
         raise AssetError(f"robot {tree.name!r} has no joint that moves")
+    for number, link in enumerate(moving):
+        if number not in parents and _is_singular(link.joint, inertials[number]):
+            raise AssetError(
+                f"robot {tree.name!r}, link {link.name!r} on joint {link.joint.name!r}: the joint moves a mass of "
+                f"{inertials[number][0]:g} kg without inertia against its motion; give it an inertia, or an armature"
+            )
     joints = [link.joint for link in moving]
     q_start = np.cumsum([0, *(KINDS[joint.kind].positions for joint in joints)])
     v_start = np.cumsum([0, *(KINDS[joint.kind].rates for joint in joints)])

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A tree of joints as a file says it: links, the joint that holds each to the link before it, and what they weigh.
 
-A link's frame is its joint's, after the joint's motion. `simenv.physics.bodies.table` makes of a tree what kernels read.
+A link's frame is its joint's, after the joint's motion. `simenv.physics.bodies.table` makes of a tree what kernels
+read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from simenv.errors import AssetError
 from simenv.geometry.shapes import Shape
 
-__all__ = ["KINDS", "Fitted", "Inertial", "Joint", "Kind", "Link", "Mimic", "Tree"]
+__all__ = ["KINDS", "Fitted", "Inertial", "Joint", "Kind", "Link", "Mimic", "Tree", "impossible", "is_possible"]
 
 INF = float("inf")
 UPRIGHT = (0.0, 0.0, 0.0, 1.0)
@@ -28,8 +28,8 @@ class Kind:
     Attributes:
         positions: how many numbers say where it is: an angle [rad] or a length [m]; ``planar`` two lengths along the
             plane's axes and an angle; ``ball`` a quaternion xyzw; ``free`` a pose in the world [m, xyzw].
-        rates: how many say how fast: their derivatives; of a ball the angular velocity in the link's axes [rad/s]; free:
-            the velocity of the link's origin [m/s] and its angular velocity [rad/s], world axes.
+        rates: how many say how fast: their derivatives; of a ball the angular velocity in the link's axes [rad/s];
+            free: the velocity of the link's origin [m/s] and its angular velocity [rad/s], world axes.
     """
 
     positions: int
@@ -119,6 +119,7 @@ class Link:
         joint: that holds it.
         inertial: what it weighs; None if nothing.
         looks: shapes that are drawn; collisions: shapes that touch.
+        hollow: whether it is but a place between two joints of one body, which need not weigh anything.
     """
 
     name: str
@@ -127,6 +128,20 @@ class Link:
     inertial: Inertial | None = None
     looks: tuple[Fitted, ...] = ()
     collisions: tuple[Fitted, ...] = ()
+    hollow: bool = False
+
+
+def is_possible(moments: np.ndarray) -> bool:
+    """Whether a body can have principal moments of inertia (3,), in rising order [kg m^2], within rounding."""
+    return bool(moments[0] >= -1e-9 * moments[2] and moments[0] + moments[1] >= (1.0 - 1e-6) * moments[2])
+
+
+def impossible(moments: np.ndarray) -> str:
+    """What an error says of moments that no body has."""
+    return (
+        f"no body has principal moments of inertia {moments.tolist()} kg m^2: none may be negative, nor larger than "
+        "the sum of the others; mend the file, or load it with repair=True"
+    )
 
 
 @dataclass(frozen=True)
@@ -136,8 +151,8 @@ class Tree:
     Attributes:
         name: of the robot, for messages.
         links: every link after the one that carries it.
-        posture: position of joints by name, where the robot starts and to which free motion returns; joints that are not
-            named are in the middle of their limits, or at zero without.
+        posture: position of joints by name, where the robot starts and to which free motion returns; joints that are
+            not named are in the middle of their limits, or at zero without.
 
     Raises:
         AssetError: a name comes twice or is unknown, a link stands before what carries it, or numbers of a joint or an
@@ -194,8 +209,10 @@ class Tree:
         leader = joints.get(mimic.leader)
         fits = leader is not None and leader.mimic is None and KINDS[leader.kind].rates == 1
         if not fits or KINDS[link.joint.kind].rates != 1:
+            kind = "no joint" if leader is None else leader.kind if leader.mimic is None else "a follower itself"
             raise AssetError(
-                f"{self._what(link)}: it follows {mimic.leader!r}; both must turn or slide, and the leader follow none"
+                f"{self._what(link)}: it is {link.joint.kind} and follows {mimic.leader!r}, which is {kind}; both must "
+                "turn or slide, and the leader follow none"
             )
 
     def _check_masses(self) -> None:
@@ -204,10 +221,8 @@ class Tree:
             what = self._what(link)
             if link.inertial is not None:
                 self._check_inertial(what, link.inertial)
-            if link.joint.kind != "fixed" and not carried[link.name] > 0.0:
-                raise AssetError(
-                    f"{what}: the joint moves a link without mass; give it an inertial, or fix the joint"
-                )  # fmt: skip
+            if link.joint.kind != "fixed" and not link.hollow and not carried[link.name] > 0.0:
+                raise AssetError(f"{what}: the joint moves a link without mass; give it an inertial, or fix the joint")
             if link.joint.kind == "fixed" and link.parent is not None:
                 carried[link.parent] += carried[link.name]
 
@@ -215,15 +230,14 @@ class Tree:
     def _check_inertial(what: str, inertial: Inertial) -> None:
         inertia = np.asarray(inertial.inertia, dtype=np.float64)
         if inertia.shape != (3, 3) or not np.isfinite([inertial.mass, *inertial.centre, *inertia.ravel()]).all():
-            raise AssetError(f"{what}: mass, centre and inertia (3, 3) must be finite numbers")
-        if inertial.mass < 0.0 or np.abs(inertia - inertia.T).max() > 1e-9 * max(np.abs(inertia).max(), 1e-300):
-            raise AssetError(f"{what}: the mass must not be negative, and the inertia symmetric")
+            raise AssetError(f"{what}: mass, centre and inertia (3, 3) must be finite numbers, not {inertial}")
+        if inertial.mass < 0.0:
+            raise AssetError(f"{what}: the mass is {inertial.mass} kg; it must not be negative")
+        if np.abs(inertia - inertia.T).max() > 1e-9 * max(np.abs(inertia).max(), 1e-300):
+            raise AssetError(f"{what}: the inertia {inertia.tolist()} kg m^2 must be symmetric")
         moments = np.linalg.eigvalsh(inertia)
-        if moments[0] < -1e-9 * moments[2] or moments[0] + moments[1] < (1.0 - 1e-6) * moments[2]:
-            raise AssetError(
-                f"{what}: no body has principal moments of inertia {moments.tolist()} kg m^2: none may be negative, nor "
-                "larger than the sum of the others; mend the file, or load it with repair=True"
-            )
+        if not is_possible(moments):
+            raise AssetError(f"{what}: {impossible(moments)}")
 
     @property
     def joints(self) -> tuple[Joint, ...]:
@@ -245,30 +259,29 @@ class Tree:
         """The same tree with another posture, position by joint.
 
         Raises:
-            AssetError: a joint is unknown, or its position leaves its limits.
+            AssetError: a joint is unknown or follows another, or its position does not fit it or leaves its limits.
         """
         joints = {joint.name: joint for joint in self.joints}
         for name, value in posture.items():
             if name not in joints:
                 raise AssetError(f"robot {self.name!r} has no joint {name!r} that moves; it has {', '.join(joints)}")
-            low, high = joints[name].lower, joints[name].upper
-            if not all(low <= each <= high for each in np.atleast_1d(value)):
-                raise AssetError(f"posture: {name} = {value} must lie within its limits, {low:.4f} to {high:.4f}")
+            self._check_position(joints[name], value)
         return replace(self, posture={**self.posture, **posture})
 
-
-def chained(links: Iterable[Link]) -> Sequence[Link]:
-    """Links in an order in which each comes after the one that carries it.
-
-    Raises:
-        AssetError: some hang on each other in a circle, or on a link that is not there.
-    """
-    left, placed, order = list(links), {None}, []
-    while left:
-        ready = [link for link in left if link.parent in placed]
-        if not ready:
-            raise AssetError(f"links {', '.join(repr(link.name) for link in left)} hang on no link that stands")
-        order += ready
-        placed |= {link.name for link in ready}
-        left = [link for link in left if link.name not in placed]
-    return order
+    @staticmethod
+    def _check_position(joint: Joint, value: Any) -> None:
+        if joint.mimic is not None:
+            raise AssetError(f"posture: {joint.name} follows {joint.mimic.leader}; give that one's position")
+        try:
+            values = np.atleast_1d(np.asarray(value, dtype=np.float64))
+        except (TypeError, ValueError):
+            values = np.empty(0)
+        count = KINDS[joint.kind].positions
+        if values.shape != (count,) or not np.isfinite(values).all():
+            raise AssetError(f"posture: {joint.name} = {value}; a {joint.kind} joint needs {count} finite number(s)")
+        if joint.kind in ("ball", "free") and abs(np.linalg.norm(values[-4:]) - 1.0) > 1e-6:
+            raise AssetError(f"posture: {joint.name} = {value} must end in a quaternion xyzw of length one")
+        if not all(joint.lower <= each <= joint.upper for each in values):
+            raise AssetError(
+                f"posture: {joint.name} = {value} must lie within its limits, {joint.lower:.4f} to {joint.upper:.4f}"
+            )

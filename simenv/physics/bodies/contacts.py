@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which bodies of a scene may touch, at which points, and by which law: the fixed slots of rigid contact."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simenv.geometry.shapes import Box, Capsule, Cylinder, Plane, Shape, Sphere
+
+__all__ = ["Geom", "RigidContact", "Slots", "slots"]
+
+Vector = tuple[float, ...]
+ROUND = 0.05  # radius of balls in the corners of boxes that meet others, over the least half extent
+RIM = 12  # points of the rim of a cylinder
+MOST = 64  # points of a mesh
+
+
+@dataclass(frozen=True)
+class RigidContact:
+    """The law of contact of two rigid bodies (`simenv.physics.bodies.kernels_law`).
+
+    Attributes:
+        stiffness: of each point [N/m]; it is taken as at most what makes a contact last for a tick, which the default
+            does: near rigid.
+        relaxation: damping over stiffness [s], Kelvin and Voigt's; None is ten ticks, with which bodies that collide
+            hardly part: at 0.05 of their speed where contact is near rigid.
+        dissipation: of Hunt and Crossley [s/m].
+        friction: Coulomb's coefficient.
+        shear: stiffness along the surface, with which friction holds, over that along the normal.
+    """
+
+    stiffness: float = 1e12
+    relaxation: float | None = None
+    dissipation: float = 0.0
+    friction: float = 0.5
+    shear: float = 1.0
+
+    def numbers(self, dt: float) -> dict[str, float]:
+        """Its five numbers, in the order of the kernels; `dt`: of a tick [s]."""
+        relaxation = 10.0 * dt if self.relaxation is None else self.relaxation
+        return {
+            "stiffness": self.stiffness, "relaxation": relaxation, "dissipation": self.dissipation,
+            "friction": self.friction, "shear": self.shear,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Geom:
+    """A shape on a body, at a place [m] and quaternion xyzw in its frame."""
+
+    body: str
+    shape: Shape
+    position: Vector = (0.0, 0.0, 0.0)
+    quaternion: Vector = (0.0, 0.0, 0.0, 1.0)
+
+    def ball(self) -> tuple[np.ndarray, float]:
+        """Centre in the body's frame (3,) [m] and radius [m] of a ball about it."""
+        if isinstance(self.shape, Plane):
+            return np.zeros(3), math.inf
+        low, high = self.shape.bounds()
+        return self.place(0.5 * (low + high)[None])[0], 0.5 * float(np.linalg.norm(high - low))
+
+    def place(self, points: np.ndarray) -> np.ndarray:
+        """Points (n, 3) of the shape's frame in the body's."""
+        vector, w = np.array(self.quaternion[:3]), self.quaternion[3]
+        twice = 2.0 * np.cross(vector, points)
+        return points + w * twice + np.cross(vector, twice) + np.array(self.position)
+
+
+@dataclass(frozen=True)
+class Slots:
+    """C slots of P pairs of shapes (kernels_collide.Contacts).
+
+    Attributes:
+        a, b: names of the bodies of each slot; offset, radius: point on a (C, 3), and of the ball about it (C,).
+        shape: number of the shape on b (C,) in `shapes`; place, turn: of it there.
+        pair: of each slot (C,); pairs: bodies of each; balls: centre and radius on both, of each.
+        law: number in `laws` of each slot, (C,).
+        laws: by name of their parameters.
+    """
+
+    a: list[str] = field(default_factory=list)
+    b: list[str] = field(default_factory=list)
+    offset: list[np.ndarray] = field(default_factory=list)
+    radius: list[float] = field(default_factory=list)
+    shape: list[int] = field(default_factory=list)
+    place: list[Vector] = field(default_factory=list)
+    turn: list[Vector] = field(default_factory=list)
+    pair: list[int] = field(default_factory=list)
+    law: list[int] = field(default_factory=list)
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    balls: list[tuple[np.ndarray, float, np.ndarray, float]] = field(default_factory=list)
+    shapes: list[Shape] = field(default_factory=list)
+    laws: dict[str, RigidContact] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def add(self, points: Geom, target: Geom, offset: np.ndarray, radius: float, law: int) -> None:
+        """Add a slot of the next pair: a point (3,) [m] on the body of one shape, or a ball about it, on another."""
+        self.a.append(points.body)
+        self.b.append(target.body)
+        self.offset.append(offset)
+        self.radius.append(radius)
+        self.shape.append(self.shapes.index(target.shape))
+        self.place.append(target.position)
+        self.turn.append(target.quaternion)
+        self.pair.append(len(self.pairs))
+        self.law.append(law)
+
+
+def slots(
+    geoms: Sequence[Geom], moving: Iterable[str], groups: Mapping[str, str], passing: Iterable[frozenset[str]],
+    usual: RigidContact, special: Mapping[frozenset[str], RigidContact],
+) -> Slots:  # fmt: skip
+    """The slots of all pairs of shapes that may touch.
+
+    Args:
+        geoms: shapes of the scene.
+        moving: bodies that contact moves; of a pair at least one must be.
+        groups: of bodies that do not touch each other, such as the links of a robot.
+        passing: pairs of bodies, or of groups, that may pass through each other.
+        usual: law of contact.
+        special: laws of pairs of bodies or groups.
+    """
+    found = Slots(laws={"rigid": usual, **{"|".join(sorted(pair)): law for pair, law in special.items()}})
+    names, moved, free = list(found.laws), set(moving), set(passing)
+    # those of a shape that comes later come later, so that what is added to a scene changes no slot
+    for one, other in ((geoms[i], geoms[j]) for j in range(len(geoms)) for i in range(j)):
+        group = groups.get(one.body, one.body), groups.get(other.body, other.body)
+        kinds = [frozenset(each) for each in itertools.product((one.body, group[0]), (other.body, group[1]))]
+        if group[0] == group[1] or not {one.body, other.body} & moved or any(kind in free for kind in kinds):
+            continue
+        law = next((names.index("|".join(sorted(kind))) for kind in kinds if kind in special), 0)
+        for points, target in ((one, other), (other, one)):
+            offsets, radius = sampled(points.shape, target.shape)
+            if not len(offsets):
+                continue
+            if target.shape not in found.shapes:
+                found.shapes.append(target.shape)
+            for offset in points.place(offsets):
+                found.add(points, target, offset, radius, law)
+            found.pairs.append((points.body, target.body))
+            found.balls.append((*points.ball(), *target.ball()))
+    return found
+
+
+def sampled(shape: Shape, target: Shape) -> tuple[np.ndarray, float]:
+    """Points (n, 3) of a shape, and the radius of balls about them, that stand for it in the distance of another; none
+    where the other's points in its distance do.
+    """
+    none = np.zeros((0, 3))
+    if isinstance(shape, Sphere):
+        return np.zeros((1, 3)), shape.radius
+    if isinstance(shape, Plane) or isinstance(target, Sphere):
+        return none, 0.0
+    if isinstance(shape, Capsule):
+        apart = math.ceil(2.0 * shape.half_height / shape.radius) + 1  # a radius or less
+        count = 2 if isinstance(target, Plane) else min(max(2, apart), 9)
+        heights = np.linspace(-shape.half_height, shape.half_height, count)
+        return np.stack([0.0 * heights, 0.0 * heights, heights], -1), shape.radius
+    if isinstance(target, Capsule):
+        return none, 0.0
+    if isinstance(shape, Box):
+        half = np.array(shape.half_extents)
+        corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
+        if isinstance(target, Plane):
+            return corners * half, 0.0
+        edges = np.array([e for e in itertools.product((-1.0, 0.0, 1.0), repeat=3) if list(e).count(0.0) == 1])
+        radius = ROUND * float(half.min())
+        return np.concatenate([corners, edges]) * (half - radius), radius
+    if isinstance(shape, Cylinder):
+        angle = np.linspace(0.0, 2.0 * np.pi, RIM, endpoint=False)
+        circle = shape.radius * np.stack([np.cos(angle), np.sin(angle)], -1)
+        ends = [np.concatenate([circle, np.full((RIM, 1), z)], -1) for z in (-shape.half_height, shape.half_height)]
+        return np.concatenate(ends), 0.0
+    vertices = np.asarray(shape.to_mesh().vertices)
+    return vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), MOST)).astype(int)], 0.0

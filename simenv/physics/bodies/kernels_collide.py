@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warp kernels of where rigid bodies touch: points of one in the signed distance of another, and what they then feel.
+
+Contacts are fixed slots, (N, C): a point, or a ball about it, on the body `a`, and a shape on the body `b`. Everything
+is taken in the middle of a tick. All adjoints are generated; the normal's derivative is that of the distance's Hessian.
+"""
+
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv._exclusive import built_once
+from simenv.geometry.distance import distance_functions
+from simenv.physics.bodies.kernels_law import law_functions
+from simenv.physics.kernels_rotation import rotation_functions
+
+__all__ = ["FAR", "collide_kernels"]
+
+FAR = 1.0e3  # [m], the gap of what is not near
+LAW = ("stiffness", "relaxation", "dissipation", "friction", "shear")  # numbers of a law, in the order of the kernels
+
+
+@built_once
+def collide_kernels(real) -> SimpleNamespace:
+    """Kernels for one scalar type, `wp.float32` or `wp.float64`.
+
+    Returns:
+        A namespace with the struct `Contacts` (of slots: bodies `a` and `b`, the point's `offset` on a and the `radius`
+        of the ball about it, the `shape` on b, its `place` and `turn` there, the `pair` and the `law`, and the
+        `stiffest` that a contact is taken; of pairs: bodies, centres and radii of balls about their shapes), and the
+        kernels `midway`, `see_near`, `collide` and `feel`.
+    """
+    dist, law = distance_functions(real), law_functions(real)
+    Shape, vec3, distance = dist.Shape, dist.vec3, dist.distance
+    quat, vec5 = wp.types.quaternion(dtype=real), wp.types.vector(length=5, dtype=real)
+    turned = rotation_functions(real).turned
+    normal_impulse, drag = law.normal_impulse, law.drag
+    both = {"module": f"simenv_bodies_collide_{real.__name__}", "enable_backward": True}
+    felt = {"module": f"simenv_bodies_feel_{real.__name__}", "enable_backward": True}
+    once = {"module": f"simenv_bodies_pairs_{real.__name__}", "enable_backward": False}
+    far = wp.constant(real(FAR))
+
+    @wp.struct
+    class Contacts:
+        a: wp.array(dtype=int)
+        b: wp.array(dtype=int)
+        offset: wp.array(dtype=vec3)
+        radius: wp.array(dtype=real)
+        shape: wp.array(dtype=int)
+        place: wp.array(dtype=vec3)
+        turn: wp.array(dtype=quat)
+        pair: wp.array(dtype=int)
+        law: wp.array(dtype=int)
+        stiffest: wp.array(dtype=real)
+        pair_a: wp.array(dtype=int)
+        pair_b: wp.array(dtype=int)
+        centre_a: wp.array(dtype=vec3)
+        centre_b: wp.array(dtype=vec3)
+        extent: wp.array(dtype=real)
+
+    @wp.kernel(**both)
+    def midway(
+        half: real,
+        rows: wp.array(dtype=int),
+        moves: wp.array(dtype=int),
+        position_in: wp.array2d(dtype=vec3),
+        quaternion_in: wp.array2d(dtype=quat),
+        velocity_in: wp.array2d(dtype=vec3),
+        omega_in: wp.array2d(dtype=vec3),
+        position_out: wp.array2d(dtype=vec3),
+        quaternion_out: wp.array2d(dtype=quat),
+        velocity_out: wp.array2d(dtype=vec3),
+        omega_out: wp.array2d(dtype=vec3),
+    ):
+        # frames that others move go on as they do, fixed ones stay
+        w, r = wp.tid()
+        b = rows[r]
+        if moves[r] == 1:
+            position_out[w, b] = position_in[w, b] + half * velocity_in[w, b]
+            quaternion_out[w, b] = turned(quaternion_in[w, b], half * omega_in[w, b])
+            velocity_out[w, b] = velocity_in[w, b]
+            omega_out[w, b] = omega_in[w, b]
+        else:
+            position_out[w, b] = position_in[w, b]
+            quaternion_out[w, b] = quaternion_in[w, b]
+            velocity_out[w, b] = vec3(real(0.0), real(0.0), real(0.0))
+            omega_out[w, b] = vec3(real(0.0), real(0.0), real(0.0))
+
+    @wp.kernel(**once)
+    def see_near(
+        contacts: Contacts,
+        dt: real,
+        position_in: wp.array2d(dtype=vec3),
+        quaternion_in: wp.array2d(dtype=quat),
+        velocity_in: wp.array2d(dtype=vec3),
+        near_out: wp.array2d(dtype=int),
+    ):
+        w, p = wp.tid()
+        a = contacts.pair_a[p]
+        b = contacts.pair_b[p]
+        away = position_in[w, a] + wp.quat_rotate(quaternion_in[w, a], contacts.centre_a[p])
+        away = away - position_in[w, b] - wp.quat_rotate(quaternion_in[w, b], contacts.centre_b[p])
+        ahead = real(2.0) * dt * wp.length(velocity_in[w, a] - velocity_in[w, b])
+        near_out[w, p] = wp.where(wp.length(away) > contacts.extent[p] + ahead, 0, 1)
+
+    @wp.kernel(**both)
+    def collide(
+        contacts: Contacts,
+        shapes: wp.array(dtype=Shape),
+        sdf_values: wp.array(dtype=real),
+        near_in: wp.array2d(dtype=int),
+        position_in: wp.array2d(dtype=vec3),
+        quaternion_in: wp.array2d(dtype=quat),
+        gap_out: wp.array2d(dtype=real),
+        normal_out: wp.array2d(dtype=vec3),
+        point_out: wp.array2d(dtype=vec3),
+    ):
+        w, c = wp.tid()
+        a = contacts.a[c]
+        b = contacts.b[c]
+        if near_in[w, contacts.pair[c]] == 0:
+            gap_out[w, c] = far
+            normal_out[w, c] = vec3(real(0.0), real(0.0), real(1.0))
+            point_out[w, c] = vec3(real(0.0), real(0.0), real(0.0))
+        else:
+            x = position_in[w, a] + wp.quat_rotate(quaternion_in[w, a], contacts.offset[c])
+            turn = quaternion_in[w, b] * contacts.turn[c]
+            origin = position_in[w, b] + wp.quat_rotate(quaternion_in[w, b], contacts.place[c])
+            near = distance(shapes[contacts.shape[c]], sdf_values, wp.quat_rotate_inv(turn, x - origin))
+            n = wp.quat_rotate(turn, vec3(near[0], near[1], near[2]))
+            gap = near[3] - contacts.radius[c]
+            gap_out[w, c] = gap
+            normal_out[w, c] = n
+            # in the middle of what overlaps
+            point_out[w, c] = x - (contacts.radius[c] + real(0.5) * gap) * n
+
+    @wp.kernel(**felt)
+    def feel(
+        contacts: Contacts,
+        dt: real,
+        position_in: wp.array2d(dtype=vec3),
+        before_velocity_in: wp.array2d(dtype=vec3),
+        before_omega_in: wp.array2d(dtype=vec3),
+        after_velocity_in: wp.array2d(dtype=vec3),
+        after_omega_in: wp.array2d(dtype=vec3),
+        gap_in: wp.array2d(dtype=real),
+        normal_in: wp.array2d(dtype=vec3),
+        point_in: wp.array2d(dtype=vec3),
+        held_in: wp.array2d(dtype=vec3),
+        law_in: wp.array2d(dtype=vec5),
+        impulse_out: wp.array2d(dtype=vec3),
+        held_out: wp.array2d(dtype=vec3),
+    ):
+        # impulse on a [N s], and the displacement that friction holds after the tick
+        w, c = wp.tid()
+        gap = gap_in[w, c]
+        impulse = vec3(real(0.0), real(0.0), real(0.0))
+        kept = vec3(real(0.0), real(0.0), real(0.0))
+        if gap < far:
+            a = contacts.a[c]
+            b = contacts.b[c]
+            n = normal_in[w, c]
+            to_a = point_in[w, c] - position_in[w, a]
+            to_b = point_in[w, c] - position_in[w, b]
+            was = before_velocity_in[w, a] + wp.cross(before_omega_in[w, a], to_a)
+            was = was - before_velocity_in[w, b] - wp.cross(before_omega_in[w, b], to_b)
+            now = after_velocity_in[w, a] + wp.cross(after_omega_in[w, a], to_a)
+            now = now - after_velocity_in[w, b] - wp.cross(after_omega_in[w, b], to_b)
+            numbers = law_in[w, contacts.law[c]]
+            k = wp.min(numbers[0], contacts.stiffest[c])
+            rate = wp.dot(n, now)
+            push = normal_impulse(dt, gap, wp.dot(n, was), rate, k, k * numbers[1], numbers[2])
+            if push[0] > real(0.0):
+                held = held_in[w, c] - wp.dot(n, held_in[w, c]) * n
+                slip = now - rate * n
+                k_t = numbers[4] * k
+                limit = numbers[3] * push[0]
+                along = drag(dt, limit, k_t, dt * k_t, held, slip)
+                impulse = push[0] * n + along
+                moved = held + dt * slip
+                wanted = -dt * k_t * (moved + dt * slip)
+                kept = moved
+                if wp.dot(wanted, wanted) > limit * limit:
+                    kept = -along / (dt * k_t)
+        impulse_out[w, c] = impulse
+        held_out[w, c] = kept
+
+    return SimpleNamespace(
+        Contacts=Contacts, midway=midway, see_near=see_near, collide=collide, feel=feel, Shape=Shape, vec3=vec3,
+        vec5=vec5, quat=quat, real=real, normal_impulse=normal_impulse, drag=drag, far=far,
+    )  # fmt: skip
