@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rigid contact against closed forms of mechanics, and its derivatives. Sources: Goldstein, Classical Mechanics; Schwager
-and Poeschel 2007; Hunt and Crossley 1975; tables of the same in MuJoCo's and Drake's papers.
+"""Rigid contact against closed forms of mechanics, and its derivatives. Sources: Goldstein, Classical Mechanics;
+Schwager and Poeschel 2007; Hunt and Crossley 1975; tables of the same in MuJoCo's and Drake's papers.
 """
 
 import math
