@@ -174,6 +174,9 @@ def equation_functions(real) -> SimpleNamespace:
         size = real(0.0)
         whole = real(0.0)
         for k in range(nv):
+            if s.active[w, k] == 0:
+                s.g[w, k] = real(0.0)
+                continue
             total = real(0.0)
             for j in range(s.low[w, k], s.high[w, k]):
                 total = total + s.a[w, k * nv + j] * (v[w, j] - free[w, j])
@@ -307,7 +310,9 @@ def equation_functions(real) -> SimpleNamespace:
             along = drag(dt, s.bound[w, r], x[4], dt * x[4], s.held[w, r], now - rate * n)
             out = out - wp.dot(push[0] * n + along, s.step[w, r])
         for k in range(nv):
-            pulled = of_joint(dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], s.v[w, k] + share * s.d[w, k])
+            pulled = of_joint(
+                dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], s.v[w, k] + share * s.d[w, k]
+            )
             out = out - pulled[0] * s.d[w, k]
         for r in range(limits.follower.shape[0]):
             k = limits.follower[r]

@@ -63,6 +63,7 @@ def gather_functions(real) -> SimpleNamespace:
         mass: wp.array2d(dtype=real)
         a: wp.array2d(dtype=real)
         h: wp.array2d(dtype=real)
+        active: wp.array2d(dtype=int)
         low: wp.array2d(dtype=int)
         high: wp.array2d(dtype=int)
         lead: wp.array2d(dtype=int)

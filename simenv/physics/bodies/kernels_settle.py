@@ -35,27 +35,42 @@ def settle_kernels(real) -> SimpleNamespace:
     still = wp.constant(real(STILL))
 
     @wp.func
-    def joints_act(
+    def see_active(
+        trees: Trees,
+        w: int,
         dt: real,
         limits: Limits,
-        w: int,
+        width: int,
         q: wp.array2d(dtype=real),
         dry: wp.array2d(dtype=real),
-        pull: wp.array2d(dtype=real),
-        soft: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         after: wp.array2d(dtype=real),
+        s: Touch,
     ) -> int:
-        # whether limits, dry friction or joints that follow do anything at rates
-        if limits.follower.shape[0] > 0:
-            return 1
-        for k in range(before.shape[1]):
-            pulled = of_joint(
-                dt, limits, w, k, q, dry[w, k], pull[w, k], soft[w, k], before[w, k], after[w, k]
-            )  # fmt: skip
-            if pulled[1] > real(0.0) or pulled[0] != real(0.0):
-                return 1
-        return 0
+        # Trees with contacts, or on which limits, dry friction or motors do anything at rates, or whose joints follow
+        # others; and whether there are any. The rest move as if these were not there, bit for bit.
+        any_active = int(0)
+        for t in range(trees.first.shape[0] - 1):
+            start = trees.v_start[trees.first[t]]
+            end = trees.v_start[trees.first[t + 1]]
+            active = int(0)
+            for r in range(limits.follower.shape[0]):
+                if limits.follower[r] >= start and limits.follower[r] < end:
+                    active = 1
+            for group in range(s.sizes[w, 3]):
+                for e in range(group * width, group * width + s.count[w, group]):
+                    if s.column[w, e] >= start and s.column[w, e] < end:
+                        active = 1
+            for k in range(start, end):
+                pulled = of_joint(
+                    dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], after[w, k]
+                )  # fmt: skip
+                if pulled[0] != real(0.0) or pulled[1] != real(0.0):
+                    active = 1
+            for k in range(start, end):
+                s.active[w, k] = active
+            any_active = wp.max(any_active, active)
+        return any_active
 
     @wp.kernel(**forward)
     def kick(
@@ -108,12 +123,12 @@ def settle_kernels(real) -> SimpleNamespace:
             )  # fmt: skip
         for k in range(nv):
             spare_out.v[w, k] = v_in[w, k] + dt * spare_out.acceleration[w, k]
-        found = gather(
+        gather(
             trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
             omega_in, held_in, law_in, motion_out, touch_out,
         )  # fmt: skip
         touch_out.sizes[w, 1] = 0
-        if found > 0 or joints_act(dt, limits, w, q_in, dry_in, pull_in, soft_in, v_in, spare_out.v) == 1:
+        if see_active(trees, w, dt, limits, width, q_in, dry_in, v_in, spare_out.v, touch_out) == 1:
             assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
             touch_out.sizes[w, 1] = settle(w, nv, width, dt, limits, q_in, dry_in, v_in, spare_out.v, touch_out)
             for k in range(nv):
@@ -203,17 +218,17 @@ def settle_kernels(real) -> SimpleNamespace:
         for k in range(nv):
             spare_out.acceleration[w, k] = (after_in[w, k] - v_in[w, k]) / dt
             spare_out.a[w, k] = dt * adj_after_in[w, k]
-        found = gather(
+        gather(
             trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
             omega_in, held_in, law_in, motion_out, touch_out,
         )  # fmt: skip
-        if found > 0 or joints_act(dt, limits, w, q_in, dry_in, pull_in, soft_in, v_in, after_in) == 1:
+        if see_active(trees, w, dt, limits, width, q_in, dry_in, v_in, after_in, touch_out) == 1:
             assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
             unsettle(
-                w, nv, width, dt, limits, q_in, dry_in, v_in, v_in, after_in, spare_out.a, touch_out, spare_out.rates,
+                w, nv, width, dt, limits, q_in, dry_in, v_in, v_in, after_in, spare_out.a, touch_out, spare_out.rates
             )  # fmt: skip
-        else:
-            for t in range(trees.first.shape[0] - 1):
+        for t in range(trees.first.shape[0] - 1):
+            if touch_out.active[w, trees.v_start[trees.first[t]]] == 0:
                 accelerate(
                     trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in,
                     motion_out, articulated_out, spare_out.acceleration,

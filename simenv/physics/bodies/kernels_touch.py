@@ -159,7 +159,7 @@ def touch_functions(real) -> SimpleNamespace:
         found = s.sizes[w, 0]
         for k in range(nv):
             s.v[w, k] = free[w, k]
-            if found > 0:
+            if found > 0 and s.active[w, k] == 1:
                 s.v[w, k] = before[w, k]
         for r in range(limits.follower.shape[0]):
             both = wp.min(s.lead[w, limits.follower[r]], s.lead[w, limits.leader[r]])
@@ -176,7 +176,8 @@ def touch_functions(real) -> SimpleNamespace:
             if bounded == 1:
                 if rounds == 1:  # from what would be if all stuck
                     for k in range(nv):
-                        s.v[w, k] = before[w, k]
+                        if s.active[w, k] == 1:
+                            s.v[w, k] = before[w, k]
                     left = leave(
                         w, nv, width, dt, limits, q, dry, before, free, s.v, 2, s
                     )  # fmt: skip

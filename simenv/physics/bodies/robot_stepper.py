@@ -34,7 +34,7 @@ PER_RATE = (*PULLS, "friction")
 # work space by its length, where that is not the number of links
 RATES = (
     "axis_spin", "axis_speed", "pull_moment", "pull_force", "weight", "rest", "acceleration", "rates", "v", "easing",
-    "g", "d", "pull", "soft", "start", "lead", "low", "high",
+    "g", "d", "pull", "soft", "active", "start", "lead", "low", "high",
 )  # fmt: skip
 OF_CONTACTS = (
     "law", "gap", "normal", "held", "group", "arm", "count", "given", "was", "now", "step", "bound", "push",
