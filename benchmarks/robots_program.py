@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Worlds of one Panda without contact and limits, on one thread: control steps, their gradients, and what the time of a tick goes
-into. See robots.py for what is measured, protocol.py for how it is asked.
+"""Worlds of one Panda without contact and limits, on one thread: control steps, their gradients, and what the time of a
+tick goes into. See robots.py for what is measured, protocol.py for how it is asked.
 """
 
 import sys
