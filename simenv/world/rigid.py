@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,9 +66,10 @@ def _joint_eases(mounts: list[RobotMount]) -> np.ndarray:
 
     rows = []
     for mount in mounts:
-        if not np.isfinite([*mount.table.lower, *mount.table.upper]).any():
-            rows.append(np.ones(len(mount.table.rates)))
+        if not mount.is_robot:
+            rows.append(np.ones(len(mount.table.rates)))  # it has no limits
             continue
-        robot = Robot(mount.tree, 1, dtype=torch.float64)
+        links = (replace(link, joint=replace(link.joint, mimic=None)) for link in mount.tree.links)  # every rate counts
+        robot = Robot(replace(mount.tree, links=tuple(links)), 1, dtype=torch.float64)
         rows.append(1.0 / torch.diagonal(robot.mass_matrix(robot.posture)[0]).numpy())
     return np.concatenate(rows)

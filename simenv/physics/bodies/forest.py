@@ -59,7 +59,7 @@ class RobotMount:
             ValueError: there are as many gains as neither one nor rates, or some are negative or not finite.
         """
         made = table(tree)
-        held = positions_of_rates(made) >= 0
+        held = (positions_of_rates(made) >= 0) & np.isin(np.arange(len(made.rates)), made.lead_rates)
         gains = []
         for what, given in (("stiffness", drive.stiffness), ("damping", drive.damping)):
             values = np.asarray(given, dtype=np.float64)
@@ -114,6 +114,12 @@ class Forest:
     position: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+    effort: np.ndarray
+    speed: np.ndarray
+    follower: np.ndarray
+    leader: np.ndarray
+    ratio: np.ndarray
+    offset: np.ndarray
     rows: np.ndarray
     on: np.ndarray
     frame_place: np.ndarray
@@ -168,10 +174,23 @@ def forest(mounts: Sequence[RobotMount], bodies: Mapping[str, Any]) -> Forest:
     return Forest(
         links, np.concatenate(parents), joined("kind"), joined("place"), joined("turn"), joined("axis"),
         counted("q_start", q), counted("v_start", v), joined("inertial"), np.concatenate(position), joined("lower"),
-        joined("upper"),
+        joined("upper"), joined("effort"), joined("speed"), *following(tables, v),
         np.array([row for row, _, _ in rows]), np.array([link for _, link, _ in rows]),
         np.array([frame.position for _, _, frame in rows]), np.array([frame.quaternion for _, _, frame in rows]), own,
     )  # fmt: skip
+
+
+def following(tables: Sequence[Table], starts: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Rates of joints that follow others, and of these, ratios and offsets of their positions, (F,) each."""
+    rows = []
+    for made, start in zip(tables, starts, strict=False):
+        for rate in np.setdiff1d(np.arange(len(made.rates)), made.lead_rates):
+            (column,) = np.flatnonzero(made.rate_gear[rate])
+            position = positions_of_rates(made)[rate]
+            pair = (start + rate, start + made.lead_rates[column])
+            rows.append((*pair, made.rate_gear[rate, column], made.gear_offset[position]))
+    values = np.reshape(rows, (-1, 4))
+    return values[:, 0].astype(int), values[:, 1].astype(int), values[:, 2], values[:, 3]
 
 
 def longest_path(forest: Forest) -> int:

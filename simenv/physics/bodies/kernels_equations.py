@@ -23,7 +23,8 @@ def equation_functions(real) -> SimpleNamespace:
     Returns:
         A namespace with what `gather_functions` has, and the functions
 
-        * `of_joint(dt, limits, w, k, q, dry, before, after) -> vec2`: impulse of limits and dry friction at a rate, and
+        * `of_joint(dt, limits, w, k, q, dry, pull, soft, before, after) -> vec2`: impulse of limits, of dry friction, and of
+          what a motor lacks, at a rate, and
           minus its derivative;
         * `leave(w, nv, width, dt, limits, q, dry, before, free, v, renew, touch) -> vec2`: A (v - v*) less all
           impulses, in `touch.g`; where `renew` is 1, friction is bounded by the normal impulses at v, where it is 2, by
@@ -40,13 +41,22 @@ def equation_functions(real) -> SimpleNamespace:
 
     @wp.func
     def of_joint(
-        dt: real, limits: Limits, w: int, k: int, q: wp.array2d(dtype=real), dry: real, before: real, after: real
+        dt: real,
+        limits: Limits,
+        w: int,
+        k: int,
+        q: wp.array2d(dtype=real),
+        dry: real,
+        pull: real,
+        soft: real,
+        before: real,
+        after: real,
     ) -> vec2:
         # impulse of limits and dry friction at a rate, and minus its derivative
         out = vec2(real(0.0), real(0.0))
+        stiff = limits.stiffest[k]
         at = limits.position[k]
         if at >= 0:
-            stiff = limits.stiffest[k]
             push = normal_impulse(
                 dt, q[w, at] - limits.lower[k], before, after, stiff, dt * stiff, real(0.0)
             )  # fmt: skip
@@ -59,7 +69,24 @@ def equation_functions(real) -> SimpleNamespace:
                 out = out + vec2(-dt * dry * after / still, dt * dry / still)
             else:
                 out = out + vec2(-dt * dry * wp.sign(after), real(0.0))
+        # what the motor cannot give, which the inertia and the torque count as given
+        wanted = dt * pull - soft * (after - before)
+        most = dt * limits.effort[k]
+        if wp.abs(wanted) > most:
+            out = out + vec2(wp.sign(wanted) * most - wanted, -soft)
+        beyond = wp.abs(after) - limits.fastest[k]
+        if beyond > real(0.0):
+            out = out + vec2(-dt * dt * stiff * wp.sign(after) * beyond, dt * dt * stiff)
         return out
+
+    @wp.func
+    def of_follower(
+        dt: real, limits: Limits, w: int, r: int, q: wp.array2d(dtype=real), v: wp.array2d(dtype=real)
+    ) -> real:
+        # impulse that makes a joint follow another
+        off = q[w, limits.follower_at[r]] - limits.ratio[r] * q[w, limits.leader_at[r]] - limits.offset[r]
+        rate = v[w, limits.follower[r]] - limits.ratio[r] * v[w, limits.leader[r]]
+        return -dt * limits.hold[r] * (off + real(2.5) * dt * rate)
 
     @wp.func
     def stiffness_of(dt: real, x: vec5, push: vec2, n: vec3, held: vec3, now: vec3, bound: real, coupled: int) -> mat33:
@@ -150,9 +177,15 @@ def equation_functions(real) -> SimpleNamespace:
             total = real(0.0)
             for j in range(s.low[w, k], s.high[w, k]):
                 total = total + s.a[w, k * nv + j] * (v[w, j] - free[w, j])
-            joint = of_joint(dt, limits, w, k, q, dry[w, k], before[w, k], v[w, k])
+            joint = of_joint(dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], v[w, k])
             s.g[w, k] = total - joint[0]
             whole = whole + total * total / s.a[w, k * nv + k] + s.a[w, k * nv + k] * v[w, k] * v[w, k]
+        for r in range(limits.follower.shape[0]):
+            pulled_along = of_follower(dt, limits, w, r, q, v)
+            k = limits.follower[r]
+            j = limits.leader[r]
+            s.g[w, k] = s.g[w, k] - pulled_along
+            s.g[w, j] = s.g[w, j] + limits.ratio[r] * pulled_along
         move_points(w, width, v, 1, s, s.now)
         group = int(-1)
         moment = vec3(real(0.0), real(0.0), real(0.0))
@@ -209,8 +242,19 @@ def equation_functions(real) -> SimpleNamespace:
                 end = nv
             for j in range(start, end):
                 s.h[w, k * nv + j] = s.a[w, k * nv + j]
-            joint = of_joint(dt, limits, w, k, q, dry[w, k], before[w, k], v[w, k])
+            joint = of_joint(dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], v[w, k])
             s.h[w, k * nv + k] = s.h[w, k * nv + k] + joint[1]
+        for r in range(limits.follower.shape[0]):
+            k = limits.follower[r]
+            j = limits.leader[r]
+            held = real(2.5) * dt * dt * limits.hold[r]
+            s.h[w, k * nv + k] = s.h[w, k * nv + k] + held
+            s.h[w, j * nv + j] = s.h[w, j * nv + j] + limits.ratio[r] * limits.ratio[r] * held
+            high = wp.max(k, j)
+            low = wp.min(k, j)
+            s.h[w, high * nv + low] = s.h[w, high * nv + low] - limits.ratio[r] * held
+            if coupled == 1:
+                s.h[w, low * nv + high] = s.h[w, low * nv + high] - limits.ratio[r] * held
         group = int(-1)
         nn = mat33()
         nf = mat33()
@@ -263,11 +307,17 @@ def equation_functions(real) -> SimpleNamespace:
             along = drag(dt, s.bound[w, r], x[4], dt * x[4], s.held[w, r], now - rate * n)
             out = out - wp.dot(push[0] * n + along, s.step[w, r])
         for k in range(nv):
-            pulled = of_joint(dt, limits, w, k, q, dry[w, k], before[w, k], s.v[w, k] + share * s.d[w, k])
+            pulled = of_joint(dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], s.v[w, k] + share * s.d[w, k])
             out = out - pulled[0] * s.d[w, k]
+        for r in range(limits.follower.shape[0]):
+            k = limits.follower[r]
+            j = limits.leader[r]
+            along_d = s.d[w, k] - limits.ratio[r] * s.d[w, j]
+            so_far = of_follower(dt, limits, w, r, q, s.v)
+            out = out - (so_far - real(2.5) * dt * dt * limits.hold[r] * share * along_d) * along_d
         return out
 
     return SimpleNamespace(
-        of_joint=of_joint, leave=leave, stiffen=stiffen, slope_at=slope_at, move_points=move_points,
+        of_joint=of_joint, of_follower=of_follower, leave=leave, stiffen=stiffen, slope_at=slope_at, move_points=move_points,
         normal_partials=law.normal_partials, **vars(base),
     )  # fmt: skip

@@ -23,7 +23,8 @@ def gather_functions(real) -> SimpleNamespace:
 
     Returns:
         A namespace with the structs `Limits` (of rates: the `position` that each is the derivative of or -1, its bounds
-        `lower` and `upper`, and the `stiffest` spring of these) and `Touch` (work space: inertia of links and all they
+        `lower` and `upper`, and the `stiffest` spring of these; the largest `effort` of motors and the `fastest` rate; of
+        joints that follow others both rates and positions, `ratio`, `offset`, and the stiffness that `hold`s them) and `Touch` (work space: inertia of links and all they
         carry; A and H; of contacts the numbers of their law, gap, normal, displacement held, group, place in it,
         velocity of what no joint moves, rate of the gap before, velocity now and per step, bound of friction, normal
         impulse and minus its derivative; of groups their columns; of rates iterates; `sizes`: number of contacts, of
@@ -45,6 +46,15 @@ def gather_functions(real) -> SimpleNamespace:
         lower: wp.array(dtype=real)
         upper: wp.array(dtype=real)
         stiffest: wp.array(dtype=real)
+        effort: wp.array(dtype=real)
+        fastest: wp.array(dtype=real)
+        follower: wp.array(dtype=int)
+        leader: wp.array(dtype=int)
+        follower_at: wp.array(dtype=int)
+        leader_at: wp.array(dtype=int)
+        ratio: wp.array(dtype=real)
+        offset: wp.array(dtype=real)
+        hold: wp.array(dtype=real)
 
     @wp.struct
     class Touch:
@@ -76,6 +86,8 @@ def gather_functions(real) -> SimpleNamespace:
         g: wp.array2d(dtype=real)
         d: wp.array2d(dtype=real)
         start: wp.array2d(dtype=real)
+        pull: wp.array2d(dtype=real)
+        soft: wp.array2d(dtype=real)
         sizes: wp.array2d(dtype=int)
 
     @wp.func

@@ -116,19 +116,24 @@ def robot_kernels(real) -> SimpleNamespace:
         armature_in: wp.array2d(dtype=real),
         tau_out: wp.array2d(dtype=real),
         easing_out: wp.array2d(dtype=real),
+        pull_out: wp.array2d(dtype=real),
+        soft_out: wp.array2d(dtype=real),
     ):
         # Torque of k (target - q - dt v') + d (rate - v') - c v' with the rates v' after the tick, and q of its middle:
-        # what is proportional to the change of v is in `easing`. `position` is -1 where a rate has none of its own.
+        # what is proportional to the change of v is in `easing`. `pull` and `soft` are the motor's part of both.
+        # `position` is -1 where a rate has none of its own.
         w, k = wp.tid()
         v = v_in[w, k]
-        tau = feed_in[w, k] + damping_in[w, k] * (rate_in[w, k] - v) - viscous_in[w, k] * v
-        easing = armature_in[w, k] + dt * (damping_in[w, k] + viscous_in[w, k])
+        pull = feed_in[w, k] + damping_in[w, k] * (rate_in[w, k] - v)
+        soft = dt * damping_in[w, k]
         a = position[k]
         if a >= 0:
-            tau = tau + stiffness_in[w, k] * (target_in[w, k] - q_in[w, a] - dt * v)
-            easing = easing + dt * dt * stiffness_in[w, k]
-        tau_out[w, k] = tau
-        easing_out[w, k] = easing
+            pull = pull + stiffness_in[w, k] * (target_in[w, k] - q_in[w, a] - dt * v)
+            soft = soft + dt * dt * stiffness_in[w, k]
+        tau_out[w, k] = pull - viscous_in[w, k] * v
+        easing_out[w, k] = armature_in[w, k] + soft + dt * viscous_in[w, k]
+        pull_out[w, k] = pull
+        soft_out[w, k] = soft
 
     @wp.kernel(**onward)
     def collect(

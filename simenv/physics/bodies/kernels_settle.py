@@ -41,12 +41,18 @@ def settle_kernels(real) -> SimpleNamespace:
         w: int,
         q: wp.array2d(dtype=real),
         dry: wp.array2d(dtype=real),
+        pull: wp.array2d(dtype=real),
+        soft: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         after: wp.array2d(dtype=real),
     ) -> int:
-        # whether limits or dry friction do anything at rates
+        # whether limits, dry friction or joints that follow do anything at rates
+        if limits.follower.shape[0] > 0:
+            return 1
         for k in range(before.shape[1]):
-            pulled = of_joint(dt, limits, w, k, q, dry[w, k], before[w, k], after[w, k])
+            pulled = of_joint(
+                dt, limits, w, k, q, dry[w, k], pull[w, k], soft[w, k], before[w, k], after[w, k]
+            )  # fmt: skip
             if pulled[1] > real(0.0) or pulled[0] != real(0.0):
                 return 1
         return 0
@@ -64,6 +70,8 @@ def settle_kernels(real) -> SimpleNamespace:
         v_in: wp.array2d(dtype=real),
         tau_in: wp.array2d(dtype=real),
         easing_in: wp.array2d(dtype=real),
+        pull_in: wp.array2d(dtype=real),
+        soft_in: wp.array2d(dtype=real),
         gravity_in: wp.array(dtype=vec3),
         force_in: wp.array2d(dtype=vec3),
         torque_in: wp.array2d(dtype=vec3),
@@ -89,6 +97,9 @@ def settle_kernels(real) -> SimpleNamespace:
     ):
         w = wp.tid()
         nv = v_in.shape[1]
+        for k in range(nv):
+            touch_out.pull[w, k] = pull_in[w, k]
+            touch_out.soft[w, k] = soft_in[w, k]
         for t in range(trees.first.shape[0] - 1):
             move(trees, w, t, q_in, v_in, motion_out)
             accelerate(
@@ -102,7 +113,7 @@ def settle_kernels(real) -> SimpleNamespace:
             omega_in, held_in, law_in, motion_out, touch_out,
         )  # fmt: skip
         touch_out.sizes[w, 1] = 0
-        if found > 0 or joints_act(dt, limits, w, q_in, dry_in, v_in, spare_out.v) == 1:
+        if found > 0 or joints_act(dt, limits, w, q_in, dry_in, pull_in, soft_in, v_in, spare_out.v) == 1:
             assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
             touch_out.sizes[w, 1] = settle(w, nv, width, dt, limits, q_in, dry_in, v_in, spare_out.v, touch_out)
             for k in range(nv):
@@ -131,6 +142,8 @@ def settle_kernels(real) -> SimpleNamespace:
         v_in: wp.array2d(dtype=real),
         tau_in: wp.array2d(dtype=real),
         easing_in: wp.array2d(dtype=real),
+        pull_in: wp.array2d(dtype=real),
+        soft_in: wp.array2d(dtype=real),
         gravity_in: wp.array(dtype=vec3),
         force_in: wp.array2d(dtype=vec3),
         torque_in: wp.array2d(dtype=vec3),
@@ -153,6 +166,8 @@ def settle_kernels(real) -> SimpleNamespace:
         adj_v_inout: wp.array2d(dtype=real),
         adj_tau_inout: wp.array2d(dtype=real),
         adj_easing_inout: wp.array2d(dtype=real),
+        adj_pull_inout: wp.array2d(dtype=real),
+        adj_soft_inout: wp.array2d(dtype=real),
         adj_gravity_inout: wp.array(dtype=vec3),
         adj_force_inout: wp.array2d(dtype=vec3),
         adj_torque_inout: wp.array2d(dtype=vec3),
@@ -179,6 +194,9 @@ def settle_kernels(real) -> SimpleNamespace:
         # impulses' own dependences is left to `feel`, which is told the adjoints of these here.
         w = wp.tid()
         nv = v_in.shape[1]
+        for k in range(nv):
+            touch_out.pull[w, k] = pull_in[w, k]
+            touch_out.soft[w, k] = soft_in[w, k]
         zero = vec3(real(0.0), real(0.0), real(0.0))
         for t in range(trees.first.shape[0] - 1):
             move(trees, w, t, q_in, v_in, motion_out)
@@ -189,7 +207,7 @@ def settle_kernels(real) -> SimpleNamespace:
             trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
             omega_in, held_in, law_in, motion_out, touch_out,
         )  # fmt: skip
-        if found > 0 or joints_act(dt, limits, w, q_in, dry_in, v_in, after_in) == 1:
+        if found > 0 or joints_act(dt, limits, w, q_in, dry_in, pull_in, soft_in, v_in, after_in) == 1:
             assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
             unsettle(
                 w, nv, width, dt, limits, q_in, dry_in, v_in, v_in, after_in, spare_out.a, touch_out, spare_out.rates,
@@ -267,11 +285,24 @@ def settle_kernels(real) -> SimpleNamespace:
                 )  # fmt: skip
                 adj_q_inout[w, at] = adj_q_inout[w, at] + drawn * (low[0] + high[0])
                 through = through + drawn * (low[1] + high[1])
+            wanted = dt * pull_in[w, k] - soft_in[w, k] * (after_in[w, k] - v_in[w, k])
+            if wp.abs(wanted) > dt * limits.effort[k]:
+                adj_pull_inout[w, k] = adj_pull_inout[w, k] - drawn * dt
+                adj_soft_inout[w, k] = adj_soft_inout[w, k] + drawn * (after_in[w, k] - v_in[w, k])
+                through = through - drawn * soft_in[w, k]
             adj_v_inout[w, k] = adj_v_inout[w, k] + spare_out.v[w, k] + through
             adj_tau_inout[w, k] = adj_tau_inout[w, k] + spare_out.rates[w, k]
             adj_easing_inout[w, k] = adj_easing_inout[w, k] + spare_out.easing[w, k]
             slip = wp.clamp(after_in[w, k] / still, real(-1.0), real(1.0))
             adj_dry_inout[w, k] = adj_dry_inout[w, k] - drawn * dt * slip
+
+        for r in range(limits.follower.shape[0]):
+            drawn = spare_out.rates[w, limits.follower[r]] - limits.ratio[r] * spare_out.rates[w, limits.leader[r]]
+            held = -limits.hold[r] * drawn
+            a = limits.follower_at[r]
+            b = limits.leader_at[r]
+            adj_q_inout[w, a] = adj_q_inout[w, a] + held
+            adj_q_inout[w, b] = adj_q_inout[w, b] - limits.ratio[r] * held
 
     @wp.kernel(**forward)
     def see_failures(no_room: int, unconverged: int, touch_in: Touch, status_inout: wp.array(dtype=int)):

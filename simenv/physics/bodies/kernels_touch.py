@@ -161,6 +161,10 @@ def touch_functions(real) -> SimpleNamespace:
             s.v[w, k] = free[w, k]
             if found > 0:
                 s.v[w, k] = before[w, k]
+        for r in range(limits.follower.shape[0]):
+            both = wp.min(s.lead[w, limits.follower[r]], s.lead[w, limits.leader[r]])
+            s.lead[w, limits.follower[r]] = both
+            s.lead[w, limits.leader[r]] = both
         for r in range(s.sizes[w, 3]):
             widen(w, r * width, s.count[w, r], s)
         left = leave(w, nv, width, dt, limits, q, dry, before, free, s.v, 1, s)

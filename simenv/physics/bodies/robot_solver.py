@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from simenv.physics import exact
 from simenv.physics.bodies.forest import RobotMount, forest
 from simenv.physics.bodies.kernels_collide import LAW
 from simenv.physics.bodies.robot_stepper import RobotStepper
@@ -106,6 +107,19 @@ class RobotSolver(Solver):
     def row(self, body: int) -> int:
         """The row of ``link_wrench`` of a body, by its number."""
         return list(self.forest.rows).index(body)
+
+    def touch(self, state: Any, one: str, other: str | None) -> torch.Tensor:
+        """Force on a body of rigid contact with another, or with all, in the last tick, world axes (N, 3) [N]."""
+        total = torch.zeros_like(state.body_q[:, 0, :3])
+        if "contact_impulse" not in self.fields:
+            return total
+        slots = self.touching.slots
+        signs = [
+            (first == one and other in (None, second)) - (second == one and other in (None, first))
+            for first, second in zip(slots.a, slots.b, strict=True)
+        ]
+        share = constant([sign / self._tick for sign in signs], total.dtype, total.device)
+        return exact.total(state.contact_impulse * share.unsqueeze(-1), 1)
 
     # ---------------------------------------------------------------------------------------------- a control step
 

@@ -34,7 +34,7 @@ PER_RATE = (*PULLS, "friction")
 # work space by its length, where that is not the number of links
 RATES = (
     "axis_spin", "axis_speed", "pull_moment", "pull_force", "weight", "rest", "acceleration", "rates", "v", "easing",
-    "g", "d", "start", "lead", "low", "high",
+    "g", "d", "pull", "soft", "start", "lead", "low", "high",
 )  # fmt: skip
 OF_CONTACTS = (
     "law", "gap", "normal", "held", "group", "arm", "count", "given", "was", "now", "step", "bound", "push",
@@ -61,7 +61,7 @@ class _Tick:
     """The slots of a tick.
 
     Attributes:
-        q: positions midway; driven: torque and easing of drives; pushed: forces, torques and their places, of links.
+        q: positions midway; driven: torque and easing of drives, and the motors' part of these; pushed: forces, torques and their places, of links.
         was: frames midway, with the velocities before the kick; now: the same after it.
         near: pairs that are near; met: gaps, normals and points of contacts; impulse: on the first body of each.
     """
@@ -171,7 +171,7 @@ class RobotStepper(Stepper):
         pose = (k.vec3, k.quat, k.vec3, k.vec3)
         while len(self._ticks) <= number:
             self._ticks.append(_Tick(
-                slot(k.real, forest.positions), [slot(k.real, forest.rates) for _ in range(2)],
+                slot(k.real, forest.positions), [slot(k.real, forest.rates) for _ in range(4)],
                 [slot(k.vec3, len(forest)) for _ in range(3)], [slot(kind, frames) for kind in pose],
                 [slot(kind, frames) for kind in pose], slot(wp.int32, len(self.touching.slots.pairs)),
                 [slot(kind, points) for kind in (k.real, k.vec3, k.vec3)], slot(k.vec3, points),

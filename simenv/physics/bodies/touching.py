@@ -81,5 +81,14 @@ def limit_arrays(touching: Touching, forest: Forest, dt: float, kernels: Any, ar
     bounded = np.isfinite(forest.lower) | np.isfinite(forest.upper)
     made.position = array(np.where(bounded, forest.position, -1), int)
     made.lower, made.upper = (array(np.clip(each, -1e30, 1e30), kernels.real) for each in (forest.lower, forest.upper))
-    made.stiffest = array(PERIOD**2 / (dt**2 * touching.joint_eases), kernels.real)
+    eases, real = touching.joint_eases, kernels.real
+    made.stiffest = array(PERIOD**2 / (dt**2 * eases), real)
+    made.effort, made.fastest = (array(np.minimum(each, 1e30), real) for each in (forest.effort, forest.speed))
+    pairs = {"follower": forest.follower, "leader": forest.leader}
+    for name, rates in pairs.items():
+        setattr(made, name, array(rates, int))
+        setattr(made, f"{name}_at", array(forest.position[rates], int))
+    made.ratio, made.offset = array(forest.ratio, real), array(forest.offset, real)
+    yields = eases[forest.follower] + forest.ratio**2 * eases[forest.leader]
+    made.hold = array(PERIOD**2 / (dt**2 * yields), real)
     return made

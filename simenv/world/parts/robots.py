@@ -52,8 +52,7 @@ class RobotsPart(BodiesPart):
             gains: of an arm, as of a hand.
 
         Raises:
-            ValueError: the name is taken, there is an arm already, a number is out of range, or with a `JointDrive` a
-                joint follows another.
+            ValueError: the name is taken, there is an arm already, or a number is out of range.
             AssetError: the file cannot be used.
         """
         if isinstance(drive, JointDrive):
@@ -78,12 +77,6 @@ class RobotsPart(BodiesPart):
         if self.arm is not None:
             raise ValueError("the scene has an arm whose tool is pulled, which must be the only robot")
         tree = robot if isinstance(robot, Tree) else load(robot, base=base)
-        following = [joint.name for joint in tree.joints if joint.mimic is not None]
-        if following:
-            raise ValueError(
-                f"{what}: {', '.join(following)} follow other joints, which a world does not make them do; give each a "
-                "target of its own, with mimic=None"
-            )
         tree = placed(tree.with_posture(dict(posture)) if posture else tree, *pose)
         mount = RobotMount.of(name, tree, drive)
         for frame, at in start_poses(tree, mount.table).items():
