@@ -3,9 +3,10 @@
 
     python -m benchmarks.robots --rounds 15
 
-The Panda of `assets/robots/panda.urdf` has 9 joints, here without damping, motors' inertia or drives; steps are of
-1 ms, ten in a control step of simenv. Measured is processor time of a step of a world; the programs are warm and take
-turns, and ratios are those of rounds. Before, accelerations at random states are compared, which must be the same.
+The Panda of `assets/robots/panda.urdf` has 9 joints, here without damping, motors' inertia, limits or drives; steps
+are of 1 ms, ten in a control step of simenv. Measured is processor time of a step of a world; the programs are warm
+and take turns, and ratios are those of rounds. Before, accelerations at random states are compared, which must be the
+same.
 """
 
 import argparse
@@ -149,8 +150,8 @@ def markdown(report: dict[str, Any]) -> str:
     lines = [
         "# Robots beside MuJoCo and Pinocchio",
         "",
-        f"`python -m benchmarks.robots`: {report['worlds']} worlds of a Panda (9 joints) without contact or drives, "
-        f"steps of 1 ms, {report['ticks']} in a control step, one thread.",
+        f"`python -m benchmarks.robots`: {report['worlds']} worlds of a Panda (9 joints) without contact, limits and "
+        f"drives, steps of 1 ms, {report['ticks']} in a control step, one thread.",
         f"Processor time of a step of a world; {rounds} rounds in turns, medians and quartiles. Commit "
         f"{part['commit']}, {part['date']}, load {part['load_before']:.1f} before and {part['load_after']:.1f} after;",
         f"{machine['model']}, {machine['cores']} cores, {machine['system']};",

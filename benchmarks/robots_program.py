@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Worlds of one Panda without contact, on one thread: control steps, their gradients, and what the time of a tick goes
-into. See robots.py for what is measured, protocol.py for how it is asked.
+"""Worlds of one Panda without contact and limits, on one thread: control steps, their gradients, and what the time of a
+tick goes into. See robots.py for what is measured, protocol.py for how it is asked.
 """
 
 import sys
@@ -11,8 +11,10 @@ from protocol import claim_stdout, serve
 
 ANSWERS = claim_stdout()
 
+import math  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from dataclasses import replace  # noqa: E402
 from functools import partial  # noqa: E402
 
 import simenv  # noqa: E402  before torch: it sets how torch's threads wait
@@ -24,7 +26,7 @@ import warp as wp  # noqa: E402
 from simenv.physics.bodies.robot_stepper import RobotStepper  # noqa: E402
 from simenv.physics.device import launch_graph  # noqa: E402
 from simenv.physics.launch.capture import record  # noqa: E402
-from simenv.robots import JointDrive  # noqa: E402
+from simenv.robots import JointDrive, Tree, load  # noqa: E402
 from simenv.world import Control, Scene, State, World  # noqa: E402
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -32,9 +34,10 @@ PASSES = 200  # of a launch that is timed by itself
 
 
 def pandas(worlds: int, ticks: int, dtype: torch.dtype, dt: float) -> World:
-    """Worlds of a Panda whose drives have no gains, which are taken along all the same."""
-    scene = Scene(substep_dt=dt, substeps=ticks)
-    scene.add_robot("arm", "panda", drive=JointDrive())
+    """Worlds of a Panda without limits, whose drives have no gains, which are taken along all the same."""
+    tree, scene = load("panda"), Scene(substep_dt=dt, substeps=ticks)
+    links = (replace(link, joint=replace(link.joint, lower=-math.inf, upper=math.inf)) for link in tree.links)
+    scene.add_robot("arm", Tree("panda", tuple(links), tree.posture), drive=JointDrive())
     return World(scene, worlds, dtype=dtype)
 
 

@@ -48,4 +48,4 @@ def test_the_programs_simulate_the_same_robot():
     assert set(part["disagreement"]) == {"simenv, float64", "simenv, float32", "mujoco, float64"}
     assert part["disagreement"]["simenv, float64"] < 1e-12
     assert len(part["rows"]) == len(robots.JOBS) + len(robots.RATIOS)
-    assert all(row["median"] > 0 for row in part["rows"]) and "advance" in part["launches"]["float64"]
+    assert all(row["median"] > 0 for row in part["rows"]) and "drift" in part["launches"]["float64"]
