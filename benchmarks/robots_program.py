@@ -36,7 +36,8 @@ PASSES = 200  # of a launch that is timed by itself
 def pandas(worlds: int, ticks: int, dtype: torch.dtype, dt: float) -> World:
     """Worlds of a Panda without limits, whose drives have no gains, which are taken along all the same."""
     tree, scene = load("panda"), Scene(substep_dt=dt, substeps=ticks)
-    links = (replace(link, joint=replace(link.joint, lower=-math.inf, upper=math.inf)) for link in tree.links)
+    bounds = {"lower": -math.inf, "upper": math.inf, "effort": math.inf, "speed": math.inf}
+    links = (replace(link, joint=replace(link.joint, **bounds)) for link in tree.links)
     scene.add_robot("arm", Tree("panda", tuple(links), tree.posture), drive=JointDrive())
     return World(scene, worlds, dtype=dtype)
 
