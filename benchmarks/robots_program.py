@@ -26,18 +26,22 @@ import warp as wp  # noqa: E402
 from simenv.physics.bodies.robot_stepper import RobotStepper  # noqa: E402
 from simenv.physics.device import launch_graph  # noqa: E402
 from simenv.physics.launch.capture import record  # noqa: E402
-from simenv.robots import JointDrive, Tree, load  # noqa: E402
+from simenv.robots import Joint, JointDrive, Tree, load  # noqa: E402
 from simenv.world import Control, Scene, State, World  # noqa: E402
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 PASSES = 200  # of a launch that is timed by itself
 
 
+def unbounded(joint: Joint) -> Joint:
+    """A joint that turns as far and as fast as it is pushed, by a motor as strong as it is told."""
+    return replace(joint, lower=-math.inf, upper=math.inf, effort=math.inf, speed=math.inf)
+
+
 def pandas(worlds: int, ticks: int, dtype: torch.dtype, dt: float) -> World:
     """Worlds of a Panda without limits, whose drives have no gains, which are taken along all the same."""
     tree, scene = load("panda"), Scene(substep_dt=dt, substeps=ticks)
-    bounds = {"lower": -math.inf, "upper": math.inf, "effort": math.inf, "speed": math.inf}
-    links = (replace(link, joint=replace(link.joint, **bounds)) for link in tree.links)
+    links = (replace(link, joint=unbounded(link.joint)) for link in tree.links)
     scene.add_robot("arm", Tree("panda", tuple(links), tree.posture), drive=JointDrive())
     return World(scene, worlds, dtype=dtype)
 
