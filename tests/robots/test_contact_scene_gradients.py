@@ -47,7 +47,7 @@ def gripping(scene: Scene, law: RigidContact) -> dict[str, torch.Tensor]:
     }
 
 
-def trough(scene: Scene, law: RigidContact) -> dict[str, torch.Tensor]:
+def gutter(scene: Scene, law: RigidContact) -> dict[str, torch.Tensor]:
     """A ball rolls inside a cup that lies on its side."""
     scene.gravity = (-G, 0.0, 0.0)
     scene.add_body("cup", Cup(0.1, 0.4, 0.02, 0.02), position=(0.0, 0.0, -0.2), motion="fixed")
@@ -70,7 +70,7 @@ def pushing(scene: Scene, law: RigidContact) -> dict[str, torch.Tensor]:
     return {"twist": torch.tensor([[[0.3, 0.05, 0.0, 0.0, 0.0, 0.5]]], dtype=DOUBLE)}
 
 
-CASES = {"gripping": gripping, "trough": trough, "pushing": pushing}
+CASES = {"gripping": gripping, "gutter": gutter, "pushing": pushing}
 
 
 @pytest.mark.parametrize("soft", [True, False], ids=["compliant", "near rigid"])

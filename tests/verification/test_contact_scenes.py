@@ -189,7 +189,7 @@ def test_a_fast_ball_does_not_pass_a_thin_wall(speed, thick):
     assert -0.07 * speed < float(world.bodies["ball"].twist(state)[0, 0]) < 0.0
 
 
-def test_a_ball_swings_in_a_trough():
+def test_a_ball_swings_in_a_gutter():
     """It rolls inside a cylinder, here a cup on its side: omega^2 = 5 g / (7 (R - r)), for swings of a to 1 - a^2 / 16
     (Routh, Dynamics of a System of Rigid Bodies). The friction that this takes, 2/7 of the weight's part, holds.
     """
