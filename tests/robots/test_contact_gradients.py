@@ -39,7 +39,13 @@ def sticking(scene: Scene) -> None:
     """A box that a slope holds."""
     scene.add_body("floor", Plane(), quaternion=(0.0, 0.1, 0.02, 0.99479), motion="fixed")
     scene.add_body(
-        "box", Box((0.05, 0.04, 0.03)), 1000.0, (0.00597, -0.0012, 0.02937), (0.0, 0.1, 0.02, 0.99479), "free", coupling="rigid"
+        "box",
+        Box((0.05, 0.04, 0.03)),
+        1000.0,
+        (0.00597, -0.0012, 0.02937),
+        (0.0, 0.1, 0.02, 0.99479),
+        "free",
+        coupling="rigid",
     )
 
 
@@ -57,7 +63,7 @@ def pressing(scene: Scene) -> None:
     moment = ((2e-4, 0.0, 0.0), (0.0, 2.5e-4, 0.0), (0.0, 0.0, 1e-4))
     shoulder = Joint("shoulder", "revolute", axis=(0.0, 1.0, 0.0), damping=0.02, friction=0.05, armature=2e-3)
     elbow = Joint(
-        "elbow", "revolute", (0.2, 0.0, 0.0), axis=(0.0, 1.0, 0.0), upper=0.5, damping=0.02, armature=2e-3, friction=0.01
+        "elbow", "revolute", (0.2, 0.0, 0.0), axis=(0.0, 1.0, 0.0), upper=0.5, damping=0.02, friction=0.01, armature=2e-3,
     )  # fmt: skip
     tip = Fitted(Capsule(0.02, 0.03), (0.15, 0.0, 0.0), (0.0, 0.7071067811865476, 0.0, 0.7071067811865476))
     upper = Link("upper", None, shoulder, Inertial(0.6, (0.1, 0.0, 0.01), moment))
@@ -76,8 +82,8 @@ EPSILONS = (1e-4, 1e-5, 1e-6, 1e-7)
 @pytest.mark.parametrize("soft", [True, False], ids=["compliant", "near rigid"])
 @pytest.mark.parametrize("name", CASES)
 def test_derivatives_agree_with_differences(name, soft):
-    """1e-5 of the size of the derivative along a random direction, at the best of four widths: kinks are crossed by wide
-    ones, narrow ones drown in rounding.
+    """1e-5 of the size of the derivative along a random direction, at the best of four widths: kinks are crossed by
+    wide ones, narrow ones drown in rounding.
     """
     scene = Scene(substep_dt=1e-3, substeps=10, rigid=SOFT if soft else RigidContact(friction=0.4))
     CASES[name](scene)

@@ -8,6 +8,7 @@ import torch
 
 from simenv.geometry import fill
 from simenv.geometry.shapes import Box, Capsule, Sphere
+from simenv.physics.bodies.contacts import RigidContact
 from simenv.physics.mpm.materials import Liquid
 from simenv.robots import Fitted, Inertial, Joint, JointDrive, Link, Tree, load
 from simenv.sensors.tactile import WinklerGel, flat_grid
@@ -48,6 +49,31 @@ def test_two_robots_lean_on_each_other():
     q = math.asin(0.14 / 0.8)
     assert state.joint_q[0].tolist() == pytest.approx([q, -q], abs=1e-6)
     assert float(on_a(world, state, "left/bar", "right/bar")[0]) == pytest.approx(-1.0 / (0.4 * math.cos(q)), rel=1e-5)
+
+
+@pytest.mark.parametrize("speed", [1.0, 10.0, 20.0])
+def test_a_bat_hits_a_ball(speed):
+    """Undamped: a link of inertia I about its joint, of the mass M = I / L^2 at its tip, gives a ball of mass m that rests
+    the speed 2 M v / (M + m), and energy stays. The link's frame stands still, so that only turning brings its tip near.
+    """
+    radius, length, turning = 0.01, 0.5, ((1e-4, 0.0, 0.0), (0.0, 1e-4, 0.0), (0.0, 0.0, 1e-4))
+    joint = Joint("turn", "revolute", axis=(0.0, 0.0, 1.0))
+    tip = Fitted(Sphere(radius), (length, 0.0, 0.0))
+    bat = Tree("bat", (Link("bat", None, joint, Inertial(1.0, (length, 0.0, 0.0), turning), (), (tip,)),))
+
+    def build(scene):
+        scene.add_robot("bat", bat, drive=JointDrive())
+        rigid(scene, "ball", Sphere(radius), 1000.0, (length * math.cos(0.1), length * math.sin(0.1), 0.0))
+
+    world = world_of(build, ticks=1, gravity=(0.0, 0.0, 0.0), rigid=RigidContact(relaxation=0.0, friction=0.0))
+    state, rate = world.initial_state(), torch.full((1, 1), speed / length, dtype=DOUBLE)
+    state = world.robots["bat"].place(state, torch.zeros_like(rate), rate)
+    state = lasting(world, round(300.0 / speed) * 1e-3, state)
+    inertia, mass = length**2 + 1e-4, 1000.0 * 4 / 3 * math.pi * radius**3
+    at_tip, got = inertia / length**2, float(world.bodies["ball"].twist(state)[0, :3].norm())
+    energy = 0.5 * inertia * float(state.joint_qd[0, 0]) ** 2 + 0.5 * mass * got**2
+    assert got == pytest.approx(2 * at_tip * speed / (at_tip + mass), rel=1e-3)
+    assert energy == pytest.approx(0.5 * inertia * (speed / length) ** 2, rel=2e-5)
 
 
 @pytest.mark.parametrize("dt", [1e-3, 5e-3])
