@@ -63,7 +63,8 @@ def pressing(scene: Scene) -> None:
     moment = ((2e-4, 0.0, 0.0), (0.0, 2.5e-4, 0.0), (0.0, 0.0, 1e-4))
     shoulder = Joint("shoulder", "revolute", axis=(0.0, 1.0, 0.0), damping=0.02, friction=0.05, armature=2e-3)
     elbow = Joint(
-        "elbow", "revolute", (0.2, 0.0, 0.0), axis=(0.0, 1.0, 0.0), upper=0.5, damping=0.02, friction=0.01, armature=2e-3,
+        "elbow", "revolute", (0.2, 0.0, 0.0), axis=(0.0, 1.0, 0.0), upper=0.5, damping=0.02, friction=0.01,
+        armature=2e-3,
     )  # fmt: skip
     tip = Fitted(Capsule(0.02, 0.03), (0.15, 0.0, 0.0), (0.0, 0.7071067811865476, 0.0, 0.7071067811865476))
     upper = Link("upper", None, shoulder, Inertial(0.6, (0.1, 0.0, 0.01), moment))

@@ -53,8 +53,8 @@ def test_two_robots_lean_on_each_other():
 
 @pytest.mark.parametrize("speed", [1.0, 10.0, 20.0])
 def test_a_bat_hits_a_ball(speed):
-    """Undamped: a link of inertia I about its joint, of the mass M = I / L^2 at its tip, gives a ball of mass m that rests
-    the speed 2 M v / (M + m), and energy stays. The link's frame stands still, so that only turning brings its tip near.
+    """Undamped: a link of inertia I about its joint, of the mass M = I / L^2 at its tip, gives a ball of mass m that
+    rests the speed 2 M v / (M + m), and energy stays. The link's frame stands still: only turning brings its tip near.
     """
     radius, length, turning = 0.01, 0.5, ((1e-4, 0.0, 0.0), (0.0, 1e-4, 0.0), (0.0, 0.0, 1e-4))
     joint = Joint("turn", "revolute", axis=(0.0, 0.0, 1.0))

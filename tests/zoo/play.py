@@ -22,7 +22,10 @@ WARM = 1  # before it, so that nothing is at rest
 Leaves = dict[str, torch.Tensor]
 
 # a large change of a field, by its name or its unit; of a pose 3 of position and 4 of quaternion
-BY_NAME = {"x": 0.5 * DX, "F": 0.1, "J": 0.1, "grip": (1e-4, 1e-3), "stick": 1e-5, "held": 1e-5, "anchor": 1e-6, "gel_offset": 1e-5}
+BY_NAME = {
+    "x": 0.5 * DX, "F": 0.1, "J": 0.1, "grip": (1e-4, 1e-3), "stick": 1e-5, "held": 1e-5, "anchor": 1e-6,
+    "gel_offset": 1e-5,
+}  # fmt: skip
 BY_UNIT = {
     "m": 1e-3, "m/s": 0.1, "1/s": 10.0, "1": 1e-3, "m, 1": (1e-4,) * 3 + (1e-3,) * 4,
     "m/s, rad/s": (0.1,) * 3 + (1.0,) * 3, "N": 1.0, "rad or m": 1e-3, "rad/s or m/s": 0.1,
