@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import trimesh
 
-from simenv.geometry.shapes import Box, Cup, Cylinder, Plane, Sphere
+from simenv.geometry.shapes import Box, Cup, Cylinder, MeshShape, Plane, Sphere
 from simenv.physics.bodies.contacts import RigidContact
 from simenv.robots import JointDrive
 from simenv.world import Scene
@@ -211,6 +212,34 @@ def test_a_ball_swings_in_a_gutter():
     print(f"\nmeasured: period {period:.5f} s of {expected:.5f} s; last swing {np.abs(y[-700:]).max() / y.max():.5f}")
     assert period == pytest.approx(expected, rel=1e-3)
     assert np.abs(y[-700:]).max() == pytest.approx(y.max(), rel=1e-2)
+
+
+@pytest.mark.parametrize(("share", "falls"), [(0.7, True), (1.4, False)])
+def test_a_wheel_stays_upright_where_it_is_fast_enough(tmp_path, share, falls):
+    """A wheel of radius a rolls upright iff v^2 > A m g a^3 / (C (C + m a^2)), moments C about its axle and A across
+    (Routh 1905, part II, 244; of a disc g a / 3). This one is two flat cones on one rim, C = 0.3 m a^2 and A = C / 2: a
+    rim of 62 points, which takes a fifth of the speed in 0.6 s.
+    """
+    radius, count = 0.05, 62
+    angle = np.linspace(0.0, 2 * np.pi, count, endpoint=False)
+    rim = radius * np.stack([np.cos(angle), np.sin(angle), 0 * angle], -1)
+    faces = [(i, (i + 1) % count, count) for i in range(count)] + [
+        ((i + 1) % count, i, count + 1) for i in range(count)
+    ]
+    trimesh.Trimesh([*rim, (0.0, 0.0, 0.004), (0.0, 0.0, -0.004)], faces).export(tmp_path / "wheel.stl")
+    speed = share * math.sqrt(G * radius * 0.15 / (0.3 * 1.3))
+    moving = {"velocity": (speed, 0.0, 0.0), "angular_velocity": (0.02, speed / radius, 0.0)}
+
+    def build(scene):
+        floor(scene)
+        upright = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5))
+        rigid(scene, "wheel", MeshShape(tmp_path / "wheel.stl"), 1000.0, (0.0, 0.0, radius), upright, **moving)
+
+    world = world_of(build, 5e-4, 10)
+    leans = []
+    run(world, 0.6, each=lambda s: leans.append(abs(1 - 2 * float((s.body_q[0, 1, 3:5] ** 2).sum()))))
+    print(f"\nmeasured: leans by {max(leans[:20]):.1e} rad in 0.1 s, {max(leans):.1e} in 0.6 s")
+    assert (max(leans) > 30 * max(leans[:20])) == falls and (max(leans) < 5 * max(leans[:20])) == (not falls)
 
 
 # -------------------------------------------------------------------------------------------------- grasps, pegs, belts
