@@ -10,6 +10,7 @@ NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8
 BAD_ACTION, TOO_STIFF, BLOCKS_FULL = 16, 32, 64
 UNCONVERGED, BAD_PARAMETER = 128, 256
 TOO_VISCOUS, STIFF_SPRING, LIGHT_BODY = 512, 1024, 2048
+TOO_MANY_CONTACTS = 4096
 
 
 class Status(NamedTuple):
@@ -52,8 +53,10 @@ STATUS: dict[int, Status] = {
         "raise the scene's blocks, or use a coarser dx",
     ),
     UNCONVERGED: Status(
-        "unconverged", "the contact solve of an elastic gel ended at its last iteration",
-        "shorten the substep, or raise the iterations or the tolerance of the gel's accuracy",
+        "unconverged", "the contact solve of an elastic gel, or of robots and rigid bodies, ended at its last "
+        "iteration",
+        "shorten the substep; of a gel, raise the iterations or the tolerance of its accuracy; of rigid bodies, lower "
+        "their friction, stiffness or ratios of mass",
     ),
     BAD_PARAMETER: Status(
         "bad_parameter", "a physical parameter of this world is NaN, infinite or out of range",
@@ -68,6 +71,10 @@ STATUS: dict[int, Status] = {
     LIGHT_BODY: Status(
         "light_body", "a body of this world that carries colliders is lighter than what these move at once",
         "make it heavier, use a finer grid, or coupling='grid'",
+    ),
+    TOO_MANY_CONTACTS: Status(
+        "too_many_contacts", "more points of rigid bodies were about to touch than there is room for",
+        "raise the scene's max_contacts, let bodies pass that need not touch, or give them simpler shapes",
     ),
     STIFF_SPRING: Status(
         "stiff_spring", "a gel, impedance or contact of this world is too stiff or too damped for the mass it moves: "

@@ -119,6 +119,23 @@ class BodyView:
         gained = state.projected_gain[:, row] - torch.cat([weight, torch.zeros_like(weight)], -1)
         return parameters[f"{self.spec.name}.density"][:, None] * gained
 
+    def contact_force(self, state: State, other: str | None = None) -> torch.Tensor:
+        """Force on it of rigid contact in the last tick of a step, (N, 3) [N], world axes.
+
+        Args:
+            state: after the step.
+            other: the body that it touches; None for all.
+
+        Raises:
+            KeyError: there is no such body.
+        """
+        world = self._world
+        if other is not None:
+            other = world.bodies[other].spec.name
+        if world.robot_solver is None:
+            return torch.zeros_like(state.body_q[:, 0, :3])
+        return world.robot_solver.touch(state, self.spec.name, other)
+
     def push(self, state: State) -> torch.Tensor:
         """The part of its wrench that is contact of points, (N, 6)."""
         return state.push[:, self.index]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,21 +24,20 @@ def touching(scene: Scene, mounts: list[RobotMount]) -> Touching:
     """Where the robots and rigid bodies of a scene may touch each other and what else has a shape.
 
     Args:
-        scene: it; mounts: its robots and rigid bodies.
+        scene: it.
+        mounts: its robots and rigid bodies.
     """
     geoms, groups, moving = [], {}, []
     for mount in mounts:
         for link in mount.tree.links:
-            body = mount.bodies[link.name]
-            groups[body] = mount.name
+            name = mount.bodies[link.name]
+            groups[name] = mount.name
             if mount.table.frames[link.name].link >= 0:
-                moving.append(body)
-            geoms += [Geom(body, each.shape, each.position, each.quaternion) for each in link.collisions]
+                moving.append(name)
+            geoms += [Geom(name, each.shape, each.position, each.quaternion) for each in link.collisions]
     known = set(groups)
     for name, body in scene.bodies.items():
-        if name in known and body.shape is not None:
-            geoms.append(Geom(name, body.shape))
-        elif name not in known and body.shape is not None and body.motion in ("fixed", "given"):
+        if body.shape is not None and (name in known or body.motion in ("fixed", "given")):
             geoms.append(Geom(name, body.shape))
     made = slots(geoms, moving, groups, scene.passing, scene.rigid, scene.laws)
     eases: dict[str, float] = {}
@@ -66,9 +66,10 @@ def _joint_eases(mounts: list[RobotMount]) -> np.ndarray:
 
     rows = []
     for mount in mounts:
-        if not np.isfinite([*mount.table.lower, *mount.table.upper]).any():
-            rows.append(np.ones(len(mount.table.rates)))
+        if not mount.is_robot:
+            rows.append(np.ones(len(mount.table.rates)))  # it has no limits
             continue
-        robot = Robot(mount.tree, 1, dtype=torch.float64)
+        links = (replace(link, joint=replace(link.joint, mimic=None)) for link in mount.tree.links)  # every rate counts
+        robot = Robot(replace(mount.tree, links=tuple(links)), 1, dtype=torch.float64)
         rows.append(1.0 / torch.diagonal(robot.mass_matrix(robot.posture)[0]).numpy())
     return np.concatenate(rows)

@@ -25,8 +25,8 @@ from simenv.physics.mpm.parts import Collector, Collider, Emitter, Particles
 from simenv.physics.mpm.projected_motion import Projected
 from simenv.physics.parts import Body
 from simenv.physics.solver import Solver
-from simenv.world.parts.bodies import BodiesPart
 from simenv.world.parts.gels import GelsPart
+from simenv.world.parts.robots import RobotsPart
 
 if TYPE_CHECKING:
     from simenv.world.world import World
@@ -41,7 +41,7 @@ _RENAMED = {
 
 
 @dataclass
-class Scene(BodiesPart, GelsPart):
+class Scene(RobotsPart, GelsPart):
     """Describes one world; `World` makes N copies of it, each with its own state and physical parameters.
 
     Args:

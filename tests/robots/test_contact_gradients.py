@@ -10,7 +10,7 @@ import torch
 from simenv.geometry.shapes import Box, Capsule, Plane, Sphere
 from simenv.physics.bodies.contacts import RigidContact
 from simenv.physics.bodies.forest import JointDrive
-from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Tree
+from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Mimic, Tree
 from simenv.world import Scene
 from simenv.world.state import Control
 
@@ -39,14 +39,9 @@ def sticking(scene: Scene) -> None:
     """A box that a slope holds."""
     scene.add_body("floor", Plane(), quaternion=(0.0, 0.1, 0.02, 0.99479), motion="fixed")
     scene.add_body(
-        "box",
-        Box((0.05, 0.04, 0.03)),
-        1000.0,
-        (0.00597, -0.0012, 0.02937),
-        (0.0, 0.1, 0.02, 0.99479),
-        "free",
+        "box", Box((0.05, 0.04, 0.03)), 1000.0, (0.00597, -0.0012, 0.02937), (0.0, 0.1, 0.02, 0.99479), "free",
         coupling="rigid",
-    )
+    )  # fmt: skip
 
 
 def collision(scene: Scene) -> None:
@@ -63,8 +58,8 @@ def pressing(scene: Scene) -> None:
     moment = ((2e-4, 0.0, 0.0), (0.0, 2.5e-4, 0.0), (0.0, 0.0, 1e-4))
     shoulder = Joint("shoulder", "revolute", axis=(0.0, 1.0, 0.0), damping=0.02, friction=0.05, armature=2e-3)
     elbow = Joint(
-        "elbow", "revolute", (0.2, 0.0, 0.0), axis=(0.0, 1.0, 0.0), upper=0.5, damping=0.02, friction=0.01,
-        armature=2e-3,
+        "elbow", "revolute", (0.2, 0.0, 0.0), axis=(0.0, 1.0, 0.0), upper=0.5, damping=0.02, armature=2e-3,
+        friction=0.01,
     )  # fmt: skip
     tip = Fitted(Capsule(0.02, 0.03), (0.15, 0.0, 0.0), (0.0, 0.7071067811865476, 0.0, 0.7071067811865476))
     upper = Link("upper", None, shoulder, Inertial(0.6, (0.1, 0.0, 0.01), moment))
@@ -75,7 +70,31 @@ def pressing(scene: Scene) -> None:
     scene.add_body("box", Box((0.1, 0.1, 0.05)), 500.0, (0.33, 0.0, 0.0499), motion="free", coupling="rigid")
 
 
+def driven(scene: Scene) -> None:
+    """An arm whose motors give all they can or hold a speed, with a finger that follows another onto a box."""
+    moment = ((2e-4, 0.0, 0.0), (0.0, 2.5e-4, 0.0), (0.0, 0.0, 1e-4))
+    lift = Joint("lift", "prismatic", friction=0.5, damping=0.3, effort=9.0, armature=0.01)
+    swing = Joint("swing", "revolute", (0.1, 0.0, 0.0), friction=0.003, damping=0.01, speed=0.4, armature=1e-3)
+    left = Joint("left", "prismatic", (0.1, 0.04, 0.0), axis=(0.0, -1.0, 0.0), friction=0.05, armature=0.01)
+    right = Joint(
+        "right", "prismatic", (0.1, -0.04, 0.0), axis=(0.0, 1.0, 0.0), friction=0.05, armature=0.01,
+        mimic=Mimic("left", 0.9, 0.001),
+    )  # fmt: skip
+    tip = (Fitted(Sphere(0.01)),)
+    tree = Tree("arm", (
+        Link("boom", None, lift, Inertial(0.6, (0.05, 0.0, 0.01), moment)),
+        Link("palm", "boom", swing, Inertial(0.4, (0.05, 0.01, 0.0), moment)),
+        Link("one", "palm", left, Inertial(0.1, (0.0, 0.0, 0.0), moment), (), tip),
+        Link("two", "palm", right, Inertial(0.1, (0.0, 0.0, 0.0), moment), (), tip),
+    ), {"left": 0.01})  # fmt: skip
+    gains = (2000.0, 20.0, 400.0, 0.0), (20.0, 0.3, 5.0, 0.0)
+    scene.add_robot("arm", tree, (0.0, 0.0, 0.08), drive=JointDrive(*gains))
+    scene.add_body("floor", Plane(), motion="fixed")
+    scene.add_body("box", Box((0.02, 0.0195, 0.08)), 300.0, (0.2, 0.0, 0.0799), motion="free", coupling="rigid")
+
+
 CASES = {"rolling": rolling, "sliding": sliding, "sticking": sticking, "collision": collision, "pressing": pressing}
+CASES["driven"] = driven
 CONTROLS = ("joint_target", "joint_rate", "joint_torque")
 EPSILONS = (1e-4, 1e-5, 1e-6, 1e-7)
 
@@ -83,8 +102,8 @@ EPSILONS = (1e-4, 1e-5, 1e-6, 1e-7)
 @pytest.mark.parametrize("soft", [True, False], ids=["compliant", "near rigid"])
 @pytest.mark.parametrize("name", CASES)
 def test_derivatives_agree_with_differences(name, soft):
-    """1e-5 of the size of the derivative along a random direction, at the best of four widths: kinks are crossed by
-    wide ones, narrow ones drown in rounding.
+    """1e-5 of the size of the derivative along a random direction, at the best of four widths: wide ones cross kinks,
+    narrow ones drown in rounding.
     """
     scene = Scene(substep_dt=1e-3, substeps=10, rigid=SOFT if soft else RigidContact(friction=0.4))
     CASES[name](scene)

@@ -6,7 +6,7 @@ import torch
 
 from simenv.geometry.shapes import Sphere
 from simenv.robots import Inertial, Joint, JointDrive, Link, Mimic, Tree
-from simenv.world import Scene, World
+from simenv.world import Control, Scene, World
 from tests.robots.random_trees import tree_of
 
 DOUBLE = torch.float64
@@ -26,12 +26,48 @@ def scene_of(**trees: Tree | str) -> Scene:
     return scene
 
 
-def test_joints_that_follow_others_are_refused():
-    tree = Tree("gripper", (slider("left"), slider("right", Mimic("left", -1.0))))
-    with pytest.raises(
-        ValueError, match="robot 'hand': right follow other joints, which a world does not make them do"
-    ):
-        scene_of(hand=tree)
+def test_joints_follow_others():
+    """A driven finger and one that follows move as one mass of twice their own, against gravity on one of both."""
+    tree = Tree("gripper", (slider("left"), slider("right", Mimic("left", -1.0, 0.1))))
+    world = World(scene_of(hand=tree), 1, dtype=DOUBLE)
+    state, view = world.initial_state(), world.robots["hand"]
+    start = view.positions(state)
+    torch.testing.assert_close(start, torch.tensor([[0.0, 0.1]], dtype=DOUBLE))
+    push = torch.tensor([[3.0, 0.0]], dtype=DOUBLE)
+    world.parameters["hand.stiffness"] = torch.zeros(1, 2, dtype=DOUBLE)
+    world.parameters["hand.damping"] = torch.zeros(1, 2, dtype=DOUBLE)
+    for _ in range(10):
+        state = world.step(state, Control(joint_torque=push))
+    left, right = view.positions(state)[0].tolist()
+    assert right == pytest.approx(0.1 - left, abs=1e-6)  # 0.75 m/s^2 of 1 kg against 4 pi^2 / (2 dt^2) N/m
+    assert left == pytest.approx(0.5 * 3.0 / 2.0 * 0.1**2, rel=1e-3)
+
+
+def test_a_motor_gives_its_effort_and_turns_at_its_speed():
+    """1 kg, 5 N, 0.3 m/s, told to go where it will not come to: 5 m/s^2 until it is as fast as it can be."""
+    joint = Joint("slide", "prismatic", axis=(1.0, 0.0, 0.0), effort=5.0, speed=0.3)
+    tree = Tree("slide", (Link("block", None, joint, Inertial(1.0, (0.0, 0.0, 0.0), ROUND)),))
+    scene = Scene(substep_dt=1e-3, substeps=10)
+    scene.add_robot("slide", tree, drive=JointDrive(1e8, 10.0))
+    world = World(scene, 1, dtype=DOUBLE)
+    state, rates = world.initial_state(), []
+    for _ in range(10):
+        state = world.step(state, world.control(joints={"slide": torch.ones(1, 1, dtype=DOUBLE)}))
+        rates.append(float(state.joint_qd))
+    assert rates[:6] == pytest.approx([0.05 * (i + 1) for i in range(6)], rel=1e-8)  # rounding of 1e8 N beside 5 N
+    assert rates[6:] == pytest.approx([0.3] * 4, rel=1e-3)  # 5 N yield 5 dt / (4 pi^2) m/s
+
+
+def test_a_motor_that_is_too_weak_lets_go():
+    """1 kg on a motor of 5 N falls at g - 5 m/s^2; on one of 20 N it stays, a droop of weight over stiffness below."""
+    for effort, expected in ((5.0, -0.5 * (9.81 - 5.0) * 0.1**2), (20.0, -9.81 / 1e8)):
+        joint = Joint("lift", "prismatic", effort=effort)
+        tree = Tree("lift", (Link("block", None, joint, Inertial(1.0, (0.0, 0.0, 0.0), ROUND)),))
+        scene = Scene(substep_dt=1e-3, substeps=100)
+        scene.add_robot("lift", tree, drive=JointDrive(1e8, 10.0))
+        world = World(scene, 1, dtype=DOUBLE)
+        state = world.step(world.initial_state(), world.zero_control())
+        assert float(state.joint_q) == pytest.approx(expected, rel=1e-2, abs=1e-9)
 
 
 def test_a_robot_and_a_body_cannot_share_a_name():
@@ -62,7 +98,7 @@ def test_a_view_places_joints_and_links():
         torch.testing.assert_close(body.pose(placed), view.model.pose(positions, link))
         torch.testing.assert_close(body.twist(placed), view.model.twist(positions, rates, link))
     for wrong in (positions[:1], positions[0], positions[:, 1:]):
-        with pytest.raises(ValueError, match=r"need \(2, 12\)"):
+        with pytest.raises(ValueError, match=r"need a tensor \(2, 12\)"):
             view.place(state, wrong)
     with pytest.raises(ValueError, match=r"'crawler/link1' is a robot's link; use world\.robots"):
         world.bodies["crawler/link1"].place(state, body.pose(state))

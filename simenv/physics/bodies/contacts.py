@@ -101,6 +101,18 @@ class Slots:
     def __len__(self) -> int:
         return len(self.a)
 
+    def add(self, points: Geom, target: Geom, offset: np.ndarray, radius: float, law: int) -> None:
+        """Add a slot of the next pair: a point (3,) [m] on the body of one shape, or a ball about it, on another."""
+        self.a.append(points.body)
+        self.b.append(target.body)
+        self.offset.append(offset)
+        self.radius.append(radius)
+        self.shape.append(self.shapes.index(target.shape))
+        self.place.append(target.position)
+        self.turn.append(target.quaternion)
+        self.pair.append(len(self.pairs))
+        self.law.append(law)
+
 
 def slots(
     geoms: Sequence[Geom], moving: Iterable[str], groups: Mapping[str, str], passing: Iterable[frozenset[str]],
@@ -113,7 +125,8 @@ def slots(
         moving: bodies that contact moves; of a pair at least one must be.
         groups: of bodies that do not touch each other, such as the links of a robot.
         passing: pairs of bodies, or of groups, that may pass through each other.
-        usual: law of contact; special: of pairs of bodies or groups.
+        usual: law of contact.
+        special: laws of pairs of bodies or groups.
     """
     found = Slots(laws={"rigid": usual, **{"|".join(sorted(pair)): law for pair, law in special.items()}})
     names, moved, free = list(found.laws), set(moving), set(passing)
@@ -131,11 +144,7 @@ def slots(
             if target.shape not in found.shapes:
                 found.shapes.append(target.shape)
             for offset in points.place(offsets):
-                found.a.append(points.body), found.b.append(target.body)
-                found.offset.append(offset), found.radius.append(radius)
-                found.shape.append(found.shapes.index(target.shape))
-                found.place.append(target.position), found.turn.append(target.quaternion)
-                found.pair.append(len(found.pairs)), found.law.append(law)
+                found.add(points, target, offset, radius, law)
             found.pairs.append((points.body, target.body))
             found.balls.append((*points.ball(), *target.ball()))
     return found
@@ -151,7 +160,8 @@ def sampled(shape: Shape, target: Shape) -> tuple[np.ndarray, float]:
     if isinstance(shape, Plane) or isinstance(target, Sphere):
         return none, 0.0
     if isinstance(shape, Capsule):
-        count = 2 if isinstance(target, Plane) else min(max(2, math.ceil(2.0 * shape.half_height / shape.radius) + 1), 9)
+        apart = math.ceil(2.0 * shape.half_height / shape.radius) + 1  # a radius or less
+        count = 2 if isinstance(target, Plane) else min(max(2, apart), 9)
         heights = np.linspace(-shape.half_height, shape.half_height, count)
         return np.stack([0.0 * heights, 0.0 * heights, heights], -1), shape.radius
     if isinstance(target, Capsule):

@@ -11,7 +11,7 @@ import warp as wp
 
 from simenv.physics.bodies.kernels_aba import aba_kernels
 from simenv.physics.bodies.kernels_tree import tree_kernels
-from simenv.physics.bodies.kernels_tree_adjoint import tree_adjoint_kernels
+from simenv.physics.bodies.kernels_tree_reverse import tree_adjoint_kernels
 from simenv.physics.bodies.table import Table
 from simenv.physics.bridge import as_array
 from simenv.physics.device import stream_scope, warp_device

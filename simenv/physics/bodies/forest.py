@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The robots of a scene as kernels read them: their trees side by side, and the frames of the table that lie on links."""
+"""The robots of a scene as kernels read them: their trees side by side, and the frames of the table that lie on
+links.
+"""
 
 from __future__ import annotations
 
@@ -57,17 +59,17 @@ class RobotMount:
             ValueError: there are as many gains as neither one nor rates, or some are negative or not finite.
         """
         made = table(tree)
-        held = positions_of_rates(made) >= 0
+        held = (positions_of_rates(made) >= 0) & np.isin(np.arange(len(made.rates)), made.lead_rates)
         gains = []
         for what, given in (("stiffness", drive.stiffness), ("damping", drive.damping)):
             values = np.asarray(given, dtype=np.float64)
             if values.shape not in ((), (len(made.rates),)) or not (np.isfinite(values) & (values >= 0.0)).all():
                 raise ValueError(
-                    f"robot {name!r}: {what} = {given!r} of the drive must be one number or {len(made.rates)}, finite and "
-                    f"not negative, for the rates {', '.join(made.rates)}"
+                    f"robot {name!r}: {what} = {given!r} of the drive must be one number or {len(made.rates)}, "
+                    f"finite and not negative, for the rates {', '.join(made.rates)}"
                 )
             gains.append(np.where(held, values, 0.0) if values.shape == () else values)
-        return RobotMount(name, tree, made, {link: f"{name}/{link}" for link in made.frames}, *gains)
+        return RobotMount(name, tree, made, {link: f"{name}/{link}" for link in made.frames}, gains[0], gains[1])
 
     @staticmethod
     def of_body(name: str, inertial: Inertial) -> RobotMount:
@@ -112,6 +114,12 @@ class Forest:
     position: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+    effort: np.ndarray
+    speed: np.ndarray
+    follower: np.ndarray
+    leader: np.ndarray
+    ratio: np.ndarray
+    offset: np.ndarray
     rows: np.ndarray
     on: np.ndarray
     frame_place: np.ndarray
@@ -136,7 +144,8 @@ def forest(mounts: Sequence[RobotMount], bodies: Mapping[str, Any]) -> Forest:
     """The robots of a scene.
 
     Args:
-        mounts: them; bodies: all of the scene, in the order of the table of frames.
+        mounts: them.
+        bodies: all of the scene, in the order of the table of frames.
     """
     tables = [mount.table for mount in mounts]
     links = np.cumsum([0, *map(len, tables)])
@@ -164,10 +173,24 @@ def forest(mounts: Sequence[RobotMount], bodies: Mapping[str, Any]) -> Forest:
     position = [np.where(each >= 0, each + start, -1) for each, start in zip(held, q, strict=False)]
     return Forest(
         links, np.concatenate(parents), joined("kind"), joined("place"), joined("turn"), joined("axis"),
-        counted("q_start", q), counted("v_start", v), joined("inertial"), np.concatenate(position), joined("lower"), joined("upper"),
+        counted("q_start", q), counted("v_start", v), joined("inertial"), np.concatenate(position), joined("lower"),
+        joined("upper"), joined("effort"), joined("speed"), *following(tables, v),
         np.array([row for row, _, _ in rows]), np.array([link for _, link, _ in rows]),
         np.array([frame.position for _, _, frame in rows]), np.array([frame.quaternion for _, _, frame in rows]), own,
     )  # fmt: skip
+
+
+def following(tables: Sequence[Table], starts: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Rates of joints that follow others, and of these, ratios and offsets of their positions, (F,) each."""
+    rows = []
+    for made, start in zip(tables, starts, strict=False):
+        for rate in np.setdiff1d(np.arange(len(made.rates)), made.lead_rates):
+            (column,) = np.flatnonzero(made.rate_gear[rate])
+            position = positions_of_rates(made)[rate]
+            pair = (start + rate, start + made.lead_rates[column])
+            rows.append((*pair, made.rate_gear[rate, column], made.gear_offset[position]))
+    values = np.reshape(rows, (-1, 4))
+    return values[:, 0].astype(int), values[:, 1].astype(int), values[:, 2], values[:, 3]
 
 
 def longest_path(forest: Forest) -> int:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Warp kernels of where rigid bodies touch: points of one in the signed distance of another, and what they then feel.
 
-Contacts are fixed slots, (N, C): a point, or a ball about it, on the body `a`, and a shape on the body `b`. Everything is
-taken in the middle of a tick. All adjoints are generated; the normal's derivative is that of the distance's Hessian.
+Contacts are fixed slots, (N, C): a point, or a ball about it, on the body `a`, and a shape on the body `b`. Everything
+is taken in the middle of a tick. All adjoints are generated; the normal's derivative is that of the distance's Hessian.
 """
 
 from types import SimpleNamespace
@@ -26,9 +26,9 @@ def collide_kernels(real) -> SimpleNamespace:
 
     Returns:
         A namespace with the struct `Contacts` (of slots: bodies `a` and `b`, the point's `offset` on a and the `radius`
-        of the ball about it, the `shape` on b, its `place` and `turn` there, the `pair` and the `law`, and the `stiffest`
-        that a contact is taken; of pairs: bodies, centres and radii of balls about their shapes), and the kernels
-        `midway`, `see_near`, `collide` and `feel`.
+        of the ball about it, the `shape` on b, its `place` and `turn` there, the `pair` and the `law`, and the
+        `stiffest` that a contact is taken; of pairs: bodies, centres and radii of balls about their shapes), and the
+        kernels `midway`, `see_near`, `collide` and `feel`.
     """
     dist, law = distance_functions(real), law_functions(real)
     Shape, vec3, distance = dist.Shape, dist.vec3, dist.distance

@@ -4,10 +4,12 @@
 Along the normal a spring of stiffness k, whose force is averaged over the part of the tick in which there is
 penetration, as if its rate were constant on each half of the leapfrog: work of that mean equals the change of the
 spring's energy, so that an undamped contact gives back what it took at any tick (a discrete gradient; Gonzalez 1996).
-Times 1 - d v' of Hunt and Crossley (1975), and less c v' of Kelvin and Voigt, both with the velocity v' after the tick, and
-never a pull. It falls with v', so that contact is a convex problem (Castro et al. 2022, 2023: SAP, irrotational contact fields).
+Times 1 - d v' of Hunt and Crossley (1975), and less c v' of Kelvin and Voigt, both with the velocity v' after the tick,
+and never a pull. It falls with v', so that contact is a convex problem (Castro et al. 2022, 2023: SAP, irrotational
+contact fields).
 
-Along the surface a spring and a damper, taken implicitly, hold the point that stuck (an anchor), and Coulomb's law cuts them.
+Along the surface a spring and a damper, taken implicitly, hold the point that stuck (an anchor), and Coulomb's law cuts
+them.
 """
 
 from types import SimpleNamespace
@@ -26,11 +28,12 @@ def law_functions(real) -> SimpleNamespace:
     Returns:
         A namespace with
 
-        * `normal_impulse(dt, gap, before, after, k, c, d) -> vec2`: impulse [N s], and minus its derivative by `after`; of
-          the gap midway [m], and the rates of the gap before and after the tick [m/s];
-        * `normal_partials(dt, gap, before, after, k, c, d) -> vec2`: the derivatives of the impulse by `gap` and `before`;
-        * `drag(dt, limit, k, c, held, slip) -> vec3`: impulse along the surface, at most `limit`, of the displacement held
-          before the tick [m] and the velocity along the surface after it [m/s];
+        * `normal_impulse(dt, gap, before, after, k, c, d) -> vec2`: impulse [N s], and minus its derivative by `after`;
+          of the gap midway [m], and the rates of the gap before and after the tick [m/s];
+        * `normal_partials(dt, gap, before, after, k, c, d) -> vec2`: the derivatives of the impulse by `gap` and
+          `before`;
+        * `drag(dt, limit, k, c, held, slip) -> vec3`: impulse along the surface, at most `limit`, of the displacement
+          held before the tick [m] and the velocity along the surface after it [m/s];
         * types `vec2`, `vec3`.
     """
     vec2 = wp.types.vector(length=2, dtype=real)
@@ -107,4 +110,6 @@ def law_functions(real) -> SimpleNamespace:
             wanted = (limit / wp.sqrt(size2)) * wanted
         return wanted
 
-    return SimpleNamespace(normal_impulse=normal_impulse, normal_partials=normal_partials, drag=drag, vec2=vec2, vec3=vec3)
+    return SimpleNamespace(
+        normal_impulse=normal_impulse, normal_partials=normal_partials, drag=drag, vec2=vec2, vec3=vec3
+    )

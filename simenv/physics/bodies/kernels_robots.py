@@ -2,8 +2,8 @@
 """Warp kernels that move trees of joints by a tick, with their adjoints.
 
 A tick is a leapfrog: joints drift for half of it, are kicked by all forces where they then are, and drift for the other
-half. A free fall is exact; of forces that depend on rates, Coriolis' among them, those before the kick count, which is of
-first order. What pushes a link acts at the place in the world where it was felt, so that momentum and its moment are
+half. A free fall is exact; of forces that depend on rates, Coriolis' among them, those before the kick count, which is
+of first order. What pushes a link acts at the place in the world where it was felt, so that momentum and its moment are
 exchanged exactly. Drives and damping are taken implicitly, by what they add to the inertia at their joint, so that no
 gain is too high.
 
@@ -116,19 +116,24 @@ def robot_kernels(real) -> SimpleNamespace:
         armature_in: wp.array2d(dtype=real),
         tau_out: wp.array2d(dtype=real),
         easing_out: wp.array2d(dtype=real),
+        pull_out: wp.array2d(dtype=real),
+        soft_out: wp.array2d(dtype=real),
     ):
         # Torque of k (target - q - dt v') + d (rate - v') - c v' with the rates v' after the tick, and q of its middle:
-        # what is proportional to the change of v is in `easing`. `position` is -1 where a rate has none of its own.
+        # what is proportional to the change of v is in `easing`. `pull` and `soft` are the motor's part of both.
+        # `position` is -1 where a rate has none of its own.
         w, k = wp.tid()
         v = v_in[w, k]
-        tau = feed_in[w, k] + damping_in[w, k] * (rate_in[w, k] - v) - viscous_in[w, k] * v
-        easing = armature_in[w, k] + dt * (damping_in[w, k] + viscous_in[w, k])
+        pull = feed_in[w, k] + damping_in[w, k] * (rate_in[w, k] - v)
+        soft = dt * damping_in[w, k]
         a = position[k]
         if a >= 0:
-            tau = tau + stiffness_in[w, k] * (target_in[w, k] - q_in[w, a] - dt * v)
-            easing = easing + dt * dt * stiffness_in[w, k]
-        tau_out[w, k] = tau
-        easing_out[w, k] = easing
+            pull = pull + stiffness_in[w, k] * (target_in[w, k] - q_in[w, a] - dt * v)
+            soft = soft + dt * dt * stiffness_in[w, k]
+        tau_out[w, k] = pull - viscous_in[w, k] * v
+        easing_out[w, k] = armature_in[w, k] + soft + dt * viscous_in[w, k]
+        pull_out[w, k] = pull
+        soft_out[w, k] = soft
 
     @wp.kernel(**onward)
     def collect(
@@ -170,35 +175,35 @@ def robot_kernels(real) -> SimpleNamespace:
         position_in: wp.array2d(dtype=vec3),
         wrench_force_in: wp.array2d(dtype=vec3),
         wrench_torque_in: wp.array2d(dtype=vec3),
-        force_out: wp.array2d(dtype=vec3),
-        torque_out: wp.array2d(dtype=vec3),
-        at_out: wp.array2d(dtype=vec3),
-        felt_out: wp.array2d(dtype=vec3),
-        felt_turn_out: wp.array2d(dtype=vec3),
-        force_adj: wp.array2d(dtype=vec3),
-        torque_adj: wp.array2d(dtype=vec3),
-        at_adj: wp.array2d(dtype=vec3),
-        felt_adj: wp.array2d(dtype=vec3),
-        felt_turn_adj: wp.array2d(dtype=vec3),
-        position_adj: wp.array2d(dtype=vec3),
-        wrench_force_adj: wp.array2d(dtype=vec3),
-        wrench_torque_adj: wp.array2d(dtype=vec3),
+        force_in: wp.array2d(dtype=vec3),
+        torque_in: wp.array2d(dtype=vec3),
+        at_in: wp.array2d(dtype=vec3),
+        felt_in: wp.array2d(dtype=vec3),
+        felt_turn_in: wp.array2d(dtype=vec3),
+        adj_force_in: wp.array2d(dtype=vec3),
+        adj_torque_in: wp.array2d(dtype=vec3),
+        adj_at_in: wp.array2d(dtype=vec3),
+        adj_felt_in: wp.array2d(dtype=vec3),
+        adj_felt_turn_in: wp.array2d(dtype=vec3),
+        adj_position_inout: wp.array2d(dtype=vec3),
+        adj_wrench_force_inout: wp.array2d(dtype=vec3),
+        adj_wrench_torque_inout: wp.array2d(dtype=vec3),
     ):
         w = wp.tid()
         for r in range(rows.row.shape[0]):
             i = rows.link[r]
             row = rows.row[r]
             f = wrench_force_in[w, row]
-            n_adj = torque_adj[w, i]
-            arm = position_in[w, row] - at_out[w, i]
-            f_adj = force_adj[w, i] + wp.cross(n_adj, arm) + share * felt_adj[w, r]
-            wrench_force_adj[w, row] = wrench_force_adj[w, row] + f_adj
-            wrench_torque_adj[w, row] = wrench_torque_adj[w, row] + n_adj + share * felt_turn_adj[w, r]
+            n_adj = adj_torque_in[w, i]
+            arm = position_in[w, row] - at_in[w, i]
+            f_adj = adj_force_in[w, i] + wp.cross(n_adj, arm) + share * adj_felt_in[w, r]
+            adj_wrench_force_inout[w, row] = adj_wrench_force_inout[w, row] + f_adj
+            adj_wrench_torque_inout[w, row] = adj_wrench_torque_inout[w, row] + n_adj + share * adj_felt_turn_in[w, r]
             moved = wp.cross(f, n_adj)
-            position_adj[w, row] = position_adj[w, row] + moved
-            at_adj[w, i] = at_adj[w, i] - moved
-        for i in range(force_out.shape[1]):
-            position_adj[w, rows.own[i]] = position_adj[w, rows.own[i]] + at_adj[w, i]
+            adj_position_inout[w, row] = adj_position_inout[w, row] + moved
+            adj_position_inout[w, rows.own[i]] = adj_position_inout[w, rows.own[i]] - moved
+        for i in range(force_in.shape[1]):
+            adj_position_inout[w, rows.own[i]] = adj_position_inout[w, rows.own[i]] + adj_at_in[w, i]
 
     @wp.kernel(**onward)
     def publish(
@@ -210,21 +215,21 @@ def robot_kernels(real) -> SimpleNamespace:
         quaternion_out: wp.array2d(dtype=quat),
         velocity_out: wp.array2d(dtype=vec3),
         omega_out: wp.array2d(dtype=vec3),
-        motion: Motion,
-        swept: Swept,
-        spare: Spare,
+        motion_out: Motion,
+        swept_out: Swept,
+        spare_out: Spare,
     ):
         w = wp.tid()
         for t in range(trees.first.shape[0] - 1):
-            move(trees, w, t, q_in, v_in, motion)
+            move(trees, w, t, q_in, v_in, motion_out)
         for r in range(rows.row.shape[0]):
             i = rows.link[r]
             row = rows.row[r]
-            arm = wp.quat_rotate(motion.turn[w, i], rows.place[r])
-            spin = motion.spin[w, i]
-            position_out[w, row] = motion.place[w, i] + arm
-            quaternion_out[w, row] = motion.turn[w, i] * rows.turn[r]
-            velocity_out[w, row] = motion.speed[w, i] + wp.cross(spin, motion.reach[w, i] + arm)
+            arm = wp.quat_rotate(motion_out.turn[w, i], rows.place[r])
+            spin = motion_out.spin[w, i]
+            position_out[w, row] = motion_out.place[w, i] + arm
+            quaternion_out[w, row] = motion_out.turn[w, i] * rows.turn[r]
+            velocity_out[w, row] = motion_out.speed[w, i] + wp.cross(spin, motion_out.reach[w, i] + arm)
             omega_out[w, row] = spin
 
     @wp.kernel(**once)
@@ -233,58 +238,60 @@ def robot_kernels(real) -> SimpleNamespace:
         rows: Rows,
         q_in: wp.array2d(dtype=real),
         v_in: wp.array2d(dtype=real),
-        position_out: wp.array2d(dtype=vec3),
-        quaternion_out: wp.array2d(dtype=quat),
-        velocity_out: wp.array2d(dtype=vec3),
-        omega_out: wp.array2d(dtype=vec3),
-        position_adj: wp.array2d(dtype=vec3),
-        quaternion_adj: wp.array2d(dtype=quat),
-        velocity_adj: wp.array2d(dtype=vec3),
-        omega_adj: wp.array2d(dtype=vec3),
-        q_adj: wp.array2d(dtype=real),
-        v_adj: wp.array2d(dtype=real),
-        motion: Motion,
-        swept: Swept,
-        spare: Spare,
+        position_in: wp.array2d(dtype=vec3),
+        quaternion_in: wp.array2d(dtype=quat),
+        velocity_in: wp.array2d(dtype=vec3),
+        omega_in: wp.array2d(dtype=vec3),
+        adj_position_inout: wp.array2d(dtype=vec3),
+        adj_quaternion_inout: wp.array2d(dtype=quat),
+        adj_velocity_inout: wp.array2d(dtype=vec3),
+        adj_omega_inout: wp.array2d(dtype=vec3),
+        adj_q_inout: wp.array2d(dtype=real),
+        adj_v_inout: wp.array2d(dtype=real),
+        motion_out: Motion,
+        swept_out: Swept,
+        spare_out: Spare,
     ):
         w = wp.tid()
         zero = vec3(real(0.0), real(0.0), real(0.0))
-        for i in range(motion.place.shape[1]):
-            spare.place[w, i] = zero
-            spare.velocity[w, i] = zero
-            spare.omega[w, i] = zero
-            spare.turn[w, i] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
+        for i in range(motion_out.place.shape[1]):
+            spare_out.place[w, i] = zero
+            spare_out.velocity[w, i] = zero
+            spare_out.omega[w, i] = zero
+            spare_out.turn[w, i] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
         for t in range(trees.first.shape[0] - 1):
-            move(trees, w, t, q_in, v_in, motion)
+            move(trees, w, t, q_in, v_in, motion_out)
         for r in range(rows.row.shape[0]):
             i = rows.link[r]
             row = rows.row[r]
-            turn = motion.turn[w, i]
-            spin = motion.spin[w, i]
+            turn = motion_out.turn[w, i]
+            spin = motion_out.spin[w, i]
             arm = wp.quat_rotate(turn, rows.place[r])
-            x_adj = position_adj[w, row]
-            v_row = velocity_adj[w, row]
-            spare.place[w, i] = spare.place[w, i] + x_adj
-            spare.velocity[w, i] = spare.velocity[w, i] + v_row
-            spare.omega[w, i] = spare.omega[w, i] + omega_adj[w, row] + wp.cross(arm, v_row)
+            x_adj = adj_position_inout[w, row]
+            v_row = adj_velocity_inout[w, row]
+            spare_out.place[w, i] = spare_out.place[w, i] + x_adj
+            spare_out.velocity[w, i] = spare_out.velocity[w, i] + v_row
+            spare_out.omega[w, i] = spare_out.omega[w, i] + adj_omega_inout[w, row] + wp.cross(arm, v_row)
             # the arm turns with the link: as a small rotation before its quaternion, of which that has half
             pushed = wp.cross(arm, x_adj + wp.cross(v_row, spin))
             half = quat(real(2.0) * pushed[0], real(2.0) * pushed[1], real(2.0) * pushed[2], real(0.0)) * turn
-            spare.turn[w, i] = spare.turn[w, i] + quaternion_adj[w, row] * wp.quat_inverse(rows.turn[r]) + half
+            spare_out.turn[w, i] = (
+                spare_out.turn[w, i] + adj_quaternion_inout[w, row] * wp.quat_inverse(rows.turn[r]) + half
+            )
             # what was there before has been written over, by who else passes rows on as well
-            position_adj[w, row] = zero
-            quaternion_adj[w, row] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
-            velocity_adj[w, row] = zero
-            omega_adj[w, row] = zero
+            adj_position_inout[w, row] = zero
+            adj_quaternion_inout[w, row] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
+            adj_velocity_inout[w, row] = zero
+            adj_omega_inout[w, row] = zero
         for t in range(trees.first.shape[0] - 1):
             carry_back(
-                trees, w, t, q_in, v_in, spare.place, spare.turn, spare.velocity, spare.omega, motion, swept, spare.q,
-                spare.v,
+                trees, w, t, q_in, v_in, spare_out.place, spare_out.turn, spare_out.velocity, spare_out.omega,
+                motion_out, swept_out, spare_out.q, spare_out.v,
             )  # fmt: skip
         for a in range(q_in.shape[1]):
-            q_adj[w, a] = q_adj[w, a] + spare.q[w, a]
+            adj_q_inout[w, a] = adj_q_inout[w, a] + spare_out.q[w, a]
         for k in range(v_in.shape[1]):
-            v_adj[w, k] = v_adj[w, k] + spare.v[w, k]
+            adj_v_inout[w, k] = adj_v_inout[w, k] + spare_out.v[w, k]
 
     return SimpleNamespace(
         Rows=Rows, Spare=Spare, Swept=Swept, drift=drift, drive=drive, collect=collect,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Warp kernels of the exact adjoints of kinematics and of inverse dynamics of trees of joints, by hand.
+"""Warp functions of the exact adjoints of kinematics and of inverse dynamics of trees of joints, by hand.
 
 With lambda in the place of the torques' adjoints, phi = lambda . ID(q, v, a) is virtual power: the sum over links of
 w . (I A + v x* I v - f), where w is the motion at rates lambda, v at rates v, and A the acceleration against gravity. A
@@ -18,7 +18,7 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.bodies.kernels_tree import tree_functions
 
-__all__ = ["tree_adjoint_functions", "tree_adjoint_kernels"]
+__all__ = ["tree_adjoint_functions"]
 
 
 @built_once
@@ -26,13 +26,13 @@ def tree_adjoint_functions(real) -> SimpleNamespace:
     """Functions for one scalar type, `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with the struct `Swept` (of links: motion `w_*` at the rates, acceleration `gain_*`; adjoints of `v`,
-        `w`, gains `a` and displacements `x`, as moments `_n` and forces `_f`), and the functions of one tree of one
-        world, which write adjoints,
+        A namespace with the struct `Swept` (of links: motion `w_*` at the rates, acceleration `gain_*`; adjoints of
+        `v`, `w`, gains `a` and displacements `x`, as moments `_n` and forces `_f`), and the functions of one tree of
+        one world, which write adjoints,
 
-        * `differentiate(trees, w, t, sign, q, v, acceleration, rates, gravity, force, torque, held, at, inertial, easing,
-          motion, swept, q_adj, v_adj, acceleration_adj, force_adj, torque_adj, inertial_adj, easing_adj)`: `sign` times the
-          derivatives of phi at `rates`; that of gravity is returned; motion must be that of q and v;
+        * `differentiate(trees, w, t, sign, q, v, acceleration, rates, gravity, force, torque, held, at, inertial,
+          easing, motion, swept, q_adj, v_adj, acceleration_adj, force_adj, torque_adj, inertial_adj, easing_adj)`:
+          `sign` times the derivatives of phi at `rates`; that of gravity is returned; motion must be that of q and v;
         * `carry_back(trees, w, t, q, v, place_adj, turn_adj, velocity_adj, omega_adj, motion, swept, q_adj, v_adj)`: of
           kinematics.
     """
@@ -314,7 +314,6 @@ def tree_adjoint_functions(real) -> SimpleNamespace:
                 easing_adj[w, k] = sign * rates[w, k] * acceleration[w, k]
         return sign * fallen
 
-
     @wp.func
     def carry_back(
         trees: Trees,
@@ -352,69 +351,3 @@ def tree_adjoint_functions(real) -> SimpleNamespace:
         )  # fmt: skip
 
     return SimpleNamespace(Swept=Swept, differentiate=differentiate, carry_back=carry_back, **vars(tree))
-
-
-@built_once
-def tree_adjoint_kernels(real) -> SimpleNamespace:
-    """Kernels for one scalar type.
-
-    Returns:
-        A namespace with `dynamics_adjoint` and `kinematics_adjoint`, which launch `differentiate` and `carry_back`.
-    """
-    back = tree_adjoint_functions(real)
-    Trees, Motion, Swept, vec3, quat = back.Trees, back.Motion, back.Swept, back.vec3, back.quat
-    differentiate, carry_back = back.differentiate, back.carry_back
-    options = {"module": f"simenv_bodies_tree_adjoint_{real.__name__}", "enable_backward": False}
-
-    @wp.kernel(**options)
-    def dynamics_adjoint(
-        trees: Trees,
-        sign: real,
-        q_in: wp.array2d(dtype=real),
-        v_in: wp.array2d(dtype=real),
-        acceleration_in: wp.array2d(dtype=real),
-        rates_in: wp.array2d(dtype=real),
-        gravity_in: wp.array(dtype=vec3),
-        force_in: wp.array2d(dtype=vec3),
-        torque_in: wp.array2d(dtype=vec3),
-        inertial_in: wp.array3d(dtype=real),
-        easing_in: wp.array2d(dtype=real),
-        motion_in: Motion,
-        swept_out: Swept,
-        q_adj_out: wp.array2d(dtype=real),
-        v_adj_out: wp.array2d(dtype=real),
-        acceleration_adj_out: wp.array2d(dtype=real),
-        gravity_adj_out: wp.array2d(dtype=vec3),
-        force_adj_out: wp.array2d(dtype=vec3),
-        torque_adj_out: wp.array2d(dtype=vec3),
-        inertial_adj_out: wp.array3d(dtype=real),
-        easing_adj_out: wp.array2d(dtype=real),
-    ):
-        w, t = wp.tid()
-        gravity_adj_out[w, t] = differentiate(
-            trees, w, t, sign, q_in, v_in, acceleration_in, rates_in, gravity_in[w], force_in, torque_in, 0,
-            motion_in.place, inertial_in, easing_in, motion_in, swept_out, q_adj_out, v_adj_out, acceleration_adj_out, force_adj_out, torque_adj_out,
-            inertial_adj_out, easing_adj_out,
-        )  # fmt: skip
-
-    @wp.kernel(**options)
-    def kinematics_adjoint(
-        trees: Trees,
-        q_in: wp.array2d(dtype=real),
-        v_in: wp.array2d(dtype=real),
-        place_adj_in: wp.array2d(dtype=vec3),
-        turn_adj_in: wp.array2d(dtype=quat),
-        velocity_adj_in: wp.array2d(dtype=vec3),
-        omega_adj_in: wp.array2d(dtype=vec3),
-        motion_in: Motion,
-        swept_out: Swept,
-        q_adj_out: wp.array2d(dtype=real),
-        v_adj_out: wp.array2d(dtype=real),
-    ):
-        w, t = wp.tid()
-        carry_back(
-            trees, w, t, q_in, v_in, place_adj_in, turn_adj_in, velocity_adj_in, omega_adj_in, motion_in, swept_out,
-            q_adj_out, v_adj_out,
-        )  # fmt: skip
-
-    return SimpleNamespace(dynamics_adjoint=dynamics_adjoint, kinematics_adjoint=kinematics_adjoint, **vars(back))

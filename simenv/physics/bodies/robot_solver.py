@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 
+from simenv.physics import exact
 from simenv.physics.bodies.forest import RobotMount, forest
 from simenv.physics.bodies.kernels_collide import LAW
-from simenv.physics.bodies.robot_stepper import NO_ROOM, RobotStepper
+from simenv.physics.bodies.robot_stepper import RobotStepper
 from simenv.physics.bodies.touching import Touching
 from simenv.physics.constants import constant
 from simenv.physics.solver import Desk, Field, Parameter, Solver, Step, Tensors
-from simenv.physics.status import Status
 
 __all__ = ["RobotSolver"]
 
@@ -42,12 +42,6 @@ class RobotSolver(Solver):
     """
 
     name = "robots"
-    status: ClassVar[Mapping[int, Status]] = {
-        NO_ROOM: Status(
-            "too_many_contacts", "more points of rigid bodies were about to touch than there is room for",
-            "raise the scene's max_contacts, let bodies pass that need not touch, or give them simpler shapes",
-        )
-    }  # fmt: skip
 
     def __init__(
         self, mounts: Sequence[RobotMount], bodies: Mapping[str, Any], touching: Touching, tick: float, alone: bool,
@@ -75,8 +69,8 @@ class RobotSolver(Solver):
     def _declare(self, robots: Sequence[RobotMount]) -> None:
         (nq, nv), rows = self._own, len(self.forest.rows)
         posture = np.concatenate([np.zeros(0), *(mount.table.posture for mount in robots)])
-        felt = "force and torque of particles and gels on each frame of robots and rigid bodies, about its origin, mean "
-        wrench = Field((rows, 6), "N, N m", felt + "over the last control step", differentiable=False)
+        felt = "force and torque of particles and gels on each frame of robots and rigid bodies, about its origin"
+        wrench = Field((rows, 6), "N, N m", felt + ", mean over the last control step", differentiable=False)
         self.fields = {"link_wrench": wrench}
         if len(self.touching.slots):
             about = "displacement along the surface that friction holds at each point of contact, world axes"
@@ -113,6 +107,19 @@ class RobotSolver(Solver):
     def row(self, body: int) -> int:
         """The row of ``link_wrench`` of a body, by its number."""
         return list(self.forest.rows).index(body)
+
+    def touch(self, state: Any, one: str, other: str | None) -> torch.Tensor:
+        """Force on a body of rigid contact with another, or with all, in the last tick, world axes (N, 3) [N]."""
+        total = torch.zeros_like(state.body_q[:, 0, :3])
+        if "contact_impulse" not in self.fields:
+            return total
+        slots = self.touching.slots
+        signs = [
+            (first == one and other in (None, second)) - (second == one and other in (None, first))
+            for first, second in zip(slots.a, slots.b, strict=True)
+        ]
+        share = constant([sign / self._tick for sign in signs], total.dtype, total.device)
+        return exact.total(state.contact_impulse * share.unsqueeze(-1), 1)
 
     # ---------------------------------------------------------------------------------------------- a control step
 
@@ -152,7 +159,8 @@ class RobotSolver(Solver):
         state, control = step.state, step.control
         q, qd, robots = [], [], "joint_q" in self.fields
         if robots:
-            q.append(state.joint_q), qd.append(state.joint_qd)
+            q.append(state.joint_q)
+            qd.append(state.joint_qd)
         if len(self._free):
             q.append(state.body_q.index_select(1, self._free).flatten(1))
             qd.append(state.body_twist.index_select(1, self._free).flatten(1))

@@ -25,16 +25,16 @@ from simenv.physics.direct import warp_real
 from simenv.physics.launch.programs import Phase
 from simenv.physics.launch.slots import Launch, Slot
 from simenv.physics.solver import Desk, Stepper, Tensors
+from simenv.physics.status import TOO_MANY_CONTACTS, UNCONVERGED
 
 __all__ = ["RobotStepper"]
 
-NO_ROOM = 1 << 12  # of the status
 PULLS = ("target", "rate", "feed", "stiffness", "damping", "viscous", "armature")
 PER_RATE = (*PULLS, "friction")
 # work space by its length, where that is not the number of links
 RATES = (
-    "axis_spin", "axis_speed", "pull_moment", "pull_force", "weight", "rest", "acceleration", "rates", "v", "easing", "g",
-    "d", "start", "lead", "low", "high",
+    "axis_spin", "axis_speed", "pull_moment", "pull_force", "weight", "rest", "acceleration", "rates", "v", "easing",
+    "g", "d", "pull", "soft", "active", "start", "lead", "low", "high",
 )  # fmt: skip
 OF_CONTACTS = (
     "law", "gap", "normal", "held", "group", "arm", "count", "given", "was", "now", "step", "bound", "push",
@@ -61,7 +61,7 @@ class _Tick:
     """The slots of a tick.
 
     Attributes:
-        q: positions midway; driven: torque and easing of drives; pushed: forces, torques and their places, of links.
+        q: positions midway; driven: torque and easing of drives, and the motors' part of these; pushed: forces, torques and their places, of links.
         was: frames midway, with the velocities before the kick; now: the same after it.
         near: pairs that are near; met: gaps, normals and points of contacts; impulse: on the first body of each.
     """
@@ -140,8 +140,9 @@ class RobotStepper(Stepper):
         """Work space, not kept from tick to tick."""
         nv, links, made, worlds = self.forest.rates, len(self.forest), struct(), self.desk.worlds
         room, where = self._room, self.desk.memory.wp_device
-        sizes = {**dict.fromkeys(RATES, nv), **dict.fromkeys(("a", "h"), nv * nv), "sizes": 4, "q": self.forest.positions}
-        sizes |= {**dict.fromkeys(("column", "j_spin", "j_speed"), room * self._width), **dict.fromkeys(OF_CONTACTS, room)}
+        columns = dict.fromkeys(("column", "j_spin", "j_speed"), room * self._width)
+        sizes = dict.fromkeys(RATES, nv) | dict.fromkeys(("a", "h"), nv * nv) | columns
+        sizes |= {**dict.fromkeys(OF_CONTACTS, room), "sizes": 5, "q": self.forest.positions}
         if struct is self._kernels.Spare:
             sizes["a"] = nv
         for name, var in struct.vars.items():
@@ -170,7 +171,7 @@ class RobotStepper(Stepper):
         pose = (k.vec3, k.quat, k.vec3, k.vec3)
         while len(self._ticks) <= number:
             self._ticks.append(_Tick(
-                slot(k.real, forest.positions), [slot(k.real, forest.rates) for _ in range(2)],
+                slot(k.real, forest.positions), [slot(k.real, forest.rates) for _ in range(4)],
                 [slot(k.vec3, len(forest)) for _ in range(3)], [slot(kind, frames) for kind in pose],
                 [slot(kind, frames) for kind in pose], slot(wp.int32, len(self.touching.slots.pairs)),
                 [slot(kind, points) for kind in (k.real, k.vec3, k.vec3)], slot(k.vec3, points),
@@ -262,10 +263,10 @@ class RobotStepper(Stepper):
         if self._points:
             launches += self._meet(tick, keep)
         launches.append(self._kick(tick, keep))
+        see, one = [TOO_MANY_CONTACTS, UNCONVERGED, self._touch], (desk.worlds,)
+        launches.append(Launch(self._settle.see_failures, one, see, [], [frames.status], differentiable=False))
         if self._points:
-            see = [NO_ROOM, self._touch]
             launches += [
-                Launch(self._settle.see_room, (desk.worlds,), see, [], [frames.status], differentiable=False),
                 self._publish(now.q, self.joints(after)[1], now.now),
                 *self._elsewhere(frames.pose(frames.before(tick, keep)), now.now),
                 self._feel(tick, keep),
@@ -326,7 +327,9 @@ class RobotStepper(Stepper):
         return named | ({"impulse": self._slots(last).impulse} if self._points else {})
 
     def load(self, inputs: Mapping[str, torch.Tensor]) -> None:
-        """``joint_q`` (N, nq), ``joint_qd``, and of every rate (N, nv) what `drive` reads; ``gravity``, ``inertial``."""
+        """``joint_q`` (N, nq), ``joint_qd``, and of every rate (N, nv) what `drive` reads; ``gravity``,
+        ``inertial``.
+        """
         for name, slot in self._entries().items():
             slot.tensor.copy_(inputs[name])
 
@@ -345,5 +348,3 @@ class RobotStepper(Stepper):
     def adjoints(self) -> Tensors:
         """Adjoints of what was loaded."""
         return {name: slot.adjoint for name, slot in self._entries().items()}
-
-

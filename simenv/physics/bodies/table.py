@@ -207,12 +207,13 @@ def table(tree: Tree) -> Table:
         for joint in joints
         for k in range(KINDS[joint.kind].rates)
     ]
+    rest = np.concatenate([_rest(joint, tree.posture.get(joint.name)) for joint in joints])
+    gears = _gears(joints, q_start, v_start)
     return Table(
         tuple(link.name for link in moving), tuple(joint.name for joint in joints), tuple(names),
         np.array(parents), np.array([KIND_NUMBERS[joint.kind] for joint in joints]), np.array(places), np.array(turns),
         np.array([joint.axis for joint in joints]), q_start, v_start, np.array(inertials),
         np.where(single, each("lower"), -np.inf), np.where(single, each("upper"), np.inf), each("effort"),
         each("speed"), each("damping"), each("friction"), each("armature"), frames,
-        np.concatenate([_rest(joint, tree.posture.get(joint.name)) for joint in joints]),
-        *_gears(joints, q_start, v_start),
+        gears[2] @ rest[gears[0]] + gears[3], *gears,
     )  # fmt: skip

@@ -50,15 +50,18 @@ def contact_arrays(touching: Touching, dt: float, kernels: Any, array: Any) -> t
     """The struct `Contacts`, the array of shapes and that of their volumes' values.
 
     Args:
-        touching: contact of the scene; dt: of a tick [s].
-        kernels: of `collide_kernels`; array: makes a Warp array of values and a dtype.
+        touching: contact of the scene.
+        dt: of a tick [s].
+        kernels: of `collide_kernels`.
+        array: makes a Warp array of values and a dtype.
     """
     k, slots = kernels, touching.slots
     numbers = {name: i for i, name in enumerate(touching.bodies)}
     made = k.Contacts()
     made.a, made.b = (array([numbers[name] for name in each], int) for each in (slots.a, slots.b))
     made.offset, made.radius = array(np.reshape(slots.offset, (-1, 3)), k.vec3), array(slots.radius, k.real)
-    made.place, made.turn = array(np.reshape(slots.place, (-1, 3)), k.vec3), array(np.reshape(slots.turn, (-1, 4)), k.quat)
+    made.place = array(np.reshape(slots.place, (-1, 3)), k.vec3)
+    made.turn = array(np.reshape(slots.turn, (-1, 4)), k.quat)
     made.shape, made.pair, made.law = array(slots.shape, int), array(slots.pair, int), array(slots.law, int)
     made.stiffest = array(touching.stiffest(dt), k.real)
     pairs = [[numbers[name] for name in pair] for pair in slots.pairs]
@@ -78,5 +81,14 @@ def limit_arrays(touching: Touching, forest: Forest, dt: float, kernels: Any, ar
     bounded = np.isfinite(forest.lower) | np.isfinite(forest.upper)
     made.position = array(np.where(bounded, forest.position, -1), int)
     made.lower, made.upper = (array(np.clip(each, -1e30, 1e30), kernels.real) for each in (forest.lower, forest.upper))
-    made.stiffest = array(PERIOD**2 / (dt**2 * touching.joint_eases), kernels.real)
+    eases, real = touching.joint_eases, kernels.real
+    made.stiffest = array(PERIOD**2 / (dt**2 * eases), real)
+    made.effort, made.fastest = (array(np.minimum(each, 1e30), real) for each in (forest.effort, forest.speed))
+    pairs = {"follower": forest.follower, "leader": forest.leader}
+    for name, rates in pairs.items():
+        setattr(made, name, array(rates, int))
+        setattr(made, f"{name}_at", array(forest.position[rates], int))
+    made.ratio, made.offset = array(forest.ratio, real), array(forest.offset, real)
+    yields = eases[forest.follower] + forest.ratio**2 * eases[forest.leader]
+    made.hold = array(PERIOD**2 / (dt**2 * yields), real)
     return made

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast robots move beside MuJoCo and Pinocchio: many worlds of one Panda, without contact, on one thread.
+
+    python -m benchmarks.robots --rounds 15
+
+The Panda of `assets/robots/panda.urdf` has 9 joints, here without damping, motors' inertia, limits or drives; steps
+are of 1 ms, ten in a control step of simenv. Measured is processor time of a step of a world; the programs are warm
+and take turns, and ratios are those of rounds. Before, accelerations at random states are compared, which must be the
+same.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness import report as reports
+from benchmarks.protocol import Program
+
+HERE = Path(__file__).resolve().parent
+FILE = HERE.parent / "assets" / "robots" / "panda.urdf"
+SCRIPTS = {"simenv": "robots_program.py", "mujoco": "peers/robots_mujoco.py", "pinocchio": "peers/robots_pinocchio.py"}
+# name: program, job, and what else it is asked
+JOBS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "simenv step, float32": ("simenv", "forward", {"dtype": "float32"}),
+    "simenv step, float64": ("simenv", "forward", {"dtype": "float64"}),
+    "simenv step and gradient, float32": ("simenv", "gradient", {"dtype": "float32"}),
+    "simenv step and gradient, float64": ("simenv", "gradient", {"dtype": "float64"}),
+    "MuJoCo mj_step, a loop over worlds": ("mujoco", "loop", {}),
+    "MuJoCo rollout": ("mujoco", "batch", {}),
+    "Pinocchio aba": ("pinocchio", "aba", {}),
+    "Pinocchio computeABADerivatives": ("pinocchio", "derivatives", {}),
+}
+RATIOS: dict[str, tuple[str, str, float | None]] = {  # what is divided by what, and the least that it should be
+    "MuJoCo loop / simenv step, float32": ("MuJoCo mj_step, a loop over worlds", "simenv step, float32", 1.5),
+    "MuJoCo rollout / simenv step, float32": ("MuJoCo rollout", "simenv step, float32", 1.5),
+    "MuJoCo rollout / simenv step, float64": ("MuJoCo rollout", "simenv step, float64", None),
+    "Pinocchio derivatives / simenv step and gradient, float32": (
+        "Pinocchio computeABADerivatives", "simenv step and gradient, float32", 1.0,
+    ),
+    "Pinocchio derivatives / simenv step and gradient, float64": (
+        "Pinocchio computeABADerivatives", "simenv step and gradient, float64", 1.0,
+    ),
+}  # fmt: skip
+AGREE = {"float64": 1e-9, "float32": 1e-3}  # of the largest acceleration of a state
+
+
+def starts(worlds: int, seed: int = 0) -> dict[str, list[list[float]]]:
+    """Positions, rates and torques (N, 9) about the middle of the joints' limits."""
+    rng = np.random.default_rng(seed)
+    middle = np.array([0.0, 0.0, 0.0, -1.57, 0.0, 1.87, 0.0, 0.02, 0.02])
+    scale = np.array([1.0] * 7 + [0.01, 0.01])
+    return {
+        "q": (middle + 0.3 * scale * rng.normal(size=(worlds, 9))).tolist(),
+        "v": (0.5 * scale * rng.normal(size=(worlds, 9))).tolist(),
+        "tau": (2.0 * scale * rng.normal(size=(worlds, 9))).tolist(),
+    }
+
+
+def disagreement(programs: dict[str, Program]) -> dict[str, float]:
+    """Largest differences of accelerations from Pinocchio's, of the largest of the state.
+
+    Raises:
+        RuntimeError: they are not of the same robot.
+    """
+    given = starts(16, seed=1)
+    found = {name: program.ask("accelerations", **given) for name, program in programs.items()}
+    exact, off = np.array(found["pinocchio"]["float64"]), {}
+    for name, answer in found.items():
+        for dtype, limit in AGREE.items():
+            if dtype in answer and name != "pinocchio":
+                error = np.abs(np.array(answer[dtype]) - exact).max(1) / np.abs(exact).max(1)
+                off[f"{name}, {dtype}"] = float(error.max())
+                if error.max() > limit:
+                    raise RuntimeError(f"accelerations of {name}, {dtype} are off by {error.max():.1e}")
+    return off
+
+
+def measure(worlds: int, ticks: int, rounds: int) -> dict[str, Any]:
+    """The part of the report: rows, versions, and where the time of simenv's ticks goes."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    kept |= {"OMP_NUM_THREADS": "1"}
+    programs = {name: Program(sys.executable, str(HERE / script), kept) for name, script in SCRIPTS.items()}
+    part = reports.describe_moment()
+    try:
+        asked = {"worlds": worlds, "ticks": ticks, "dt": 1e-3, "file": str(FILE)}
+        part["versions"] = {name: program.ask("setup", **asked) for name, program in programs.items()}
+        part["disagreement"] = disagreement(programs)
+        given, times, share = starts(worlds), {name: [] for name in JOBS}, []
+        for number in range(rounds + 1):
+            for name, (program, job, more) in JOBS.items():
+                answer = programs[program].ask(job, **given, **more)
+                if number:  # the first is not counted: kernels are compiled
+                    times[name].append(answer["us"])
+                    share.append(answer["cpu_per_wall"])
+        part["cpu_per_wall"] = min(share)
+        part["launches"] = {
+            dtype: programs["simenv"].ask("parts", dtype=dtype, **given)["parts"] for dtype in ("float32", "float64")
+        }
+    finally:
+        for each in programs.values():
+            each.close()
+    return {**part, "rows": rows(times), "load_after": os.getloadavg()[0]}
+
+
+def rows(times: dict[str, list[float]]) -> list[reports.Row]:
+    """Of all jobs' rounds [us], and of their ratios."""
+    found = [reports.value_row(name, "us", each, 1) for name, each in times.items()]
+    for name, (above, below, least) in RATIOS.items():
+        found.append(reports.target_row(name, "x", reports.paired(times[above], times[below]), least, True, 1))
+    return found
+
+
+def launches(part: dict[str, Any]) -> list[str]:
+    """What the time of a tick goes into, as Markdown."""
+    lines = ["| kernel of a tick, us for a world | float32 | reverse | float64 | reverse |", "|---|---|---|---|---|"]
+    found, medians = part["launches"], {row["name"]: row["median"] for row in part["rows"]}
+    for name in found["float32"]:
+        lines.append(f"| `{name}` | " + " | ".join(f"{t:.3f}" for d in found for t in found[d][name]) + " |")
+    sums = {dtype: [sum(each[k] for each in found[dtype].values()) for k in range(2)] for dtype in found}
+    lines += ["| all | " + " | ".join(f"{each:.2f}" for pair in sums.values() for each in pair) + " |", ""]
+    for dtype, (forward, reverse) in sums.items():
+        step, gradient = medians[f"simenv step, {dtype}"], medians[f"simenv step and gradient, {dtype}"]
+        lines.append(
+            f"{dtype}: of a step's {step:.2f} us kernels by themselves take {forward:.2f}; of {gradient:.2f} us with "
+            f"the gradient, for which they run forward twice and in reverse, {2 * forward + reverse:.2f}. The rest is "
+            "torch, copies, and memory that is not in the caches."
+        )
+    return lines
+
+
+def quartiles(row: reports.Row) -> str:
+    """Of a row's rounds."""
+    low, high = np.percentile(row["rounds"], (25, 75))
+    return f"{low:.2f} - {high:.2f}"
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The report as tables."""
+    machine, part = report["machine"], report["parts"]["robots"]
+    packages: dict[str, str] = {}
+    for answer in part["versions"].values():
+        packages |= {name: version for name, version in answer.items() if name != "peak_mb"}
+    off = ", ".join(f"{name} {value:.0e}" for name, value in part["disagreement"].items())
+    rounds = len(part["rows"][0]["rounds"])
+    lines = [
+        "# Robots beside MuJoCo and Pinocchio",
+        "",
+        f"`python -m benchmarks.robots`: {report['worlds']} worlds of a Panda (9 joints) without contact, limits and "
+        f"drives, steps of 1 ms, {report['ticks']} in a control step, one thread.",
+        f"Processor time of a step of a world; {rounds} rounds in turns, medians and quartiles. Commit "
+        f"{part['commit']}, {part['date']}, load {part['load_before']:.1f} before and {part['load_after']:.1f} after;",
+        f"{machine['model']}, {machine['cores']} cores, {machine['system']};",
+        ", ".join(f"{name} {version}" for name, version in sorted(packages.items())) + ".",
+        f"Accelerations differ from Pinocchio's by, of the largest: {off}.",
+        "",
+        "| measurement | median | quartiles | target | |",
+        "|---|---|---|---|---|",
+    ]
+    for row in part["rows"]:
+        target = "" if row["target"] is None else f"≥ {row['target']:g} {row['unit']}"
+        lines.append(
+            f"| {row['name']} | {row['median']:.2f} {row['unit']} | {quartiles(row)} | {target} | {row['verdict']} |"
+        )
+    return "\n".join([*lines, "", *launches(part)]) + "\n"
+
+
+def main() -> None:
+    """Measure, print the tables and write them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.robots", description=__doc__.splitlines()[0])
+    parser.add_argument("--worlds", type=int, default=1024)
+    parser.add_argument("--ticks", type=int, default=10, help="of a control step")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "robots_cpu")
+    given = parser.parse_args()
+    report = {"machine": reports.describe_machine(), "worlds": given.worlds, "ticks": given.ticks}
+    report["parts"] = {"robots": measure(given.worlds, given.ticks, given.rounds)}
+    print(markdown(report))
+    given.out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    given.out.with_suffix(".md").write_text(markdown(report), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

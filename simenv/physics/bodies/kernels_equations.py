@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warp functions of the equations that rates solve after a tick with contact, limits and dry friction of joints: what
+they leave, and how that changes with the rates.
+"""
+
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv._exclusive import built_once
+from simenv.physics.bodies.kernels_gather import gather_functions
+from simenv.physics.bodies.kernels_law import law_functions
+
+__all__ = ["STILL", "equation_functions"]
+
+STILL = 1.0e-6  # [rad/s, m/s], below which dry friction of a joint grows with its rate
+
+
+@built_once
+def equation_functions(real) -> SimpleNamespace:
+    """Functions for one scalar type, `wp.float32` or `wp.float64`.
+
+    Returns:
+        A namespace with what `gather_functions` has, and the functions
+
+        * `of_joint(dt, limits, w, k, q, dry, pull, soft, before, after) -> vec2`: impulse of limits, of dry friction, and of
+          what a motor lacks, at a rate, and
+          minus its derivative;
+        * `leave(w, nv, width, dt, limits, q, dry, before, free, v, renew, touch) -> vec2`: A (v - v*) less all
+          impulses, in `touch.g`; where `renew` is 1, friction is bounded by the normal impulses at v, where it is 2, by
+          none;
+        * `stiffen(..., v, coupled, touch)`: its derivative H, after that; where `coupled` is 1, with that of the
+          bounds;
+        * `slope_at(..., share, linear, square, touch)`: the derivative along `touch.d` of what is minimised;
+        * `move_points`, relative velocities of all contacts.
+    """
+    base, law = gather_functions(real), law_functions(real)
+    Limits, Touch, vec2, vec3, vec5, mat33 = base.Limits, base.Touch, base.vec2, base.vec3, base.vec5, base.mat33
+    normal_impulse, drag = law.normal_impulse, law.drag
+    still, stuck = wp.constant(real(STILL)), wp.constant(real(1.0e15))
+
+    @wp.func
+    def of_joint(
+        dt: real,
+        limits: Limits,
+        w: int,
+        k: int,
+        q: wp.array2d(dtype=real),
+        dry: real,
+        pull: real,
+        soft: real,
+        before: real,
+        after: real,
+    ) -> vec2:
+        # impulse of limits and dry friction at a rate, and minus its derivative
+        out = vec2(real(0.0), real(0.0))
+        stiff = limits.stiffest[k]
+        at = limits.position[k]
+        if at >= 0:
+            push = normal_impulse(
+                dt, q[w, at] - limits.lower[k], before, after, stiff, dt * stiff, real(0.0)
+            )  # fmt: skip
+            back = normal_impulse(
+                dt, limits.upper[k] - q[w, at], -before, -after, stiff, dt * stiff, real(0.0)
+            )  # fmt: skip
+            out = vec2(push[0] - back[0], push[1] + back[1])
+        if dry != real(0.0):
+            if wp.abs(after) < still:
+                out = out + vec2(-dt * dry * after / still, dt * dry / still)
+            else:
+                out = out + vec2(-dt * dry * wp.sign(after), real(0.0))
+        # what the motor cannot give, which the inertia and the torque count as given
+        wanted = dt * pull - soft * (after - before)
+        most = dt * limits.effort[k]
+        if wp.abs(wanted) > most:
+            out = out + vec2(wp.sign(wanted) * most - wanted, -soft)
+        beyond = wp.abs(after) - limits.fastest[k]
+        if beyond > real(0.0):
+            out = out + vec2(-dt * dt * stiff * wp.sign(after) * beyond, dt * dt * stiff)
+        return out
+
+    @wp.func
+    def of_follower(
+        dt: real, limits: Limits, w: int, r: int, q: wp.array2d(dtype=real), v: wp.array2d(dtype=real)
+    ) -> real:
+        # impulse that makes a joint follow another
+        off = q[w, limits.follower_at[r]] - limits.ratio[r] * q[w, limits.leader_at[r]] - limits.offset[r]
+        rate = v[w, limits.follower[r]] - limits.ratio[r] * v[w, limits.leader[r]]
+        return -dt * limits.hold[r] * (off + real(2.5) * dt * rate)
+
+    @wp.func
+    def stiffness_of(dt: real, x: vec5, push: vec2, n: vec3, held: vec3, now: vec3, bound: real, coupled: int) -> mat33:
+        # minus the derivative of a contact's impulse by `now`; `coupled` to the normal impulse that bounds friction
+        out = push[1] * wp.outer(n, n)
+        yields = real(2.0) * dt * dt * x[4]
+        wanted = -dt * x[4] * held - yields * (now - wp.dot(n, now) * n)
+        size2 = wp.dot(wanted, wanted)
+        flat = wp.identity(n=3, dtype=real) - wp.outer(n, n)
+        if size2 <= bound * bound:
+            if bound > real(0.0):
+                out = out + yields * flat
+        else:
+            size = wp.sqrt(size2)
+            way = wanted / size
+            out = out + (yields * bound / size) * (flat - wp.outer(way, way))
+            if coupled == 1:
+                out = out + (x[3] * push[1]) * wp.outer(way, n)
+        return out
+
+    @wp.func
+    def move_points(w: int, width: int, v: wp.array2d(dtype=real), given: int, s: Touch, out: wp.array2d(dtype=vec3)):
+        # relative velocities of all contacts at rates v
+        group = int(-1)
+        spin = vec3(real(0.0), real(0.0), real(0.0))
+        speed = vec3(real(0.0), real(0.0), real(0.0))
+        for r in range(s.sizes[w, 0]):
+            if s.group[w, r] != group:
+                group = s.group[w, r]
+                spin = vec3(real(0.0), real(0.0), real(0.0))
+                speed = vec3(real(0.0), real(0.0), real(0.0))
+                for e in range(group * width, group * width + s.count[w, group]):
+                    rate = v[w, s.column[w, e]]
+                    spin = spin + rate * s.j_spin[w, e]
+                    speed = speed + rate * s.j_speed[w, e]
+            now = speed + wp.cross(spin, s.arm[w, r])
+            if given == 1:
+                now = now + s.given[w, r]
+            out[w, r] = now
+
+    @wp.func
+    def skew(x: vec3) -> mat33:
+        zero = real(0.0)
+        return mat33(zero, -x[2], x[1], x[2], zero, -x[0], -x[1], x[0], zero)
+
+    @wp.func
+    def pull_group(w: int, width: int, group: int, n: vec3, f: vec3, s: Touch):
+        # a group's impulse and its moment about where the group is, taken from g
+        for e in range(group * width, group * width + s.count[w, group]):
+            k = s.column[w, e]
+            s.g[w, k] = s.g[w, k] - wp.dot(s.j_spin[w, e], n) - wp.dot(s.j_speed[w, e], f)
+
+    @wp.func
+    def stiffen_group(
+        w: int, nv: int, width: int, group: int, whole: int, nn: mat33, nf: mat33, fn: mat33, ff: mat33, s: Touch
+    ):
+        # J^T K J of a group, in all of H or its lower half
+        for e in range(group * width, group * width + s.count[w, group]):
+            k = s.column[w, e]
+            by_spin = s.j_spin[w, e] * nn + s.j_speed[w, e] * fn
+            by_speed = s.j_spin[w, e] * nf + s.j_speed[w, e] * ff
+            for f in range(group * width, group * width + s.count[w, group]):
+                j = s.column[w, f]
+                if whole == 1 or j <= k:
+                    both = wp.dot(by_spin, s.j_spin[w, f]) + wp.dot(by_speed, s.j_speed[w, f])
+                    s.h[w, k * nv + j] = s.h[w, k * nv + j] + both
+
+    @wp.func
+    def leave(
+        w: int,
+        nv: int,
+        width: int,
+        dt: real,
+        limits: Limits,
+        q: wp.array2d(dtype=real),
+        dry: wp.array2d(dtype=real),
+        before: wp.array2d(dtype=real),
+        free: wp.array2d(dtype=real),
+        v: wp.array2d(dtype=real),
+        renew: int,
+        s: Touch,
+    ) -> vec2:
+        # What the equations leave at rates v, A (v - v*) less all impulses, in g; and its square over A's diagonal,
+        # beside that of A (v - v*) and of A v, which rounding of stiff contact is in proportion to
+        size = real(0.0)
+        whole = real(0.0)
+        for k in range(nv):
+            if s.active[w, k] == 0:
+                s.g[w, k] = real(0.0)
+                continue
+            total = real(0.0)
+            for j in range(s.low[w, k], s.high[w, k]):
+                total = total + s.a[w, k * nv + j] * (v[w, j] - free[w, j])
+            joint = of_joint(dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], v[w, k])
+            s.g[w, k] = total - joint[0]
+            whole = whole + total * total / s.a[w, k * nv + k] + s.a[w, k * nv + k] * v[w, k] * v[w, k]
+        for r in range(limits.follower.shape[0]):
+            pulled_along = of_follower(dt, limits, w, r, q, v)
+            k = limits.follower[r]
+            j = limits.leader[r]
+            s.g[w, k] = s.g[w, k] - pulled_along
+            s.g[w, j] = s.g[w, j] + limits.ratio[r] * pulled_along
+        move_points(w, width, v, 1, s, s.now)
+        group = int(-1)
+        moment = vec3(real(0.0), real(0.0), real(0.0))
+        force = vec3(real(0.0), real(0.0), real(0.0))
+        for r in range(s.sizes[w, 0]):
+            if s.group[w, r] != group:
+                if group >= 0:
+                    pull_group(w, width, group, moment, force, s)
+                group = s.group[w, r]
+                moment = vec3(real(0.0), real(0.0), real(0.0))
+                force = vec3(real(0.0), real(0.0), real(0.0))
+            x = s.law[w, r]
+            n = s.normal[w, r]
+            now = s.now[w, r]
+            rate = wp.dot(n, now)
+            push = normal_impulse(dt, s.gap[w, r], s.was[w, r], rate, x[0], x[1], x[2])
+            bound = s.bound[w, r]
+            if renew == 1:
+                bound = x[3] * push[0]
+            elif renew == 2:
+                bound = stuck
+            s.bound[w, r] = bound
+            s.push[w, r] = push
+            if push[0] > real(0.0):
+                pulled = push[0] * n + drag(dt, bound, x[4], dt * x[4], s.held[w, r], now - rate * n)
+                force = force + pulled
+                moment = moment + wp.cross(s.arm[w, r], pulled)
+        if group >= 0:
+            pull_group(w, width, group, moment, force, s)
+        for k in range(nv):
+            size = size + s.g[w, k] * s.g[w, k] / s.a[w, k * nv + k]
+        return vec2(size, whole)
+
+    @wp.func
+    def stiffen(
+        w: int,
+        nv: int,
+        width: int,
+        dt: real,
+        limits: Limits,
+        q: wp.array2d(dtype=real),
+        dry: wp.array2d(dtype=real),
+        before: wp.array2d(dtype=real),
+        v: wp.array2d(dtype=real),
+        coupled: int,
+        s: Touch,
+    ):
+        # H = A + J^T G J at rates v, `now` and `bound` of `leave`; without coupling its lower half in the envelope
+        for k in range(nv):
+            start = s.lead[w, k]
+            end = k + 1
+            if coupled == 1:
+                start = 0
+                end = nv
+            for j in range(start, end):
+                s.h[w, k * nv + j] = s.a[w, k * nv + j]
+            joint = of_joint(dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], v[w, k])
+            s.h[w, k * nv + k] = s.h[w, k * nv + k] + joint[1]
+        for r in range(limits.follower.shape[0]):
+            k = limits.follower[r]
+            j = limits.leader[r]
+            held = real(2.5) * dt * dt * limits.hold[r]
+            s.h[w, k * nv + k] = s.h[w, k * nv + k] + held
+            s.h[w, j * nv + j] = s.h[w, j * nv + j] + limits.ratio[r] * limits.ratio[r] * held
+            high = wp.max(k, j)
+            low = wp.min(k, j)
+            s.h[w, high * nv + low] = s.h[w, high * nv + low] - limits.ratio[r] * held
+            if coupled == 1:
+                s.h[w, low * nv + high] = s.h[w, low * nv + high] - limits.ratio[r] * held
+        group = int(-1)
+        nn = mat33()
+        nf = mat33()
+        fn = mat33()
+        ff = mat33()
+        for r in range(s.sizes[w, 0]):
+            if s.group[w, r] != group:
+                if group >= 0:
+                    stiffen_group(w, nv, width, group, coupled, nn, nf, fn, ff, s)
+                group = s.group[w, r]
+                nn = mat33()
+                nf = mat33()
+                fn = mat33()
+                ff = mat33()
+            stiff = stiffness_of(
+                dt, s.law[w, r], s.push[w, r], s.normal[w, r], s.held[w, r], s.now[w, r], s.bound[w, r], coupled
+            )  # fmt: skip
+            arm = skew(s.arm[w, r])
+            turned = stiff * arm
+            ff = ff + stiff
+            fn = fn - turned
+            nf = nf + arm * stiff
+            nn = nn - arm * turned
+        if group >= 0:
+            stiffen_group(w, nv, width, group, coupled, nn, nf, fn, ff, s)
+
+    @wp.func
+    def slope_at(
+        w: int,
+        nv: int,
+        width: int,
+        dt: real,
+        share: real,
+        limits: Limits,
+        q: wp.array2d(dtype=real),
+        dry: wp.array2d(dtype=real),
+        before: wp.array2d(dtype=real),
+        linear: real,
+        square: real,
+        s: Touch,
+    ) -> real:
+        # derivative along d of what is minimised, at v + share d
+        out = linear + share * square
+        for r in range(s.sizes[w, 0]):
+            x = s.law[w, r]
+            n = s.normal[w, r]
+            now = s.now[w, r] + share * s.step[w, r]
+            rate = wp.dot(n, now)
+            push = normal_impulse(dt, s.gap[w, r], s.was[w, r], rate, x[0], x[1], x[2])
+            along = drag(dt, s.bound[w, r], x[4], dt * x[4], s.held[w, r], now - rate * n)
+            out = out - wp.dot(push[0] * n + along, s.step[w, r])
+        for k in range(nv):
+            pulled = of_joint(
+                dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], s.v[w, k] + share * s.d[w, k]
+            )
+            out = out - pulled[0] * s.d[w, k]
+        for r in range(limits.follower.shape[0]):
+            k = limits.follower[r]
+            j = limits.leader[r]
+            along_d = s.d[w, k] - limits.ratio[r] * s.d[w, j]
+            so_far = of_follower(dt, limits, w, r, q, s.v)
+            out = out - (so_far - real(2.5) * dt * dt * limits.hold[r] * share * along_d) * along_d
+        return out
+
+    return SimpleNamespace(
+        of_joint=of_joint, of_follower=of_follower, leave=leave, stiffen=stiffen, slope_at=slope_at, move_points=move_points,
+        normal_partials=law.normal_partials, **vars(base),
+    )  # fmt: skip

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warp functions that gather what may touch in a tick, and the joint-space inertia of a world's trees, for
+kernels_settle.
+
+Contacts are in groups of those between the same two bodies, in the order of their slots: a group's Jacobian has the
+motion of the first at a place of the group, relative to the second, per rate of the joints that carry either.
+"""
+
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv._exclusive import built_once
+from simenv.physics.bodies.kernels_aba import aba_functions
+from simenv.physics.bodies.kernels_collide import collide_kernels
+
+__all__ = ["gather_functions"]
+
+
+@built_once
+def gather_functions(real) -> SimpleNamespace:
+    """Functions for one scalar type, `wp.float32` or `wp.float64`.
+
+    Returns:
+        A namespace with the structs `Limits` (of rates: the `position` that each is the derivative of or -1, its bounds
+        `lower` and `upper`, and the `stiffest` spring of these; the largest `effort` of motors and the `fastest` rate; of
+        joints that follow others both rates and positions, `ratio`, `offset`, and the stiffness that `hold`s them) and `Touch` (work space: inertia of links and all they
+        carry; A and H; of contacts the numbers of their law, gap, normal, displacement held, group, place in it,
+        velocity of what no joint moves, rate of the gap before, velocity now and per step, bound of friction, normal
+        impulse and minus its derivative; of groups their columns; of rates iterates; `sizes`: number of contacts, of
+        Newton steps, whether there was no room, number of groups, and whether Newton's method failed), and the
+        functions
+
+        * `gather(trees, w, contacts, link_of, room, width, dt, gap, normal, point, position, velocity, omega, held,
+          law, motion, touch)`: contacts that may act;
+        * `assemble(trees, w, nv, inertial, easing, motion, touch)`: the inertia A of all trees.
+    """
+    aba, hit = aba_functions(real), collide_kernels(real)
+    Trees, Motion, Contacts, vec3, vec5 = aba.Trees, aba.Motion, hit.Contacts, aba.vec3, hit.vec5
+    mat33, vec2 = aba.mat33, wp.types.vector(length=2, dtype=real)
+    first_moment, second_moment, far = aba.first_moment, aba.second_moment, hit.far
+
+    @wp.struct
+    class Limits:
+        position: wp.array(dtype=int)
+        lower: wp.array(dtype=real)
+        upper: wp.array(dtype=real)
+        stiffest: wp.array(dtype=real)
+        effort: wp.array(dtype=real)
+        fastest: wp.array(dtype=real)
+        follower: wp.array(dtype=int)
+        leader: wp.array(dtype=int)
+        follower_at: wp.array(dtype=int)
+        leader_at: wp.array(dtype=int)
+        ratio: wp.array(dtype=real)
+        offset: wp.array(dtype=real)
+        hold: wp.array(dtype=real)
+
+    @wp.struct
+    class Touch:
+        about: wp.array2d(dtype=mat33)
+        first: wp.array2d(dtype=vec3)
+        mass: wp.array2d(dtype=real)
+        a: wp.array2d(dtype=real)
+        h: wp.array2d(dtype=real)
+        active: wp.array2d(dtype=int)
+        low: wp.array2d(dtype=int)
+        high: wp.array2d(dtype=int)
+        lead: wp.array2d(dtype=int)
+        law: wp.array2d(dtype=vec5)
+        gap: wp.array2d(dtype=real)
+        normal: wp.array2d(dtype=vec3)
+        held: wp.array2d(dtype=vec3)
+        group: wp.array2d(dtype=int)
+        arm: wp.array2d(dtype=vec3)
+        given: wp.array2d(dtype=vec3)
+        was: wp.array2d(dtype=real)
+        now: wp.array2d(dtype=vec3)
+        step: wp.array2d(dtype=vec3)
+        bound: wp.array2d(dtype=real)
+        push: wp.array2d(dtype=vec2)
+        count: wp.array2d(dtype=int)
+        column: wp.array2d(dtype=int)
+        j_spin: wp.array2d(dtype=vec3)
+        j_speed: wp.array2d(dtype=vec3)
+        v: wp.array2d(dtype=real)
+        g: wp.array2d(dtype=real)
+        d: wp.array2d(dtype=real)
+        start: wp.array2d(dtype=real)
+        pull: wp.array2d(dtype=real)
+        soft: wp.array2d(dtype=real)
+        sizes: wp.array2d(dtype=int)
+
+    @wp.func
+    def add_side(
+        trees: Trees, w: int, link: int, sign: real, o: vec3, base: int, count: int, shared: int, m: Motion, s: Touch
+    ) -> int:
+        # columns of a group's Jacobian: the motion at o per rate of the joints that carry a link
+        t = int(0)
+        while trees.first[t + 1] <= link:
+            t += 1
+        arm = o - m.place[w, trees.first[t]]
+        i = link
+        while i >= 0:
+            for k in range(trees.v_start[i], trees.v_start[i + 1]):
+                spin = sign * m.axis_spin[w, k]
+                speed = sign * (m.axis_speed[w, k] + wp.cross(m.axis_spin[w, k], arm))
+                at = int(-1)
+                for c in range(shared):  # a joint that carries both
+                    if s.column[w, base + c] == k:
+                        at = c
+                if at >= 0:
+                    s.j_spin[w, base + at] = s.j_spin[w, base + at] + spin
+                    s.j_speed[w, base + at] = s.j_speed[w, base + at] + speed
+                else:
+                    s.column[w, base + count] = k
+                    s.j_spin[w, base + count] = spin
+                    s.j_speed[w, base + count] = speed
+                    count += 1
+            i = trees.parent[i]
+        return count
+
+    @wp.func
+    def gather(
+        trees: Trees,
+        w: int,
+        contacts: Contacts,
+        link_of: wp.array(dtype=int),
+        room: int,
+        width: int,
+        dt: real,
+        gap: wp.array2d(dtype=real),
+        normal: wp.array2d(dtype=vec3),
+        point: wp.array2d(dtype=vec3),
+        position: wp.array2d(dtype=vec3),
+        velocity: wp.array2d(dtype=vec3),
+        omega: wp.array2d(dtype=vec3),
+        held: wp.array2d(dtype=vec3),
+        law: wp.array2d(dtype=vec5),
+        m: Motion,
+        s: Touch,
+    ) -> int:
+        # Contacts that may act in this tick, in groups of those between the same two bodies
+        found = int(0)
+        groups = int(0)
+        last_a = int(-1)
+        last_b = int(-1)
+        o = vec3(real(0.0), real(0.0), real(0.0))
+        s.sizes[w, 2] = 0
+        s.sizes[w, 4] = 0
+        for c in range(contacts.a.shape[0]):
+            if gap[w, c] < far:
+                a = contacts.a[c]
+                b = contacts.b[c]
+                p = point[w, c]
+                of_a = velocity[w, a] + wp.cross(omega[w, a], p - position[w, a])
+                of_b = velocity[w, b] + wp.cross(omega[w, b], p - position[w, b])
+                was = of_a - of_b
+                # a kick changes no rate by more than 1 m/s, or what is met is met in the next tick
+                if gap[w, c] < dt * (real(2.0) * wp.abs(wp.dot(normal[w, c], was)) + real(1.0)):
+                    if found < room:
+                        if a != last_a or b != last_b:
+                            last_a = a
+                            last_b = b
+                            o = p
+                            count = int(0)
+                            base = groups * width
+                            if link_of[a] >= 0:
+                                count = add_side(trees, w, link_of[a], real(1.0), o, base, count, 0, m, s)
+                            if link_of[b] >= 0:
+                                count = add_side(trees, w, link_of[b], real(-1.0), o, base, count, count, m, s)
+                            s.count[w, groups] = count
+                            groups += 1
+                        given = vec3(real(0.0), real(0.0), real(0.0))
+                        if link_of[a] < 0:
+                            given = of_a
+                        if link_of[b] < 0:
+                            given = given - of_b
+                        s.group[w, found] = groups - 1
+                        s.arm[w, found] = p - o
+                        n = normal[w, c]
+                        numbers = law[w, contacts.law[c]]
+                        k = wp.min(numbers[0], contacts.stiffest[c])
+                        s.law[w, found] = vec5(k, k * numbers[1], numbers[2], numbers[3], numbers[4] * k)
+                        s.gap[w, found] = gap[w, c]
+                        s.normal[w, found] = n
+                        s.held[w, found] = held[w, c] - wp.dot(n, held[w, c]) * n
+                        s.was[w, found] = wp.dot(n, was)
+                        s.given[w, found] = given
+                        found += 1
+                    else:
+                        s.sizes[w, 2] = 1
+        s.sizes[w, 0] = found
+        s.sizes[w, 3] = groups
+        return found
+
+    @wp.func
+    def assemble(
+        trees: Trees,
+        w: int,
+        nv: int,
+        inertial: wp.array3d(dtype=real),
+        easing: wp.array2d(dtype=real),
+        m: Motion,
+        s: Touch,
+    ):
+        # composite rigid bodies, in world axes about each tree's point
+        for cell in range(nv * nv):
+            s.a[w, cell] = real(0.0)
+        for t in range(trees.first.shape[0] - 1):
+            first = trees.first[t]
+            last = trees.first[t + 1]
+            for i in range(first, last):
+                turn = wp.quat_to_matrix(m.turn[w, i])
+                s.about[w, i] = second_moment(inertial, w, i, turn, m.reach[w, i])
+                s.first[w, i] = first_moment(inertial, w, i, turn, m.reach[w, i])
+                s.mass[w, i] = inertial[w, i, 0]
+                for k in range(trees.v_start[i], trees.v_start[i + 1]):
+                    s.lead[w, k] = trees.v_start[first]
+                    s.low[w, k] = trees.v_start[first]
+                    s.high[w, k] = trees.v_start[last]
+            for back in range(last - first):
+                i = last - 1 - back
+                up = trees.parent[i]
+                if up >= 0:
+                    s.about[w, up] = s.about[w, up] + s.about[w, i]
+                    s.first[w, up] = s.first[w, up] + s.first[w, i]
+                    s.mass[w, up] = s.mass[w, up] + s.mass[w, i]
+                for k in range(trees.v_start[i], trees.v_start[i + 1]):
+                    spin = m.axis_spin[w, k]
+                    speed = m.axis_speed[w, k]
+                    n = s.about[w, i] * spin + wp.cross(s.first[w, i], speed)
+                    f = s.mass[w, i] * speed - wp.cross(s.first[w, i], spin)
+                    for j in range(trees.v_start[i], k + 1):
+                        both = wp.dot(m.axis_spin[w, j], n) + wp.dot(m.axis_speed[w, j], f)
+                        s.a[w, k * nv + j] = both
+                        s.a[w, j * nv + k] = both
+                    s.a[w, k * nv + k] = s.a[w, k * nv + k] + easing[w, k]
+                    u = up
+                    while u >= 0:
+                        for j in range(trees.v_start[u], trees.v_start[u + 1]):
+                            both = wp.dot(m.axis_spin[w, j], n) + wp.dot(m.axis_speed[w, j], f)
+                            s.a[w, k * nv + j] = both
+                            s.a[w, j * nv + k] = both
+                        u = trees.parent[u]
+
+    return SimpleNamespace(
+        Limits=Limits, Touch=Touch, gather=gather, assemble=assemble, hit=hit, vec2=vec2, vec5=vec5, **vars(aba)
+    )
