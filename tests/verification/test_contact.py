@@ -108,7 +108,7 @@ def test_slope_of_a_bounce(dt):
 
 def test_linear_damping_gives_its_restitution():
     """e = exp(-pi zeta / sqrt(1 - zeta^2)) where the spring may pull; one that does not ends when its force is zero:
-    e = exp(-zeta / sqrt(1 - zeta^2) (pi - atan(2 zeta sqrt(1 - zeta^2) / (2 zeta^2 - 1)))) (Schwager, Poeschel 2007).
+    e = exp(-zeta / sqrt(1 - zeta^2) (pi - atan(2 zeta sqrt(1 - zeta^2) / (1 - 2 zeta^2)))) (Schwager, Poeschel 2007).
     """
     k, zeta, v0 = 1e4, 0.2, 2.0
     c = 2.0 * zeta * math.sqrt(k)
