@@ -116,7 +116,7 @@ GELS = (
 )  # fmt: skip  # in simenv/physics/gels
 BODIES = (
     "kernels_aba", "kernels_arm", "kernels_collide", "kernels_motion", "kernels_points", "kernels_robots",
-    "kernels_settle", "kernels_tree", "kernels_tree_reverse",
+    "kernels_settle", "kernels_tree", "kernels_tree_reverse", "kernels_unsettle",
 )  # fmt: skip  # in simenv/physics/bodies
 OTHERS = (
     "simenv.physics.kernels_exact", "simenv.physics.kernels_frames", "simenv.physics.mpm.kernels_exchange",

@@ -171,10 +171,11 @@ def forest(mounts: Sequence[RobotMount], bodies: Mapping[str, Any]) -> Forest:
     parents = [np.where(each.parent >= 0, each.parent + start, -1) for each, start in zip(tables, links, strict=False)]
     held = [positions_of_rates(each) for each in tables]
     position = [np.where(each >= 0, each + start, -1) for each, start in zip(held, q, strict=False)]
+    follower, leader, ratio, offset = following(tables, v)
     return Forest(
         links, np.concatenate(parents), joined("kind"), joined("place"), joined("turn"), joined("axis"),
         counted("q_start", q), counted("v_start", v), joined("inertial"), np.concatenate(position), joined("lower"),
-        joined("upper"), joined("effort"), joined("speed"), *following(tables, v),
+        joined("upper"), joined("effort"), joined("speed"), follower, leader, ratio, offset,
         np.array([row for row, _, _ in rows]), np.array([link for _, link, _ in rows]),
         np.array([frame.position for _, _, frame in rows]), np.array([frame.quaternion for _, _, frame in rows]), own,
     )  # fmt: skip

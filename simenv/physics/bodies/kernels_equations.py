@@ -23,8 +23,8 @@ def equation_functions(real) -> SimpleNamespace:
     Returns:
         A namespace with what `gather_functions` has, and the functions
 
-        * `of_joint(dt, limits, w, k, q, dry, pull, soft, before, after) -> vec2`: impulse of limits, of dry friction, and of
-          what a motor lacks, at a rate, and
+        * `of_joint(dt, limits, w, k, q, dry, pull, soft, before, after) -> vec2`: impulse of limits, of dry friction,
+          and of what a motor lacks, at a rate, and
           minus its derivative;
         * `leave(w, nv, width, dt, limits, q, dry, before, free, v, renew, touch) -> vec2`: A (v - v*) less all
           impulses, in `touch.g`; where `renew` is 1, friction is bounded by the normal impulses at v, where it is 2, by
@@ -323,6 +323,6 @@ def equation_functions(real) -> SimpleNamespace:
         return out
 
     return SimpleNamespace(
-        of_joint=of_joint, of_follower=of_follower, leave=leave, stiffen=stiffen, slope_at=slope_at, move_points=move_points,
-        normal_partials=law.normal_partials, **vars(base),
+        of_joint=of_joint, of_follower=of_follower, leave=leave, stiffen=stiffen, slope_at=slope_at,
+        move_points=move_points, normal_partials=law.normal_partials, **vars(base),
     )  # fmt: skip

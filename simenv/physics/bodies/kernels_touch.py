@@ -31,12 +31,15 @@ def touch_functions(real) -> SimpleNamespace:
     Returns:
         A namespace with what `equation_functions` has, and the functions
 
+        * `see_active(trees, w, dt, limits, width, q, dry, before, after, touch) -> int`: which trees' rates are to be
+          solved for;
         * `settle(w, nv, width, dt, limits, q, dry, before, free, touch) -> int`: Newton's method, to rates `touch.v`;
         * `unsettle(w, nv, width, dt, limits, q, dry, before, free, after, rhs, touch, x)`: the adjoint's solve.
     """
     base = equation_functions(real)
     Limits, Touch = base.Limits, base.Touch
     leave, stiffen, slope_at, move_points = base.leave, base.stiffen, base.slope_at, base.move_points
+    Trees, of_joint = base.Trees, base.of_joint
     exact = wp.constant(real(1.0e-26 if real is wp.float64 else 1.0e-11))
     rounded = wp.constant(real(1.0e-20 if real is wp.float64 else 1.0e-8))
     near, failed = wp.constant(real(NEAR)), wp.constant(real(FAILED))
@@ -277,4 +280,42 @@ def touch_functions(real) -> SimpleNamespace:
                 total = total - s.h[w, i * nv + k] * x_out[w, i]
             x_out[w, k] = total
 
-    return SimpleNamespace(settle=settle, unsettle=unsettle, **vars(base))
+    @wp.func
+    def see_active(
+        trees: Trees,
+        w: int,
+        dt: real,
+        limits: Limits,
+        width: int,
+        q: wp.array2d(dtype=real),
+        dry: wp.array2d(dtype=real),
+        before: wp.array2d(dtype=real),
+        after: wp.array2d(dtype=real),
+        s: Touch,
+    ) -> int:
+        # Trees with contacts, or on which limits, dry friction or motors do anything at rates, or whose joints follow
+        # others; and whether there are any. The rest move as if these were not there, bit for bit.
+        any_active = int(0)
+        for t in range(trees.first.shape[0] - 1):
+            start = trees.v_start[trees.first[t]]
+            end = trees.v_start[trees.first[t + 1]]
+            active = int(0)
+            for r in range(limits.follower.shape[0]):
+                if limits.follower[r] >= start and limits.follower[r] < end:
+                    active = 1
+            for group in range(s.sizes[w, 3]):
+                for e in range(group * width, group * width + s.count[w, group]):
+                    if s.column[w, e] >= start and s.column[w, e] < end:
+                        active = 1
+            for k in range(start, end):
+                pulled = of_joint(
+                    dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], after[w, k]
+                )  # fmt: skip
+                if pulled[0] != real(0.0) or pulled[1] != real(0.0):
+                    active = 1
+            for k in range(start, end):
+                s.active[w, k] = active
+            any_active = wp.max(any_active, active)
+        return any_active
+
+    return SimpleNamespace(see_active=see_active, settle=settle, unsettle=unsettle, **vars(base))

@@ -20,6 +20,7 @@ from simenv.physics.bodies.forest import Forest, longest_path
 from simenv.physics.bodies.kernels_collide import collide_kernels
 from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_settle import settle_kernels
+from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays
 from simenv.physics.direct import warp_real
 from simenv.physics.launch.programs import Phase
@@ -61,8 +62,8 @@ class _Tick:
     """The slots of a tick.
 
     Attributes:
-        q: positions midway; driven: torque and easing of drives, and the motors' part of these; pushed: forces, torques and their places, of links.
-        was: frames midway, with the velocities before the kick; now: the same after it.
+        q: positions midway; driven: torque and easing of drives, and the motors' part of these; pushed: forces, torques
+        and their places, of links. was: frames midway, with the velocities before the kick; now: the same after it.
         near: pairs that are near; met: gaps, normals and points of contacts; impulse: on the first body of each.
     """
 
@@ -90,6 +91,7 @@ class RobotStepper(Stepper):
         self._alone, self._fixed = alone, list(fixed)
         real = warp_real(desk.dtype)
         self._kernels, self._settle, self._collide = robot_kernels(real), settle_kernels(real), collide_kernels(real)
+        self._unsettle = unsettle_kernels(real)
         k, slot, nv, links = self._kernels, desk.memory.slot, forest.rates, len(forest)
         self._points = len(touching.slots)
         self._inputs = {name: slot(k.real, nv) for name in PER_RATE}
@@ -234,7 +236,7 @@ class RobotStepper(Stepper):
         touched = [*now.met, now.was[0], *now.was[2:], self.anchor(before), self._law, inputs["friction"]]
         given += [*touched, now.impulse, self.anchor(after)]
         work_space = [*self._work, self._touch]
-        return Launch(k.kick, (desk.worlds,), fixed, given, [v_after], k.kick_adjoint, work_space)
+        return Launch(k.kick, (desk.worlds,), fixed, given, [v_after], self._unsettle.kick_adjoint, work_space)
 
     def _feel(self, tick: int, keep: bool) -> Launch:
         frames, desk = self.frames, self.desk
