@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Warp kernels that kick trees of joints by all forces of a tick, contact, limits and dry friction among them, and the
-adjoint by the implicit function theorem (kernels_touch has the functions).
+"""Warp kernels that kick trees of joints by all forces of a tick, contact, limits and dry friction among them
+(kernels_touch has the functions, kernels_unsettle the adjoint).
 """
 
 from types import SimpleNamespace
