@@ -149,7 +149,8 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         if not mounts:
             return None
         alone, where = not scene.has_bodies, touching(scene, mounts)
-        return RobotSolver(mounts, scene.bodies, where, scene.substep_dt, alone, self.device, self.dtype)
+        seen = scene.has_bodies or bool(scene.particles) or bool(scene.solvers)
+        return RobotSolver(mounts, scene.bodies, where, scene.substep_dt, alone, seen, self.device, self.dtype)
 
     def _rows(self, rows: list[int]) -> torch.Tensor | None:
         """Numbers of bodies on the device; None if these are all."""

@@ -33,7 +33,7 @@ class RobotSolver(Solver):
     Args:
         mounts: of the scene, robots first; bodies: all of it, in the order of the table of frames.
         touching: where they may touch; tick: duration of a tick [s].
-        alone: whether nothing else moves frames, after it.
+        alone: whether nothing else moves frames, after it; seen: whether any solver sees the frames of links.
         device, dtype: of the tensors.
 
     Attributes:
@@ -45,10 +45,11 @@ class RobotSolver(Solver):
 
     def __init__(
         self, mounts: Sequence[RobotMount], bodies: Mapping[str, Any], touching: Touching, tick: float, alone: bool,
-        device: torch.device, dtype: torch.dtype,
+        seen: bool, device: torch.device, dtype: torch.dtype,
     ):  # fmt: skip
         super().__init__()
-        self.mounts, self.touching, self._tick, self._alone = tuple(mounts), touching, tick, alone
+        self.mounts, self.touching, self._tick = tuple(mounts), touching, tick
+        self._alone, self._seen = alone, seen
         self.forest = forest(mounts, bodies)
         self._still = [row for row, body in enumerate(bodies.values()) if body.motion == "fixed"]
         ends = [np.cumsum([0, *counts]) for counts in zip(*(_sizes(mount) for mount in mounts), strict=True)]
@@ -193,7 +194,7 @@ class RobotSolver(Solver):
 
     def open(self, desk: Desk) -> RobotStepper:
         """A stepper for the worlds of a desk."""
-        return RobotStepper(self.forest, self.touching, desk, self._still, self._alone)
+        return RobotStepper(self.forest, self.touching, desk, self._still, self._alone, self._seen)
 
 
 def _sizes(mount: RobotMount) -> tuple[int, int]:

@@ -84,11 +84,14 @@ class RobotStepper(Stepper):
         forest: the trees; touching: where they may touch; desk: what to work with.
         fixed: rows of the frames that stand still.
         alone: whether it passes these on, and looks for faults of all: no other solver of frames does after it.
+        seen: whether any solver sees the frames of its links, or pushes them; else these have their places at the end.
     """
 
-    def __init__(self, forest: Forest, touching: Touching, desk: Desk, fixed: Sequence[int], alone: bool):
+    def __init__(
+        self, forest: Forest, touching: Touching, desk: Desk, fixed: Sequence[int], alone: bool, seen: bool
+    ):  # fmt: skip
         self.forest, self.touching, self.desk, self.frames = forest, touching, desk, desk.frames
-        self._alone, self._fixed = alone, list(fixed)
+        self._alone, self._fixed, self._seen = alone, list(fixed), seen
         real = warp_real(desk.dtype)
         self._kernels, self._settle, self._collide = robot_kernels(real), settle_kernels(real), collide_kernels(real)
         self._unsettle = unsettle_kernels(real)
@@ -195,11 +198,14 @@ class RobotStepper(Stepper):
         place = [frames.pose(before)[0], *frames.wrench(work)]
         pulls = [now.q, v, *(inputs[name] for name in PULLS)]
         collect = [self._trees, self._rows, 1.0 / desk.ticks]
-        return [
+        launches = [
             Launch(k.drift, (desk.worlds, len(forest)), [self._trees, 0.5 * desk.dt], [q, v], [now.q]),
             Launch(k.drive, (desk.worlds, forest.rates), [desk.dt, self._position], pulls, now.driven),
-            Launch(k.collect, (desk.worlds,), collect, place, [*now.pushed, *self._felt], k.collect_adjoint),
         ]
+        if not self._seen:  # nothing pushes: what it would collect stays zero
+            return launches
+        felt = [*now.pushed, *self._felt]
+        return [*launches, Launch(k.collect, (desk.worlds,), collect, place, felt, k.collect_adjoint)]
 
     def _meet(self, tick: int, keep: bool) -> list[Launch]:
         """Where bodies touch in the middle of the tick."""
@@ -254,7 +260,7 @@ class RobotStepper(Stepper):
         drift = Launch(k.drift, (desk.worlds, len(self.forest)), [self._trees, 0.5 * desk.dt], [now.q, v], [q])
         before = frames.pose(frames.before(tick, keep))
         return [
-            drift, self._publish(q, v, frames.pose(after)),
+            drift, *([self._publish(q, v, frames.pose(after))] if self._is_shown(tick) else []),
             *(self._carried_on(self._still, 0.0, before, frames.pose(after)) if self._alone else []),
         ]  # fmt: skip
 
@@ -274,7 +280,11 @@ class RobotStepper(Stepper):
                 self._feel(tick, keep),
             ]
         launches += self._moved(tick, keep)
-        return [*launches, *([frames.see_faults(after)] if self._alone else [])]
+        return [*launches, *([frames.see_faults(after)] if self._alone and self._is_shown(tick) else [])]
+
+    def _is_shown(self, tick: int) -> bool:
+        """Whether frames have their places after a tick."""
+        return self._seen or tick == self.desk.ticks - 1
 
     def _undone(self, tick: int) -> list[Launch]:
         """What the reverse sweep of a tick runs, in the order of the tick. `feel` comes twice: at first it says what
@@ -292,7 +302,7 @@ class RobotStepper(Stepper):
         ]  # fmt: skip
 
     def _opening(self) -> list[Launch]:
-        return [self._publish(*self.joints(0), self.frames.pose(0))]
+        return [self._publish(*self.joints(0), self.frames.pose(0))] if self._seen else []
 
     def enter(self, keep: bool) -> list[Phase]:
         """Links take their places, and the means over the control step begin at zero."""
@@ -312,7 +322,7 @@ class RobotStepper(Stepper):
 
     def kernels(self, backward: bool) -> Iterable[wp.Kernel]:
         """Those of its launches."""
-        for each in (*self._opening(), *self._tick(0, True)):
+        for each in (*self._opening(), *self._tick(0, True), *self._moved(self.desk.ticks - 1, True)):
             yield from each.kernels() if backward else [each.kernel]
 
     # ----------------------------------------------------------------------------------------------------- numbers
