@@ -197,6 +197,7 @@ class FrameSolver(Solver):
     """
 
     name = "frames"
+    together = 1024
 
     def __init__(self, bodies: Mapping[str, Body], fingers: bool, device: torch.device, dtype: torch.dtype):
         super().__init__()

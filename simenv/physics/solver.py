@@ -200,7 +200,8 @@ class Solver:
 
     Attributes:
         name: of the solver; it prefixes its inputs and results.
-        one_world: whether a stepper on the CPU holds one world only.
+        one_world: whether a stepper on the CPU holds one world only; together: how many it holds else, about as many as
+            fit in the caches of a core.
         fields: of the state that it owns, by name; controls: what `Control` has for it, by name.
         parameters: by name.
         status: bits of the status that it alone sets, beside those of `simenv.physics.status`.
@@ -208,6 +209,7 @@ class Solver:
 
     name: str
     one_world: bool = False
+    together: int = 32
     status: ClassVar[Mapping[int, Status]] = {}
 
     def __init_subclass__(cls) -> None:

@@ -29,7 +29,6 @@ from simenv.physics.launch.slots import Memory
 from simenv.physics.program import Program
 from simenv.physics.solver import Desk, Solver, Tensors
 
-TOGETHER = 32  # worlds of a CPU program of many
 Named = dict[str, Tensors]  # by solver
 # work(program, rows of its worlds, pool for lanes, those of the rows that count or None for all)
 Work = Callable[[Program, slice, ThreadPoolExecutor | None, torch.Tensor | None], None]
@@ -87,7 +86,8 @@ class Engine:
             return [slice(0, self.worlds)]
         if self._alone:
             return [slice(world, world + 1) for world in range(self.worlds)]
-        parts = max(min(self._threads(), self.worlds), -(-self.worlds // TOGETHER))
+        together = min(solver.together for solver in self.solvers.values())
+        parts = max(min(self._threads(), self.worlds), -(-self.worlds // together))
         edges = [self.worlds * part // parts for part in range(parts + 1)]
         return [slice(a, b) for a, b in pairwise(edges)]
 
