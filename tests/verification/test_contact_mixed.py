@@ -15,7 +15,7 @@ from simenv.sensors.tactile import WinklerGel, flat_grid
 from simenv.world import Scene
 from tests.robots.test_contact_scene_gradients import gripper
 from tests.verification.test_contact import world_of
-from tests.verification.test_contact_scenes import floor, lasting, on_a, rigid
+from tests.verification.test_contact_scenes import LAWS, floor, lasting, on_a, rigid
 from tests.verification.worlds import angular_momentum, momentum
 
 DOUBLE, G = torch.float64, 9.81
@@ -163,7 +163,7 @@ def test_fingers_with_gels_hold_a_box_that_stands_on_a_floor():
 
 
 def scattered(dtype, worlds):
-    scene = Scene(substep_dt=1e-3, substeps=10)
+    scene = Scene(substep_dt=1e-3, substeps=10, rigid=LAWS["soft"])
     floor(scene)
     spin = {"angular_velocity": (1.0, 2.0, 3.0)}
     rigid(scene, "box", Box((0.05, 0.04, 0.03)), 1000.0, (0.0, 0.0, 0.1), velocity=(0.5, 0.0, 0.0), **spin)
@@ -192,9 +192,11 @@ def test_a_world_among_64_is_what_it_is_alone(dtype):
 
 
 def test_single_precision_falls_and_rests_where_double_does():
-    """A box that tumbles and a ball on it: within 1e-5 m over two seconds, rest included."""
+    """A box that tumbles and a ball that falls on it: within 0.1 mm over two seconds, as each impact multiplies what
+    rounding began with; rest included.
+    """
     ends = []
     for dtype in (DOUBLE, torch.float32):
         world = scattered(dtype, 1)
         ends.append(lasting(world, 2.0).body_q.double())
-    assert float((ends[0] - ends[1]).abs().max()) < 1e-5
+    assert float((ends[0] - ends[1]).abs().max()) < 1e-4
