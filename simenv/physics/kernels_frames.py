@@ -13,7 +13,7 @@ from simenv.physics.status import NONFINITE, TOO_FAST
 
 __all__ = ["frame_kernels"]
 
-FASTEST = 100.0  # [m/s], [rad/s]; nothing that touches moves faster and is still simulated
+FASTEST, QUICKEST = 100.0, 1000.0  # [m/s], [rad/s]; nothing that touches moves faster and is still simulated
 
 
 @built_once
@@ -30,7 +30,7 @@ def frame_kernels(real) -> SimpleNamespace:
     quat = wp.types.quaternion(dtype=real)
     once = {"module": f"simenv_bodies_frames_{real.__name__}", "enable_backward": False}
     both = {"module": f"simenv_bodies_given_{real.__name__}", "enable_backward": True}
-    fastest = wp.constant(real(FASTEST))
+    fastest, quickest = wp.constant(real(FASTEST)), wp.constant(real(QUICKEST))
 
     @wp.kernel(**once)
     def clear(first_out: wp.array2d(dtype=vec3), second_out: wp.array2d(dtype=vec3)):
@@ -79,10 +79,10 @@ def frame_kernels(real) -> SimpleNamespace:
         most = real(0.0)
         for i in range(3):
             finite = finite and wp.isfinite(v[i]) and wp.isfinite(o[i]) and wp.isfinite(x[i]) and wp.isfinite(q[i])
-            most = wp.max(most, wp.max(wp.abs(v[i]), wp.abs(o[i])))
+            most = wp.max(most, wp.max(wp.abs(v[i]) / fastest, wp.abs(o[i]) / quickest))
         if not finite:
             wp.atomic_or(status_inout, w, NONFINITE)
-        elif most >= fastest:
+        elif most >= real(1.0):
             wp.atomic_or(status_inout, w, TOO_FAST)
 
     return SimpleNamespace(

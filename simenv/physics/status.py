@@ -27,7 +27,7 @@ STATUS: dict[int, Status] = {
         "shorten the substep or lower the stiffness (bulk or Young's modulus)",
     ),
     TOO_FAST: Status(
-        "too_fast", "a particle moved more than one grid cell in one substep",
+        "too_fast", "a particle moved more than one grid cell in one substep, or a body or link 100 m/s or 1000 rad/s",
         "shorten the substep, or limit the tool's speed",
     ),
     LEFT_GRID: Status(

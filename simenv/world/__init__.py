@@ -3,6 +3,7 @@
 
 from typing import NoReturn
 
+from simenv.physics.bodies.contacts import RigidContact
 from simenv.physics.bodies.model import Gripper
 from simenv.physics.bodies.parts import ContactLaw
 from simenv.physics.solver import Field, Parameter
@@ -17,7 +18,7 @@ Scene.worlds = World
 
 __all__ = [
     "BodyView", "ColliderView", "ContactLaw", "Control", "EmitterView", "Field", "GelView", "Gripper", "Parameter",
-    "Parameters", "RobotView", "Scene", "State", "World",
+    "Parameters", "RigidContact", "RobotView", "Scene", "State", "World",
 ]  # fmt: skip
 
 _RENAMED = {

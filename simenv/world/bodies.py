@@ -156,7 +156,8 @@ class BodyView:
         A robot goes where inverse kinematics finds, which is within some micrometres if it can reach. What gels
         remember stays; see `World.touch_anew`.
         """
-        if self.spec.motion == "link":
+        touching = self.spec.name in self._world.scene.touching
+        if self.spec.motion == "link" and not touching:
             raise ValueError(
                 f"body {self.spec.name!r} is a robot's link; use world.robots[...].place(state, positions)"
             )
@@ -164,7 +165,8 @@ class BodyView:
         twists[:, self.index] = 0.0 if twist is None else twist
         if self.spec.motion != "arm":
             poses[:, self.index] = pose
-            return world.place_projected(state.replace(body_q=poses, body_twist=twists))
+            state = state.replace(body_q=poses, body_twist=twists)
+            return world.robot_solver.let_go(state, self.spec.name) if touching else world.place_projected(state)
         joints = world.arm.reach(pose)
         poses[:, self.index] = world.arm.tool_pose(joints)
         return state.replace(body_q=poses, body_twist=twists, joint_q=joints, joint_qd=torch.zeros_like(joints))

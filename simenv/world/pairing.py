@@ -26,6 +26,8 @@ def unpaired(scene: Scene) -> list[tuple[str, str]]:
     paired |= {frozenset(pair) for pair in itertools.combinations(scene.projected, 2)}  # which the grid keeps apart
     carriers = {gel.on for gel in scene.gels.values()}
     rigid = set(scene.touching)  # which meet all that is fixed, moves as told, or is rigid as well
+    for robot in scene.robots.values():
+        rigid |= {robot.bodies[link.name] for link in robot.tree.links if link.collisions}
     solid = [name for name, body in scene.bodies.items() if body.shape is not None or name in carriers]
     told = {name for name, body in scene.bodies.items() if body.is_told}
 

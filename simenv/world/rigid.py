@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from simenv.physics import checks
 from simenv.physics.bodies.contacts import Geom, slots
 from simenv.physics.bodies.forest import RobotMount
 from simenv.physics.bodies.touching import Touching
@@ -27,6 +28,7 @@ def touching(scene: Scene, mounts: list[RobotMount]) -> Touching:
         scene: it.
         mounts: its robots and rigid bodies.
     """
+    checks.whole("Scene", max_contacts=scene.max_contacts)
     geoms, groups, moving = [], {}, []
     for mount in mounts:
         for link in mount.tree.links:

@@ -65,7 +65,10 @@ class RobotView:
                 poses[:, body.index] = placed[:, i]
                 twists[:, body.index] = 0.0 if rates is None else model.twist(positions, rates, link)
         joint_q[:, self.span_q], joint_qd[:, self.span] = positions, 0.0 if rates is None else rates
-        return state.replace(joint_q=joint_q, joint_qd=joint_qd, body_q=poses, body_twist=twists)
+        state = state.replace(joint_q=joint_q, joint_qd=joint_qd, body_q=poses, body_twist=twists)
+        for link in self.links:
+            state = self._world.robot_solver.let_go(state, f"{self.spec.name}/{link}")
+        return state
 
 
 def robots_of(world: World) -> ByName[RobotView]:

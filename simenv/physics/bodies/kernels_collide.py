@@ -38,7 +38,7 @@ def collide_kernels(real) -> SimpleNamespace:
     both = {"module": f"simenv_bodies_collide_{real.__name__}", "enable_backward": True}
     felt = {"module": f"simenv_bodies_feel_{real.__name__}", "enable_backward": True}
     once = {"module": f"simenv_bodies_pairs_{real.__name__}", "enable_backward": False}
-    far = wp.constant(real(FAR))
+    far, flat = wp.constant(real(FAR)), wp.constant(real(1.0e-8))
 
     @wp.struct
     class Contacts:
@@ -52,6 +52,8 @@ def collide_kernels(real) -> SimpleNamespace:
         pair: wp.array(dtype=int)
         law: wp.array(dtype=int)
         stiffest: wp.array(dtype=real)
+        rim: wp.array(dtype=real)
+        axis: wp.array(dtype=vec3)
         pair_a: wp.array(dtype=int)
         pair_b: wp.array(dtype=int)
         centre_a: wp.array(dtype=vec3)
@@ -123,8 +125,15 @@ def collide_kernels(real) -> SimpleNamespace:
             normal_out[w, c] = vec3(real(0.0), real(0.0), real(1.0))
             point_out[w, c] = vec3(real(0.0), real(0.0), real(0.0))
         else:
-            x = position_in[w, a] + wp.quat_rotate(quaternion_in[w, a], contacts.offset[c])
             turn = quaternion_in[w, b] * contacts.turn[c]
+            x = position_in[w, a] + wp.quat_rotate(quaternion_in[w, a], contacts.offset[c])
+            if contacts.rim[c] > real(0.0):
+                # the lowest point of a circle over a plane; of one that lies flat its centre, and others count
+                size = shapes[contacts.shape[c]].size
+                up = wp.quat_rotate(turn, vec3(size[0], size[1], size[2]))
+                axis = wp.quat_rotate(quaternion_in[w, a], contacts.axis[c])
+                down = wp.dot(up, axis) * axis - up
+                x = x + (contacts.rim[c] / wp.sqrt(wp.dot(down, down) + flat)) * down
             origin = position_in[w, b] + wp.quat_rotate(quaternion_in[w, b], contacts.place[c])
             near = distance(shapes[contacts.shape[c]], sdf_values, wp.quat_rotate_inv(turn, x - origin))
             n = wp.quat_rotate(turn, vec3(near[0], near[1], near[2]))

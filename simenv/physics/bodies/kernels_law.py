@@ -4,9 +4,10 @@
 Along the normal a spring of stiffness k, whose force is averaged over the part of the tick in which there is
 penetration, as if its rate were constant on each half of the leapfrog: work of that mean equals the change of the
 spring's energy, so that an undamped contact gives back what it took at any tick (a discrete gradient; Gonzalez 1996).
-Times 1 - d v' of Hunt and Crossley (1975), and less c v' of Kelvin and Voigt, both with the velocity v' after the tick,
-and never a pull. It falls with v', so that contact is a convex problem (Castro et al. 2022, 2023: SAP, irrotational
-contact fields).
+Times 1 - d v' of Hunt and Crossley (1975), and less c v' / (1 + d |v'|) of Kelvin and Voigt, both with the velocity v'
+after the tick, and never a pull. The second damper is for what rests: it comes in over a depth of 10 dt^2 m/s^2, so
+that it does not begin with a jump, and d bounds what it does to what is fast. The impulse falls with v', so that
+contact is a convex problem (Castro et al. 2022, 2023: SAP, irrotational contact fields).
 
 Along the surface a spring and a damper, taken implicitly, hold the point that stuck (an anchor), and Coulomb's law cuts
 them.
@@ -19,6 +20,8 @@ import warp as wp
 from simenv._exclusive import built_once
 
 __all__ = ["law_functions"]
+
+SHALLOW = 1.0  # [m/s^2], depth over the square of a tick at which the damper of what rests is half of what it can be
 
 
 @built_once
@@ -36,6 +39,7 @@ def law_functions(real) -> SimpleNamespace:
           held before the tick [m] and the velocity along the surface after it [m/s];
         * types `vec2`, `vec3`.
     """
+    shallow = wp.constant(real(SHALLOW))
     vec2 = wp.types.vector(length=2, dtype=real)
     vec3 = wp.types.vector(length=3, dtype=real)
 
@@ -49,25 +53,23 @@ def law_functions(real) -> SimpleNamespace:
             return vec2(zero, zero)
         mean = -real(0.5) * k * (first + last)
         slope = -real(0.5) * k
-        part = real(1.0)
-        part_slope = zero
         if first >= zero:  # it enters
             way = first - last
             mean = real(0.5) * k * last * last / way
             slope = real(0.5) * k * last * (real(2.0) * first - last) / (way * way)
-            part = -last / way
-            part_slope = -first / (way * way)
         elif last >= zero:  # it leaves
             way = last - first
             mean = real(0.5) * k * first * first / way
             slope = -mean / way
-            part = -first / way
-            part_slope = first / (way * way)
         more = wp.max(real(1.0) - d * after, zero)
-        force = mean * more - c * after * part
+        full = mean + k * dt * dt * shallow  # of what damps as well as it can
+        slow = after / (real(1.0) + d * wp.abs(after))
+        force = mean * more - c * slow * mean / full
         if force <= zero:
             return vec2(zero, zero)
-        fall = half * (slope * more - c * after * part_slope) - c * part
+        eases = (real(1.0) + d * wp.abs(after)) * (real(1.0) + d * wp.abs(after))
+        by_mean = more - c * slow * k * dt * dt * shallow / (full * full)
+        fall = half * slope * by_mean - c * mean / (full * eases)
         if more > zero:
             fall = fall - mean * d
         return vec2(dt * force, wp.max(-dt * fall, zero))
@@ -81,26 +83,24 @@ def law_functions(real) -> SimpleNamespace:
             return vec2(zero, zero)
         first = gap - half * before
         last = gap + half * after
+        mean = -real(0.5) * k * (first + last)
         by_first = -real(0.5) * k
         by_last = by_first
-        part_first = zero
-        part_last = zero
         if first >= zero:
             way = first - last
-            by_first = -real(0.5) * k * last * last / (way * way)
+            mean = real(0.5) * k * last * last / way
+            by_first = -mean / way
             by_last = real(0.5) * k * last * (real(2.0) * first - last) / (way * way)
-            part_first = last / (way * way)
-            part_last = -first / (way * way)
         elif last >= zero:
             way = last - first
+            mean = real(0.5) * k * first * first / way
             by_first = real(0.5) * k * first * (real(2.0) * last - first) / (way * way)
-            by_last = -real(0.5) * k * first * first / (way * way)
-            part_first = -last / (way * way)
-            part_last = first / (way * way)
+            by_last = -mean / way
         more = wp.max(real(1.0) - d * after, zero)
-        by_first = dt * (by_first * more - c * after * part_first)
-        by_last = dt * (by_last * more - c * after * part_last)
-        return vec2(by_first + by_last, -half * by_first)
+        full = mean + k * dt * dt * shallow
+        slow = after / (real(1.0) + d * wp.abs(after))
+        by_mean = dt * (more - c * slow * k * dt * dt * shallow / (full * full))
+        return vec2(by_mean * (by_first + by_last), -half * by_mean * by_first)
 
     @wp.func
     def drag(dt: real, limit: real, k: real, c: real, held: vec3, slip: vec3) -> vec3:

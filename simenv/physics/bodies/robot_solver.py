@@ -49,7 +49,7 @@ class RobotSolver(Solver):
     ):  # fmt: skip
         super().__init__()
         self.mounts, self.touching, self._tick = tuple(mounts), touching, tick
-        self._alone, self._seen = alone, seen
+        self._alone, self._seen, self._device, self._dtype = alone, seen, device, dtype
         self.together = self.together if len(touching.slots) or seen else 128  # without contact it is small
         self.forest = forest(mounts, bodies)
         self._still = [row for row, body in enumerate(bodies.values()) if body.motion == "fixed"]
@@ -122,6 +122,14 @@ class RobotSolver(Solver):
         ]
         share = constant([sign / self._tick for sign in signs], total.dtype, total.device)
         return exact.total(state.contact_impulse * share.unsqueeze(-1), 1)
+
+    def let_go(self, state: Any, body: str) -> Any:
+        """The state with nothing that friction holds at a body, which has been placed by hand."""
+        if "anchor" not in self.fields:
+            return state
+        slots = self.touching.slots
+        stays = [float(body not in pair) for pair in zip(slots.a, slots.b, strict=True)]
+        return state.replace(anchor=state.anchor * constant(stays, self._dtype, self._device).unsqueeze(-1))
 
     # ---------------------------------------------------------------------------------------------- a control step
 

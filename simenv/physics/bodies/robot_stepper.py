@@ -8,7 +8,6 @@ computes links' motion and inertia again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +20,7 @@ from simenv.physics.bodies.kernels_collide import collide_kernels
 from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
+from simenv.physics.bodies.robot_slots import Sunk, TickSlots
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays
 from simenv.physics.direct import warp_real
 from simenv.physics.launch.programs import Phase
@@ -40,41 +40,6 @@ RATES = (
 OF_CONTACTS = (
     "law", "gap", "normal", "held", "group", "arm", "count", "given", "was", "now", "step", "bound", "push",
 )  # fmt: skip
-
-
-class _Sunk:
-    """A slot whose adjoint goes to another one, which nobody reads."""
-
-    def __init__(self, slot: Slot, sink: Slot):
-        self._slot, self._sink = slot, sink
-
-    @property
-    def array(self) -> wp.array:
-        return self._slot.array
-
-    @property
-    def adjoint_array(self) -> wp.array:
-        return self._sink.adjoint_array
-
-
-@dataclass(frozen=True)
-class _Tick:
-    """The slots of a tick.
-
-    Attributes:
-        q: positions midway; driven: torque and easing of drives, and the motors' part of these; pushed: forces, torques
-        and their places, of links. was: frames midway, with the velocities before the kick; now: the same after it.
-        near: pairs that are near; met: gaps, normals and points of contacts; impulse: on the first body of each.
-    """
-
-    q: Slot
-    driven: list[Slot]
-    pushed: list[Slot]
-    was: list[Slot]
-    now: list[Slot]
-    near: Slot
-    met: list[Slot]
-    impulse: Slot
 
 
 class RobotStepper(Stepper):
@@ -106,7 +71,7 @@ class RobotStepper(Stepper):
         self._sink = slot(k.real, nv)
         self._joints: list[tuple[Slot, Slot]] = []
         self._anchors: list[Slot] = []
-        self._ticks: list[_Tick] = []
+        self._ticks: list[TickSlots] = []
         self._constants()
 
     def _array(self, values: Any, kind: type) -> wp.array:
@@ -170,12 +135,12 @@ class RobotStepper(Stepper):
             self._anchors.append(self.desk.memory.slot(self._kernels.vec3, self._points))
         return self._anchors[number]
 
-    def _slots(self, number: int) -> _Tick:
+    def _slots(self, number: int) -> TickSlots:
         k, slot, forest, points = self._kernels, self.desk.memory.slot, self.forest, self._points
         frames = len(self.touching.bodies) if points else 0
         pose = (k.vec3, k.quat, k.vec3, k.vec3)
         while len(self._ticks) <= number:
-            self._ticks.append(_Tick(
+            self._ticks.append(TickSlots(
                 slot(k.real, forest.positions), [slot(k.real, forest.rates) for _ in range(4)],
                 [slot(k.vec3, len(forest)) for _ in range(3)], [slot(kind, frames) for kind in pose],
                 [slot(kind, frames) for kind in pose], slot(wp.int32, len(self.touching.slots.pairs)),
@@ -297,7 +262,7 @@ class RobotStepper(Stepper):
         now, v_after = self._slots(tick), self.joints(frames.after(tick, True))[1]
         return [
             *self._pushed(tick, True), *self._meet(tick, True), *self._elsewhere(frames.pose(tick), now.now),
-            self._publish(now.q, _Sunk(v_after, self._sink), now.now), self._feel(tick, True), self._kick(tick, True),
+            self._publish(now.q, Sunk(v_after, self._sink), now.now), self._feel(tick, True), self._kick(tick, True),
             self._publish(now.q, v_after, now.now), self._feel(tick, True), *self._moved(tick, True),
         ]  # fmt: skip
 

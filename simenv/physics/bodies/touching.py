@@ -64,6 +64,7 @@ def contact_arrays(touching: Touching, dt: float, kernels: Any, array: Any) -> t
     made.turn = array(np.reshape(slots.turn, (-1, 4)), k.quat)
     made.shape, made.pair, made.law = array(slots.shape, int), array(slots.pair, int), array(slots.law, int)
     made.stiffest = array(touching.stiffest(dt), k.real)
+    made.rim, made.axis = array(slots.rim, k.real), array(np.reshape(slots.axis, (-1, 3)), k.vec3)
     pairs = [[numbers[name] for name in pair] for pair in slots.pairs]
     made.pair_a, made.pair_b = (array([pair[side] for pair in pairs], int) for side in (0, 1))
     balls = slots.balls

@@ -186,12 +186,11 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
             law: of their contact.
 
         Raises:
-            ValueError: a name is unknown, or a number is negative or not finite.
+            ValueError: a name is unknown.
         """
         for name in (one, other):
             if name not in self.robots:
                 self._known(self.bodies, name, "body")
-        checks.numbers(f"contact of {one!r} and {other!r}", False, **law.numbers(1.0))
         self.laws[frozenset((one, other))] = law
 
     def _add_projected(
