@@ -345,6 +345,8 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         given += [state[name] for name in self._entering]
         flat = [each.detach().reshape(self.num_worlds, -1) for each in given if each is not None]
         finite = torch.isfinite(torch.cat(flat, 1)).all(1)
+        if surely(finite):
+            return state, control, status
         stopped = status | torch.where(finite, 0, NONFINITE).to(torch.int32)
         rows = finite.view(-1, 1, 1)
         state = state.replace(body_q=torch.where(rows, state.body_q, self._initial.body_q))
@@ -372,10 +374,11 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         if self._given_of_told is not None:
             still = pose.new_zeros((self.num_worlds, pose.shape[1], 6))
             twist = still.index_copy(1, self._given_of_told, control.twist)
-        moving = GivenMotion(pose, twist, choice.times, self.dt)
+        still = not self.given_names
+        moving = GivenMotion(pose, twist, choice.times, self.dt, still)
         ticks = self._ticks[0] if choice.index is None else self._ticks[choice.index]
         same = ticks.shape == choice.times.shape
-        return Step(start, control, moving if same else GivenMotion(pose, twist, ticks, self.dt), moving), moving
+        return Step(start, control, moving if same else GivenMotion(pose, twist, ticks, self.dt, still), moving), moving
 
     def _frames_after(self, start: State, told: GivenMotion, out: Named) -> dict[str, torch.Tensor]:
         """The table of frames at the end, from the rows of all owners."""

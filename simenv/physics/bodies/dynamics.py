@@ -79,8 +79,13 @@ class Dynamics:
         """An `Articulated`."""
         k, nv = self.tree, self.rates
         sizes: dict[str, tuple[int, type]] = dict.fromkeys(("about", "mixed", "heavy"), (self.links, k.mat33))
-        sizes |= dict.fromkeys(("pull_moment", "pull_force"), (nv, k.vec3))
-        return self.struct(self.aba.Articulated, worlds, sizes | dict.fromkeys(("weight", "rest"), (nv, self.real)))
+        return self.struct(self.aba.Articulated, worlds, sizes | {"rest": (nv, self.real)})
+
+    def factor(self, worlds: int) -> Any:
+        """A `Factor`."""
+        k, nv = self.tree, self.rates
+        sizes: dict[str, tuple[int, type]] = dict.fromkeys(("pull_moment", "pull_force"), (nv, k.vec3))
+        return self.struct(self.aba.Factor, worlds, sizes | {"weight": (nv, self.real)})
 
     def run(self, kernel: wp.Kernel, worlds: int, *arguments: Any) -> None:
         """Launch a kernel for all worlds; tensors become arrays of the kernels' vectors where they are named so."""
@@ -203,13 +208,13 @@ class _Forward(torch.autograd.Function):
         q, v, tau, gravity, force, torque, inertial, easing = values
         worlds, k, motion = len(q), d.tree, d.motion(len(q))
         acceleration = torch.empty_like(v, memory_format=torch.contiguous_format)
-        articulated = d.articulated(worlds)
+        factor = d.factor(worlds)
         d.run(
             d.aba.forward_dynamics, worlds, d.array(q), d.array(v), d.array(tau), d.array(easing),
             d.array(gravity, k.vec3), d.array(force, k.vec3), d.array(torque, k.vec3), d.array(inertial), motion,
-            articulated, d.array(acceleration),
+            d.articulated(worlds), factor, d.array(acceleration),
         )  # fmt: skip
-        ctx.dynamics, ctx.motion, ctx.articulated = d, motion, articulated
+        ctx.dynamics, ctx.motion, ctx.factor = d, motion, factor
         ctx.save_for_backward(*values, acceleration)
         return acceleration
 
@@ -219,6 +224,7 @@ class _Forward(torch.autograd.Function):
         q, v, _, *rest, acceleration = ctx.saved_tensors
         d, worlds = ctx.dynamics, len(q)
         rates = torch.empty_like(v, memory_format=torch.contiguous_format)
-        d.run(d.aba.solve, worlds, d.array(grads[0]), ctx.motion, ctx.articulated, d.array(rates))
+        solved = [d.array(grads[0]), ctx.motion, ctx.factor, d.articulated(worlds), d.array(rates)]
+        d.run(d.aba.solve, worlds, *solved)
         q_adj, v_adj, _, *others = _adjoints(d, -1.0, ctx.motion, (q, v, *rest), acceleration, rates)
         return None, q_adj, v_adj, rates, *others

@@ -22,14 +22,16 @@ def aba_functions(real) -> SimpleNamespace:
     """Functions for one scalar type, `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with the struct `Articulated` (inertia of what hangs on a link, in blocks: `about` to moment by
-        rotation, `mixed`, `heavy` to force by motion; the load without acceleration; of rates `pull_*`, the force that
-        one of acceleration takes, its `weight` along the axis and `rest`, the torque that is left; `gain_*`, links'
-        accelerations), and the functions of one tree of one world, after `move`,
+        A namespace with the structs `Articulated` (inertia of what hangs on a link, in blocks: `about` to moment by
+        rotation, `mixed`, `heavy` to force by motion; the load without acceleration; of rates `rest`, the torque that
+        is left; `gain_*`, links' accelerations) and `Factor` (of rates: `pull_*`, the force that one of acceleration
+        takes, and its `weight` along the axis; all of the inertia that a solve with it needs), and the functions of one
+        tree of one world, after `move`,
 
-        * `accelerate(trees, w, t, tau, easing, gravity, force, torque, held, at, inertial, motion, articulated,
+        * `accelerate(trees, w, t, tau, easing, gravity, force, torque, held, at, inertial, motion, articulated, factor,
           acceleration)`: torques are about the links' origins, or, if `held` is 1, about places `at` in the world;
-        * `unload(trees, w, t, rhs, motion, articulated, x)`: x = M^-1 rhs, after that.
+        * `unload(trees, w, t, rhs, motion, factor, articulated, x)`: x = M^-1 rhs, after that, of which it needs the
+          factor only.
     """
     tree = tree_functions(real)
     Trees, Motion, vec3, mat33 = tree.Trees, tree.Motion, tree.vec3, tree.mat33
@@ -42,12 +44,15 @@ def aba_functions(real) -> SimpleNamespace:
         heavy: wp.array2d(dtype=mat33)
         load_moment: wp.array2d(dtype=vec3)
         load_force: wp.array2d(dtype=vec3)
-        pull_moment: wp.array2d(dtype=vec3)
-        pull_force: wp.array2d(dtype=vec3)
-        weight: wp.array2d(dtype=real)
         rest: wp.array2d(dtype=real)
         gain_spin: wp.array2d(dtype=vec3)
         gain_speed: wp.array2d(dtype=vec3)
+
+    @wp.struct
+    class Factor:
+        pull_moment: wp.array2d(dtype=vec3)
+        pull_force: wp.array2d(dtype=vec3)
+        weight: wp.array2d(dtype=real)
 
     @wp.func
     def skew(x: vec3) -> mat33:
@@ -96,6 +101,7 @@ def aba_functions(real) -> SimpleNamespace:
         easing: wp.array2d(dtype=real),
         m: Motion,
         a: Articulated,
+        factor: Factor,
     ):
         # from the tips to the root
         first = trees.first[t]
@@ -117,9 +123,9 @@ def aba_functions(real) -> SimpleNamespace:
                 pull_f = spin * mixed + heavy * speed
                 weight = wp.dot(spin, pull_n) + wp.dot(speed, pull_f) + easing[w, k]
                 rest = tau[w, k] - wp.dot(spin, n) - wp.dot(speed, f)
-                a.pull_moment[w, k] = pull_n
-                a.pull_force[w, k] = pull_f
-                a.weight[w, k] = weight
+                factor.pull_moment[w, k] = pull_n
+                factor.pull_force[w, k] = pull_f
+                factor.weight[w, k] = weight
                 a.rest[w, k] = rest
                 part_n = pull_n / weight
                 part_f = pull_f / weight
@@ -153,10 +159,11 @@ def aba_functions(real) -> SimpleNamespace:
         inertial: wp.array3d(dtype=real),
         m: Motion,
         a: Articulated,
+        factor: Factor,
         acceleration: wp.array2d(dtype=real),
     ):
         enter(trees, w, t, force, torque, held, at, inertial, m, a)
-        eliminate(trees, w, t, tau, easing, m, a)
+        eliminate(trees, w, t, tau, easing, m, a, factor)
         for i in range(trees.first[t], trees.first[t + 1]):
             up = trees.parent[i]
             spin = m.drift_spin[w, i]
@@ -167,8 +174,8 @@ def aba_functions(real) -> SimpleNamespace:
             else:
                 speed = speed - gravity
             for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                pulled = wp.dot(a.pull_moment[w, k], spin) + wp.dot(a.pull_force[w, k], speed)
-                gain = (a.rest[w, k] - pulled) / a.weight[w, k]
+                pulled = wp.dot(factor.pull_moment[w, k], spin) + wp.dot(factor.pull_force[w, k], speed)
+                gain = (a.rest[w, k] - pulled) / factor.weight[w, k]
                 acceleration[w, k] = gain
                 spin = spin + gain * m.axis_spin[w, k]
                 speed = speed + gain * m.axis_speed[w, k]
@@ -182,6 +189,7 @@ def aba_functions(real) -> SimpleNamespace:
         t: int,
         rhs: wp.array2d(dtype=real),
         m: Motion,
+        factor: Factor,
         a: Articulated,
         x: wp.array2d(dtype=real),
     ):
@@ -202,9 +210,9 @@ def aba_functions(real) -> SimpleNamespace:
                 k = start + rates - 1 - back_rate
                 rest = rhs[w, k] - wp.dot(m.axis_spin[w, k], n) - wp.dot(m.axis_speed[w, k], f)
                 a.rest[w, k] = rest
-                part = rest / a.weight[w, k]
-                n = n + part * a.pull_moment[w, k]
-                f = f + part * a.pull_force[w, k]
+                part = rest / factor.weight[w, k]
+                n = n + part * factor.pull_moment[w, k]
+                f = f + part * factor.pull_force[w, k]
             up = trees.parent[i]
             if up >= 0:
                 a.load_moment[w, up] = a.load_moment[w, up] + n
@@ -217,16 +225,16 @@ def aba_functions(real) -> SimpleNamespace:
                 spin = a.gain_spin[w, up]
                 speed = a.gain_speed[w, up]
             for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                pulled = wp.dot(a.pull_moment[w, k], spin)
-                pulled = pulled + wp.dot(a.pull_force[w, k], speed)
-                found = (a.rest[w, k] - pulled) / a.weight[w, k]
+                pulled = wp.dot(factor.pull_moment[w, k], spin)
+                pulled = pulled + wp.dot(factor.pull_force[w, k], speed)
+                found = (a.rest[w, k] - pulled) / factor.weight[w, k]
                 x[w, k] = found
                 spin = spin + found * m.axis_spin[w, k]
                 speed = speed + found * m.axis_speed[w, k]
             a.gain_spin[w, i] = spin
             a.gain_speed[w, i] = speed
 
-    return SimpleNamespace(Articulated=Articulated, accelerate=accelerate, unload=unload, **vars(tree))
+    return SimpleNamespace(Articulated=Articulated, Factor=Factor, accelerate=accelerate, unload=unload, **vars(tree))
 
 
 @built_once
@@ -235,10 +243,18 @@ def aba_kernels(real) -> SimpleNamespace:
 
     Returns:
         A namespace with `forward_dynamics(trees, q, v, tau, easing, gravity, force, torque, inertial, motion,
-        articulated, acceleration)`, and `solve(trees, rhs, motion, articulated, x)`: x = M^-1 rhs, after that.
+        articulated, factor, acceleration)`, and `solve(trees, rhs, motion, factor, articulated, x)`: x = M^-1 rhs,
+        after that.
     """
     aba = aba_functions(real)
-    Trees, Motion, Articulated, move, vec3 = aba.Trees, aba.Motion, aba.Articulated, aba.move, aba.vec3
+    Trees, Motion, Articulated, Factor, move, vec3 = (
+        aba.Trees,
+        aba.Motion,
+        aba.Articulated,
+        aba.Factor,
+        aba.move,
+        aba.vec3,
+    )
     accelerate, unload = aba.accelerate, aba.unload
     options = {"module": f"simenv_bodies_aba_{real.__name__}", "enable_backward": False}
 
@@ -255,13 +271,14 @@ def aba_kernels(real) -> SimpleNamespace:
         inertial_in: wp.array3d(dtype=real),
         motion_out: Motion,
         articulated_out: Articulated,
+        factor_out: Factor,
         acceleration_out: wp.array2d(dtype=real),
     ):
         w, t = wp.tid()
         move(trees, w, t, q_in, v_in, motion_out)
         accelerate(
             trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 0, motion_out.place,
-            inertial_in, motion_out, articulated_out, acceleration_out,
+            inertial_in, motion_out, articulated_out, factor_out, acceleration_out,
         )  # fmt: skip
 
     @wp.kernel(**options)
@@ -269,10 +286,11 @@ def aba_kernels(real) -> SimpleNamespace:
         trees: Trees,
         rhs_in: wp.array2d(dtype=real),
         motion_in: Motion,
-        articulated_inout: Articulated,
+        factor_in: Factor,
+        articulated_out: Articulated,
         x_out: wp.array2d(dtype=real),
     ):
         w, t = wp.tid()
-        unload(trees, w, t, rhs_in, motion_in, articulated_inout, x_out)
+        unload(trees, w, t, rhs_in, motion_in, factor_in, articulated_out, x_out)
 
     return SimpleNamespace(forward_dynamics=forward_dynamics, solve=solve, **vars(aba))

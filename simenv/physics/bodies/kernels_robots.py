@@ -7,8 +7,8 @@ of first order. What pushes a link acts at the place in the world where it was f
 exchanged exactly. Drives and damping are taken implicitly, by what they add to the inertia at their joint, so that no
 gain is too high.
 
-Arrays have the world N first, then rates, links, or frames of the robots. `drift` and `drive` have generated adjoints,
-the others the ones written here, which recompute what they need.
+Arrays have the world N first, then rates, links, or frames of the robots. `drift` has a generated adjoint, the
+others the ones written here, which recompute what they need.
 """
 
 from types import SimpleNamespace
@@ -29,8 +29,9 @@ def robot_kernels(real) -> SimpleNamespace:
 
     Returns:
         A namespace with the structs `Rows` (which frames of the table are on which link, and where) and `Spare` (what
-        adjoints are written to before they are added), and the kernels `drift`, `drive`, `collect`,
-        `publish`, and with `_adjoint` the reverses of the last two.
+        adjoints are written to before they are added), and the kernels `drift`, `drive`, `collect`, `publish`, and with
+        `_adjoint` the reverses of the last three. Threads of `drive`, `publish` and their reverses have a block of
+        worlds.
     """
     aba, back, rotation = aba_functions(real), tree_adjoint_functions(real), rotation_functions(real)
     Trees, Motion, Swept, move = aba.Trees, aba.Motion, back.Swept, aba.move
@@ -101,8 +102,9 @@ def robot_kernels(real) -> SimpleNamespace:
             q_out[w, a + 5] = there[2]
             q_out[w, a + 6] = there[3]
 
-    @wp.kernel(**both)
+    @wp.kernel(**onward)
     def drive(
+        block: int,
         dt: real,
         position: wp.array(dtype=int),
         q_in: wp.array2d(dtype=real),
@@ -122,18 +124,77 @@ def robot_kernels(real) -> SimpleNamespace:
         # Torque of k (target - q - dt v') + d (rate - v') - c v' with the rates v' after the tick, and q of its middle:
         # what is proportional to the change of v is in `easing`. `pull` and `soft` are the motor's part of both.
         # `position` is -1 where a rate has none of its own.
-        w, k = wp.tid()
-        v = v_in[w, k]
-        pull = feed_in[w, k] + damping_in[w, k] * (rate_in[w, k] - v)
-        soft = dt * damping_in[w, k]
-        a = position[k]
-        if a >= 0:
-            pull = pull + stiffness_in[w, k] * (target_in[w, k] - q_in[w, a] - dt * v)
-            soft = soft + dt * dt * stiffness_in[w, k]
-        tau_out[w, k] = pull - viscous_in[w, k] * v
-        easing_out[w, k] = armature_in[w, k] + soft + dt * viscous_in[w, k]
-        pull_out[w, k] = pull
-        soft_out[w, k] = soft
+        start = wp.tid() * block
+        for w in range(start, wp.min(start + block, v_in.shape[0])):
+            for k in range(v_in.shape[1]):
+                v = v_in[w, k]
+                pull = feed_in[w, k] + damping_in[w, k] * (rate_in[w, k] - v)
+                soft = dt * damping_in[w, k]
+                a = position[k]
+                if a >= 0:
+                    pull = pull + stiffness_in[w, k] * (target_in[w, k] - q_in[w, a] - dt * v)
+                    soft = soft + dt * dt * stiffness_in[w, k]
+                tau_out[w, k] = pull - viscous_in[w, k] * v
+                easing_out[w, k] = armature_in[w, k] + soft + dt * viscous_in[w, k]
+                pull_out[w, k] = pull
+                soft_out[w, k] = soft
+
+    @wp.kernel(**once)
+    def drive_adjoint(
+        block: int,
+        dt: real,
+        position: wp.array(dtype=int),
+        q_in: wp.array2d(dtype=real),
+        v_in: wp.array2d(dtype=real),
+        target_in: wp.array2d(dtype=real),
+        rate_in: wp.array2d(dtype=real),
+        feed_in: wp.array2d(dtype=real),
+        stiffness_in: wp.array2d(dtype=real),
+        damping_in: wp.array2d(dtype=real),
+        viscous_in: wp.array2d(dtype=real),
+        armature_in: wp.array2d(dtype=real),
+        tau_in: wp.array2d(dtype=real),
+        easing_in: wp.array2d(dtype=real),
+        pull_in: wp.array2d(dtype=real),
+        soft_in: wp.array2d(dtype=real),
+        adj_tau_in: wp.array2d(dtype=real),
+        adj_easing_in: wp.array2d(dtype=real),
+        adj_pull_in: wp.array2d(dtype=real),
+        adj_soft_in: wp.array2d(dtype=real),
+        adj_q_inout: wp.array2d(dtype=real),
+        adj_v_inout: wp.array2d(dtype=real),
+        adj_target_inout: wp.array2d(dtype=real),
+        adj_rate_inout: wp.array2d(dtype=real),
+        adj_feed_inout: wp.array2d(dtype=real),
+        adj_stiffness_inout: wp.array2d(dtype=real),
+        adj_damping_inout: wp.array2d(dtype=real),
+        adj_viscous_inout: wp.array2d(dtype=real),
+        adj_armature_inout: wp.array2d(dtype=real),
+    ):
+        start = wp.tid() * block
+        for w in range(start, wp.min(start + block, v_in.shape[0])):
+            for k in range(v_in.shape[1]):
+                v = v_in[w, k]
+                tau = adj_tau_in[w, k]
+                easing = adj_easing_in[w, k]
+                pull = tau + adj_pull_in[w, k]
+                soft = easing + adj_soft_in[w, k]
+                damping = damping_in[w, k]
+                through = -damping * pull - viscous_in[w, k] * tau
+                adj_feed_inout[w, k] = adj_feed_inout[w, k] + pull
+                adj_rate_inout[w, k] = adj_rate_inout[w, k] + damping * pull
+                adj_damping_inout[w, k] = adj_damping_inout[w, k] + (rate_in[w, k] - v) * pull + dt * soft
+                adj_viscous_inout[w, k] = adj_viscous_inout[w, k] + dt * easing - v * tau
+                adj_armature_inout[w, k] = adj_armature_inout[w, k] + easing
+                a = position[k]
+                if a >= 0:
+                    stiffness = stiffness_in[w, k]
+                    missing = target_in[w, k] - q_in[w, a] - dt * v
+                    through = through - dt * stiffness * pull
+                    adj_target_inout[w, k] = adj_target_inout[w, k] + stiffness * pull
+                    adj_q_inout[w, a] = adj_q_inout[w, a] - stiffness * pull
+                    adj_stiffness_inout[w, k] = adj_stiffness_inout[w, k] + missing * pull + dt * dt * soft
+                adj_v_inout[w, k] = adj_v_inout[w, k] + through
 
     @wp.kernel(**onward)
     def collect(
@@ -207,6 +268,7 @@ def robot_kernels(real) -> SimpleNamespace:
 
     @wp.kernel(**onward)
     def publish(
+        block: int,
         trees: Trees,
         rows: Rows,
         q_in: wp.array2d(dtype=real),
@@ -219,21 +281,23 @@ def robot_kernels(real) -> SimpleNamespace:
         swept_out: Swept,
         spare_out: Spare,
     ):
-        w = wp.tid()
-        for t in range(trees.first.shape[0] - 1):
-            move(trees, w, t, q_in, v_in, motion_out)
-        for r in range(rows.row.shape[0]):
-            i = rows.link[r]
-            row = rows.row[r]
-            arm = wp.quat_rotate(motion_out.turn[w, i], rows.place[r])
-            spin = motion_out.spin[w, i]
-            position_out[w, row] = motion_out.place[w, i] + arm
-            quaternion_out[w, row] = motion_out.turn[w, i] * rows.turn[r]
-            velocity_out[w, row] = motion_out.speed[w, i] + wp.cross(spin, motion_out.reach[w, i] + arm)
-            omega_out[w, row] = spin
+        start = wp.tid() * block
+        for w in range(start, wp.min(start + block, v_in.shape[0])):
+            for t in range(trees.first.shape[0] - 1):
+                move(trees, w, t, q_in, v_in, motion_out)
+            for r in range(rows.row.shape[0]):
+                i = rows.link[r]
+                row = rows.row[r]
+                arm = wp.quat_rotate(motion_out.turn[w, i], rows.place[r])
+                spin = motion_out.spin[w, i]
+                position_out[w, row] = motion_out.place[w, i] + arm
+                quaternion_out[w, row] = motion_out.turn[w, i] * rows.turn[r]
+                velocity_out[w, row] = motion_out.speed[w, i] + wp.cross(spin, motion_out.reach[w, i] + arm)
+                omega_out[w, row] = spin
 
     @wp.kernel(**once)
     def publish_adjoint(
+        block: int,
         trees: Trees,
         rows: Rows,
         q_in: wp.array2d(dtype=real),
@@ -252,49 +316,50 @@ def robot_kernels(real) -> SimpleNamespace:
         swept_out: Swept,
         spare_out: Spare,
     ):
-        w = wp.tid()
         zero = vec3(real(0.0), real(0.0), real(0.0))
-        for i in range(motion_out.place.shape[1]):
-            spare_out.place[w, i] = zero
-            spare_out.velocity[w, i] = zero
-            spare_out.omega[w, i] = zero
-            spare_out.turn[w, i] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
-        for t in range(trees.first.shape[0] - 1):
-            move(trees, w, t, q_in, v_in, motion_out)
-        for r in range(rows.row.shape[0]):
-            i = rows.link[r]
-            row = rows.row[r]
-            turn = motion_out.turn[w, i]
-            spin = motion_out.spin[w, i]
-            arm = wp.quat_rotate(turn, rows.place[r])
-            x_adj = adj_position_inout[w, row]
-            v_row = adj_velocity_inout[w, row]
-            spare_out.place[w, i] = spare_out.place[w, i] + x_adj
-            spare_out.velocity[w, i] = spare_out.velocity[w, i] + v_row
-            spare_out.omega[w, i] = spare_out.omega[w, i] + adj_omega_inout[w, row] + wp.cross(arm, v_row)
-            # the arm turns with the link: as a small rotation before its quaternion, of which that has half
-            pushed = wp.cross(arm, x_adj + wp.cross(v_row, spin))
-            half = quat(real(2.0) * pushed[0], real(2.0) * pushed[1], real(2.0) * pushed[2], real(0.0)) * turn
-            spare_out.turn[w, i] = (
-                spare_out.turn[w, i] + adj_quaternion_inout[w, row] * wp.quat_inverse(rows.turn[r]) + half
-            )
-            # what was there before has been written over, by who else passes rows on as well
-            adj_position_inout[w, row] = zero
-            adj_quaternion_inout[w, row] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
-            adj_velocity_inout[w, row] = zero
-            adj_omega_inout[w, row] = zero
-        for t in range(trees.first.shape[0] - 1):
-            carry_back(
-                trees, w, t, q_in, v_in, spare_out.place, spare_out.turn, spare_out.velocity, spare_out.omega,
-                motion_out, swept_out, spare_out.q, spare_out.v,
-            )  # fmt: skip
-        for a in range(q_in.shape[1]):
-            adj_q_inout[w, a] = adj_q_inout[w, a] + spare_out.q[w, a]
-        for k in range(v_in.shape[1]):
-            adj_v_inout[w, k] = adj_v_inout[w, k] + spare_out.v[w, k]
+        start = wp.tid() * block
+        for w in range(start, wp.min(start + block, v_in.shape[0])):
+            for i in range(motion_out.place.shape[1]):
+                spare_out.place[w, i] = zero
+                spare_out.velocity[w, i] = zero
+                spare_out.omega[w, i] = zero
+                spare_out.turn[w, i] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
+            for t in range(trees.first.shape[0] - 1):
+                move(trees, w, t, q_in, v_in, motion_out)
+            for r in range(rows.row.shape[0]):
+                i = rows.link[r]
+                row = rows.row[r]
+                turn = motion_out.turn[w, i]
+                spin = motion_out.spin[w, i]
+                arm = wp.quat_rotate(turn, rows.place[r])
+                x_adj = adj_position_inout[w, row]
+                v_row = adj_velocity_inout[w, row]
+                spare_out.place[w, i] = spare_out.place[w, i] + x_adj
+                spare_out.velocity[w, i] = spare_out.velocity[w, i] + v_row
+                spare_out.omega[w, i] = spare_out.omega[w, i] + adj_omega_inout[w, row] + wp.cross(arm, v_row)
+                # the arm turns with the link: as a small rotation before its quaternion, of which that has half
+                pushed = wp.cross(arm, x_adj + wp.cross(v_row, spin))
+                half = quat(real(2.0) * pushed[0], real(2.0) * pushed[1], real(2.0) * pushed[2], real(0.0)) * turn
+                spare_out.turn[w, i] = (
+                    spare_out.turn[w, i] + adj_quaternion_inout[w, row] * wp.quat_inverse(rows.turn[r]) + half
+                )
+                # what was there before has been written over, by who else passes rows on as well
+                adj_position_inout[w, row] = zero
+                adj_quaternion_inout[w, row] = quat(real(0.0), real(0.0), real(0.0), real(0.0))
+                adj_velocity_inout[w, row] = zero
+                adj_omega_inout[w, row] = zero
+            for t in range(trees.first.shape[0] - 1):
+                carry_back(
+                    trees, w, t, q_in, v_in, spare_out.place, spare_out.turn, spare_out.velocity, spare_out.omega,
+                    motion_out, swept_out, spare_out.q, spare_out.v,
+                )  # fmt: skip
+            for a in range(q_in.shape[1]):
+                adj_q_inout[w, a] = adj_q_inout[w, a] + spare_out.q[w, a]
+            for k in range(v_in.shape[1]):
+                adj_v_inout[w, k] = adj_v_inout[w, k] + spare_out.v[w, k]
 
     return SimpleNamespace(
-        Rows=Rows, Spare=Spare, Swept=Swept, drift=drift, drive=drive, collect=collect,
+        Rows=Rows, Spare=Spare, Swept=Swept, drift=drift, drive=drive, drive_adjoint=drive_adjoint, collect=collect,
         collect_adjoint=collect_adjoint, publish=publish,
         publish_adjoint=publish_adjoint, **vars(aba),
     )  # fmt: skip

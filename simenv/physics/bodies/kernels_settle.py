@@ -20,18 +20,20 @@ def settle_kernels(real) -> SimpleNamespace:
     """Kernels for one scalar type, `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with the kernels `kick` and `see_failures`, which sets bits of the status where
-        there was no room for all contacts or no solution was found, and the structs of `touch_functions`.
+        A namespace with the kernels `kick`, a thread of which has a block of worlds, and `see_failures`, which sets
+        bits of the status where there was no room for all contacts or no solution was found, and the structs of
+        `touch_functions`.
     """
     touch, back, robots = touch_functions(real), tree_adjoint_functions(real), robot_kernels(real)
     Trees, Motion, Articulated, Swept, Spare = touch.Trees, touch.Motion, touch.Articulated, back.Swept, robots.Spare
     Touch, Limits, Contacts, vec3, vec5 = touch.Touch, touch.Limits, touch.hit.Contacts, touch.vec3, touch.vec5
-    move, accelerate = touch.move, touch.accelerate
+    move, accelerate, Factor = touch.move, touch.accelerate, touch.Factor
     gather, assemble, settle, see_active = touch.gather, touch.assemble, touch.settle, touch.see_active
     forward = {"module": f"simenv_bodies_settle_{real.__name__}", "enable_backward": False}
 
     @wp.kernel(**forward)
     def kick(
+        block: int,
         trees: Trees,
         dt: real,
         contacts: Contacts,
@@ -62,38 +64,40 @@ def settle_kernels(real) -> SimpleNamespace:
         impulse_in: wp.array2d(dtype=vec3),  # read in the reverse sweep only, after `feel` has written both
         held_after_in: wp.array2d(dtype=vec3),
         v_out: wp.array2d(dtype=real),
+        factor_out: Factor,
         motion_out: Motion,
         articulated_out: Articulated,
         swept_out: Swept,
         spare_out: Spare,
         touch_out: Touch,
     ):
-        w = wp.tid()
         nv = v_in.shape[1]
-        for k in range(nv):
-            touch_out.pull[w, k] = pull_in[w, k]
-            touch_out.soft[w, k] = soft_in[w, k]
-        for t in range(trees.first.shape[0] - 1):
-            move(trees, w, t, q_in, v_in, motion_out)
-            accelerate(
-                trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in, motion_out,
-                articulated_out, spare_out.acceleration,
+        start = wp.tid() * block
+        for w in range(start, wp.min(start + block, v_in.shape[0])):
+            for t in range(trees.first.shape[0] - 1):
+                move(trees, w, t, q_in, v_in, motion_out)
+                accelerate(
+                    trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in,
+                    motion_out, articulated_out, factor_out, spare_out.acceleration,
+                )  # fmt: skip
+            for k in range(nv):
+                spare_out.v[w, k] = v_in[w, k] + dt * spare_out.acceleration[w, k]
+            gather(
+                trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
+                omega_in, held_in, law_in, motion_out, touch_out,
             )  # fmt: skip
-        for k in range(nv):
-            spare_out.v[w, k] = v_in[w, k] + dt * spare_out.acceleration[w, k]
-        gather(
-            trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
-            omega_in, held_in, law_in, motion_out, touch_out,
-        )  # fmt: skip
-        touch_out.sizes[w, 1] = 0
-        if see_active(trees, w, dt, limits, width, q_in, dry_in, v_in, spare_out.v, touch_out) == 1:
-            assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
-            touch_out.sizes[w, 1] = settle(w, nv, width, dt, limits, q_in, dry_in, v_in, spare_out.v, touch_out)
-            for k in range(nv):
-                v_out[w, k] = touch_out.v[w, k]
-        else:
-            for k in range(nv):
-                v_out[w, k] = spare_out.v[w, k]
+            touch_out.sizes[w, 1] = 0
+            if (
+                see_active(trees, w, dt, limits, width, q_in, dry_in, pull_in, soft_in, v_in, spare_out.v, touch_out)
+                == 1
+            ):
+                assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
+                touch_out.sizes[w, 1] = settle(w, nv, width, dt, limits, q_in, dry_in, v_in, spare_out.v, touch_out)
+                for k in range(nv):
+                    v_out[w, k] = touch_out.v[w, k]
+            else:
+                for k in range(nv):
+                    v_out[w, k] = spare_out.v[w, k]
 
     @wp.kernel(**forward)
     def see_failures(no_room: int, unconverged: int, touch_in: Touch, status_inout: wp.array(dtype=int)):
@@ -105,5 +109,5 @@ def settle_kernels(real) -> SimpleNamespace:
 
     return SimpleNamespace(
         kick=kick, see_failures=see_failures, Touch=Touch, Limits=Limits, Contacts=Contacts,
-        Spare=Spare, Swept=Swept, Motion=Motion, Articulated=Articulated,
+        Spare=Spare, Swept=Swept, Motion=Motion, Articulated=Articulated, Factor=Factor,
     )  # fmt: skip

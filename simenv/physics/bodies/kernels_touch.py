@@ -31,8 +31,8 @@ def touch_functions(real) -> SimpleNamespace:
     Returns:
         A namespace with what `equation_functions` has, and the functions
 
-        * `see_active(trees, w, dt, limits, width, q, dry, before, after, touch) -> int`: which trees' rates are to be
-          solved for;
+        * `see_active(trees, w, dt, limits, width, q, dry, pull, soft, before, after, touch) -> int`: which trees' rates
+          are to be solved for;
         * `settle(w, nv, width, dt, limits, q, dry, before, free, touch) -> int`: Newton's method, to rates `touch.v`;
         * `unsettle(w, nv, width, dt, limits, q, dry, before, free, after, rhs, touch, x)`: the adjoint's solve.
     """
@@ -301,6 +301,8 @@ def touch_functions(real) -> SimpleNamespace:
         width: int,
         q: wp.array2d(dtype=real),
         dry: wp.array2d(dtype=real),
+        pull: wp.array2d(dtype=real),
+        soft: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         after: wp.array2d(dtype=real),
         s: Touch,
@@ -320,14 +322,19 @@ def touch_functions(real) -> SimpleNamespace:
                     if s.column[w, e] >= start and s.column[w, e] < end:
                         active = 1
             for k in range(start, end):
-                pulled = of_joint(
-                    dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], after[w, k]
-                )  # fmt: skip
-                if pulled[0] != real(0.0) or pulled[1] != real(0.0):
-                    active = 1
+                if limits.free[k] == 0 or dry[w, k] != real(0.0):
+                    pulled = of_joint(
+                        dt, limits, w, k, q, dry[w, k], pull[w, k], soft[w, k], before[w, k], after[w, k]
+                    )  # fmt: skip
+                    if pulled[0] != real(0.0) or pulled[1] != real(0.0):
+                        active = 1
             for k in range(start, end):
                 s.active[w, k] = active
             any_active = wp.max(any_active, active)
+        if any_active == 1:
+            for k in range(pull.shape[1]):
+                s.pull[w, k] = pull[w, k]
+                s.soft[w, k] = soft[w, k]
         return any_active
 
     return SimpleNamespace(see_active=see_active, settle=settle, unsettle=unsettle, **vars(base))

@@ -123,7 +123,7 @@ def tree_functions(real) -> SimpleNamespace:
             carried_spin = zero
             carried_speed = zero
             if kind == 0:
-                r = unit_turn(r * wp.quat_from_axis_angle(trees.axis[i], q[w, a]))
+                r = r * wp.quat_from_axis_angle(trees.axis[i], q[w, a])
                 m.axis_spin[w, k] = u
                 m.axis_speed[w, k] = wp.cross(near, u)
                 joint_spin = v[w, k] * u

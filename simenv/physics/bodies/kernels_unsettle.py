@@ -24,7 +24,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
     touch, back, robots = touch_functions(real), tree_adjoint_functions(real), robot_kernels(real)
     Trees, Motion, Articulated, Swept, Spare = touch.Trees, touch.Motion, touch.Articulated, back.Swept, robots.Spare
     Touch, Limits, Contacts, vec3, vec5 = touch.Touch, touch.Limits, touch.hit.Contacts, touch.vec3, touch.vec5
-    move, accelerate, unload, differentiate = touch.move, touch.accelerate, touch.unload, back.differentiate
+    move, unload, differentiate, Factor = touch.move, touch.unload, back.differentiate, touch.Factor
     gather, assemble, unsettle, see_active = touch.gather, touch.assemble, touch.unsettle, touch.see_active
     normal_partials, far = touch.normal_partials, touch.hit.far
     reverse = {"module": f"simenv_bodies_unsettle_{real.__name__}", "enable_backward": False}
@@ -39,6 +39,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
 
     @wp.kernel(**reverse)
     def kick_adjoint(
+        block: int,
         trees: Trees,
         dt: real,
         contacts: Contacts,
@@ -92,6 +93,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
         adj_dry_inout: wp.array2d(dtype=real),
         adj_impulse_inout: wp.array2d(dtype=vec3),
         adj_held_after_inout: wp.array2d(dtype=vec3),
+        factor_in: Factor,
         motion_out: Motion,
         articulated_out: Articulated,
         swept_out: Swept,
@@ -100,116 +102,111 @@ def unsettle_kernels(real) -> SimpleNamespace:
     ):
         # The residual is ID(q, v, (v' - v) / dt) + easing (v' - v) / dt - tau - J^T impulse / dt. What it does by the
         # impulses' own dependences is left to `feel`, which is told the adjoints of these here.
-        w = wp.tid()
         nv = v_in.shape[1]
-        for k in range(nv):
-            touch_out.pull[w, k] = pull_in[w, k]
-            touch_out.soft[w, k] = soft_in[w, k]
         zero = vec3(real(0.0), real(0.0), real(0.0))
-        for t in range(trees.first.shape[0] - 1):
-            move(trees, w, t, q_in, v_in, motion_out)
-        for k in range(nv):
-            spare_out.acceleration[w, k] = (after_in[w, k] - v_in[w, k]) / dt
-            spare_out.a[w, k] = dt * adj_after_in[w, k]
-        gather(
-            trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
-            omega_in, held_in, law_in, motion_out, touch_out,
-        )  # fmt: skip
-        if see_active(trees, w, dt, limits, width, q_in, dry_in, v_in, after_in, touch_out) == 1:
-            assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
-            unsettle(
-                w, nv, width, dt, limits, q_in, dry_in, v_in, v_in, after_in, spare_out.a, touch_out, spare_out.rates
+        start = wp.tid() * block
+        for w in range(start, wp.min(start + block, v_in.shape[0])):
+            for t in range(trees.first.shape[0] - 1):
+                move(trees, w, t, q_in, v_in, motion_out)
+            for k in range(nv):
+                spare_out.acceleration[w, k] = (after_in[w, k] - v_in[w, k]) / dt
+                spare_out.a[w, k] = dt * adj_after_in[w, k]
+            gather(
+                trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
+                omega_in, held_in, law_in, motion_out, touch_out,
             )  # fmt: skip
-        for t in range(trees.first.shape[0] - 1):
-            if touch_out.active[w, trees.v_start[trees.first[t]]] == 0:
-                accelerate(
-                    trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in,
-                    motion_out, articulated_out, spare_out.acceleration,
+            if see_active(trees, w, dt, limits, width, q_in, dry_in, pull_in, soft_in, v_in, after_in, touch_out) == 1:
+                assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
+                unsettle(
+                    w, nv, width, dt, limits, q_in, dry_in, v_in, v_in, after_in, spare_out.a, touch_out,
+                    spare_out.rates,
                 )  # fmt: skip
-                unload(trees, w, t, spare_out.a, motion_out, articulated_out, spare_out.rates)
-        # contact pushes links as well, at points in the world: all forces and torques, where velocities have their
-        # place
-        for i in range(force_in.shape[1]):
-            spare_out.velocity[w, i] = force_in[w, i]
-            spare_out.omega[w, i] = torque_in[w, i]
-        for c in range(contacts.a.shape[0]):
-            adj_impulse_inout[w, c] = zero
-            adj_held_after_inout[w, c] = zero
-            if gap_in[w, c] < far:
-                push = impulse_in[w, c] / dt
-                a = link_of[contacts.a[c]]
-                b = link_of[contacts.b[c]]
-                if a >= 0:
-                    spare_out.velocity[w, a] = spare_out.velocity[w, a] + push
-                    spare_out.omega[w, a] = spare_out.omega[w, a] + wp.cross(point_in[w, c] - at_in[w, a], push)
-                if b >= 0:
-                    spare_out.velocity[w, b] = spare_out.velocity[w, b] - push
-                    spare_out.omega[w, b] = spare_out.omega[w, b] - wp.cross(point_in[w, c] - at_in[w, b], push)
-        fallen = zero
-        for t in range(trees.first.shape[0] - 1):
-            first = trees.first[t]
-            last = trees.first[t + 1]
-            fallen = fallen + differentiate(
-                trees, w, t, real(-1.0), q_in, v_in, spare_out.acceleration, spare_out.rates, gravity_in[w],
-                spare_out.velocity, spare_out.omega, 1, at_in, inertial_in, easing_in, motion_out, swept_out,
-                spare_out.q, spare_out.v, spare_out.a, spare_out.force, spare_out.torque, spare_out.inertial,
-                spare_out.easing,
-            )  # fmt: skip
-            for i in range(first, last):
-                adj_force_inout[w, i] = adj_force_inout[w, i] + spare_out.force[w, i]
-                adj_torque_inout[w, i] = adj_torque_inout[w, i] + spare_out.torque[w, i]
-                adj_at_inout[w, i] = adj_at_inout[w, i] + wp.cross(force_in[w, i], spare_out.torque[w, i])
-                for n in range(10):
-                    adj_inertial_inout[w, i, n] = adj_inertial_inout[w, i, n] + spare_out.inertial[w, i, n]
-        adj_gravity_inout[w] = adj_gravity_inout[w] + fallen
-        for c in range(contacts.a.shape[0]):
-            if gap_in[w, c] < far:
-                p = point_in[w, c]
-                told = zero
-                turning = zero
-                a = link_of[contacts.a[c]]
-                b = link_of[contacts.b[c]]
-                if a >= 0:
-                    told = told + virtual_velocity(trees, w, a, p, motion_out, swept_out)
-                    turning = turning + swept_out.w_spin[w, a]
-                if b >= 0:
-                    told = told - virtual_velocity(trees, w, b, p, motion_out, swept_out)
-                    turning = turning - swept_out.w_spin[w, b]
-                adj_impulse_inout[w, c] = told / dt
-                adj_point_inout[w, c] = adj_point_inout[w, c] + wp.cross(impulse_in[w, c], turning) / dt
-        for a in range(q_in.shape[1]):
-            adj_q_inout[w, a] = adj_q_inout[w, a] + spare_out.q[w, a]
-        for k in range(nv):
-            through = -spare_out.a[w, k] / dt  # the acceleration'touch_out adjoint, by the rates before
-            drawn = spare_out.rates[w, k] / dt
-            at = limits.position[k]
-            if at >= 0:
-                stiff = limits.stiffest[k]
-                low = normal_partials(
-                    dt, q_in[w, at] - limits.lower[k], v_in[w, k], after_in[w, k], stiff, dt * stiff, real(0.0)
+            for t in range(trees.first.shape[0] - 1):
+                if touch_out.active[w, trees.v_start[trees.first[t]]] == 0:
+                    unload(trees, w, t, spare_out.a, motion_out, factor_in, articulated_out, spare_out.rates)
+            # contact pushes links as well, at points in the world: all forces and torques, where velocities have their
+            # place
+            for i in range(force_in.shape[1]):
+                spare_out.velocity[w, i] = force_in[w, i]
+                spare_out.omega[w, i] = torque_in[w, i]
+            for c in range(contacts.a.shape[0]):
+                adj_impulse_inout[w, c] = zero
+                adj_held_after_inout[w, c] = zero
+                if gap_in[w, c] < far:
+                    push = impulse_in[w, c] / dt
+                    a = link_of[contacts.a[c]]
+                    b = link_of[contacts.b[c]]
+                    if a >= 0:
+                        spare_out.velocity[w, a] = spare_out.velocity[w, a] + push
+                        spare_out.omega[w, a] = spare_out.omega[w, a] + wp.cross(point_in[w, c] - at_in[w, a], push)
+                    if b >= 0:
+                        spare_out.velocity[w, b] = spare_out.velocity[w, b] - push
+                        spare_out.omega[w, b] = spare_out.omega[w, b] - wp.cross(point_in[w, c] - at_in[w, b], push)
+            fallen = zero
+            for t in range(trees.first.shape[0] - 1):
+                first = trees.first[t]
+                last = trees.first[t + 1]
+                fallen = fallen + differentiate(
+                    trees, w, t, real(-1.0), q_in, v_in, spare_out.acceleration, spare_out.rates, gravity_in[w],
+                    spare_out.velocity, spare_out.omega, 1, at_in, inertial_in, easing_in, motion_out, swept_out,
+                    spare_out.q, spare_out.v, spare_out.a, spare_out.force, spare_out.torque, spare_out.inertial,
+                    spare_out.easing,
                 )  # fmt: skip
-                high = normal_partials(
-                    dt, limits.upper[k] - q_in[w, at], -v_in[w, k], -after_in[w, k], stiff, dt * stiff, real(0.0)
-                )  # fmt: skip
-                adj_q_inout[w, at] = adj_q_inout[w, at] + drawn * (low[0] + high[0])
-                through = through + drawn * (low[1] + high[1])
-            wanted = dt * pull_in[w, k] - soft_in[w, k] * (after_in[w, k] - v_in[w, k])
-            if wp.abs(wanted) > dt * limits.effort[k]:
-                adj_pull_inout[w, k] = adj_pull_inout[w, k] - drawn * dt
-                adj_soft_inout[w, k] = adj_soft_inout[w, k] + drawn * (after_in[w, k] - v_in[w, k])
-                through = through - drawn * soft_in[w, k]
-            adj_v_inout[w, k] = adj_v_inout[w, k] + spare_out.v[w, k] + through
-            adj_tau_inout[w, k] = adj_tau_inout[w, k] + spare_out.rates[w, k]
-            adj_easing_inout[w, k] = adj_easing_inout[w, k] + spare_out.easing[w, k]
-            slip = wp.clamp(after_in[w, k] / still, real(-1.0), real(1.0))
-            adj_dry_inout[w, k] = adj_dry_inout[w, k] - drawn * dt * slip
+                for i in range(first, last):
+                    adj_force_inout[w, i] = adj_force_inout[w, i] + spare_out.force[w, i]
+                    adj_torque_inout[w, i] = adj_torque_inout[w, i] + spare_out.torque[w, i]
+                    adj_at_inout[w, i] = adj_at_inout[w, i] + wp.cross(force_in[w, i], spare_out.torque[w, i])
+                    for n in range(10):
+                        adj_inertial_inout[w, i, n] = adj_inertial_inout[w, i, n] + spare_out.inertial[w, i, n]
+            adj_gravity_inout[w] = adj_gravity_inout[w] + fallen
+            for c in range(contacts.a.shape[0]):
+                if gap_in[w, c] < far:
+                    p = point_in[w, c]
+                    told = zero
+                    turning = zero
+                    a = link_of[contacts.a[c]]
+                    b = link_of[contacts.b[c]]
+                    if a >= 0:
+                        told = told + virtual_velocity(trees, w, a, p, motion_out, swept_out)
+                        turning = turning + swept_out.w_spin[w, a]
+                    if b >= 0:
+                        told = told - virtual_velocity(trees, w, b, p, motion_out, swept_out)
+                        turning = turning - swept_out.w_spin[w, b]
+                    adj_impulse_inout[w, c] = told / dt
+                    adj_point_inout[w, c] = adj_point_inout[w, c] + wp.cross(impulse_in[w, c], turning) / dt
+            for a in range(q_in.shape[1]):
+                adj_q_inout[w, a] = adj_q_inout[w, a] + spare_out.q[w, a]
+            for k in range(nv):
+                through = -spare_out.a[w, k] / dt  # the acceleration'touch_out adjoint, by the rates before
+                drawn = spare_out.rates[w, k] / dt
+                at = limits.position[k]
+                if at >= 0:
+                    stiff = limits.stiffest[k]
+                    low = normal_partials(
+                        dt, q_in[w, at] - limits.lower[k], v_in[w, k], after_in[w, k], stiff, dt * stiff, real(0.0)
+                    )  # fmt: skip
+                    high = normal_partials(
+                        dt, limits.upper[k] - q_in[w, at], -v_in[w, k], -after_in[w, k], stiff, dt * stiff, real(0.0)
+                    )  # fmt: skip
+                    adj_q_inout[w, at] = adj_q_inout[w, at] + drawn * (low[0] + high[0])
+                    through = through + drawn * (low[1] + high[1])
+                wanted = dt * pull_in[w, k] - soft_in[w, k] * (after_in[w, k] - v_in[w, k])
+                if wp.abs(wanted) > dt * limits.effort[k]:
+                    adj_pull_inout[w, k] = adj_pull_inout[w, k] - drawn * dt
+                    adj_soft_inout[w, k] = adj_soft_inout[w, k] + drawn * (after_in[w, k] - v_in[w, k])
+                    through = through - drawn * soft_in[w, k]
+                adj_v_inout[w, k] = adj_v_inout[w, k] + spare_out.v[w, k] + through
+                adj_tau_inout[w, k] = adj_tau_inout[w, k] + spare_out.rates[w, k]
+                adj_easing_inout[w, k] = adj_easing_inout[w, k] + spare_out.easing[w, k]
+                slip = wp.clamp(after_in[w, k] / still, real(-1.0), real(1.0))
+                adj_dry_inout[w, k] = adj_dry_inout[w, k] - drawn * dt * slip
 
-        for r in range(limits.follower.shape[0]):
-            drawn = spare_out.rates[w, limits.follower[r]] - limits.ratio[r] * spare_out.rates[w, limits.leader[r]]
-            held = -limits.hold[r] * drawn
-            a = limits.follower_at[r]
-            b = limits.leader_at[r]
-            adj_q_inout[w, a] = adj_q_inout[w, a] + held
-            adj_q_inout[w, b] = adj_q_inout[w, b] - limits.ratio[r] * held
+            for r in range(limits.follower.shape[0]):
+                drawn = spare_out.rates[w, limits.follower[r]] - limits.ratio[r] * spare_out.rates[w, limits.leader[r]]
+                held = -limits.hold[r] * drawn
+                a = limits.follower_at[r]
+                b = limits.leader_at[r]
+                adj_q_inout[w, a] = adj_q_inout[w, a] + held
+                adj_q_inout[w, b] = adj_q_inout[w, b] - limits.ratio[r] * held
 
-    return SimpleNamespace(kick_adjoint=kick_adjoint)
+    return SimpleNamespace(kick_adjoint=kick_adjoint, Swept=Swept)

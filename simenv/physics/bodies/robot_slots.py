@@ -39,12 +39,14 @@ class TickSlots:
     """The slots of a tick.
 
     Attributes:
-        q: positions midway; driven: torque and easing of drives, and the motors' part of these; pushed: forces, torques
-        and their places, of links. was: frames midway, with the velocities before the kick; now: the same after it.
+        q: positions midway; factor: what a solve with the inertia there needs, in the order of `Factor`; driven: torque
+        and easing of drives, and the motors' part of these; pushed: forces, torques and their places, of links. was:
+        frames midway, with the velocities before the kick; now: the same after it.
         near: pairs that are near; met: gaps, normals and points of contacts; impulse: on the first body of each.
     """
 
     q: Slot
+    factor: list[Slot]
     driven: list[Slot]
     pushed: list[Slot]
     was: list[Slot]

@@ -8,6 +8,7 @@ computes links' motion and inertia again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
 from simenv.physics.bodies.robot_slots import Sunk, TickSlots
+from simenv.physics.bodies.robot_space import WorkSpace
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays
 from simenv.physics.direct import warp_real
 from simenv.physics.launch.programs import Phase
@@ -32,14 +34,6 @@ __all__ = ["RobotStepper"]
 
 PULLS = ("target", "rate", "feed", "stiffness", "damping", "viscous", "armature")
 PER_RATE = (*PULLS, "friction")
-# work space by its length, where that is not the number of links
-RATES = (
-    "axis_spin", "axis_speed", "pull_moment", "pull_force", "weight", "rest", "acceleration", "rates", "v", "easing",
-    "g", "d", "pull", "soft", "active", "start", "lead", "low", "high",
-)  # fmt: skip
-OF_CONTACTS = (
-    "law", "gap", "normal", "held", "group", "arm", "count", "given", "was", "now", "step", "bound", "push",
-)  # fmt: skip
 
 
 class RobotStepper(Stepper):
@@ -100,25 +94,17 @@ class RobotStepper(Stepper):
         self._limits = limit_arrays(touching, forest, self.desk.dt, self._settle_types(), self._array)
         self._width = 2 * longest_path(forest)
         self._room = max(min(self._points, touching.room), 1)
-        self._work = [self._space(struct) for struct in (k.Motion, k.Articulated, k.Swept, k.Spare)]
-        self._touch = self._space(self._settle.Touch)
+        worlds, where = self.desk.worlds, self.desk.memory.wp_device
+        # on a CPU one thread has all worlds: each thread of a launch copies the kernel's arguments
+        self._block = worlds if where.is_cpu else 1
+        sizes = (len(forest), forest.positions, forest.rates, self._room, self._width)
+        space = WorkSpace(worlds, where.is_cpu, *sizes, where)
+        self._work = [space.make(k.Motion), space.make(k.Articulated), space.make(self._unsettle.Swept)]
+        self._work.append(space.make(k.Spare, a=forest.rates))
+        self._touch = space.make(self._settle.Touch)
 
     def _settle_types(self) -> SimpleNamespace:
         return SimpleNamespace(Limits=self._settle.Limits, real=self._kernels.real)
-
-    def _space(self, struct: Any) -> Any:
-        """Work space, not kept from tick to tick."""
-        nv, links, made, worlds = self.forest.rates, len(self.forest), struct(), self.desk.worlds
-        room, where = self._room, self.desk.memory.wp_device
-        columns = dict.fromkeys(("column", "j_spin", "j_speed"), room * self._width)
-        sizes = dict.fromkeys(RATES, nv) | dict.fromkeys(("a", "h"), nv * nv) | columns
-        sizes |= {**dict.fromkeys(OF_CONTACTS, room), "sizes": 5, "q": self.forest.positions}
-        if struct is self._kernels.Spare:
-            sizes["a"] = nv
-        for name, var in struct.vars.items():
-            shape = (worlds, sizes.get(name, links), *((10,) if var.type.ndim == 3 else ()))
-            setattr(made, name, wp.zeros(shape, dtype=var.type.dtype, device=where))
-        return made
 
     # --------------------------------------------------------------------------------------------------- slots
 
@@ -141,7 +127,9 @@ class RobotStepper(Stepper):
         pose = (k.vec3, k.quat, k.vec3, k.vec3)
         while len(self._ticks) <= number:
             self._ticks.append(TickSlots(
-                slot(k.real, forest.positions), [slot(k.real, forest.rates) for _ in range(4)],
+                slot(k.real, forest.positions),
+                [slot(kind, forest.rates, differentiable=False) for kind in (k.vec3, k.vec3, k.real)],
+                [slot(k.real, forest.rates) for _ in range(4)],
                 [slot(k.vec3, len(forest)) for _ in range(3)], [slot(kind, frames) for kind in pose],
                 [slot(kind, frames) for kind in pose], slot(wp.int32, len(self.touching.slots.pairs)),
                 [slot(kind, points) for kind in (k.real, k.vec3, k.vec3)], slot(k.vec3, points),
@@ -150,27 +138,40 @@ class RobotStepper(Stepper):
 
     # ------------------------------------------------------------------------------------------------ the launches
 
+    def _blocks(self) -> tuple[int]:
+        return (-(-self.desk.worlds // self._block),)
+
     def _publish(self, q: Any, v: Any, pose: Sequence[Slot]) -> Launch:
-        k, one = self._kernels, (self.desk.worlds,)
-        work = [self._work[0], *self._work[2:]]
-        return Launch(k.publish, one, [self._trees, self._rows], [q, v], pose, k.publish_adjoint, work)
+        k, fixed, work = self._kernels, [self._block, self._trees, self._rows], [self._work[0], *self._work[2:]]
+        return Launch(k.publish, self._blocks(), fixed, [q, v], pose, k.publish_adjoint, work)
 
     def _pushed(self, tick: int, keep: bool) -> list[Launch]:
         """Drift to the middle of the tick, and what pulls and pushes there beside contact."""
-        k, frames, desk, inputs, forest = self._kernels, self.frames, self.desk, self._inputs, self.forest
+        k, frames, desk, inputs = self._kernels, self.frames, self.desk, self._inputs
         before, work = frames.before(tick, keep), frames.scratch(tick, keep)
-        (q, v), now = self.joints(before), self._slots(work)
+        v, now = self.joints(before)[1], self._slots(work)
         place = [frames.pose(before)[0], *frames.wrench(work)]
         pulls = [now.q, v, *(inputs[name] for name in PULLS)]
         collect = [self._trees, self._rows, 1.0 / desk.ticks]
         launches = [
-            Launch(k.drift, (desk.worlds, len(forest)), [self._trees, 0.5 * desk.dt], [q, v], [now.q]),
-            Launch(k.drive, (desk.worlds, forest.rates), [desk.dt, self._position], pulls, now.driven),
+            self._drift(tick, keep),
+            Launch(k.drive, self._blocks(), [self._block, desk.dt, self._position], pulls, now.driven, k.drive_adjoint),
         ]
         if not self._seen:  # nothing pushes: what it would collect stays zero
             return launches
         felt = [*now.pushed, *self._felt]
         return [*launches, Launch(k.collect, (desk.worlds,), collect, place, felt, k.collect_adjoint)]
+
+    def _drift(self, tick: int, keep: bool) -> Launch:
+        """To the middle of a tick: from where joints are at its beginning or, where nobody asked for that, from the
+        middle of the tick before.
+        """
+        frames, desk = self.frames, self.desk
+        (q, v), time = self.joints(frames.before(tick, keep)), 0.5 * desk.dt
+        if tick and not self._is_shown(tick - 1):
+            q, time = self._slots(frames.scratch(tick - 1, keep)).q, desk.dt
+        to = self._slots(frames.scratch(tick, keep)).q
+        return Launch(self._kernels.drift, (desk.worlds, len(self.forest)), [self._trees, time], [q, v], [to])
 
     def _meet(self, tick: int, keep: bool) -> list[Launch]:
         """Where bodies touch in the middle of the tick."""
@@ -202,12 +203,27 @@ class RobotStepper(Stepper):
         k, frames, desk, inputs = self._settle, self.frames, self.desk, self._inputs
         before, after, work = frames.before(tick, keep), frames.after(tick, keep), frames.scratch(tick, keep)
         now, v_after = self._slots(work), self.joints(after)[1]
-        fixed = [self._trees, desk.dt, self._contacts, self._limits, self._link_of, self._room, self._width]
+        fixed = [
+            self._block,
+            self._trees,
+            desk.dt,
+            self._contacts,
+            self._limits,
+            self._link_of,
+            self._room,
+            self._width,
+        ]
         given = [now.q, self.joints(before)[1], *now.driven, inputs["gravity"], *now.pushed, inputs["inertial"]]
         touched = [*now.met, now.was[0], *now.was[2:], self.anchor(before), self._law, inputs["friction"]]
         given += [*touched, now.impulse, self.anchor(after)]
-        work_space = [*self._work, self._touch]
-        return Launch(k.kick, (desk.worlds,), fixed, given, [v_after], self._unsettle.kick_adjoint, work_space)
+        work_space = [partial(self._factor, now), *self._work, self._touch]
+        return Launch(k.kick, self._blocks(), fixed, given, [v_after], self._unsettle.kick_adjoint, work_space)
+
+    def _factor(self, now: TickSlots) -> Any:
+        made = self._kernels.Factor()
+        for name, slot in zip(self._kernels.Factor.vars, now.factor, strict=True):
+            setattr(made, name, slot.array)
+        return made
 
     def _feel(self, tick: int, keep: bool) -> Launch:
         frames, desk = self.frames, self.desk
@@ -218,16 +234,17 @@ class RobotStepper(Stepper):
         return Launch(self._collide.feel, (desk.worlds, self._points), [self._contacts, desk.dt], given, out)
 
     def _moved(self, tick: int, keep: bool) -> list[Launch]:
-        """Drift to the end of the tick."""
+        """Drift to the end of the tick, where somebody looks."""
         k, frames, desk = self._kernels, self.frames, self.desk
         after, now = frames.after(tick, keep), self._slots(frames.scratch(tick, keep))
         q, v = self.joints(after)
-        drift = Launch(k.drift, (desk.worlds, len(self.forest)), [self._trees, 0.5 * desk.dt], [now.q, v], [q])
+        shown = []
+        if self._is_shown(tick):
+            half = [self._trees, 0.5 * desk.dt]
+            shown.append(Launch(k.drift, (desk.worlds, len(self.forest)), half, [now.q, v], [q]))
+            shown.append(self._publish(q, v, frames.pose(after)))
         before = frames.pose(frames.before(tick, keep))
-        return [
-            drift, *([self._publish(q, v, frames.pose(after))] if self._is_shown(tick) else []),
-            *(self._carried_on(self._still, 0.0, before, frames.pose(after)) if self._alone else []),
-        ]  # fmt: skip
+        return [*shown, *(self._carried_on(self._still, 0.0, before, frames.pose(after)) if self._alone else [])]
 
     def _tick(self, tick: int, keep: bool) -> list[Launch]:
         frames, desk = self.frames, self.desk

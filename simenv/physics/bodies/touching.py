@@ -82,6 +82,8 @@ def limit_arrays(touching: Touching, forest: Forest, dt: float, kernels: Any, ar
     bounded = np.isfinite(forest.lower) | np.isfinite(forest.upper)
     made.position = array(np.where(bounded, forest.position, -1), int)
     made.lower, made.upper = (array(np.clip(each, -1e30, 1e30), kernels.real) for each in (forest.lower, forest.upper))
+    free = ~bounded & np.isinf(forest.effort) & np.isinf(forest.speed)
+    made.free = array(free, int)
     eases, real = touching.joint_eases, kernels.real
     made.stiffest = array(PERIOD**2 / (dt**2 * eases), real)
     made.effort, made.fastest = (array(np.minimum(each, 1e30), real) for each in (forest.effort, forest.speed))

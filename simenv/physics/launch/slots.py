@@ -28,10 +28,11 @@ class Slot:
         size: shape of the tensor, (N, *shape) and the axes of the dtype.
         kind: Warp dtype.
         dtype: of the tensor.
+        differentiable: whether it has an adjoint.
     """
 
-    def __init__(self, size: tuple[int, ...], kind: type, dtype: torch.dtype):
-        self.kind, self.size, self.dtype = kind, size, dtype
+    def __init__(self, size: tuple[int, ...], kind: type, dtype: torch.dtype, differentiable: bool = True):
+        self.kind, self.size, self.dtype, self.differentiable = kind, size, dtype, differentiable
         self._tensors: list[torch.Tensor | None] = [None, None]
         self._arrays: list[wp.array | None] = [None, None]
 
@@ -40,8 +41,8 @@ class Slot:
         return -(-math.prod(self.size) * self.dtype.itemsize // _LINE) * _LINE
 
     def has(self, adjoint: bool) -> bool:
-        """Whether it has memory."""
-        return self._tensors[adjoint] is not None
+        """Whether it has the memory that it needs."""
+        return self._tensors[adjoint] is not None or (adjoint and not self.differentiable)
 
     def give(self, adjoint: bool, block: torch.Tensor) -> None:
         """Let it, or its adjoint, lie in a block of bytes."""
@@ -90,7 +91,8 @@ class Launch:
 
     `reverse` is an adjoint written by hand, for a kernel without a generated one: it takes the same arguments, then the
     adjoints of the outputs, and adds to those of the inputs. `work` is what such a pair needs to work in, handed over
-    last. A launch that is not `differentiable` has no part in the reverse sweep.
+    last: arrays, structs, or functions that give these, once slots have memory. A launch that is not `differentiable`
+    has no part in the reverse sweep.
     """
 
     kernel: wp.Kernel
@@ -99,13 +101,13 @@ class Launch:
     inputs: Sequence[Slot | Array]
     outputs: Sequence[Slot | Array]
     reverse: wp.Kernel | None = None
-    work: Sequence[wp.array] = ()
+    work: Sequence[Any] = ()
     differentiable: bool = True
 
     def forward(self, device: wp.Device) -> None:
         """Launch it."""
         inputs = [*self.constants, *(slot.array for slot in self.inputs)]
-        launch(self.kernel, self.dim, inputs, [*(slot.array for slot in self.outputs), *self.work], device=device)
+        launch(self.kernel, self.dim, inputs, [*(slot.array for slot in self.outputs), *self._space()], device=device)
 
     def backward(self, device: wp.Device) -> None:
         """Launch its adjoint, which adds to the adjoints of the inputs."""
@@ -115,12 +117,15 @@ class Launch:
         outputs = [slot.array for slot in self.outputs]
         to, of = [slot.adjoint_array for slot in self.inputs], [slot.adjoint_array for slot in self.outputs]
         if self.reverse is not None:
-            launch(self.reverse, self.dim, [*inputs, *outputs, *of], [*to, *self.work], device=device)
+            launch(self.reverse, self.dim, [*inputs, *outputs, *of], [*to, *self._space()], device=device)
             return
         none = [None if isinstance(value, wp.array) else value for value in self.constants]
         launch(
             self.kernel, self.dim, inputs, outputs, adj_inputs=[*none, *to], adj_outputs=of, adjoint=True, device=device
         )  # fmt: skip
+
+    def _space(self) -> list[Any]:
+        return [each() if callable(each) else each for each in self.work]
 
     def kernels(self) -> list[wp.Kernel]:
         """Its kernels, both ways."""
@@ -148,11 +153,11 @@ class Memory:
         """Warp's device."""
         return warp_device(self.device)
 
-    def slot(self, kind: type, *shape: int) -> Slot:
+    def slot(self, kind: type, *shape: int, differentiable: bool = True) -> Slot:
         """A new slot (N, *shape) of a Warp dtype, which gets its memory from the next `allocate`."""
         inner = tuple(getattr(kind, "_shape_", ()))
         dtype = torch.int32 if kind is wp.int32 else self.dtype
-        made = Slot((self.worlds, *shape, *inner), kind, dtype)
+        made = Slot((self.worlds, *shape, *inner), kind, dtype, differentiable)
         self._slots.append(made)
         return made
 

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernels of robots work in, and do not keep from launch to launch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import warp as wp
+
+__all__ = ["WorkSpace"]
+
+# fields by their length, where that is not the number of links
+RATES = (
+    "axis_spin", "axis_speed", "rest", "acceleration", "rates", "v", "easing", "g", "d", "pull", "soft", "active",
+    "start", "lead", "low", "high",
+)  # fmt: skip
+OF_CONTACTS = (
+    "law", "gap", "normal", "held", "group", "arm", "count", "given", "was", "now", "step", "bound", "push",
+)  # fmt: skip
+KEPT = ("sizes",)  # read by another launch than the one that wrote it
+
+
+class WorkSpace:
+    """Makes structs of arrays (N, ...).
+
+    Where one thread has all worlds, one after the other, each is as long as one world and all worlds write to it, which
+    keeps it in the processor's caches.
+
+    Args:
+        worlds: N; together: whether one thread has them all.
+        links, positions, rates: of all trees, L, nq and nv.
+        room: how many contacts may act; width: of a group of them, in columns of its Jacobian.
+        device: Warp's.
+    """
+
+    def __init__(
+        self, worlds: int, together: bool, links: int, positions: int, rates: int, room: int, width: int, device: Any
+    ):  # fmt: skip
+        self._worlds, self._together, self._links, self._device = worlds, together, links, device
+        self._sizes = {**dict.fromkeys(RATES, rates), **dict.fromkeys(("a", "h"), rates * rates), "q": positions}
+        self._sizes |= dict.fromkeys(("column", "j_spin", "j_speed"), room * width)
+        self._sizes |= {**dict.fromkeys(OF_CONTACTS, room), "sizes": 5}
+
+    def make(self, struct: Any, **sizes: int) -> Any:
+        """A struct; `sizes` are lengths of fields that differ from those of the same name in others."""
+        made, sizes = struct(), self._sizes | sizes
+        for name, var in struct.vars.items():
+            inner = (sizes.get(name, self._links), *((10,) if var.type.ndim == 3 else ()))
+            setattr(made, name, self._array(inner, var.type.dtype, self._together and name not in KEPT))
+        return made
+
+    def _array(self, inner: tuple[int, ...], dtype: Any, shared: bool) -> wp.array:
+        if not shared:
+            return wp.zeros((self._worlds, *inner), dtype=dtype, device=self._device)
+        one = wp.zeros((1, *inner), dtype=dtype, device=self._device)
+        shape, strides = (self._worlds, *inner), (0, *one.strides[1:])
+        made = wp.array(ptr=one.ptr, shape=shape, strides=strides, dtype=dtype, device=self._device)
+        made.of = one  # whose memory it is
+        return made
