@@ -37,7 +37,9 @@ class GivenMotion:
         pose = torch.cat([pose[..., :3], pose[..., 3:] / exact.norm(pose[..., 3:], keepdim=True)], -1)
         if still:
             every = pose.unsqueeze(1).expand(-1, times.shape[-1], -1, -1)
-            self.position, self.quaternion, self.end = every[..., :3], every[..., 3:], pose
+            self.position, self.quaternion = every[..., :3], every[..., 3:]
+            last = pose[..., 3:] / exact.norm(pose[..., 3:], keepdim=True)  # as below, to the last bit
+            self.end = torch.cat([pose[..., :3], last], -1)
             return
         times = times.view(-1, times.shape[-1], 1, 1)
         turn = quaternion_from_rotation_vector(angular.unsqueeze(1) * times)

@@ -260,6 +260,13 @@ def _nested(names: Sequence[tuple[str, str]], values: Sequence[torch.Tensor], en
     return named
 
 
+def gathered(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor by a node of its own, if it is on a graph: what flows back is summed there, in the order in which it
+    would be behind `masked`, to the last bit.
+    """
+    return tensor.view_as(tensor) if tensor.requires_grad else tensor
+
+
 def masked(tensor: torch.Tensor, rows: torch.Tensor, other: torch.Tensor | None = None) -> torch.Tensor:
     """`tensor` in the rows that are true, and elsewhere `other` or zero."""
     mask = rows.view(-1, *[1] * (tensor.dim() - 1))

@@ -32,7 +32,7 @@ from simenv.robots.ease import arm_ease, link_eases
 from simenv.sensors.tactile import TactileField
 from simenv.world.bodies import bodies_of, colliders_of, emitters_of, gels_of, names_of
 from simenv.world.drawables import Shown
-from simenv.world.engine import Engine, Named, StepFunction, masked
+from simenv.world.engine import Engine, Named, StepFunction, gathered, masked
 from simenv.world.felt import FeltMaterial
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
@@ -294,7 +294,7 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
             fields |= self._felt.added(fields)
         after = state.replace(**fields)
         status = state.status | status
-        return self._kept(after, status == 0, state, control).replace(status=status)
+        return self._kept(after, status == 0, state, (start, control)).replace(status=status)
 
     def _pack(self, values: dict[str, torch.Tensor]) -> Named:
         return {name: solver.pack(values) for name, solver in self.solvers.items()}
@@ -312,12 +312,15 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
             )
         return StepFunction.run(self.engine, choice.index, stopped, inputs)
 
-    def _kept(self, after: State, good: torch.Tensor, before: State, control: Control) -> State:
-        """The state after a step in the worlds that are good (N,), and before it in the others; in new tensors."""
+    def _kept(self, after: State, good: torch.Tensor, before: State, given: tuple[State, Control]) -> State:
+        """The state after a step in the worlds that are good (N,), and before it in the others; in new tensors. `given`
+        is what the step began with.
+        """
         if not surely(good):
             # what a failed world keeps is a constant: its numbers never reach the gradient of the batch
             return after.where(good, before.detach())
-        passed = {id(tensor) for tensor in (*before.values(), control.twist)}  # by the step, as they are
+        start, control = given
+        passed = {id(tensor) for tensor in (*before.values(), *start.values(), control.twist)}  # by the step
         return after.replace(**{name: tensor.clone() for name, tensor in after.items() if id(tensor) in passed})
 
     def _check(self, state: State, control: Control) -> Control:
@@ -341,18 +344,20 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         if not self.body_names:
             return state, control, status
         joints = {name: getattr(control, name) for name in JOINT_CONTROLS}
+        held = self.robot_solver.starts_from() if self.robot_solver is not None else []  # joints place what others meet
         given = [state.body_q.detach(), control.twist.detach(), control.goal, control.effort, *joints.values()]
         given += [state[name] for name in self._entering]
         flat = [each.detach().reshape(self.num_worlds, -1) for each in given if each is not None]
         finite = torch.isfinite(torch.cat(flat, 1)).all(1)
         if surely(finite):
-            return state, control, status
+            state = state.replace(**{name: gathered(state[name]) for name in ("body_q", *held)})
+            told = {name: getattr(control, name) for name in ("twist", "goal", "effort", *joints)}
+            return state, replace(control, **{n: gathered(v) for n, v in told.items() if v is not None}), status
         stopped = status | torch.where(finite, 0, NONFINITE).to(torch.int32)
         rows = finite.view(-1, 1, 1)
         state = state.replace(body_q=torch.where(rows, state.body_q, self._initial.body_q))
-        if self.robot_solver is not None:  # whose joints place what others meet
-            held = {name: getattr(self._initial, name) for name in self.robot_solver.starts_from()}
-            state = state.replace(**{n: masked(state[n], finite, each) for n, each in held.items()})
+        if held:
+            state = state.replace(**{name: masked(state[name], finite, self._initial[name]) for name in held})
         control = replace(control, twist=torch.where(rows, control.twist, 0.0))
         if control.goal is not None:
             here = self.zero_control(state).goal

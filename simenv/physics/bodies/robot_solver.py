@@ -50,7 +50,7 @@ class RobotSolver(Solver):
         super().__init__()
         self.mounts, self.touching, self._tick = tuple(mounts), touching, tick
         self._alone, self._seen, self._device, self._dtype = alone, seen, device, dtype
-        self.together = self.together if len(touching.slots) or seen else 128  # without contact it is small
+        self.together = self.together if len(touching.slots) or seen else 256  # without contact it is small
         self.forest = forest(mounts, bodies)
         self._still = [row for row, body in enumerate(bodies.values()) if body.motion == "fixed"]
         ends = [np.cumsum([0, *counts]) for counts in zip(*(_sizes(mount) for mount in mounts), strict=True)]
