@@ -53,8 +53,8 @@ def relaxed(scene: Scene, strain, steps: int) -> State:
 @pytest.mark.parametrize("cells", [16, 32])
 def test_layers_in_series_have_the_harmonic_mean_of_their_moduli(cells):
     """Under uniaxial strain e, sigma = e / mean(1 / M), M the P-wave modulus along z; between a soft layer and a stiff
-    one lie edges an eighth of the period thick. The layer is what one of two balls 100 m in radius, s and 1 / s times as
-    stiff, has alone: factors multiply.
+    one lie edges an eighth of the period thick. The layer is what one of two balls 100 m in radius, s and 1 / s times
+    as stiff, has alone: factors multiply.
 
     The grid shows strain as a mean over a cell. Where M changes within it, the cell's stress is mean(M) times that, as
     in parallel, instead of the mean of 1 / M, as in series: the tolerance is what this makes of the mean.
@@ -161,7 +161,12 @@ def test_an_inclusion_around_all_is_another_material():
 
 def test_each_world_has_its_own_inclusion():
     """Bit for bit that of a world which is alone."""
-    values = {"x": (0.05, 0.06, 0.07), "z": (0.03, 0.045, 0.02), "radius": (0.02, 0.015, 0.025), "stiffness": (2, 0.5, 5)}
+    values = {
+        "x": (0.05, 0.06, 0.07),
+        "z": (0.03, 0.045, 0.02),
+        "radius": (0.02, 0.015, 0.025),
+        "stiffness": (2, 0.5, 5),
+    }
     together = pressed(stiffness=2.0, radius=0.02, worlds=3)
     for name, numbers in values.items():
         together.parameters[f"cube.lump.{name}"] = list(numbers)

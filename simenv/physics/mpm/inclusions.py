@@ -29,12 +29,14 @@ from simenv.physics.solver import Parameter
 
 HOLDS = (Elastic, ElastoPlastic)  # materials that can have inclusions
 CENTRE = ("x", "y", "z")
+FARTHEST = 1e4  # coordinate of a centre [m]; beyond it single precision rounds to a millimetre
 
 
 def inclusion_parameters(name: str, inclusion: Inclusion) -> dict[str, Parameter]:
     """The parameters ``"<name>.x"``, ``.y``, ``.z``, ``.radius`` and ``.stiffness`` of an inclusion."""
     found = {
-        f"{name}.{axis}": Parameter(value, "m", -np.inf) for axis, value in zip(CENTRE, inclusion.centre, strict=True)
+        f"{name}.{axis}": Parameter(value, "m", -FARTHEST, FARTHEST)
+        for axis, value in zip(CENTRE, inclusion.centre, strict=True)
     }
     found[f"{name}.radius"] = Parameter(inclusion.radius, "m", 0.0)
     found[f"{name}.stiffness"] = Parameter(inclusion.stiffness, "1", 0.0)

@@ -217,7 +217,9 @@ class ParticleSolver(Solver):
     # --------------------------------------------------------------------------------------------- a control step
 
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
-        """``parameters`` (N, M, 8), of materials and of particles among inclusions, ``gravity`` (N, 3), ``friction`` and ``scale`` (N, Cl)."""
+        """``parameters`` (N, M, 8) of materials, and of particles of groups with inclusions, ``gravity`` (N, 3),
+        ``friction`` and ``scale`` (N, Cl).
+        """
         inputs = {"gravity": values["gravity"], "parameters": self._material_vectors(values)}
         for kind in ("friction", "scale"):
             columns = [values[f"{name}.{kind}"] for name in self.parts.colliders]

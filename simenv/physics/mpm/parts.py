@@ -25,7 +25,7 @@ class Particles:
 
 @dataclass(frozen=True)
 class Inclusion:
-    """A ball in a group of solid particles, at rest: `centre`, `radius` and `edge` [m]; `stiffness` over that around it."""
+    """A ball in a group of solid particles at rest: `centre`, `radius`, `edge` [m]; `stiffness` over that around it."""
 
     particles: str
     centre: tuple[float, float, float]

@@ -96,8 +96,8 @@ class ParticlesPart(Named):
         deforms with the particles that are in it where the scene puts them.
 
         Args:
-            name: its name; ``"<particles>.<name>.x"``, ``".y"``, ``".z"``, ``".radius"`` [m] and ``".stiffness"`` become
-                world parameters.
+            name: its name; ``"<particles>.<name>.x"``, ``".y"``, ``".z"``, ``".radius"`` [m] and ``".stiffness"``
+                become world parameters.
             particles: a group of `Elastic` or `ElastoPlastic` material.
             centre: of the ball, at rest [m].
             radius: of the ball [m].
