@@ -21,7 +21,7 @@ from simenv.physics.mpm.blocks import default_capacity
 from simenv.physics.mpm.materials import Material
 from simenv.physics.mpm.model import PAD, MPMModel
 from simenv.physics.mpm.particles import ParticleParts
-from simenv.physics.mpm.parts import Collector, Collider, Emitter, Particles
+from simenv.physics.mpm.parts import Collector, Collider, Emitter, Inclusion, Particles
 from simenv.physics.mpm.projected_motion import Projected
 from simenv.physics.parts import Body
 from simenv.physics.solver import Solver
@@ -93,6 +93,7 @@ class Scene(RobotsPart, GelsPart):
     max_contacts: int = ROOM
     materials: dict[str, Material] = field(default_factory=dict, init=False)
     particles: dict[str, Particles] = field(default_factory=dict, init=False)
+    inclusions: dict[str, Inclusion] = field(default_factory=dict, init=False)
     bodies: dict[str, Body] = field(default_factory=dict, init=False)
     projected: dict[str, Projected] = field(default_factory=dict, init=False)
     colliders: dict[str, Collider] = field(default_factory=dict, init=False)
@@ -198,30 +199,41 @@ class Scene(RobotsPart, GelsPart):
         counts = [model.substeps * count // self.substeps for count in self.substep_counts()]
         return ParticleParts(
             model, self.particles, self.materials, self.colliders, self.emitters, self.collectors, self.bodies,
-            self.projected, counts,
+            self.projected, counts, self.inclusions,
         )  # fmt: skip
 
     def mpm_model(self) -> MPMModel:
         """The particles as their stepper sees them."""
         if not self.particles or self.size is None or self.dx is None:
             raise ValueError("the scene has no particles; add some with add_particles")
-        names, count = list(self.materials), self.particle_substeps or self.substeps
-        material = np.concatenate([
-            np.full(len(group.positions), names.index(group.material), dtype=np.int32)
-            for group in self.particles.values()
-        ])  # fmt: skip
+        count = self.particle_substeps or self.substeps
+        material, kinds = self._rows()
         boundary = (self.boundary,) * 3 if isinstance(self.boundary, str) else tuple(self.boundary)
         dt = self.substep_dt if count == self.substeps else self.control_dt / count
         mounts, local = self._mounts()
         return MPMModel(
             size=tuple(self.size), dx=self.dx,  # type: ignore[arg-type]
             dt=dt, substeps=count, material=material,
-            kinds=tuple(material.kind for material in self.materials.values()),
+            kinds=kinds,
             origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
             colliders=tuple(collider.spec for collider in self.colliders.values()), blocks=self._capacity(),
             projected=tuple(body.spec(self.particles[name].span.start) for name, body in self.projected.items()),
             mounts=mounts, local=local,
         )  # fmt: skip
+
+    def _rows(self) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Row of material parameters of every particle, (P,), and the kind of every row: one for each material, then
+        one for each particle of a group with inclusions.
+        """
+        names = list(self.materials)
+        kinds = [material.kind for material in self.materials.values()]
+        rows = {each.name: np.full(len(each.positions), names.index(each.material)) for each in self.particles.values()}
+        for name in dict.fromkeys(inclusion.particles for inclusion in self.inclusions.values()):
+            count = len(rows[name])
+            kind = kinds[rows[name][0]]
+            rows[name] = len(kinds) + np.arange(count)
+            kinds += [kind] * count
+        return np.concatenate(list(rows.values())).astype(np.int32), tuple(kinds)
 
     def _mounts(self) -> tuple[tuple[int, ...], tuple[tuple[float, ...], ...]]:
         """Frames that carry colliders and feel what these receive, -1 for none, and their poses about these frames'

@@ -21,7 +21,7 @@ from simenv.physics.gels.limits import Pressed, least_areas, touch_limits
 from simenv.physics.gels.solver import GelSolver
 from simenv.physics.given import GivenMotion
 from simenv.physics.launch.memory import require_memory
-from simenv.physics.limits import Limit, material_limits
+from simenv.physics.limits import Limit
 from simenv.physics.mpm.buffers import state_shapes
 from simenv.physics.mpm.exchange_limits import exchange_limits
 from simenv.physics.mpm.particles import ParticleSolver
@@ -186,8 +186,7 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         carriers = [each.body for each in scene.colliders.values()] + [gel.on for gel in scene.gels.values()]
         eases = link_eases(scene.robots.values(), [name for name in carriers if name is not None])
         if self.particles is not None:
-            dt, dx = scene.shortest_substep, self.particles.model.dx
-            limits += [each for pair in scene.materials.items() for each in material_limits(*pair, dt, dx)]
+            limits += self.particles.limits(scene.shortest_substep)
             limits += exchange_limits(self.particles.parts, eases)
         if self.body_solver is not None:
             ease = arm_ease(self.arm, scene.substep_dt)

@@ -176,10 +176,11 @@ def palpation(**options: Any) -> Scene:
 
 
 def finger(**options: Any) -> Scene:
-    """A soft block is thrown against a gel on a hand, which feels nothing else."""
+    """A soft block with a hard inclusion is thrown against a gel on a hand, which feels nothing else."""
     scene = grid(**options)
     scene.add_material("tissue", Elastic(900.0, 3.0e4, 0.3))
     scene.add_particles("block", "tissue", block((0.07, 0.07, 0.03), (6, 6, 4)), VOLUME, (0.05, 0.02, 0.2))
+    scene.add_inclusion("lump", "block", (0.103, 0.096, 0.052), 0.015, 2.5)
     scene.add_body("hand", position=(0.1, 0.1, 0.066), quaternion=DOWN, motion="hand")
     scene.add_gel("pad", "hand", None, flat_grid(3, 3, 0.036, 0.036), SPRINGS)
     return scene

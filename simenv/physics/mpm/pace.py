@@ -11,6 +11,7 @@ import torch
 
 from simenv.physics import exact
 from simenv.physics.limits import COURANT, DIFFUSION, ROUNDING
+from simenv.physics.mpm.inclusions import stiffest
 
 if TYPE_CHECKING:
     from simenv.physics.mpm.particles import ParticleParts
@@ -44,7 +45,13 @@ class Pace:
             times[row, :count] = np.arange(count) * (model.dt * (model.substeps / count))
         self.times = torch.as_tensor(times, dtype=dtype, device=device)
         self._counts = torch.tensor(self.counts, dtype=torch.int32, device=device)
-        self._used = sorted({group.material for group in parts.groups.values()})
+        groups = parts.groups
+        self._used = sorted({group.material for group in groups.values()})
+        inside = parts.inclusions.items()
+        self._hard = [  # sets of inclusions that can lie on one another, and their material
+            (groups[name].material, tuple(f"{full}.stiffness" for full, each in inside if each.particles == name))
+            for name in dict.fromkeys(each.particles for _, each in inside)
+        ]
         given = [name for name, body in parts.bodies.items() if body.motion == "given"]
         self._moving = [(given.index(c.body), name) for name, c in parts.colliders.items() if c.body in given]
         diagonal = float(np.linalg.norm(model.size))
@@ -84,7 +91,10 @@ class Pace:
         for name in self._used:
             material = self._materials[name]
             values = {field: parameters[f"{name}.{field}"] for field in material.parameter_names()}
-            sound = torch.maximum(sound, (material.pressure_modulus(values) / values["density"]).sqrt())
+            square = material.pressure_modulus(values) / values["density"]
+            factors = [stiffest(parameters, names) for stuffed, names in self._hard if stuffed == name]
+            for each in [square, *(square * factor for factor in factors)]:
+                sound = torch.maximum(sound, each.sqrt())
             diffusion = torch.maximum(diffusion, material.kinematic_viscosity(values))
         fastest = (exact.norm(v) * active).amax(-1) + exact.norm(parameters["gravity"]) * T
         fastest = torch.maximum(fastest, self._collider_speed(twist, parameters))

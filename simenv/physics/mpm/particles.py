@@ -14,14 +14,15 @@ import torch
 
 from simenv.physics import exact
 from simenv.physics.device import on_cuda
-from simenv.physics.limits import material_limits
+from simenv.physics.limits import Limit, material_limits
 from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.collider_poses import ColliderPoses
 from simenv.physics.mpm.emitters import Emitters
+from simenv.physics.mpm.inclusions import Inclusions, inclusion_limits, inclusion_parameters
 from simenv.physics.mpm.materials import PARAMETER_COUNT, Material
 from simenv.physics.mpm.model import PAD, MPMModel
 from simenv.physics.mpm.pace import Pace
-from simenv.physics.mpm.parts import Collector, Collider, Emitter, Particles
+from simenv.physics.mpm.parts import Collector, Collider, Emitter, Inclusion, Particles
 from simenv.physics.mpm.projected import PROJECTED_FIELDS
 from simenv.physics.mpm.projected_motion import Projected, ProjectedMotion
 from simenv.physics.mpm.solver import INPUT_FIELDS, MPMStepper
@@ -55,6 +56,7 @@ class ParticleParts:
         model: as the stepper sees it; groups: of particles; materials, colliders, emitters, collectors: by name.
         bodies: of the scene, in the order of the table of frames; projected: those that the grid moves.
         counts: numbers of substeps of a control step that can be chosen.
+        inclusions: by name.
     """
 
     model: MPMModel
@@ -66,6 +68,7 @@ class ParticleParts:
     bodies: Mapping[str, Body]
     projected: Mapping[str, Projected]
     counts: Sequence[int]
+    inclusions: Mapping[str, Inclusion]
 
 
 def material_parameters(name: str, material: Material) -> dict[str, Parameter]:
@@ -103,6 +106,7 @@ class ParticleSolver(Solver):
         every = parts.groups.values()
         self.volume = self._each(np.concatenate([np.full(len(group.positions), group.volume) for group in every]))
         self.colliders = ColliderPoses(parts.colliders, parts.bodies, num_worlds, device, dtype)
+        self._inclusions = Inclusions(parts.inclusions, parts.groups, list(parts.materials), device, dtype)
         self._emitters = Emitters(parts.emitters, parts.bodies, self.groups, num_worlds, device, dtype)
         traps = parts.collectors.values()
         self._traps = [(self._tensor(np.asarray(c.lower)), self._tensor(np.asarray(c.upper))) for c in traps]
@@ -163,14 +167,20 @@ class ParticleSolver(Solver):
             self.controls["emit"] = Field((len(parts.emitters),), "1", about, 1.0, torch.bool, False)
         for name, material in parts.materials.items():
             self.parameters |= material_parameters(name, material)
+        for name, inclusion in parts.inclusions.items():
+            self.parameters |= inclusion_parameters(name, inclusion)
         for name, collider in parts.colliders.items():
             self.parameters[f"{name}.friction"] = Parameter(collider.friction, "1")
             if collider.spec.variants:
                 most = len(collider.spec.variants) - 0.5
                 self.parameters[f"{name}.variant"] = Parameter(0.0, "1", -0.5, most, differentiable=False)
             self.parameters[f"{name}.scale"] = Parameter(collider.scale, "1", 0.0, differentiable=False)
-        dt, dx = self.model.dt * self.model.substeps / self.pace.counts[-1], self.model.dx
-        self.limits = [limit for pair in parts.materials.items() for limit in material_limits(*pair, dt, dx)]
+
+    def limits(self, dt: float) -> list[Limit]:
+        """What a substep [s] bears of the numbers of materials and inclusions."""
+        parts, dx = self.parts, self.model.dx
+        limits = [limit for pair in parts.materials.items() for limit in material_limits(*pair, dt, dx)]
+        return limits + inclusion_limits(parts.inclusions, parts.groups, parts.materials, dt, dx)
 
     def _open_walls(self) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Lower and upper corner (3,) [m] beyond which particles are gone, infinite along axes that are not open."""
@@ -207,7 +217,9 @@ class ParticleSolver(Solver):
     # --------------------------------------------------------------------------------------------- a control step
 
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
-        """``parameters`` (N, M, 8), ``gravity`` (N, 3), ``friction`` and ``scale`` (N, Cl)."""
+        """``parameters`` (N, M, 8) of materials, and of particles of groups with inclusions, ``gravity`` (N, 3),
+        ``friction`` and ``scale`` (N, Cl).
+        """
         inputs = {"gravity": values["gravity"], "parameters": self._material_vectors(values)}
         for kind in ("friction", "scale"):
             columns = [values[f"{name}.{kind}"] for name in self.parts.colliders]
@@ -226,7 +238,7 @@ class ParticleSolver(Solver):
             columns = material.kernel_parameters(own)
             columns += [torch.zeros_like(columns[0])] * (PARAMETER_COUNT - len(columns))
             vectors.append(torch.stack(columns, 1))
-        return torch.stack(vectors, 1)
+        return self._inclusions.rows(values, torch.stack(vectors, 1))
 
     def choose(self, parameters: Any, state: Any, twist: torch.Tensor) -> tuple[Choice, Tensors]:
         """How many ticks each world needs, and the state's new fields."""

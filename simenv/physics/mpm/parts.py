@@ -24,6 +24,17 @@ class Particles:
 
 
 @dataclass(frozen=True)
+class Inclusion:
+    """A ball in a group of solid particles at rest: `centre`, `radius`, `edge` [m]; `stiffness` over that around it."""
+
+    particles: str
+    centre: tuple[float, float, float]
+    radius: float
+    stiffness: float
+    edge: float
+
+
+@dataclass(frozen=True)
 class Collider:
     """A shape that particles collide with, fixed to a body (or to the world if `body` is None)."""
 

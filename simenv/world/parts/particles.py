@@ -10,8 +10,9 @@ import numpy as np
 
 from simenv.physics import checks
 from simenv.physics.limits import check_material
+from simenv.physics.mpm.inclusions import HOLDS
 from simenv.physics.mpm.materials import Material
-from simenv.physics.mpm.parts import Collector, Emitter, Particles
+from simenv.physics.mpm.parts import Collector, Emitter, Inclusion, Particles
 from simenv.world.parts.named import Named
 
 if TYPE_CHECKING:
@@ -22,13 +23,14 @@ class ParticlesPart(Named):
     """What a scene says about particles.
 
     Attributes:
-        materials, particles, emitters, collectors: by name.
+        materials, particles, emitters, collectors, inclusions: by name.
     """
 
     materials: dict[str, Material]
     particles: dict[str, Particles]
     emitters: dict[str, Emitter]
     collectors: dict[str, Collector]
+    inclusions: dict[str, Inclusion]
     bodies: dict[str, Body]
     colors: dict
 
@@ -83,6 +85,52 @@ class ParticlesPart(Named):
         if color is not None:
             self.colors[name] = color
         return span
+
+    def add_inclusion(
+        self, name: str, particles: str, centre: Sequence[float], radius: float, stiffness: float,
+        edge: float | None = None,
+    ) -> None:  # fmt: skip
+        """Make a ball inside a group of solid particles stiffer, or softer, than what is around it.
+
+        See `simenv.physics.mpm.inclusions` for the profile of its modulus. It belongs to the material: it moves and
+        deforms with the particles that are in it where the scene puts them.
+
+        Args:
+            name: its name; ``"<particles>.<name>.x"``, ``".y"``, ``".z"``, ``".radius"`` [m] and ``".stiffness"``
+                become world parameters.
+            particles: a group of `Elastic` or `ElastoPlastic` material.
+            centre: of the ball, at rest [m].
+            radius: of the ball [m].
+            stiffness: Young's modulus inside over that around it.
+            edge: thickness of the shell about the radius in which it goes from one to the other [m], at most the
+                diameter; None is `dx`, two particles in the usual lattice, below which centre and radius have no
+                useful derivative.
+
+        Raises:
+            ValueError: no such group, one that cannot have inclusions, one whose inclusion has this name, no particle
+                of it in the ball, or a number is out of range.
+        """
+        what, full = f"inclusion {name!r} of {particles!r}", f"{particles}.{name}"
+        self._known(self.particles, particles, "particle group")
+        self._name(self.inclusions, full, "inclusion")
+        group = self.particles[particles]
+        material = self.materials[group.material]
+        if not isinstance(material, HOLDS) or not group.active:
+            raise ValueError(
+                f"{what}: it needs a solid that is there from the start, but {particles!r} is of "
+                f"{type(material).__name__}{'' if group.active else ', let out later'}; use Elastic or ElastoPlastic"
+            )
+        edge = self.dx if edge is None else edge
+        checks.numbers(what, positive=True, radius=radius, stiffness=stiffness, edge=edge)
+        if edge > 2.0 * radius:
+            raise ValueError(
+                f"{what}: edge = {edge} m; it must be at most the diameter, {2.0 * radius} m, for its middle to have "
+                "its stiffness; use a larger radius or a finer dx"
+            )
+        place = checks.vector(f"{what}: centre", centre)
+        if not (np.linalg.norm(group.positions - place, axis=1) < radius).any():
+            raise ValueError(f"{what}: none of its particles is within {radius} m of {place}; move it, or enlarge it")
+        self.inclusions[full] = Inclusion(particles, place, radius, stiffness, edge)  # type: ignore[arg-type]
 
     def add_emitter(
         self, name: str, body: str, material: str, capacity: int, radius: float, speed: float, count: int,
