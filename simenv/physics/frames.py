@@ -108,7 +108,7 @@ class Frames(Stepper):
 
     def clear(self, *pair: Slot) -> Launch:
         """The launch that zeroes two arrays (N, B, 3), of bodies or of what else has rows."""
-        return Launch(self._kernels.clear, pair[0].size[:2], [], [], pair, differentiable=False)
+        return Launch(self._kernels.clear, pair[0].size[:1], [], [], pair, differentiable=False)
 
     def see_faults(self, number: int) -> Launch:
         """The launch that adds to the worlds' status what the frames do."""

@@ -34,9 +34,10 @@ def frame_kernels(real) -> SimpleNamespace:
 
     @wp.kernel(**once)
     def clear(first_out: wp.array2d(dtype=vec3), second_out: wp.array2d(dtype=vec3)):
-        w, b = wp.tid()
-        first_out[w, b] = vec3(real(0.0), real(0.0), real(0.0))
-        second_out[w, b] = vec3(real(0.0), real(0.0), real(0.0))
+        w = wp.tid()
+        for b in range(first_out.shape[1]):
+            first_out[w, b] = vec3(real(0.0), real(0.0), real(0.0))
+            second_out[w, b] = vec3(real(0.0), real(0.0), real(0.0))
 
     @wp.kernel(**once)
     def release(squeeze_out: wp.array(dtype=real)):

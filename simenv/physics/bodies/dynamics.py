@@ -85,7 +85,7 @@ class Dynamics:
         """A `Factor`."""
         k, nv = self.tree, self.rates
         sizes: dict[str, tuple[int, type]] = dict.fromkeys(("pull_moment", "pull_force"), (nv, k.vec3))
-        return self.struct(self.aba.Factor, worlds, sizes | {"weight": (nv, self.real)})
+        return self.struct(self.aba.Factor, worlds, sizes | {"inverse": (nv, self.real)})
 
     def run(self, kernel: wp.Kernel, worlds: int, *arguments: Any) -> None:
         """Launch a kernel for all worlds; tensors become arrays of the kernels' vectors where they are named so."""

@@ -25,8 +25,8 @@ def aba_functions(real) -> SimpleNamespace:
         A namespace with the structs `Articulated` (inertia of what hangs on a link, in blocks: `about` to moment by
         rotation, `mixed`, `heavy` to force by motion; the load without acceleration; of rates `rest`, the torque that
         is left; `gain_*`, links' accelerations) and `Factor` (of rates: `pull_*`, the force that one of acceleration
-        takes, and its `weight` along the axis; all of the inertia that a solve with it needs), and the functions of one
-        tree of one world, after `move`,
+        takes, and the `inverse` of its part along the axis; all of the inertia that a solve with it needs), and the
+        functions of one tree of one world, after `move`,
 
         * `accelerate(trees, w, t, tau, easing, gravity, force, torque, held, at, inertial, motion, articulated, factor,
           acceleration)`: torques are about the links' origins, or, if `held` is 1, about places `at` in the world;
@@ -36,6 +36,7 @@ def aba_functions(real) -> SimpleNamespace:
     tree = tree_functions(real)
     Trees, Motion, vec3, mat33 = tree.Trees, tree.Motion, tree.vec3, tree.mat33
     first_moment, second_moment = tree.first_moment, tree.second_moment
+    matrix_of = tree.matrix_of
 
     @wp.struct
     class Articulated:
@@ -52,7 +53,7 @@ def aba_functions(real) -> SimpleNamespace:
     class Factor:
         pull_moment: wp.array2d(dtype=vec3)
         pull_force: wp.array2d(dtype=vec3)
-        weight: wp.array2d(dtype=real)
+        inverse: wp.array2d(dtype=real)
 
     @wp.func
     def skew(x: vec3) -> mat33:
@@ -74,7 +75,7 @@ def aba_functions(real) -> SimpleNamespace:
     ):
         # every link by itself
         for i in range(trees.first[t], trees.first[t + 1]):
-            turn = wp.quat_to_matrix(m.turn[w, i])
+            turn = matrix_of(m.turn[w, i])
             reach = m.reach[w, i]
             spin = m.spin[w, i]
             speed = m.speed[w, i]
@@ -121,14 +122,14 @@ def aba_functions(real) -> SimpleNamespace:
                 speed = m.axis_speed[w, k]
                 pull_n = about * spin + mixed * speed
                 pull_f = spin * mixed + heavy * speed
-                weight = wp.dot(spin, pull_n) + wp.dot(speed, pull_f) + easing[w, k]
+                inverse = real(1.0) / (wp.dot(spin, pull_n) + wp.dot(speed, pull_f) + easing[w, k])
                 rest = tau[w, k] - wp.dot(spin, n) - wp.dot(speed, f)
                 factor.pull_moment[w, k] = pull_n
                 factor.pull_force[w, k] = pull_f
-                factor.weight[w, k] = weight
+                factor.inverse[w, k] = inverse
                 a.rest[w, k] = rest
-                part_n = pull_n / weight
-                part_f = pull_f / weight
+                part_n = inverse * pull_n
+                part_f = inverse * pull_f
                 about = about - wp.outer(part_n, pull_n)
                 mixed = mixed - wp.outer(part_n, pull_f)
                 heavy = heavy - wp.outer(part_f, pull_f)
@@ -175,7 +176,7 @@ def aba_functions(real) -> SimpleNamespace:
                 speed = speed - gravity
             for k in range(trees.v_start[i], trees.v_start[i + 1]):
                 pulled = wp.dot(factor.pull_moment[w, k], spin) + wp.dot(factor.pull_force[w, k], speed)
-                gain = (a.rest[w, k] - pulled) / factor.weight[w, k]
+                gain = (a.rest[w, k] - pulled) * factor.inverse[w, k]
                 acceleration[w, k] = gain
                 spin = spin + gain * m.axis_spin[w, k]
                 speed = speed + gain * m.axis_speed[w, k]
@@ -210,7 +211,7 @@ def aba_functions(real) -> SimpleNamespace:
                 k = start + rates - 1 - back_rate
                 rest = rhs[w, k] - wp.dot(m.axis_spin[w, k], n) - wp.dot(m.axis_speed[w, k], f)
                 a.rest[w, k] = rest
-                part = rest / factor.weight[w, k]
+                part = rest * factor.inverse[w, k]
                 n = n + part * factor.pull_moment[w, k]
                 f = f + part * factor.pull_force[w, k]
             up = trees.parent[i]
@@ -227,7 +228,7 @@ def aba_functions(real) -> SimpleNamespace:
             for k in range(trees.v_start[i], trees.v_start[i + 1]):
                 pulled = wp.dot(factor.pull_moment[w, k], spin)
                 pulled = pulled + wp.dot(factor.pull_force[w, k], speed)
-                found = (a.rest[w, k] - pulled) / factor.weight[w, k]
+                found = (a.rest[w, k] - pulled) * factor.inverse[w, k]
                 x[w, k] = found
                 spin = spin + found * m.axis_spin[w, k]
                 speed = speed + found * m.axis_speed[w, k]

@@ -39,6 +39,7 @@ def gather_functions(real) -> SimpleNamespace:
     Trees, Motion, Contacts, vec3, vec5 = aba.Trees, aba.Motion, hit.Contacts, aba.vec3, hit.vec5
     mat33, vec2 = aba.mat33, wp.types.vector(length=2, dtype=real)
     first_moment, second_moment, far = aba.first_moment, aba.second_moment, hit.far
+    matrix_of = aba.matrix_of
 
     @wp.struct
     class Limits:
@@ -212,7 +213,7 @@ def gather_functions(real) -> SimpleNamespace:
             first = trees.first[t]
             last = trees.first[t + 1]
             for i in range(first, last):
-                turn = wp.quat_to_matrix(m.turn[w, i])
+                turn = matrix_of(m.turn[w, i])
                 s.about[w, i] = second_moment(inertial, w, i, turn, m.reach[w, i])
                 s.first[w, i] = first_moment(inertial, w, i, turn, m.reach[w, i])
                 s.mass[w, i] = inertial[w, i, 0]

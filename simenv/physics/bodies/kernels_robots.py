@@ -73,34 +73,35 @@ def robot_kernels(real) -> SimpleNamespace:
         v_in: wp.array2d(dtype=real),
         q_out: wp.array2d(dtype=real),
     ):
-        w, i = wp.tid()
-        a = trees.q_start[i]
-        k = trees.v_start[i]
-        kind = trees.kind[i]
-        if kind <= 1:
-            q_out[w, a] = q_in[w, a] + dt * v_in[w, k]
-        elif kind == 2:
-            q_out[w, a] = q_in[w, a] + dt * v_in[w, k]
-            q_out[w, a + 1] = q_in[w, a + 1] + dt * v_in[w, k + 1]
-            q_out[w, a + 2] = q_in[w, a + 2] + dt * v_in[w, k + 2]
-        elif kind == 3:
-            here = wp.normalize(quat(q_in[w, a], q_in[w, a + 1], q_in[w, a + 2], q_in[w, a + 3]))
-            local = vec3(dt * v_in[w, k], dt * v_in[w, k + 1], dt * v_in[w, k + 2])
-            there = turned(here, wp.quat_rotate(here, local))
-            q_out[w, a] = there[0]
-            q_out[w, a + 1] = there[1]
-            q_out[w, a + 2] = there[2]
-            q_out[w, a + 3] = there[3]
-        else:
-            q_out[w, a] = q_in[w, a] + dt * v_in[w, k]
-            q_out[w, a + 1] = q_in[w, a + 1] + dt * v_in[w, k + 1]
-            q_out[w, a + 2] = q_in[w, a + 2] + dt * v_in[w, k + 2]
-            here = wp.normalize(quat(q_in[w, a + 3], q_in[w, a + 4], q_in[w, a + 5], q_in[w, a + 6]))
-            there = turned(here, vec3(dt * v_in[w, k + 3], dt * v_in[w, k + 4], dt * v_in[w, k + 5]))
-            q_out[w, a + 3] = there[0]
-            q_out[w, a + 4] = there[1]
-            q_out[w, a + 5] = there[2]
-            q_out[w, a + 6] = there[3]
+        w = wp.tid()
+        for i in range(trees.parent.shape[0]):
+            a = trees.q_start[i]
+            k = trees.v_start[i]
+            kind = trees.kind[i]
+            if kind <= 1:
+                q_out[w, a] = q_in[w, a] + dt * v_in[w, k]
+            elif kind == 2:
+                q_out[w, a] = q_in[w, a] + dt * v_in[w, k]
+                q_out[w, a + 1] = q_in[w, a + 1] + dt * v_in[w, k + 1]
+                q_out[w, a + 2] = q_in[w, a + 2] + dt * v_in[w, k + 2]
+            elif kind == 3:
+                here = wp.normalize(quat(q_in[w, a], q_in[w, a + 1], q_in[w, a + 2], q_in[w, a + 3]))
+                local = vec3(dt * v_in[w, k], dt * v_in[w, k + 1], dt * v_in[w, k + 2])
+                there = turned(here, wp.quat_rotate(here, local))
+                q_out[w, a] = there[0]
+                q_out[w, a + 1] = there[1]
+                q_out[w, a + 2] = there[2]
+                q_out[w, a + 3] = there[3]
+            else:
+                q_out[w, a] = q_in[w, a] + dt * v_in[w, k]
+                q_out[w, a + 1] = q_in[w, a + 1] + dt * v_in[w, k + 1]
+                q_out[w, a + 2] = q_in[w, a + 2] + dt * v_in[w, k + 2]
+                here = wp.normalize(quat(q_in[w, a + 3], q_in[w, a + 4], q_in[w, a + 5], q_in[w, a + 6]))
+                there = turned(here, vec3(dt * v_in[w, k + 3], dt * v_in[w, k + 4], dt * v_in[w, k + 5]))
+                q_out[w, a + 3] = there[0]
+                q_out[w, a + 4] = there[1]
+                q_out[w, a + 5] = there[2]
+                q_out[w, a + 6] = there[3]
 
     @wp.kernel(**onward)
     def drive(

@@ -30,8 +30,8 @@ def tree_functions(real) -> SimpleNamespace:
         * structs `Trees` (what `Table` has, for T trees, whose links `first` separates) and `Motion` (of links: place
           of the origin, `reach` to it from the tree's point, turn, angular velocity `spin`, velocity `speed` of what is
           at the point, `drift_*` the acceleration without joint accelerations; of rates: `axis_*`, the motion of one);
-        * functions `move`, which fills the motion, `first_moment` and `second_moment` of a link about the tree's point,
-          `tangent`, the first axis of a plane, and `unit`, an axis of the world;
+        * functions `move`, which fills the motion, `matrix_of` a quaternion, `first_moment` and `second_moment` of a
+          link about the tree's point, `tangent`, the first axis of a plane, and `unit`, an axis of the world;
         * types `vec3`, `quat`, `mat33`, `real`.
     """
     vec3 = wp.types.vector(length=3, dtype=real)
@@ -176,6 +176,29 @@ def tree_functions(real) -> SimpleNamespace:
             m.speed[w, i] = speed
 
     @wp.func
+    def matrix_of(q: quat) -> mat33:
+        # of a quaternion of length one; Warp's own turns three axes
+        x = q[0]
+        y = q[1]
+        z = q[2]
+        x2 = x + x
+        y2 = y + y
+        z2 = z + z
+        wx = q[3] * x2
+        wy = q[3] * y2
+        wz = q[3] * z2
+        xx = x * x2
+        yy = y * y2
+        zz = z * z2
+        xy = x * y2
+        xz = x * z2
+        yz = y * z2
+        one = real(1.0)
+        return mat33(
+            one - (yy + zz), xy - wz, xz + wy, xy + wz, one - (xx + zz), yz - wx, xz - wy, yz + wx, one - (xx + yy)
+        )  # fmt: skip
+
+    @wp.func
     def first_moment(inertial: wp.array3d(dtype=real), w: int, i: int, turn: mat33, reach: vec3) -> vec3:
         # mass times centre, about the tree's point
         local = vec3(inertial[w, i, 1], inertial[w, i, 2], inertial[w, i, 3])
@@ -190,14 +213,25 @@ def tree_functions(real) -> SimpleNamespace:
         local = mat33(inertial[w, i, 4], xy, xz, xy, inertial[w, i, 5], yz, xz, yz, inertial[w, i, 6])
         own = turn * vec3(inertial[w, i, 1], inertial[w, i, 2], inertial[w, i, 3])
         half = own + real(0.5) * inertial[w, i, 0] * reach
-        away = wp.outer(reach, half)
         spread = real(2.0) * wp.dot(reach, half)
-        diagonal = wp.diag(vec3(spread, spread, spread))
-        return turn * local * wp.transpose(turn) + diagonal - away - wp.transpose(away)
+        x = turn[0]
+        y = turn[1]
+        z = turn[2]
+        by_y = local * y
+        by_z = local * z
+        about_xy = wp.dot(x, by_y) - reach[0] * half[1] - reach[1] * half[0]
+        about_xz = wp.dot(x, by_z) - reach[0] * half[2] - reach[2] * half[0]
+        about_yz = wp.dot(y, by_z) - reach[1] * half[2] - reach[2] * half[1]
+        about_xx = wp.dot(x, local * x) - real(2.0) * reach[0] * half[0] + spread
+        about_yy = wp.dot(y, by_y) - real(2.0) * reach[1] * half[1] + spread
+        about_zz = wp.dot(z, by_z) - real(2.0) * reach[2] * half[2] + spread
+        return mat33(
+            about_xx, about_xy, about_xz, about_xy, about_yy, about_yz, about_xz, about_yz, about_zz
+        )  # fmt: skip
 
     return SimpleNamespace(
-        Trees=Trees, Motion=Motion, tangent=tangent, unit=unit, move=move, first_moment=first_moment,
-        second_moment=second_moment, real=real, vec3=vec3, quat=quat, mat33=mat33,
+        Trees=Trees, Motion=Motion, tangent=tangent, unit=unit, move=move, matrix_of=matrix_of,
+        first_moment=first_moment, second_moment=second_moment, real=real, vec3=vec3, quat=quat, mat33=mat33,
     )  # fmt: skip
 
 
@@ -212,7 +246,7 @@ def tree_kernels(real) -> SimpleNamespace:
         [N m] about their origins push links in world axes, and `easing` is the motors' inertia.
     """
     tree = tree_functions(real)
-    Trees, Motion, move, vec3 = tree.Trees, tree.Motion, tree.move, tree.vec3
+    Trees, Motion, move, matrix_of, vec3 = tree.Trees, tree.Motion, tree.move, tree.matrix_of, tree.vec3
     first_moment, second_moment = tree.first_moment, tree.second_moment
     options = {"module": f"simenv_bodies_tree_{real.__name__}", "enable_backward": False}
 
@@ -258,7 +292,7 @@ def tree_kernels(real) -> SimpleNamespace:
                 speed_gain = speed_gain + acceleration_in[w, k] * motion_out.axis_speed[w, k]
             gain_spin_out[w, i] = spin_gain
             gain_speed_out[w, i] = speed_gain
-            turn = wp.quat_to_matrix(motion_out.turn[w, i])
+            turn = matrix_of(motion_out.turn[w, i])
             reach = motion_out.reach[w, i]
             spin = motion_out.spin[w, i]
             speed = motion_out.speed[w, i]

@@ -39,6 +39,7 @@ def tree_adjoint_functions(real) -> SimpleNamespace:
     tree = tree_functions(real)
     Trees, Motion, vec3, quat = tree.Trees, tree.Motion, tree.vec3, tree.quat
     first_moment, second_moment, unit = tree.first_moment, tree.second_moment, tree.unit
+    matrix_of = tree.matrix_of
 
     @wp.struct
     class Swept:
@@ -232,7 +233,7 @@ def tree_adjoint_functions(real) -> SimpleNamespace:
             s.w_speed[w, i] = w_speed
             s.gain_spin[w, i] = spin_gain
             s.gain_speed[w, i] = speed_gain
-            turn = wp.quat_to_matrix(m.turn[w, i])
+            turn = matrix_of(m.turn[w, i])
             reach = m.reach[w, i]
             spin = m.spin[w, i]
             speed = m.speed[w, i]

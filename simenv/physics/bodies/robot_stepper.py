@@ -171,7 +171,7 @@ class RobotStepper(Stepper):
         if tick and not self._is_shown(tick - 1):
             q, time = self._slots(frames.scratch(tick - 1, keep)).q, desk.dt
         to = self._slots(frames.scratch(tick, keep)).q
-        return Launch(self._kernels.drift, (desk.worlds, len(self.forest)), [self._trees, time], [q, v], [to])
+        return Launch(self._kernels.drift, (desk.worlds,), [self._trees, time], [q, v], [to])
 
     def _meet(self, tick: int, keep: bool) -> list[Launch]:
         """Where bodies touch in the middle of the tick."""
@@ -241,7 +241,7 @@ class RobotStepper(Stepper):
         shown = []
         if self._is_shown(tick):
             half = [self._trees, 0.5 * desk.dt]
-            shown.append(Launch(k.drift, (desk.worlds, len(self.forest)), half, [now.q, v], [q]))
+            shown.append(Launch(k.drift, (desk.worlds,), half, [now.q, v], [q]))
             shown.append(self._publish(q, v, frames.pose(after)))
         before = frames.pose(frames.before(tick, keep))
         return [*shown, *(self._carried_on(self._still, 0.0, before, frames.pose(after)) if self._alone else [])]
