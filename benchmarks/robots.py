@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast robots move beside MuJoCo and Pinocchio: many worlds of one Panda, without contact, on one thread.
+"""How fast robots move beside MuJoCo, Pinocchio and Newton: many worlds of one Panda, without contact, on one thread.
 
     python -m benchmarks.robots --rounds 15
 
@@ -23,9 +23,11 @@ from benchmarks.protocol import Program
 
 HERE = Path(__file__).resolve().parent
 FILE = HERE.parent / "assets" / "robots" / "panda.urdf"
-SCRIPTS = {"simenv": "robots_program.py", "mujoco": "peers/robots_mujoco.py", "pinocchio": "peers/robots_pinocchio.py"}
+PEERS = ("mujoco", "pinocchio", "newton")
+SCRIPTS = {"simenv": "robots_program.py", **{name: f"peers/robots_{name}.py" for name in PEERS}}
+TAPED = 64  # worlds of Newton's gradient, which takes long
 # name: program, job, and what else it is asked
-JOBS: dict[str, tuple[str, str, dict[str, str]]] = {
+JOBS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "simenv step, float32": ("simenv", "forward", {"dtype": "float32"}),
     "simenv step, float64": ("simenv", "forward", {"dtype": "float64"}),
     "simenv step and gradient, float32": ("simenv", "gradient", {"dtype": "float32"}),
@@ -34,6 +36,8 @@ JOBS: dict[str, tuple[str, str, dict[str, str]]] = {
     "MuJoCo rollout": ("mujoco", "batch", {}),
     "Pinocchio aba": ("pinocchio", "aba", {}),
     "Pinocchio computeABADerivatives": ("pinocchio", "derivatives", {}),
+    "Newton Featherstone": ("newton", "forward", {}),
+    "Newton Featherstone and tape": ("newton", "gradient", {"taped": TAPED}),
 }
 RATIOS: dict[str, tuple[str, str, float | None]] = {  # what is divided by what, and the least that it should be
     "MuJoCo loop / simenv step, float32": ("MuJoCo mj_step, a loop over worlds", "simenv step, float32", 1.5),
@@ -44,6 +48,10 @@ RATIOS: dict[str, tuple[str, str, float | None]] = {  # what is divided by what,
     ),
     "Pinocchio derivatives / simenv step and gradient, float64": (
         "Pinocchio computeABADerivatives", "simenv step and gradient, float64", 1.0,
+    ),
+    "Newton Featherstone / simenv step, float32": ("Newton Featherstone", "simenv step, float32", 50.0),
+    "Newton tape / simenv step and gradient, float32": (
+        "Newton Featherstone and tape", "simenv step and gradient, float32", 80.0,
     ),
 }  # fmt: skip
 AGREE = {"float64": 1e-9, "float32": 1e-3}  # of the largest acceleration of a state
@@ -148,7 +156,7 @@ def markdown(report: dict[str, Any]) -> str:
     off = ", ".join(f"{name} {value:.0e}" for name, value in part["disagreement"].items())
     rounds = len(part["rows"][0]["rounds"])
     lines = [
-        "# Robots beside MuJoCo and Pinocchio",
+        "# Robots beside MuJoCo, Pinocchio and Newton",
         "",
         f"`python -m benchmarks.robots`: {report['worlds']} worlds of a Panda (9 joints) without contact, limits and "
         f"drives, steps of 1 ms, {report['ticks']} in a control step, one thread.",
@@ -156,7 +164,7 @@ def markdown(report: dict[str, Any]) -> str:
         f"{part['commit']}, {part['date']}, load {part['load_before']:.1f} before and {part['load_after']:.1f} after;",
         f"{machine['model']}, {machine['cores']} cores, {machine['system']};",
         ", ".join(f"{name} {version}" for name, version in sorted(packages.items())) + ".",
-        f"Accelerations differ from Pinocchio's by, of the largest: {off}.",
+        f"Accelerations differ from Pinocchio's by, of the largest: {off}. Newton's gradient is of {TAPED} worlds.",
         "",
         "| measurement | median | quartiles | target | |",
         "|---|---|---|---|---|",

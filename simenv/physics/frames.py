@@ -211,8 +211,8 @@ class FrameSolver(Solver):
         self._given_of_told = torch.tensor(given_of_told, dtype=torch.int64, device=device)
         elsewhere = [motion in ("given", "grid", "link") for motion in motions]  # gradients come from their motion
         self._elsewhere = torch.tensor(elsewhere, dtype=torch.bool, device=device).view(-1, 1)
-        fixed = [motion == "fixed" for motion in motions]
-        self._fixed = torch.tensor(fixed, dtype=torch.bool, device=device).view(-1, 1) if any(fixed) else None
+        fixed = [i for i, motion in enumerate(motions) if motion == "fixed"]
+        self._fixed = torch.tensor(fixed, dtype=torch.int64, device=device) if fixed else None
         self._centres = Centres([body.centre for body in bodies.values()], device, dtype)
         poses = np.reshape([(*body.position, *body.quaternion) for body in bodies.values()], (-1, 7))
         about = "poses of the frames of the bodies' shapes, quaternion xyzw, in the scene's order"
@@ -240,11 +240,14 @@ class FrameSolver(Solver):
     def before(self, step: Step, packed: Tensors) -> Tensors:
         """Poses and twists of the centres of mass, and given motion."""
         state, told = step.state, step.told
-        pose = torch.where(self._elsewhere, state.body_q.detach(), state.body_q)
-        twist = torch.where(self._elsewhere, state.body_twist.detach(), state.body_twist)
+        pose, twist = (
+            torch.where(self._elsewhere, each.detach(), each) if each.requires_grad else each
+            for each in (state.body_q, state.body_twist)
+        )
         turn = pose[..., 3:]
         if self._fixed is not None:  # which nobody's launches bring back to length one
-            turn = torch.where(self._fixed, turn / exact.norm(turn, keepdim=True), turn)
+            still = turn.index_select(1, self._fixed)
+            turn = turn.index_copy(1, self._fixed, still / exact.norm(still, keepdim=True))
         place, speed = self._centres.of_frames(pose[..., :3], turn, twist[..., :3], twist[..., 3:])
         inputs = dict(zip(POSE, (place, turn, speed, twist[..., 3:]), strict=True))
         if self.given:

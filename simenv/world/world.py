@@ -26,13 +26,13 @@ from simenv.physics.mpm.buffers import state_shapes
 from simenv.physics.mpm.exchange_limits import exchange_limits
 from simenv.physics.mpm.particles import ParticleSolver
 from simenv.physics.solver import Choice, Field, Parameter, Solver, Step
-from simenv.physics.status import NONFINITE
 from simenv.robots.arm import Arm
 from simenv.robots.ease import arm_ease, link_eases
 from simenv.sensors.tactile import TactileField
 from simenv.world.bodies import bodies_of, colliders_of, emitters_of, gels_of, names_of
+from simenv.world.checked import Checked
 from simenv.world.drawables import Shown
-from simenv.world.engine import Engine, Named, StepFunction, gathered, masked
+from simenv.world.engine import Engine, Named, StepFunction
 from simenv.world.felt import FeltMaterial
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
@@ -45,10 +45,8 @@ from simenv.world.robots import robots_of
 from simenv.world.scene import Scene
 from simenv.world.state import Control, State, by_name, check_tensor
 
-JOINT_CONTROLS = ("joint_target", "joint_rate", "joint_torque")
 
-
-class World(Placed, Read, Shown, Rebuilt, Renamed):
+class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
     """A batch of worlds: a table of frames, and solvers that see frames and push them.
 
     Args:
@@ -335,36 +333,6 @@ class World(Placed, Read, Shown, Rebuilt, Renamed):
         if control.twist is None:
             control = replace(control, twist=self.zero_control().twist)
         return control
-
-    def _stopped(self, state: State, control: Control, status: torch.Tensor) -> tuple[State, Control, torch.Tensor]:
-        """State and control with harmless bodies where these have numbers that are not finite, and the status of worlds
-        that must not step: that of their parameters, or `NONFINITE` of those.
-        """
-        if not self.body_names:
-            return state, control, status
-        joints = {name: getattr(control, name) for name in JOINT_CONTROLS}
-        held = self.robot_solver.starts_from() if self.robot_solver is not None else []  # joints place what others meet
-        given = [state.body_q.detach(), control.twist.detach(), control.goal, control.effort, *joints.values()]
-        given += [state[name] for name in self._entering]
-        flat = [each.detach().reshape(self.num_worlds, -1) for each in given if each is not None]
-        finite = torch.isfinite(torch.cat(flat, 1)).all(1)
-        if surely(finite):
-            state = state.replace(**{name: gathered(state[name]) for name in ("body_q", *held)})
-            told = {name: getattr(control, name) for name in ("twist", "goal", "effort", *joints)}
-            return state, replace(control, **{n: gathered(v) for n, v in told.items() if v is not None}), status
-        stopped = status | torch.where(finite, 0, NONFINITE).to(torch.int32)
-        rows = finite.view(-1, 1, 1)
-        state = state.replace(body_q=torch.where(rows, state.body_q, self._initial.body_q))
-        if held:
-            state = state.replace(**{name: masked(state[name], finite, self._initial[name]) for name in held})
-        control = replace(control, twist=torch.where(rows, control.twist, 0.0))
-        if control.goal is not None:
-            here = self.zero_control(state).goal
-            control = replace(control, goal=torch.where(rows, control.goal, here))
-        if control.effort is not None:
-            control = replace(control, effort=torch.where(finite, control.effort, 0.0))
-        told = {n: torch.where(finite[:, None], each, 0.0) for n, each in joints.items() if each is not None}
-        return state, replace(control, **told) if told else control, stopped
 
     def _choose(self, start: State, control: Control) -> tuple[Choice, dict[str, torch.Tensor]]:
         if self.particles is None:

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Worlds that enter a control step with numbers that are not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from simenv.physics.device import surely
+from simenv.physics.status import NONFINITE
+from simenv.world.engine import gathered, masked
+
+if TYPE_CHECKING:
+    from simenv.physics.bodies.robot_solver import RobotSolver
+    from simenv.world.state import Control, State
+
+JOINT_CONTROLS = ("joint_target", "joint_rate", "joint_torque")
+CONTROLS = ("twist", "goal", "effort", *JOINT_CONTROLS)
+
+
+class Checked:
+    """What a world does before a step so that such worlds stop alone."""
+
+    num_worlds: int
+    body_names: tuple[str, ...]
+    robot_solver: RobotSolver | None
+    _entering: list[str]
+    _initial: State
+    zero_control: Callable[[State], Control]
+
+    def _stopped(self, state: State, control: Control, status: torch.Tensor) -> tuple[State, Control, torch.Tensor]:
+        """State and control with harmless bodies where these have numbers that are not finite, and the status of worlds
+        that must not step: that of their parameters, or `NONFINITE` of those.
+        """
+        if not self.body_names:
+            return state, control, status
+        held = self.robot_solver.starts_from() if self.robot_solver is not None else []  # joints place what others meet
+        told = {name: each for name in CONTROLS if (each := getattr(control, name)) is not None}
+        given = [state.body_q, *told.values(), *(state[name] for name in self._entering)]
+        flat = [each.detach().reshape(self.num_worlds, -1) for each in given]
+        # a sum is finite only if all of its numbers are, and takes less time to find than which are not
+        if surely(torch.isfinite(torch.stack([each.sum() for each in flat]))):
+            state = state.replace(**{name: gathered(state[name]) for name in ("body_q", *held)})
+            return state, replace(control, **{name: gathered(each) for name, each in told.items()}), status
+        finite = torch.isfinite(torch.cat(flat, 1)).all(1)
+        state = state.replace(**{name: masked(state[name], finite, self._initial[name]) for name in ("body_q", *held)})
+        here = {"goal": self.zero_control(state).goal} if "goal" in told else {}
+        harmless = {name: masked(each, finite, here.get(name)) for name, each in told.items()}
+        stopped = status | torch.where(finite, 0, NONFINITE).to(torch.int32)
+        return state, replace(control, **harmless), stopped
