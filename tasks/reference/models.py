@@ -13,10 +13,11 @@ from simenv.geometry.mass import mass_properties
 from simenv.robots import Fitted, Inertial, Joint, Link, Tree
 from simenv.robots.poses import matrix
 
-__all__ = ["LEGS", "ant", "cart_pole", "hopper"]
+__all__ = ["LEGS", "SIDES", "ant", "cart_pole", "hopper"]
 
 Vector = tuple[float, float, float]
 LEGS = ("front_left", "front_right", "back_left", "back_right")
+SIDES = (1, -1, -1, 1), (1, 1, -1, -1)  # on which side of x and y they are, as the published file has it
 BODY, LIMB, DARK = (0.80, 0.60, 0.40, 1.0), (0.72, 0.50, 0.32, 1.0), (0.35, 0.37, 0.42, 1.0)
 
 
@@ -74,7 +75,7 @@ def ant() -> Tree:
         "torso", None, Joint("root", "free"), _solid(ball, density), (Fitted(ball, color=BODY),), (Fitted(ball),)
     )  # fmt: skip
     links, posture = [torso], {"root": (0.0, 0.0, 0.75, 0.0, 0.0, 0.0, 1.0)}
-    for leg, x, y, sign in zip(LEGS, (1, -1, -1, 1), (1, 1, -1, -1), (1, -1, -1, 1), strict=True):
+    for leg, x, y, sign in zip(LEGS, *SIDES, (1, -1, -1, 1), strict=True):
         near: Vector = (0.2 * x, 0.2 * y, 0.0)
         motor = {"damping": 1.0, "armature": 1.0}
         bends = sorted((sign * math.radians(30.0), sign * math.radians(70.0)))
