@@ -24,8 +24,8 @@ WILD = 100.0  # or any angle or rate is as large [rad, m/s, rad/s]
 FASTEST = 10.0  # rate that is observed at most [m/s, rad/s]
 FAR = 22.4  # success: so far [m]
 BOX = (-0.8, -0.6, 0.0), (1.8, 0.6, 1.5)  # what pictures show [m]
-# The published law is a spring of 1 / (0.8 * 20 ms)^2 a kilogram that meets the floor, with critical damping; a foot that
-# meets it counts as 6 kg
+# The published law is a spring of 1 / (0.8 * 20 ms)^2 a kilogram that meets the floor, with critical damping; the foot
+# counts as 6 kg there
 GROUND = RigidContact(stiffness=2e4, dissipation=2.0, friction=1.0)
 SOLE = RigidContact(stiffness=2e4, dissipation=2.0, friction=2.0)
 
