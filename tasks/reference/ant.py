@@ -118,7 +118,7 @@ class Ant(Task):
             toe = constant((x * TOE, y * TOE, 0.0), world.dtype, world.device).expand(len(pose), -1)
             toes.append(pose[:, 2] + rotate(pose[:, 3:], toe)[:, 2])
         rise = (SOLE - torch.stack(toes, -1).amin(-1)).clamp(min=0.0)
-        place = place + torch.nn.functional.pad(rise.unsqueeze(-1), (2, 0))
+        place = torch.cat([place[:, :2], place[:, 2:] + rise.unsqueeze(-1)], -1)
         return ant.place(state, torch.cat([place, turn, joints], -1), episode["rates"])
 
     def control(self, world, state, action, episode):

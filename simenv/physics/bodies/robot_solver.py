@@ -212,8 +212,9 @@ def _of_mass(rows: torch.Tensor, mass: torch.Tensor, usual: torch.Tensor) -> tor
     """
     hollow = usual == 0.0
     factor = torch.where(hollow, torch.ones_like(mass), mass / torch.where(hollow, torch.ones_like(usual), usual))
-    at_origin = torch.where(hollow, mass, torch.zeros_like(mass)).unsqueeze(-1)
-    return rows * factor.unsqueeze(-1) + torch.nn.functional.pad(at_origin, (0, 9))
+    added = torch.where(hollow, mass, torch.zeros_like(mass)).unsqueeze(-1)
+    scaled = rows * factor.unsqueeze(-1)
+    return torch.cat([scaled[..., :1] + added, scaled[..., 1:]], -1)
 
 
 def _sizes(mount: RobotMount) -> tuple[int, int]:
