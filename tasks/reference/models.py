@@ -16,6 +16,7 @@ from simenv.robots.poses import matrix
 __all__ = ["LEGS", "SIDES", "ant", "cart_pole", "hopper"]
 
 Vector = tuple[float, float, float]
+UPRIGHT = (0.0, 0.0, 0.0, 1.0)
 LEGS = ("front_left", "front_right", "back_left", "back_right")
 SIDES = (1, -1, -1, 1), (1, 1, -1, -1)  # on which side of x and y they are, as the published file has it
 BODY, LIMB, DARK = (0.80, 0.60, 0.40, 1.0), (0.72, 0.50, 0.32, 1.0), (0.35, 0.37, 0.42, 1.0)
@@ -40,12 +41,8 @@ def cart_pole() -> Tree:
 def hopper() -> Tree:
     """A leg of four capsules of 1000 kg/m^3 that moves in the x-z plane (Erez, Tassa and Todorov 2011; Gymnasium)."""
 
-    def turns(name: str, position: Vector, lower: float, upper: float) -> Joint:
-        limits = math.radians(lower), math.radians(upper)
-        return Joint(
-            f"{name}_joint", "revolute", position, axis=(0.0, -1.0, 0.0), lower=limits[0], upper=limits[1],
-            damping=1.0, armature=1.0,
-        )  # fmt: skip
+    def turns(name: str, height: float, lower: float, upper: float) -> Joint:
+        return _motor(f"{name}_joint", (0.0, 0.0, height), (0.0, -1.0, 0.0), lower, upper)
 
     def slides(name: str, axis: Vector, parent: str | None) -> Link:
         return Link(name, parent, Joint(f"root_{name}", "prismatic", axis=axis), hollow=True)
@@ -58,9 +55,9 @@ def hopper() -> Tree:
         slides("x", (1.0, 0.0, 0.0), None),
         slides("z", (0.0, 0.0, 1.0), "x"),
         _limb("torso", "z", root, (0.0, 0.0, -0.2), (0.0, 0.0, 0.2), 0.05, 1000.0, BODY),
-        limb("thigh", "torso", turns("thigh", (0.0, 0.0, -0.2), -150.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, -0.45), 0.05),
-        limb("leg", "thigh", turns("leg", (0.0, 0.0, -0.45), -150.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, -0.5), 0.04),
-        limb("foot", "leg", turns("foot", (0.0, 0.0, -0.5), -45.0, 45.0), (-0.13, 0.0, 0.0), (0.26, 0.0, 0.0), 0.06),
+        limb("thigh", "torso", turns("thigh", -0.2, -150.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, -0.45), 0.05),
+        limb("leg", "thigh", turns("leg", -0.45, -150.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, -0.5), 0.04),
+        limb("foot", "leg", turns("foot", -0.5, -45.0, 45.0), (-0.13, 0.0, 0.0), (0.26, 0.0, 0.0), 0.06),
     )
     return Tree("hopper", links, {"root_z": 1.25, "thigh_joint": 0.0, "leg_joint": 0.0})
 
@@ -74,24 +71,26 @@ def ant() -> Tree:
     torso = Link(
         "torso", None, Joint("root", "free"), _solid(ball, density), (Fitted(ball, color=BODY),), (Fitted(ball),)
     )  # fmt: skip
-    links, posture = [torso], {"root": (0.0, 0.0, 0.75, 0.0, 0.0, 0.0, 1.0)}
+    links, bent = [torso], {}
     for leg, x, y, sign in zip(LEGS, *SIDES, (1, -1, -1, 1), strict=True):
-        near: Vector = (0.2 * x, 0.2 * y, 0.0)
-        motor = {"damping": 1.0, "armature": 1.0}
-        bends = sorted((sign * math.radians(30.0), sign * math.radians(70.0)))
-        # limits of opposite legs have opposite signs, as their feet bend about the same axis
-        diagonal: Vector = (-math.copysign(math.sqrt(0.5), x * y), math.sqrt(0.5), 0.0)
-        limit = math.radians(30.0)
-        hip = Joint(f"{leg}_hip", "revolute", near, axis=(0.0, 0.0, 1.0), lower=-limit, upper=limit, **motor)
-        ankle = Joint(f"{leg}_ankle", "revolute", near, axis=diagonal, lower=bends[0], upper=bends[1], **motor)
-        zero: Vector = (0.0, 0.0, 0.0)
+        zero, near = (0.0, 0.0, 0.0), (0.2 * x, 0.2 * y, 0.0)
+        # feet of opposite legs bend about the same axis, and so with opposite signs
+        axis = (-math.copysign(math.sqrt(0.5), x * y), math.sqrt(0.5), 0.0)
+        hip = _motor(f"{leg}_hip", near, (0.0, 0.0, 1.0), -30.0, 30.0)
+        ankle = _motor(f"{leg}_ankle", near, axis, *sorted((30.0 * sign, 70.0 * sign)))
         links += [
             _limb(f"{leg}_side", "torso", Joint(f"{leg}_mount"), zero, near, 0.08, density, BODY),
             _limb(f"{leg}_leg", "torso", hip, zero, near, 0.08, density, LIMB),
             _limb(f"{leg}_foot", f"{leg}_leg", ankle, zero, (0.4 * x, 0.4 * y, 0.0), 0.08, density, LIMB),
         ]
-        posture[f"{leg}_ankle"] = float(sign)
-    return Tree("ant", tuple(links), posture)
+        bent[f"{leg}_ankle"] = float(sign)
+    return Tree("ant", tuple(links), {"root": (0.0, 0.0, 0.75, *UPRIGHT), **bent})
+
+
+def _motor(name: str, position: Vector, axis: Vector, lower: float, upper: float) -> Joint:
+    """A hinge with the published damping and inertia of motors, and limits [degrees]."""
+    limits = math.radians(lower), math.radians(upper)
+    return Joint(name, "revolute", position, UPRIGHT, axis, *limits, damping=1.0, armature=1.0)
 
 
 def _limb(
@@ -107,16 +106,13 @@ def _limb(
     turn /= np.linalg.norm(turn)
     middle, quaternion = tuple((0.5 * (a + b)).tolist()), tuple(turn.tolist())
     capsule = Capsule(radius, 0.5 * length)
-    inertial = _solid(capsule, density, middle, turn)
+    inertial = _solid(capsule, density, middle, quaternion)
     look = Fitted(capsule, middle, quaternion, color)
     return Link(name, parent, joint, inertial, (look,), (Fitted(capsule, middle, quaternion),))
 
 
 def _solid(
-    shape: Shape,
-    density: float,
-    centre: Sequence[float] = (0.0, 0.0, 0.0),
-    turn: Sequence[float] = (0.0, 0.0, 0.0, 1.0),
+    shape: Shape, density: float, centre: Sequence[float] = (0.0, 0.0, 0.0), turn: Sequence[float] = UPRIGHT
 ) -> Inertial:
     """What a shape of a density [kg/m^3] weighs, at a place and with a turn (xyzw) in the link's frame."""
     solid, axes = mass_properties(shape), matrix(np.asarray(turn))
