@@ -25,8 +25,8 @@ class Identify:
     file: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE")]]
     """Recording (directory or .h5)."""
     parameter: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME[=LOW:HIGH] ...")]
-    """What to find, with its limits: liquid.viscosity=0.1:2. The default limits are a tenth of the recorded value and
-    ten times it. `simenv info ID` lists the names."""
+    """What to find, with its limits: liquid.viscosity=0.1:2; of several numbers one, arm.mass[2]=1:4. The default
+    limits are a tenth of the recorded value and ten times it. `simenv info ID` lists the names."""
     episode: int = 0
     """Which episode of a directory (from 0)."""
     observe: tuple[str, ...] = ()
@@ -53,12 +53,13 @@ class Identify:
         """Identify, and print the result: 0 when it converged, 130 when it was interrupted, else 1."""
         from simenv.rollouts import IdentifyConfig, Recording, RolloutError, identify_episode
         from simenv.rollouts.identify import Code
+        from simenv.rollouts.sought import numbers
 
         recording = Recording(self.file)
         if not 0 <= self.episode < len(recording):
             raise RolloutError(f"--episode {self.episode}: {self.file} has episodes 0 to {len(recording) - 1}")
         episode = recording[self.episode]
-        recorded = {name: float(value.reshape(-1)[0]) for name, value in episode.parameters.items() if value.size == 1}
+        recorded = numbers(episode.parameters)
         limits = dict(parse_parameter(text, recorded) for text in self.parameter)
         config = IdentifyConfig(self.method, self.iterations, tolerance=self.tolerance, seed=self.seed)
         with runs.Progress(self.iterations, "iteration") as progress:

@@ -18,7 +18,8 @@ from simenv._search import ResultCode, cma_strategy, rank_last
 from simenv.errors import SimulationError
 from simenv.rollouts.errors import RolloutError
 from simenv.rollouts.gauss_newton import GaussNewton
-from simenv.rollouts.residuals import Comparison, Drive, Observed, Quantity, Range, Remember, as_drive, ranges
+from simenv.rollouts.residuals import Comparison, Drive, Observed, Quantity, Remember, as_drive
+from simenv.rollouts.sought import Range, ranges
 from simenv.world import Control, State, World
 
 SWEEP_COST = 2  # rollouts that a reverse sweep is charged as
@@ -152,7 +153,7 @@ def identify(
         world: N worlds of the scene; its parameters are left as they are, and are the guess of those not sought.
         controls: Of every control step: a list, or a function of the state and the step's number.
         observed: What was seen.
-        parameters: name -> (low, high), in the parameter's unit.
+        parameters: name -> (low, high), in the parameter's unit; of several numbers one, ``"arm.mass[2]"``.
         initial: name -> the first guess, one or one for each world; by default the middle of the limits (geometric,
             where both are positive) and random points.
         start: The first state of every world; None is the scene as built.

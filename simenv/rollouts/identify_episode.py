@@ -34,7 +34,7 @@ def identify_episode(
 
     Args:
         episode: From :class:`~simenv.rollouts.reader.Recording`.
-        parameters: name -> (low, high), in the parameter's unit.
+        parameters: name -> (low, high), in the parameter's unit; of several numbers one, ``"arm.mass[2]"``.
         observe: What to compare: names of recorded states ("x", "body_q" ...), or "observations/NAME". By default
             the fields that the world's solvers declare as `compared`, which show how it moves: particles, bodies,
             gripper, joints, wrenches of gels; of these what changes.

@@ -21,6 +21,7 @@ import torch
 
 from simenv.envs.observations import density_grid
 from simenv.rollouts.errors import RolloutError
+from simenv.rollouts.sought import Range
 from simenv.world import Control, State, World
 
 Drive = Callable[[State, int], Control]
@@ -90,77 +91,6 @@ def quantity(name: str, world: World, state: State, own: Mapping[str, Quantity] 
             f"no observable quantity {name!r}; there are {', '.join(known)}; give others by `quantities`"
         )
     return known[name]
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """A parameter that is sought.
-
-    Attributes:
-        name: of the world parameter.
-        low: lower limit, in the parameter's unit.
-        high: upper limit.
-    """
-
-    name: str
-    low: float
-    high: float
-
-    @property
-    def logarithmic(self) -> bool:
-        """Whether equal steps are equal factors."""
-        return self.low > 0.0
-
-    def value(self, point: torch.Tensor) -> torch.Tensor:
-        """Values of points in [0, 1]."""
-        if self.logarithmic:
-            return self.low * torch.exp(point * float(np.log(self.high / self.low)))
-        return self.low + point * (self.high - self.low)
-
-    def point(self, value: float) -> float:
-        """The inverse of `value`."""
-        if self.logarithmic:
-            return float(np.log(value / self.low) / np.log(self.high / self.low))
-        return (value - self.low) / (self.high - self.low)
-
-
-def ranges(world: World, limits: Mapping[str, Sequence[float]], by_gradient: bool = True) -> tuple[Range, ...]:
-    """The parameters sought, checked against the world.
-
-    Args:
-        world: The worlds.
-        limits: name -> (low, high).
-        by_gradient: Whether they must have a derivative.
-
-    Raises:
-        RolloutError: An unknown parameter, one that is not a number or lacks the derivative that is needed, limits that
-            are none, or with which the scene could not be simulated.
-    """
-    if not limits:
-        raise RolloutError("no parameters to identify; give at least one, as name -> (low, high)")
-    found = []
-    for name, pair in limits.items():
-        try:
-            now = world.parameters[name]
-        except KeyError as error:
-            raise RolloutError(str(error.args[0])) from error
-        if now.dim() != 1:
-            raise RolloutError(f"parameter {name!r} is not a number but {now.shape[1]}; it can't be identified")
-        if by_gradient and not world.parameters.declared[name].differentiable:
-            raise RolloutError(
-                f"no gradient here (parameter {name!r} has no derivative in this world); search without: method='cma' "
-                "(`--method cma`)"
-            )
-        low, high = (float(side) for side in pair)
-        if not (np.isfinite([low, high]).all() and low < high):
-            raise RolloutError(f"parameter {name!r}: limits {low:g} .. {high:g}; they must be finite, and increase")
-        for value in (low, high):
-            try:
-                world.parameters.check(name, value)
-            except ValueError as error:
-                raise RolloutError(f"parameter {name!r}: the limit {value:g} can't be simulated: {error}") from error
-        found.append(Range(name, low, high))
-    return tuple(found)
 
 
 class Comparison:
@@ -268,11 +198,11 @@ class Comparison:
         """
         world = self.world
         leaf = torch.as_tensor(points, dtype=torch.float64, device=world.device).requires_grad_(graph)
-        before = {each.name: world.parameters[each.name] for each in self.sought}
+        before = {each.parameter: world.parameters[each.parameter] for each in self.sought}
         try:
             with torch.set_grad_enabled(graph):
                 for i, each in enumerate(self.sought):
-                    world.parameters[each.name] = each.value(leaf[:, i]).to(world.dtype)
+                    each.put(world.parameters, leaf[:, i])
                 r, status = self._roll_out()
         finally:
             for name, value in before.items():

@@ -8,7 +8,8 @@ import torch
 from simenv.rollouts import IdentifyConfig, Observed, RolloutError, identify, record_world
 from simenv.rollouts.gauss_newton import FLAT, GaussNewton, damped_step
 from simenv.rollouts.identify import Code
-from simenv.rollouts.residuals import Comparison, as_drive, density, ranges
+from simenv.rollouts.residuals import Comparison, as_drive, density
+from simenv.rollouts.sought import ranges
 from simenv.world import World
 from tests.rollouts import identification as cases
 
@@ -195,7 +196,9 @@ def test_errors_name_the_remedy():
     refused("did you mean 'oil.viscosity'", limits={"oil.viscosty": (1, 2)})
     refused("0.02 m bears at most 83.33", limits={"oil.viscosity": (1.0, 1000.0)})
     refused("must be finite, and increase", limits={"oil.viscosity": (2.0, 1.0)})
-    refused("'gravity' is not a number but 3", limits={"gravity": (1.0, 2.0)})
+    refused(r"'gravity' has 3 numbers; name one, 'gravity\[0\]' to 'gravity\[2\]'", limits={"gravity": (1.0, 2.0)})
+    refused(r"'gravity\[3\]': there are 'gravity\[0\]' to 'gravity\[2\]'", limits={"gravity[3]": (1.0, 2.0)})
+    refused(r"'oil.viscosity' is one number; leave out \[0\]", limits={"oil.viscosity[0]": (1.0, 2.0)})
     refused("at least one", limits={})
     refused("within its limits 0.6 .. 40", initial={"oil.viscosity": 50.0})
     refused("which is not sought", initial={"oil.density": 900.0})

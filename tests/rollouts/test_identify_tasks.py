@@ -12,6 +12,7 @@ from simenv.rollouts import IdentifyConfig, Recorder, Recording, RolloutError, i
 from simenv.rollouts.identify import Code
 from simenv.rollouts.identify_episode import observed_of
 from simenv.rollouts.residuals import Comparison
+from simenv.rollouts.sought import Range, numbers
 
 # task -> (parameter, control steps, of which each so many-th is kept, motion, upper limit over the truth); `strongest`
 # chooses the parameter of a task that is not here
@@ -24,6 +25,8 @@ CASES = {
     "SimEnv/PegInsertion-v0": ("peg.mass", 3, 1, "random", 8.0),
     "SimEnv/PegPlacement-v0": ("hand.stiffness", 3, 1, "random", 8.0),
     "SimEnv/BoltOnNut-v0": ("hand.stiffness", 3, 1, "random", 8.0),
+    "SimEnv/CartPole-v0": ("cart_pole.mass[0]", 4, 1, "random", 8.0),
+    "SimEnv/Hopper-v0": ("hopper.armature[5]", 4, 1, "random", 8.0),
 }
 # What is compared, where not everything is. The rims of a held cylinder lie within the gels: when one passes a taxel's
 # normal the force of that taxel jumps, and with the mass 1 % off some do in the second control step. Forces and grip
@@ -45,8 +48,8 @@ def record(folder, task_id, steps, stride=1, motion="nominal", dtype="float64", 
 
 
 def strongest(task_id, steps=3):
-    """The parameter whose relative change moves the leaving state most, of those with a derivative; and factors on it
-    between which it is sought, with which the world can still step.
+    """The number among parameters whose relative change moves the leaving state most, of those with a derivative; and
+    factors on it between which it is sought, with which the world can still step.
     """
     env = gym.make_vec(
         task_id, num_envs=1, device="cpu", dtype="float64", output="torch", differentiable=True,
@@ -58,13 +61,15 @@ def strongest(task_id, steps=3):
     leaves = {}
     for name, value in env.parameters.items():
         differentiable = env.parameters.declared[name].differentiable
-        if value.dim() == 1 and float(value[0]) > 0 and differentiable:
+        if value.dim() <= 2 and differentiable:
             leaves[name] = env.parameters[name] = value.detach().clone().requires_grad_()
     moved = env.rollout(actions, keep_states=True, observe=False).states[-1]
     compared = [moved[name] for name, field in env.world.fields.items() if field.compared and moved[name].requires_grad]
     slopes = torch.autograd.grad(sum(each.sum() for each in compared), leaves.values(), allow_unused=True)
     pairs = zip(leaves.items(), slopes, strict=True)
-    sizes = {name: float((leaf * slope).detach().abs()) for (name, leaf), slope in pairs if slope is not None}
+    changes = {name: (leaf * slope).detach()[0] for (name, leaf), slope in pairs if slope is not None}
+    positive = numbers({name: env.parameters[name][0].detach() > 0 for name in changes})
+    sizes = {name: abs(change) for name, change in numbers(changes).items() if positive[name]}
     name = max(sizes, key=lambda each: sizes[each])
     limits = next(pair for pair in ((0.5, 3.0), (0.5, 1.1), (0.9, 3.0)) if bears(env.parameters, name, pair))
     env.close()
@@ -73,9 +78,11 @@ def strongest(task_id, steps=3):
 
 def bears(parameters, name, factors):
     """Whether the substep is short enough for a parameter times each of the factors."""
+    one = Range(name, 0.0, 1.0).parameter
+    present = numbers({one: parameters[one][0].detach()})[name]
     try:
         for factor in factors:
-            parameters.check(name, factor * float(parameters[name][0].detach()))
+            parameters.check(one, factor * present)
     except ValueError:
         return False
     return True
@@ -103,7 +110,7 @@ def test_the_truth_is_recovered(tmp_path, task_id, case):
         name, steps, stride, motion, upper = case
         lower = 0.5
     episode = record(tmp_path, task_id, steps, stride, motion)
-    truth = float(episode.parameters[name][0])
+    truth = numbers(episode.parameters)[name]
     # the search starts in the geometric middle, which is 2 (1.2) times the truth
     result = identify_episode(episode, {name: (truth * lower, truth * upper)}, observe=OBSERVE.get(task_id))
     print(f"\nmeasured {result.values[name] / truth - 1:.1e}, {len(result.history)} iterations, {result.shares}")

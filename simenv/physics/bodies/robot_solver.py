@@ -150,9 +150,9 @@ class RobotSolver(Solver):
         inertial = []
         for mount in self.mounts:
             usual = constant(mount.table.inertial, gravity.dtype, gravity.device).expand(len(gravity), -1, -1)
-            mass = values[f"{mount.name}.mass"].view(len(gravity), -1) / usual[..., 0]
+            mass = values[f"{mount.name}.mass"].view(len(gravity), -1)
             rows = values[f"{mount.name}.inertial"].unflatten(-1, (-1, 10)) if mount.is_robot else usual
-            inertial.append(rows * mass.unsqueeze(-1))
+            inertial.append(_of_mass(rows, mass, usual[..., 0]))
         packed |= {"inertial": torch.cat(inertial, 1), "gravity": gravity}
         if len(self.touching.slots):
             laws = [torch.stack([values[f"{name}.{key}"] for key in LAW], -1) for name in self.touching.slots.laws]
@@ -204,6 +204,17 @@ class RobotSolver(Solver):
     def open(self, desk: Desk) -> RobotStepper:
         """A stepper for the worlds of a desk."""
         return RobotStepper(self.forest, self.touching, desk, self._still, self._alone, self._seen)
+
+
+def _of_mass(rows: torch.Tensor, mass: torch.Tensor, usual: torch.Tensor) -> torch.Tensor:
+    """Inertial numbers (N, L, 10) of links whose mass (N, L) is another than usual [kg], spread as it was. One that had
+    none, a place between two joints, has what it is given at the origin of its frame.
+    """
+    hollow = usual == 0.0
+    factor = torch.where(hollow, torch.ones_like(mass), mass / torch.where(hollow, torch.ones_like(usual), usual))
+    added = torch.where(hollow, mass, torch.zeros_like(mass)).unsqueeze(-1)
+    scaled = rows * factor.unsqueeze(-1)
+    return torch.cat([scaled[..., :1] + added, scaled[..., 1:]], -1)
 
 
 def _sizes(mount: RobotMount) -> tuple[int, int]:
