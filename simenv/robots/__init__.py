@@ -5,6 +5,7 @@ their tool (docs/robots.md).
 
 from simenv.physics.bodies.chain import Chain, Drive
 from simenv.physics.bodies.forest import JointDrive
+from simenv.physics.bodies.tools import ToolDrive
 from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Mimic, Tree
 from simenv.robots.arm import Arm
 from simenv.robots.chains import chain
@@ -12,6 +13,6 @@ from simenv.robots.load import load
 from simenv.robots.robot import Robot
 
 __all__ = [
-    "Arm", "Chain", "Drive", "Fitted", "Inertial", "Joint", "JointDrive", "Link", "Mimic", "Robot", "Tree", "chain",
-    "load",
+    "Arm", "Chain", "Drive", "Fitted", "Inertial", "Joint", "JointDrive", "Link", "Mimic", "Robot", "ToolDrive", "Tree",
+    "chain", "load",
 ]  # fmt: skip

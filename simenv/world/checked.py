@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simenv.world.state import Control, State
 
 JOINT_CONTROLS = ("joint_target", "joint_rate", "joint_torque")
-CONTROLS = ("twist", "goal", "effort", *JOINT_CONTROLS)
+CONTROLS = ("twist", "goal", "tool_goal", "effort", *JOINT_CONTROLS)
 
 
 class Checked:
@@ -47,7 +47,7 @@ class Checked:
             return state, replace(control, **{name: gathered(each) for name, each in told.items()}), status
         finite = torch.isfinite(torch.cat(flat, 1)).all(1)
         state = state.replace(**{name: masked(state[name], finite, self._initial[name]) for name in ("body_q", *held)})
-        here = {"goal": self.zero_control(state).goal} if "goal" in told else {}
+        here = {name: getattr(self.zero_control(state), name) for name in ("goal", "tool_goal") if name in told}
         harmless = {name: masked(each, finite, here.get(name)) for name, each in told.items()}
         stopped = status | torch.where(finite, 0, NONFINITE).to(torch.int32)
         return state, replace(control, **harmless), stopped

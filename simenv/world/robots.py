@@ -66,6 +66,7 @@ class RobotView:
                 twists[:, body.index] = 0.0 if rates is None else model.twist(positions, rates, link)
         joint_q[:, self.span_q], joint_qd[:, self.span] = positions, 0.0 if rates is None else rates
         state = state.replace(joint_q=joint_q, joint_qd=joint_qd, body_q=poses, body_twist=twists)
+        state = self._world.robot_solver.commands.placed(state, self.span)
         for link in self.links:
             state = self._world.robot_solver.let_go(state, f"{self.spec.name}/{link}")
         return state
