@@ -220,8 +220,8 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         return self._initial.clone()
 
     def zero_control(self, state: State | None = None) -> Control:
-        """Given bodies stand, emitters are open, hands and tools stay where they are when the step begins (or in a `state`), and
-        fingers have no effort.
+        """Given bodies stand, emitters are open, hands and tools stay where they are when the step begins (or in a
+        `state`), and fingers have no effort.
         """
         shape = (self.num_worlds, len(self.given_names), 6)
         goals = []
