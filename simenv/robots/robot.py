@@ -15,7 +15,6 @@ from simenv.physics.bodies.tree import KINDS, Tree
 from simenv.physics.constants import constant
 from simenv.physics.device import resolve_device
 from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
-
 from simenv.robots.reach import reach
 
 __all__ = ["Robot"]
@@ -119,8 +118,8 @@ class Robot:
         return self._rates("qd", qd)
 
     def reach(self, pose: torch.Tensor, link: str, start: torch.Tensor | None = None) -> torch.Tensor:
-        """Positions (N, ny) of joints that turn or slide, within their limits, that bring a link to poses (N, 7) [m, xyzw]
-        or as near as is found; others stay. Differentiable in the poses: joints that the pose leaves free stay still.
+        """Positions (N, ny) of joints that turn or slide, within their limits, that bring a link to poses (N, 7) [m,
+        xyzw] or as near as is found; others stay. Differentiable in the poses.
 
         Args:
             pose: the poses.
