@@ -50,8 +50,8 @@ class RobotView:
         return state.joint_qd[:, self.span]
 
     def place(self, state: State, positions: torch.Tensor, rates: torch.Tensor | None = None) -> State:
-        """The state with its joints, of those that follow no other, at positions (N, ny), at rest or with rates (N, nu),
-        and its links where these put them.
+        """The state with its joints, of those that follow no other, at positions (N, ny), at rest or with rates (N,
+        nu), and its links where these put them.
 
         Raises:
             ValueError: a tensor has the wrong shape or dtype.
