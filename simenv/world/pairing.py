@@ -50,8 +50,9 @@ def warn_of_unpaired(scene: Scene) -> None:
         listed = ", ".join(f"{a!r} and {b!r}" for a, b in pairs)
         a, b = pairs[0]
         warnings.warn(
-            f"nothing pairs the bodies {listed}, which pass through each other: let them touch with add_points (a "
-            f"moving body on a fixed one) or add_gel, or say let_pass({a!r}, {b!r}, why) if they may, or never meet",
+            f"nothing pairs the bodies {listed}, which pass through each other: give free bodies coupling='rigid', with "
+            "which they touch whatever they meet, or let two touch with add_gel or, a moving body on a fixed one, "
+            f"add_points; or say let_pass({a!r}, {b!r}, why) if they may, or never meet",
             UnpairedBodiesWarning,
             stacklevel=4,
         )
