@@ -50,8 +50,8 @@ def warn_of_unpaired(scene: Scene) -> None:
         listed = ", ".join(f"{a!r} and {b!r}" for a, b in pairs)
         a, b = pairs[0]
         warnings.warn(
-            f"nothing pairs the bodies {listed}, which pass through each other: give free bodies coupling='rigid', with "
-            "which they touch whatever they meet, or let two touch with add_gel or, a moving body on a fixed one, "
+            f"nothing pairs the bodies {listed}, which pass through each other: give free bodies coupling='rigid', so "
+            "that they touch whatever they meet, or let two touch with add_gel or, a moving body on a fixed one, "
             f"add_points; or say let_pass({a!r}, {b!r}, why) if they may, or never meet",
             UnpairedBodiesWarning,
             stacklevel=4,
