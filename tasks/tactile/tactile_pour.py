@@ -64,8 +64,9 @@ class TactilePour(Task):
     particles, which `success` is made of, have no derivative; the reward counts smoothly.
 
     It is not: a bottle with a neck (its cavity is a cylinder of 44 mm, 5.5 cells of the grid); a thin liquid (the grid
-    adds about 0.5 Pa s to its viscosity); a camera that sees liquid (the wrist camera draws what is opaque); an arm
-    whose links and palm touch anything (bottle, jar and table touch each other).
+    damps waves as wide as the bottle as 2.5 Pa s would, shorter ones more, so that of the drawn viscosities only the
+    largest show, docs/verification.md); a camera that sees liquid (the wrist camera draws what is opaque); an arm whose
+    links and palm touch anything (bottle, jar and table touch each other).
 
     ## Action Space
 
