@@ -62,12 +62,12 @@ def test_it_feels_its_body_as_if_there_were_no_particles():
 
 
 def test_gels_carry_the_weight_of_a_vessel_and_what_is_in_it():
-    """At rest after 0.8 s, mean over the next 0.25 s. Each pad presses with 12 N, of which a thousandth is left."""
+    """At rest after 0.8 s, mean over the next 0.25 s. Sideways a thousandth is left of the 12 N of each pad."""
     world = held(particles=False)
     state, forces, water = played(world, 32), [], []
     for _ in range(10):
         state = world.step(state, world.zero_control())
-        forces.append(sum(world.gels[name].force(state)[0] for name in ("left", "right")))
+        forces.append(sum(world.bodies[f"{name} pad"].wrench(state)[0, :3] for name in ("left", "right")))
         water.append(world.colliders["cup"].wrench(state)[0, :3])
     force, water = torch.stack(forces).mean(0), torch.stack(water).mean(0)
     inside = G * 1000.0 * float(world.volume.sum())
@@ -82,7 +82,7 @@ def test_gels_carry_the_weight_of_a_vessel_and_what_is_in_it():
 
 def test_gradient_of_what_gels_carry():
     """By stiffness and friction of a gel, the cup's mass, and the liquid's density and viscosity: central differences,
-    float64. Values have 1e-10 of rounding from half a million sums, of which a step of 1e-5 makes 1e-5 of the least.
+    float64. Values of 6 N are right to 1e-12 of them, as contact is solved so, of which a step of 1e-5 makes 3e-7.
     """
     world = held(particles=False)
     names = ("left.k_t", "left.k_n", "right.mu", "cup.mass", "liquid.density", "liquid.viscosity")
@@ -106,7 +106,7 @@ def test_gradient_of_what_gels_carry():
         ends = [float(loss(given | {name: given[name] + sign * step})) for sign in (1.0, -1.0)]
         slope, expected = float((grad * given[name]).sum()), (ends[0] - ends[1]) / 2e-5
         print(f"{name}: {slope:+.6e} by the gradient, {expected:+.6e} by differences")
-        assert slope == pytest.approx(expected, rel=1e-5, abs=1e-8)
+        assert slope == pytest.approx(expected, rel=1e-5, abs=3e-7)
 
 
 def test_what_does_not_fit_is_refused():
