@@ -13,7 +13,7 @@ import dataclasses
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -232,9 +232,10 @@ def train(learner: Learner, callback: Callback | None = None) -> TrainResult:
     )
 
 
-def evaluate(
-    env: Any, act: Callable[[Any], torch.Tensor], episodes: int = 1, seed: int = 10_000
-) -> tuple[torch.Tensor, torch.Tensor]:
+def play(
+    env: Any, act: Callable[[Any], torch.Tensor], episodes: int = 1, seed: int = 10_000,
+    measures: Sequence[str] = ("success",),
+) -> dict[str, torch.Tensor]:  # fmt: skip
     """Plays whole episodes, the same number in every world, so that short ones are not counted more often.
 
     Args:
@@ -242,9 +243,13 @@ def evaluate(
         act: Observation -> actions (N, A).
         episodes: Episodes of each world.
         seed: World i starts with seed + i.
+        measures: Of the task's judgement (`Task.evaluate`).
 
     Returns:
-        Returns (N * episodes,) and successes (N * episodes,) bool, on the CPU. Success is judged at the last step.
+        ``"returns"`` and each measure at the last step of the episodes, (N * episodes, ...), on the CPU.
+
+    Raises:
+        KeyError: The task has no such measure; the message names those that it has.
     """
     observation, _ = env.reset(seed=seed)
     running, count, found = None, None, []
@@ -252,13 +257,23 @@ def evaluate(
         observation, reward, terminated, truncated, info = env.step(act(observation))
         if count is None:
             running, count = torch.zeros_like(reward, dtype=torch.float64), torch.zeros_like(reward, dtype=torch.int64)
+            for name in measures:
+                if name not in info:
+                    raise KeyError(f"the task judges no {name!r}; it has {', '.join(sorted(info))}")
         running = running + reward
         ended = (terminated | truncated) & (count < episodes)
-        found.append((running[ended].cpu(), info["success"][ended].cpu()))
+        found.append([running[ended].cpu(), *(info[name][ended].cpu() for name in measures)])
         count = count + (terminated | truncated)
         running = torch.where(terminated | truncated, 0.0, running)
-    returns, successes = zip(*found, strict=True)
-    return torch.cat(returns), torch.cat(successes)
+    return dict(zip(("returns", *measures), map(torch.cat, zip(*found, strict=True)), strict=True))
+
+
+def evaluate(
+    env: Any, act: Callable[[Any], torch.Tensor], episodes: int = 1, seed: int = 10_000
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`play`: returns (N * episodes,) and successes (N * episodes,) bool, judged at the last step."""
+    played = play(env, act, episodes, seed)
+    return played["returns"], played["success"]
 
 
 def _options(config: LearnConfig) -> dict[str, Any]:

@@ -69,6 +69,10 @@ class Preset:
     """Arguments of the environment."""
     values: dict[str, Any]
     """Options of the algorithms."""
+    id: str = "SimEnv/PegInsertion-v0"
+    """Environment."""
+    error: tuple[str, str, float] | None = None
+    """Measure of the task whose mean size the table shows, too, its unit there, and how many of it one is."""
 
 
 TOUCH = ("reduced", "reduced+force_field")
@@ -77,6 +81,11 @@ PRESETS = {
         64, 300_000, 49_152, 256, 2, "controller", TOUCH, ("dagger",),
         {"stage": "near", "clearance": 0.005, "max_episode_steps": 96},
         {"rollout_steps": 48, "batch_size": 1024, "learning_rate": 1e-3, "gradient_steps": 200},
+    ),
+    "pour": Preset(
+        16, 0, 28_800, 64, 3, "controller", ("reduced", "reduced+touch"), ("dagger",), {},
+        {"rollout_steps": 120, "batch_size": 1024, "learning_rate": 1e-3, "gradient_steps": 500},
+        "SimEnv/TactilePour-v0", ("error", "g", 1e3),
     ),
     "gpu": Preset(
         1024, 200_000_000, 10_000_000, 1024, 3, "ppo", TOUCH, ("bc", "dagger", "ppo", "aacd"), {},
@@ -97,6 +106,19 @@ def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, flo
     centre = (rate + square / 2) / (1 + square)
     half = z / (1 + square) * math.sqrt(rate * (1 - rate) / trials + square / (4 * trials))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mean_error(errors: list[float], z: float = 1.959964) -> tuple[float, float]:
+    """Mean of errors and half of its confidence interval, by its standard error; 95 % by default.
+
+    Raises:
+        ValueError: If there are less than two.
+    """
+    if len(errors) < 2:
+        raise ValueError(f"{len(errors)} errors have no interval; play at least two episodes")
+    mean = sum(errors) / len(errors)
+    square = sum((each - mean) ** 2 for each in errors) / (len(errors) - 1)
+    return mean, z * math.sqrt(square / len(errors))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,10 +146,10 @@ class Stopped(Exception):
 class BenchmarkTouch:
     """Train and compare policies with and without touch."""
 
-    id: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="ID")]] = "SimEnv/PegInsertion-v0"
-    """Environment."""
-    preset: Literal["cpu", "gpu"] = "cpu"
-    """Sizes: a short way into a wide hole for a few cores, or the full task for a GPU."""
+    id: tyro.conf.Positional[Annotated[str | None, tyro.conf.arg(metavar="ID")]] = None
+    """Environment; the preset's by default."""
+    preset: Literal["cpu", "pour", "gpu"] = "cpu"
+    """Sizes: a short way into a wide hole for a few cores, pouring by touch likewise, or the full task for a GPU."""
     out: Path = Path("runs/touch")
     """Folder of the trainings."""
     table: Path | None = None
@@ -178,7 +200,7 @@ class BenchmarkTouch:
         """The preset with what the command line changes."""
         from simenv.scripts.common import parse_task_arguments
 
-        given: dict[str, Any] = {name: getattr(self, name) for name in ("modes", "methods", "seeds", "expert")}
+        given: dict[str, Any] = {name: getattr(self, name) for name in ("id", "modes", "methods", "seeds", "expert")}
         given["options"] = parse_task_arguments(self.env_args) or None
         sizes = dataclasses.replace(sizes, **{name: value for name, value in given.items() if value is not None})
         if "aacd" in sizes.methods and sizes.expert != "ppo":
@@ -189,7 +211,7 @@ class BenchmarkTouch:
         """All trainings in order."""
         jobs = []
         for seed in range(sizes.seeds):
-            folder = self.out / self.id.split("/")[-1] / f"seed-{seed}"
+            folder = self.out / sizes.id.split("/")[-1] / f"seed-{seed}"
             expert = folder / "expert" if sizes.expert == "ppo" else None
             if expert:
                 jobs.append(Job(PRIVILEGED, "ppo", "PPO (expert)", seed, expert, None))
@@ -208,7 +230,7 @@ class BenchmarkTouch:
         # what decides this one's result; which others are trained does not
         names = ("num_envs", "reward_steps", "imitation_steps", "starts", "expert", "options", "values")
         wanted = json.loads(
-            json.dumps({"id": self.id, "augment": self.augment} | {n: getattr(sizes, n) for n in names})
+            json.dumps({"id": sizes.id, "augment": self.augment} | {n: getattr(sizes, n) for n in names})
         )
         done = job.place / "evaluation.json"
         if done.exists():
@@ -217,7 +239,7 @@ class BenchmarkTouch:
                 raise ValueError(f"{done} is of other settings; use another --out, or remove {job.place}")
             return result
         plan = Plan(
-            self.id,
+            sizes.id,
             job.method or "dagger",
             sizes.num_envs,
             actor_mode=job.mode,
@@ -227,9 +249,14 @@ class BenchmarkTouch:
             options={"device": self.device} | sizes.options,
         )
         trained = self._train(sizes, job, plan, started) if job.method else None
-        returns, success = plan.evaluate(trained.model.act if trained else None, sizes.starts, 10_000 * (1 + job.seed))
+        measures = ("success",) if sizes.error is None else ("success", sizes.error[0])
+        act, seed = trained.model.act if trained else None, 10_000 * (1 + job.seed)
+        played = plan.evaluate(act, sizes.starts, seed, measures)
+        returns, success = played["returns"], played["success"]
         print(f"\r{job.place}: success {float(success.float().mean()):.3f} of {len(success)}", file=sys.stderr)
         result = {"successes": int(success.sum()), "trials": len(success), "mean_return": float(returns.mean())}
+        if sizes.error:
+            result["errors"] = played[sizes.error[0]].double().abs().tolist()
         if trained:
             result |= {"train_steps": trained.timesteps, "train_seconds": trained.seconds}
         job.place.mkdir(parents=True, exist_ok=True)
@@ -265,8 +292,9 @@ class BenchmarkTouch:
         """The table as Markdown and JSON, over all seeds."""
         from simenv._files import write_text
 
-        published = TACSL.get(self.id.split("/")[-1].split("-v")[0], {})
-        lines = ["| observation | method | success | 95 % interval | by seed | TacSL |", "|---|---|---|---|---|---|"]
+        published = TACSL.get(sizes.id.split("/")[-1].split("-v")[0], {})
+        last = f"mean error [{sizes.error[1]}]" if sizes.error else "TacSL"
+        lines = [f"| observation | method | success | 95 % interval | by seed | {last} |", "|---|---|---|---|---|---|"]
         table = []
         groups: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
         for job, result in rows:
@@ -276,11 +304,15 @@ class BenchmarkTouch:
             low, high = wilson(wins, trials)
             theirs = published.get(mode, {}).get(method or "")
             entry = {"mode": mode, "method": name, "success": wins / trials, "low": low, "high": high}
+            shown = "" if theirs is None else f"{theirs:.3f}"
+            if sizes.error:
+                mean, half = mean_error([each for run in runs for each in run["errors"]])
+                entry |= {"error": mean, "error_interval": half}
+                shown = f"{sizes.error[2] * mean:.2f} +- {sizes.error[2] * half:.2f}"
             table.append(entry | {"trials": trials, "tacsl": theirs, "runs": runs})
             seeds = " ".join(f"{run['successes'] / run['trials']:.3f}" for run in runs)
-            shown = "" if theirs is None else f"{theirs:.3f}"
             lines.append(f"| {mode} | {name} | {wins / trials:.3f} | {low:.3f} to {high:.3f} | {seeds} | {shown} |")
-        document = {"id": self.id, "preset": self.preset, "sizes": dataclasses.asdict(sizes), "rows": table}
+        document = {"id": sizes.id, "preset": self.preset, "sizes": dataclasses.asdict(sizes), "rows": table}
         table_file = self.table or self.out / "table"
         table_file.parent.mkdir(parents=True, exist_ok=True)
         for ending, text in ((".md", "\n".join(lines) + "\n"), (".json", json.dumps(document, indent=1) + "\n")):

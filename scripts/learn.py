@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,19 +106,26 @@ class Plan:
         finally:
             env.close()
 
-    def evaluate(self, act: Callable[[Any], Any] | None, episodes: int, seed: int = 10_000) -> tuple[Any, Any]:
-        """Returns and successes of whole episodes of the deterministic policy in fresh worlds, at least `episodes`.
+    def evaluate(
+        self,
+        act: Callable[[Any], Any] | None,
+        episodes: int,
+        seed: int = 10_000,
+        measures: Sequence[str] = ("success",),
+    ) -> dict[str, Any]:
+        """At least so many whole episodes of the deterministic policy in fresh worlds: `simenv.agents.training.play`.
 
         Args:
             act: Observation -> actions (N, A); None for whom bc and dagger imitate.
             episodes: Episodes, rounded up to the same number in each world.
             seed: World i starts with seed + i.
+            measures: Of the task's judgement.
         """
-        from simenv.agents.training import evaluate
+        from simenv.agents.training import play
 
         options = self.options | {"stagger": False}
         env = dataclasses.replace(self, options=options).make_env()
         try:
-            return evaluate(env, act or self._imitated(env), -(-episodes // self.num_envs), seed)
+            return play(env, act or self._imitated(env), -(-episodes // self.num_envs), seed, measures)
         finally:
             env.close()

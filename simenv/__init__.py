@@ -32,6 +32,7 @@ _BUILTIN_TASKS = {
     "SimEnv/BoltOnNut-v0": ("simenv.tasks.tactile.bolt_on_nut:BoltOnNut", 324),
     "SimEnv/SoftGrasp-v0": ("simenv.tasks.tactile.soft_grasp:SoftGrasp", 60),
     "SimEnv/SurfaceFollow-v0": ("simenv.tasks.tactile.surface_follow:SurfaceFollow", 100),
+    "SimEnv/TactilePour-v0": ("simenv.tasks.tactile.tactile_pour:TactilePour", 120),
     "SimEnv/CartPole-v0": ("simenv.tasks.reference.cart_pole:CartPole", 500),
     "SimEnv/Hopper-v0": ("simenv.tasks.reference.hopper:Hopper", 1000),
     "SimEnv/Ant-v0": ("simenv.tasks.reference.ant:Ant", 1000),

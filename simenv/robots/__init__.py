@@ -9,9 +9,10 @@ from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Mimic, Tre
 from simenv.robots.arm import Arm
 from simenv.robots.chains import chain
 from simenv.robots.load import load
+from simenv.robots.reach import reach
 from simenv.robots.robot import Robot
 
 __all__ = [
     "Arm", "Chain", "Drive", "Fitted", "Inertial", "Joint", "JointDrive", "Link", "Mimic", "Robot", "Tree", "chain",
-    "load",
+    "load", "reach",
 ]  # fmt: skip

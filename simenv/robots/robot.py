@@ -118,7 +118,8 @@ class Robot:
 
     def _units(self) -> torch.Tensor:
         """Rates (N nu, nv) where one that follows none is 1."""
-        return self._rate_gear.T.repeat(self.num_worlds, 1)
+        each = self._rate_gear.T
+        return each.expand(self.num_worlds, *each.shape).reshape(-1, each.shape[-1])
 
     def _led(self, tau: torch.Tensor) -> torch.Tensor:
         """Torques (N, nv) of all rates as those of the ones that follow none."""

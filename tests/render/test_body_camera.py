@@ -10,6 +10,7 @@ import torch
 from simenv.geometry.shapes import Plane, Sphere
 from simenv.render.body_camera import BodyCamera
 from simenv.render.items import Camera
+from simenv.robots import JointDrive
 from simenv.world import Scene
 
 RADIUS, AWAY, FOV, SIDE = 0.03, 0.30, 0.8, 96
@@ -69,6 +70,31 @@ def test_the_camera_goes_with_its_body():
     away = (turned[1].int() - turned[0].int().rot90(-1, (0, 1))).abs().amax(-1)
     assert int((away > 4).sum()) < 75
     assert (turned[1].int() - turned[0].int()).abs().max() > 50  # the light did not turn
+
+
+def test_a_camera_sits_on_a_link_of_a_robot():
+    """What it shows is what a camera on a body shows that is put where the link is, bit for bit, and the arm's own
+    fingers; after a motion of the joints as well.
+    """
+    scene = Scene(substep_dt=1e-3, substeps=10)
+    scene.add_body("table", Plane(), motion="fixed")
+    scene.add_body("eye")
+    scene.add_body("ball", Sphere(RADIUS), position=(0.32, 0.02, 0.25), color=(0.9, 0.1, 0.1, 1.0))
+    scene.add_robot("arm", "panda", drive=JointDrive(2000.0, 100.0))
+    world = scene.make_world(1)
+    view = Camera((0.06, 0.0, -0.06), (0.0, 0.0, 0.2), FOV, up=(1.0, 0.0, 0.0))
+    on_link, on_body = (BodyCamera(world, name, view, SIDE, SIDE) for name in ("arm/tool", "eye"))
+    arm, state, seen = world.robots["arm"], world.initial_state(), []
+    for _ in range(2):
+        state = world.bodies["eye"].place(state, world.bodies["arm/tool"].pose(state))
+        seen.append(on_link(world, state))
+        assert torch.equal(seen[-1], on_body(world, state))
+        target = arm.positions(state) + torch.tensor([[0.3] + [0.0] * 8])
+        for _ in range(10):
+            state = world.step(state, world.control(joints={"arm": target}))
+    ball, fingers = red(seen[0][0]), (seen[0][0].int() - torch.tensor([64, 69, 77])).abs().amax(-1) < 40
+    assert 20 < ball.sum() and 100 < int(fingers.sum())
+    assert not torch.equal(*seen)
 
 
 def test_a_world_does_not_see_its_neighbours():

@@ -16,6 +16,7 @@ BALL = 2500.0 * 4.0 / 3.0 * np.pi * 0.015**3  # mass of glass, 30 mm wide [kg]
 TILE = 2700.0 * 0.06 * 0.06 * 0.016  # mass of the tile [kg]
 # Springs of a bonded layer: k = E (1 - nu) / ((1 + nu) (1 - 2 nu)) / thickness [Pa/m].
 SPRINGS = 1.5e5 * 0.52 / (1.48 * 0.04) / 3e-3
+SHEAR = 1e5 / (2 * 1.45) / 4e-3  # the same along a gel of 4 mm: its shear modulus over its thickness [Pa/m]
 RANGES = {
     "SimEnv/BallRoll-v0": {
         "goal": None, "offset": ((-0.003,) * 2, (0.003,) * 2), "ball.mass": (0.7 * BALL, 1.3 * BALL),
@@ -28,6 +29,11 @@ RANGES = {
     "SimEnv/SoftGrasp-v0": {
         "height": (0.020, 0.030), "foam.youngs_modulus": (1.2e4, 3e4), "left_pad.friction": (0.5, 1.0),
         "right_pad.friction": (0.5, 1.0),
+    },
+    "SimEnv/TactilePour-v0": {
+        "asked": (0.015, 0.035), "level": (0.042, 0.060), "jar": ((-0.006, -0.006, 0.0), (0.006, 0.006, 0.0)),
+        "seen": None, "noise": None, "liquid.viscosity": None, "liquid.density": (950.0, 1050.0),
+        "left.k_t": (0.8 * SHEAR, 1.2 * SHEAR), "right.k_t": (0.8 * SHEAR, 1.2 * SHEAR),
     },
     PushBlock.task_id: {"goal": ((0.15, 0.10), (0.17, 0.14)), "foam.youngs_modulus": (1.4e4, 2.6e4)},
     SlideTile.task_id: {
@@ -42,7 +48,7 @@ RANGES = {
 
 
 def draw(task_id: str, count: int = 4096) -> dict[str, np.ndarray]:
-    env = make(task_id, randomize=True)
+    env = make(task_id, randomize=True, max_episode_steps=2)  # some draw numbers for each step
     seeds = torch.arange(count)
     drawn = draw_episode(env.task, EpisodeRandom(seeds, torch.zeros_like(seeds), dtype=torch.float64))
     env.close()
@@ -66,5 +72,11 @@ def test_ranges(task_id: str) -> None:
         assert low <= away.min() < low + 1e-4 and high - 1e-4 < away.max() <= high
         angle = np.arctan2(drawn["goal"][:, 1], drawn["goal"][:, 0])
         assert np.histogram(angle, 8, (-np.pi, np.pi))[0].min() > 512 - 4 * 512**0.5
+    if "liquid.viscosity" in drawn:  # as many in each factor of ten; normal errors of 1 mm and 3 mN
+        decades = np.log10(drawn["liquid.viscosity"])
+        assert np.histogram(decades, 8, (np.log10(0.03), np.log10(3.0)))[0].min() > 512 - 4 * 512**0.5
+        assert drawn["seen"].std() == pytest.approx(0.001, rel=0.05)
+        assert drawn["noise"].std() == pytest.approx(0.003, rel=0.01) and drawn["noise"].shape[2:] == (2, 48, 3)
+        assert (drawn["left.k_t"] == drawn["right.k_t"]).all()
     if "left_pad.friction" in drawn:
         assert (drawn["left_pad.friction"] == drawn["right_pad.friction"]).all()

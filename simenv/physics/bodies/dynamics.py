@@ -59,21 +59,26 @@ class Dynamics:
         """Work space: a vector for every link, (N, L)."""
         return wp.from_torch(self.new(worlds, self.links, 3), dtype=self.tree.vec3)
 
-    def struct(self, kind: Any, worlds: int, sizes: dict[str, tuple[int, type]]) -> Any:
-        """A struct of work space; `sizes` has the rows and the Warp type of its fields that are not links' vectors."""
+    def struct(
+        self, kind: Any, worlds: int, sizes: dict[str, tuple[int, type]], kept: dict[str, torch.Tensor] | None = None
+    ) -> Any:
+        """A struct of work space; `sizes` has the rows and the Warp type of its fields that are not links' vectors, and
+        `kept` gets the tensors of them all.
+        """
         made = kind()
         for name in kind.vars:
             rows, dtype = sizes.get(name, (self.links, self.tree.vec3))
             tensor = self.new(worlds, rows, *getattr(dtype, "_shape_", ()))
+            if kept is not None:
+                kept[name] = tensor
             setattr(made, name, wp.from_torch(tensor, dtype=dtype))
         return made
 
-    def motion(self, worlds: int) -> Any:
-        """A `Motion`."""
+    def motion(self, worlds: int, kept: dict[str, torch.Tensor] | None = None) -> Any:
+        """A `Motion`; `kept` gets its tensors."""
         k, nv = self.tree, self.rates
-        return self.struct(
-            k.Motion, worlds, {"turn": (self.links, k.quat), "axis_spin": (nv, k.vec3), "axis_speed": (nv, k.vec3)}
-        )
+        sizes = {"turn": (self.links, k.quat), "axis_spin": (nv, k.vec3), "axis_speed": (nv, k.vec3)}
+        return self.struct(k.Motion, worlds, sizes, kept)
 
     def articulated(self, worlds: int) -> Any:
         """An `Articulated`."""
@@ -134,11 +139,10 @@ class Dynamics:
 class _Kinematics(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, d: Dynamics, q: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        worlds, motion = len(q), d.motion(len(q))
+        kept: dict[str, torch.Tensor] = {}
+        worlds, motion = len(q), d.motion(len(q), kept)
         d.run(d.tree.kinematics, worlds, d.array(q), d.array(v), motion)
-        place, turn, omega, reach, speed = (
-            wp.to_torch(getattr(motion, name)) for name in ("place", "turn", "spin", "reach", "speed")
-        )
+        place, turn, omega, reach, speed = (kept[name] for name in ("place", "turn", "spin", "reach", "speed"))
         ctx.dynamics, ctx.motion = d, motion
         ctx.save_for_backward(q, v)
         return place.clone(), turn.clone(), speed + torch.linalg.cross(omega, reach), omega.clone()

@@ -41,13 +41,13 @@ class GelsPart(CollidersPart):
         gel: WinklerGel | ElasticLayerGel | None = None, position: Vector = (0.0, 0.0, 0.0),
         quaternion: Vector = UPRIGHT, slide: Vector = (0.0, 0.0, 0.0), shape: Shape | None = None,
         shape_position: Vector = (0.0, 0.0, 0.0), max_depth: float = 4.0e-3, reach: float = 4.0e-3,
-        thickness: float | None = None,
+        thickness: float | None = None, particles: bool = True,
     ) -> None:  # fmt: skip
         """Add a tactile gel; the sum of its force field is the force on what it touches.
 
         It touches a body, whose force follows from the gel's law. In a scene with particles a flat gel that does not
-        slide feels these as well: it is the front of a collider, a box of its name, whose contact forces its taxels
-        share; the gel's yielding, far less than a cell, does not enter them.
+        slide feels these as well, if it may: it is the front of a collider, a box of its name, whose contact forces its
+        taxels share; the gel's yielding, far less than a cell, does not enter them.
 
         Args:
             name: ``"<name>.k_n"``, ``".k_t"`` and ``".mu"`` become world parameters, ``".modulus"`` and ``".mu"`` of
@@ -65,10 +65,13 @@ class GelsPart(CollidersPart):
             max_depth: depth below the gel at which the search for the object starts [m].
             reach: height above the gel at which it ends [m].
             thickness: of the collider behind the gel's surface [m]; None is two cells.
+            particles: whether particles meet it. False for a gel that feels its body alone, and that they pass: one
+                that holds a vessel from outside, nearer to the liquid than a cell.
 
         Raises:
             TypeError: no grid or gel is given, or the gel's law has no unit, as TacSL's.
-            ValueError: a name, the gel's damping, the size of an elastic gel's grid, or nothing to touch.
+            ValueError: a name, the gel's damping, the size of an elastic gel's grid, or nothing to touch; a thickness
+                without particles.
         """
         what = f"gel {name!r}"
         if grid is None or gel is None:
@@ -81,11 +84,16 @@ class GelsPart(CollidersPart):
                 raise ValueError(f"{what}: {body!r} is moved by the grid; give it coupling='contact' to touch a gel")
         pose = checks.vector(f"{what}: position", position), checks.unit_quaternion(f"{what}: quaternion", quaternion)
         along = checks.vector(f"{what}: slide", slide)
-        feels = self.has_grid and grid.is_flat and not any(along)
+        feels = particles and self.has_grid and grid.is_flat and not any(along)
         if touches is None and not feels:
             raise ValueError(
                 f"{what} touches nothing; name a body with touches=..., or in a scene with particles (size and dx) use "
-                "a flat grid and no slide to feel those"
+                "a flat grid, no slide and particles=True to feel those"
+            )
+        if thickness is not None and not particles:
+            raise ValueError(
+                f"{what}: thickness = {thickness} m is of the collider that particles meet, and particles = False; "
+                "leave one of them out"
             )
         self.gels[name] = Gel(
             on, touches, grid, gel, self._touched(what, touches, shape), *pose, along,
