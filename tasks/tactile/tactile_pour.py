@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -130,7 +131,7 @@ class TactilePour(Task):
         spacing, foot = DX / 2, np.array([0.5, LIP[0] - BOTTLE.inner_radius, LIP[1] - BOTTLE.height])
         fill = fill_cavity(BOTTLE, LEVEL[1], spacing, jitter=0.1, clearance=0.2 * spacing) + foot
         scene.add_particles("liquid", "liquid", fill, spacing**3, color=(0.42, 0.74, 0.93, 0.04))
-        contact = {"friction": 0.2, "width": 0.4 * spacing}
+        contact: dict[str, Any] = {"friction": 0.2, "width": 0.4 * spacing}
         wood, clay, clear = (0.72, 0.60, 0.45, 1.0), (0.80, 0.52, 0.40, 1.0), (0.93, 0.97, 0.96, 0.2)
         scene.add_body("table", Box((0.13, 0.16, 0.02)), position=(0.5, 0.0, -0.02), motion="fixed", color=wood)
         scene.add_body("jar", JAR, position=MIDDLE, motion="fixed", color=clay, **contact)
