@@ -17,12 +17,12 @@ from simenv.physics.mpm.materials import Elastic
 from simenv.world import Scene
 
 DX = 0.008  # grid spacing [m]; particles at half of it
-SIDE, HEIGHT = 0.064, 0.032  # of the block, whose middle is at x = y = 0 [m]
+SIDE, HEIGHT = 0.056, 0.032  # of the block, whose middle is at x = y = 0 [m]
 MARGIN = 0.016  # between the block and the walls of the domain [m]
 BALL = 0.010  # radius of the hard ball, which is known [m]
 TIP = 0.012  # radius of the finger's tip [m]
 TAXELS, SKIN = 4, 0.020  # taxels along a side of what the tip feels, and that side [m]
-GAP, PRESS = 0.006, 0.006  # of the tip above the block, and into it in a demonstration [m]
+GAP, PRESS = 0.004, 0.008  # of the tip above the block, and into it in a demonstration [m]
 REACH, DEEP = 0.020, 0.010  # how far the finger goes aside, and below the block's top [m]
 SPEED = 0.3  # of the finger at an action of 1 [m/s]
 STEP = 0.020  # duration of a control step [s]
@@ -40,7 +40,7 @@ LUMP = "block.lump"
 class Palpate(Task):
     """## Description
 
-    Find a hard ball in a soft block by touch: its place and its stiffness. The elastic block (64 x 64 x 32 mm, 5 kPa)
+    Find a hard ball in a soft block by touch: its place and its stiffness. The elastic block (56 x 56 x 32 mm, 5 kPa)
     stands on a table, its foot held. Somewhere in it is a ball 20 mm in diameter, 2 to 6 times as stiff. A finger with
     a round tip, 12 mm in radius, presses from above; 4 x 4 taxels share the contact forces that act on the block. The
     finger is kinematic: it moves as told, within 20 mm of the middle and down to 10 mm below the top.
@@ -81,7 +81,7 @@ class Palpate(Task):
 
     ## Starting State
 
-    The block at rest, the tip 6 mm above the middle of its top. The ball's x and y are drawn from -14 to 14 mm, its
+    The block at rest, the tip 4 mm above the middle of its top. The ball's x and y are drawn from -14 to 14 mm, its
     depth from 12 to 18 mm, its stiffness from 2 to 6 times the block's, uniform in the logarithm. With `randomize`, the
     block's stiffness and the friction are drawn, too.
 
@@ -120,7 +120,7 @@ class Palpate(Task):
         color = (0.35, 0.42, 0.50, 1.0)
         scene.add_collider("tip", Sphere(TIP), "finger", friction=self.friction, width=DX, color=color)
         scene.add_skin("tip", TAXELS, TAXELS, SKIN, SKIN, (0.0, 0.0, -TIP), (1.0, 0.0, 0.0, 0.0))
-        scene.view = ((-0.04, -0.04, 0.0), (0.04, 0.04, 0.07))
+        scene.view = ((-0.036, -0.036, 0.0), (0.036, 0.036, 0.066))
         for name, paint in (("ball", (0.05, 0.62, 0.52, 1.0)), ("estimate", (0.95, 0.65, 0.1, 1.0))):
             scene.add_mark(name, Box((0.0008, 0.0008, 0.012)), paint)
         return scene
