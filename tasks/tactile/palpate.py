@@ -21,7 +21,7 @@ SIDE, HEIGHT = 0.056, 0.032  # of the block, whose middle is at x = y = 0 [m]
 MARGIN = 0.016  # between the block and the walls of the domain [m]
 BALL = 0.010  # radius of the hard ball, which is known [m]
 TIP = 0.012  # radius of the finger's tip [m]
-TAXELS, SKIN = 4, 0.020  # taxels along a side of what the tip feels, and that side [m]
+TAXELS, SKIN = 4, 2 * TIP  # taxels along a side of what the tip feels, and that side [m]
 GAP, PRESS = 0.004, 0.008  # of the tip above the block, and into it in a demonstration [m]
 REACH, DEEP = 0.020, 0.010  # how far the finger goes aside, and below the block's top [m]
 SPEED = 0.3  # of the finger at an action of 1 [m/s]
@@ -42,16 +42,16 @@ class Palpate(Task):
 
     Find a hard ball in a soft block by touch: its place and its stiffness. The elastic block (56 x 56 x 32 mm, 5 kPa)
     stands on a table, its foot held. Somewhere in it is a ball 20 mm in diameter, 2 to 6 times as stiff. A finger with
-    a round tip, 12 mm in radius, presses from above; 4 x 4 taxels share the contact forces that act on the block. The
-    finger is kinematic: it moves as told, within 20 mm of the middle and down to 10 mm below the top.
+    a round tip, 12 mm in radius, presses from above; its 4 x 4 taxels share the contact forces under it. The finger is
+    kinematic: it moves as told, within 20 mm of the middle and down to 10 mm below the top.
 
     The agent says at any time where it believes the ball to be, and how stiff; the last word counts. One touch says
     little, so that a policy needs memory, or its own last estimate, which it observes.
 
     Differentiable: actions, state, the ball's place, radius and stiffness, the block's stiffness and density, friction.
     The finger's motion has no derivative at the edge of where it may go. What it feels does not change the reward but
-    by its force: knowledge has no gradient. The grid (8 mm) is coarse for a ball of this size; how the ball is felt
-    is that of this grid.
+    by its force: knowledge has no gradient. The grid (8 mm) is coarse for a ball of this size, which feels as this
+    grid has it; contact fades in over the last 8 mm, and reaches beyond the taxels by as much.
 
     ## Action Space
 
@@ -70,8 +70,8 @@ class Palpate(Task):
     A dict. Block `reduced`: `finger` (6), place of the tip's lowest point from the middle of the block's top [m] and
     its velocity [m/s]; `force` (3) on the finger [N]; `estimate` (4), the last one, as in the action. Block
     `privileged`: the same and `lump` (4), the truth in the same units. Block `force_field`: `field` (4, 4, 3), for each
-    taxel the force on it [N]: along x, along -y, and down. Modes: each of the two states with or without the field, and
-    the field alone; the default is `reduced`.
+    taxel, in rows along x that follow each other along -y, the force on it along x, y and up [N]. Modes: each of the
+    two states with or without the field, and the field alone; the default is `reduced`.
 
     ## Rewards
 
@@ -202,6 +202,7 @@ class Palpate(Task):
 
     def observe(self, world, state, episode):
         finger = world.bodies["finger"]
+        axes = constant((1.0, -1.0, -1.0), world.dtype, world.device)  # of the world, in the skin's
         place = finger.pose(state)[:, :3] - constant((0.0, 0.0, HEIGHT + TIP), world.dtype, world.device)
         seen = {
             "finger": torch.cat([place, finger.twist(state)[:, :3]], -1),
@@ -210,7 +211,7 @@ class Palpate(Task):
         return observe_blocks(self.observation_mode, {
             "reduced": lambda: seen,
             "privileged": lambda: {**seen, "lump": self._truth(world)},
-            "force_field": lambda: {"field": world.skin(state, "tip")},
+            "force_field": lambda: {"field": world.skin(state, "tip") * axes},
         })  # fmt: skip
 
     def reward(self, world, before, action, after, episode):

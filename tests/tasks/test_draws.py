@@ -29,6 +29,10 @@ RANGES = {
         "height": (0.020, 0.030), "foam.youngs_modulus": (1.2e4, 3e4), "left_pad.friction": (0.5, 1.0),
         "right_pad.friction": (0.5, 1.0),
     },
+    "SimEnv/Palpate-v0": {
+        "block.lump.x": (-0.014, 0.014), "block.lump.y": (-0.014, 0.014), "block.lump.z": (0.014, 0.020),
+        "block.lump.stiffness": (2.0, 6.0), "tissue.youngs_modulus": (3.5e3, 6e3), "tip.friction": (0.1, 0.5),
+    },
     PushBlock.task_id: {"goal": ((0.15, 0.10), (0.17, 0.14)), "foam.youngs_modulus": (1.4e4, 2.6e4)},
     SlideTile.task_id: {
         "goal": None, "offset": ((-0.005,) * 2, (0.005,) * 2), "tile.mass": (0.8 * TILE, 1.2 * TILE),
