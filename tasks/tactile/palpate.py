@@ -11,7 +11,7 @@ import torch
 from simenv.envs import Argument, Range, Task, register_task
 from simenv.envs.constants import constant
 from simenv.envs.modes import observe_blocks, with_extras
-from simenv.geometry.shapes import Box, Sphere
+from simenv.geometry.shapes import Box, Capsule, Sphere
 from simenv.physics import exact
 from simenv.physics.mpm.materials import Elastic
 from simenv.world import Scene
@@ -29,6 +29,8 @@ STEP = 0.020  # duration of a control step [s]
 ASIDE = 0.014  # largest x and y of the ball [m]
 MIDDLE, SPREAD = 0.015, 0.003  # depth of its centre below the top, and how far it may be from that [m]
 STIFFNESS = (2.0, 6.0)  # range of its Young's modulus over that of the block
+USUAL = math.sqrt(STIFFNESS[0] * STIFFNESS[1])  # the middle of that range
+HALF = 0.5 * math.log(STIFFNESS[1] / STIFFNESS[0])  # half of its width, in the logarithm
 NEAR, ALIKE = 0.002, 0.10  # success: error of the place [m], and relative one of the stiffness
 SCALE, FACTOR = 0.010, 0.5  # error of the place [m], and of the stiffness's logarithm, that count as 1
 # a spiral of presses, 12 mm from each to the next
@@ -115,12 +117,13 @@ class Palpate(Task):
         across, up = np.arange(DX / 4, SIDE, DX / 2) - SIDE / 2, np.arange(DX / 4, HEIGHT, DX / 2)
         grid = np.stack(np.meshgrid(across, across, up, indexing="ij"), -1).reshape(-1, 3)
         scene.add_particles("block", "tissue", grid, (DX / 2) ** 3, color=(0.88, 0.58, 0.52, 1.0))
-        scene.add_inclusion("lump", "block", (0.0, 0.0, HEIGHT - MIDDLE), BALL, math.sqrt(math.prod(STIFFNESS)))
+        scene.add_inclusion("lump", "block", (0.0, 0.0, HEIGHT - MIDDLE), BALL, USUAL)
         scene.add_body("finger", position=(0.0, 0.0, HEIGHT + GAP + TIP))
         color = (0.35, 0.42, 0.50, 1.0)
         scene.add_collider("tip", Sphere(TIP), "finger", friction=self.friction, width=DX, color=color)
         scene.add_skin("tip", TAXELS, TAXELS, SKIN, SKIN, (0.0, 0.0, -TIP), (1.0, 0.0, 0.0, 0.0))
-        scene.view = ((-0.036, -0.036, 0.0), (0.036, 0.036, 0.066))
+        scene.add_look("stem", Capsule(TIP, TIP), "finger", (0.0, 0.0, TIP), color=color)
+        scene.view = ((-0.03, -0.03, 0.0), (0.03, 0.03, 0.066))
         for name, paint in (("ball", (0.05, 0.62, 0.52, 1.0)), ("estimate", (0.95, 0.65, 0.1, 1.0))):
             scene.add_mark(name, Box((0.0008, 0.0008, 0.012)), paint)
         return scene
@@ -136,11 +139,10 @@ class Palpate(Task):
 
     def sample(self, random):
         place = random.uniform("place", -ASIDE, ASIDE, (2,))
-        middle, half = math.sqrt(math.prod(STIFFNESS)), 0.5 * math.log(STIFFNESS[1] / STIFFNESS[0])
         return {
             f"{LUMP}.x": place[:, 0], f"{LUMP}.y": place[:, 1],
             f"{LUMP}.z": HEIGHT - MIDDLE + random.uniform("depth", -SPREAD, SPREAD),
-            f"{LUMP}.stiffness": middle * exact.exp(half * random.uniform("stiffness", -1.0, 1.0)),
+            f"{LUMP}.stiffness": USUAL * exact.exp(HALF * random.uniform("stiffness", -1.0, 1.0)),
         }  # fmt: skip
 
     def randomisation(self):
@@ -184,14 +186,14 @@ class Palpate(Task):
     def _truth(self, world):
         """The ball as an estimate would have it (N, 4)."""
         x, y, z, stiffness = (world.parameters[f"{LUMP}.{name}"] for name in ("x", "y", "z", "stiffness"))
-        factor = exact.log(stiffness / math.sqrt(math.prod(STIFFNESS))) / (0.5 * math.log(STIFFNESS[1] / STIFFNESS[0]))
-        return torch.stack([x / ASIDE, y / ASIDE, (HEIGHT - MIDDLE - z) / SPREAD, factor], -1)
+        depth, factor = (HEIGHT - MIDDLE - z) / SPREAD, exact.log(stiffness / USUAL) / HALF
+        return torch.stack([x / ASIDE, y / ASIDE, depth, factor], -1)
 
     def _errors(self, world, estimate):
         """Distance of an estimate's place from the ball's centre (N,) [m], and logarithm of its stiffness over that."""
         off = estimate - self._truth(world)
         scale = constant((ASIDE, ASIDE, SPREAD), off.dtype, off.device)
-        return exact.norm(off[:, :3] * scale), off[:, 3] * (0.5 * math.log(STIFFNESS[1] / STIFFNESS[0]))
+        return exact.norm(off[:, :3] * scale), off[:, 3] * HALF
 
     def _error(self, world, estimate):
         distance, log = self._errors(world, estimate)

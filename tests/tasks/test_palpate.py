@@ -153,3 +153,42 @@ def test_the_script_is_the_experts_motion(env):
         np.testing.assert_allclose(action[3:], lump(env), rtol=1e-12)
     np.testing.assert_allclose(moves[:, :2].sum(0) * 0.006, [0.012, -0.012])  # the spiral's last place
     np.testing.assert_array_equal(env.task.nominal_actions(3), moves[:3])
+
+
+EPSILONS = (1e-3, 1e-4, 1e-5)  # of the range of each number
+RANGES = {"x": 0.014, "y": 0.014, "z": 0.003, "stiffness": 2.0}
+
+
+def felt(env, values: dict[str, torch.Tensor]) -> torch.Tensor:
+    """A weighted sum of what the taxels read in the first press and the way to the next one, (N,)."""
+    env.reset(seed=5)
+    start = {"x": 0.004, "y": -0.003, "z": 0.018, "stiffness": 4.0}
+    for name, value in start.items():
+        env.parameters[f"block.lump.{name}"] = torch.full((env.num_envs,), value, dtype=torch.float64) + values[name]
+    weights = torch.randn(7, 16, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    state, total = env.state, 0.0
+    for step, move in enumerate(env.task.nominal_actions(7)):
+        action = torch.as_tensor(move).expand(env.num_envs, -1)
+        state = env.world.step(state, env.task.control(env.world, state, action, env.episode))
+        total = total + (state.skin_field * weights[step]).sum((1, 2))
+    assert not state.status.any()
+    return total
+
+
+def test_what_is_felt_has_the_derivative_of_the_ball():
+    """By each of its numbers, against central differences, in units of the ranges."""
+    one, many = make("SimEnv/Palpate-v0"), make("SimEnv/Palpate-v0", worlds=2 * len(EPSILONS) * len(RANGES))
+    leaves = {name: torch.zeros(1, dtype=torch.float64, requires_grad=True) for name in RANGES}
+    slopes = torch.autograd.grad(felt(one, leaves), list(leaves.values()))
+    ways = {name: torch.zeros(len(RANGES), len(EPSILONS), 2, dtype=torch.float64) for name in RANGES}
+    for index, (name, span) in enumerate(RANGES.items()):
+        for column, epsilon in enumerate(EPSILONS):
+            ways[name][index, column] = epsilon * span * torch.tensor([1.0, -1.0], dtype=torch.float64)
+    with torch.no_grad():
+        values = felt(many, {name: way.flatten() for name, way in ways.items()}).view(len(RANGES), len(EPSILONS), 2)
+    found = (values[..., 0] - values[..., 1]) / (2.0 * torch.tensor(EPSILONS, dtype=torch.float64))
+    exact = torch.cat(slopes) * torch.tensor(list(RANGES.values()), dtype=torch.float64)
+    errors = (found - exact[:, None]).abs() / exact.norm()
+    print(f"\nmeasured {errors.tolist()}")
+    assert float(errors[:, 1:].max()) < 1e-5
+    one.close(), many.close()
