@@ -3,5 +3,5 @@
 
 ``harness`` is what `simenv bench` runs: it starts the programs of this folder and of ``peers``, each in a process of
 its own, and writes the reports in ``results``. ``against`` compares two checkouts, ``touch`` learning with and without
-touch.
+touch, ``palpation`` finds hard balls in soft blocks from recordings of touch.
 """

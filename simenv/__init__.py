@@ -31,6 +31,7 @@ _BUILTIN_TASKS = {
     "SimEnv/PegPlacement-v0": ("simenv.tasks.tactile.peg_placement:PegPlacement", 288),
     "SimEnv/BoltOnNut-v0": ("simenv.tasks.tactile.bolt_on_nut:BoltOnNut", 324),
     "SimEnv/SoftGrasp-v0": ("simenv.tasks.tactile.soft_grasp:SoftGrasp", 60),
+    "SimEnv/Palpate-v0": ("simenv.tasks.tactile.palpate:Palpate", 64),
     "SimEnv/SurfaceFollow-v0": ("simenv.tasks.tactile.surface_follow:SurfaceFollow", 100),
     "SimEnv/TactilePour-v0": ("simenv.tasks.tactile.tactile_pour:TactilePour", 120),
     "SimEnv/CartPole-v0": ("simenv.tasks.reference.cart_pole:CartPole", 500),

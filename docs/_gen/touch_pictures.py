@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw the pictures of the touch tasks into docs/images: `python -m docs._gen.touch_pictures [task ...]`.
 
-Tasks with gradients are optimised first, by the settings of tests/agents/test_touch_search.py; the peg tasks are played
-by the tasks' own controller. Run it from the top of the repository.
+Tasks with gradients are optimised first, by the settings of tests/agents/test_touch_search.py; Palpate and the peg tasks
+are played by the tasks' own controller. Run it from the top of the repository.
 """
 
 import re
@@ -19,6 +19,7 @@ from tests.agents.test_touch_search import CASES, by_gradient
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 PEGS = ("PegInsertion", "PegPlacement", "BoltOnNut")
+SCRIPTED = (*PEGS, "Palpate")
 SIZE = (320, 240)
 
 
@@ -28,7 +29,7 @@ def moments(task: str) -> list[np.ndarray]:
     Raises:
         RuntimeError: it does not succeed.
     """
-    actions = None if task in PEGS else by_gradient(task, 0, *CASES[task]).actions
+    actions = None if task in SCRIPTED else by_gradient(task, 0, *CASES[task]).actions
     env = gym.make_vec(
         f"SimEnv/{task}-v0", num_envs=1, output="torch", device="cpu", autoreset_mode="disabled",
         render_mode="rgb_array", render_size=SIZE,

@@ -20,6 +20,7 @@ CASES = {
     "SimEnv/Pouring-v0": ("liquid.viscosity", 2, 1, "nominal", 8.0),
     "SimEnv/LatteArt-v0": ("coffee.viscosity", 2, 1, "random", 8.0),
     "SimEnv/SoftGrasp-v0": ("foam.youngs_modulus", 3, 1, "nominal", 3.0),
+    "SimEnv/Palpate-v0": ("block.lump.stiffness", 3, 1, "nominal", 1.5),
     "SimEnv/SurfaceFollow-v0": ("tip.k_n", 4, 1, "nominal", 8.0),
     "SimEnv/TactilePour-v0": ("bottle.mass", 2, 1, "nominal", 3.0),
     "SimEnv/BallRoll-v0": ("contact.stiffness", 4, 1, "nominal", 8.0),

@@ -35,6 +35,10 @@ RANGES = {
         "seen": None, "noise": None, "liquid.viscosity": None, "liquid.density": (950.0, 1050.0),
         "left.k_t": (0.8 * SHEAR, 1.2 * SHEAR), "right.k_t": (0.8 * SHEAR, 1.2 * SHEAR),
     },
+    "SimEnv/Palpate-v0": {
+        "block.lump.x": (-0.014, 0.014), "block.lump.y": (-0.014, 0.014), "block.lump.z": (0.014, 0.020),
+        "block.lump.stiffness": (2.0, 6.0), "tissue.youngs_modulus": (3.5e3, 6e3), "tip.friction": (0.1, 0.5),
+    },
     PushBlock.task_id: {"goal": ((0.15, 0.10), (0.17, 0.14)), "foam.youngs_modulus": (1.4e4, 2.6e4)},
     SlideTile.task_id: {
         "goal": None, "offset": ((-0.005,) * 2, (0.005,) * 2), "tile.mass": (0.8 * TILE, 1.2 * TILE),
