@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw the pictures of the touch tasks into docs/images: `python -m docs._gen.touch_pictures [task ...]`.
 
-Tasks with gradients are optimised first, by the settings of tests/agents/test_touch_search.py; Palpate and the peg tasks
-are played by the tasks' own controller. Run it from the top of the repository.
+Tasks with gradients are optimised first, by the settings of tests/agents/test_touch_search.py; Palpate and the peg
+tasks are played by the tasks' own controller. Run it from the top of the repository.
 """
 
 import re
