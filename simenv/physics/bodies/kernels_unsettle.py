@@ -93,7 +93,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
         adj_dry_inout: wp.array2d(dtype=real),
         adj_impulse_inout: wp.array2d(dtype=vec3),
         adj_held_after_inout: wp.array2d(dtype=vec3),
-        factor_in: Factor,
+        factor_inout: Factor,
         motion_out: Motion,
         articulated_out: Articulated,
         swept_out: Swept,
@@ -123,7 +123,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
                 )  # fmt: skip
             for t in range(trees.first.shape[0] - 1):
                 if touch_out.active[w, trees.v_start[trees.first[t]]] == 0:
-                    unload(trees, w, t, spare_out.a, motion_out, factor_in, articulated_out, spare_out.rates)
+                    unload(trees, w, t, spare_out.a, motion_out, factor_inout, articulated_out, spare_out.rates)
             # contact pushes links as well, at points in the world: all forces and torques, where velocities have their
             # place
             for i in range(force_in.shape[1]):
