@@ -5,6 +5,7 @@ their tool (docs/robots.md).
 
 from simenv.physics.bodies.chain import Chain, Drive
 from simenv.physics.bodies.forest import JointDrive
+from simenv.physics.bodies.tools import ToolDrive
 from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Mimic, Tree
 from simenv.robots.arm import Arm
 from simenv.robots.chains import chain
@@ -13,6 +14,6 @@ from simenv.robots.reach import reach
 from simenv.robots.robot import Robot
 
 __all__ = [
-    "Arm", "Chain", "Drive", "Fitted", "Inertial", "Joint", "JointDrive", "Link", "Mimic", "Robot", "Tree", "chain",
-    "load", "reach",
+    "Arm", "Chain", "Drive", "Fitted", "Inertial", "Joint", "JointDrive", "Link", "Mimic", "Robot", "ToolDrive", "Tree",
+    "chain", "load", "reach",
 ]  # fmt: skip

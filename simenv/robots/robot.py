@@ -15,6 +15,7 @@ from simenv.physics.bodies.tree import KINDS, Tree
 from simenv.physics.constants import constant
 from simenv.physics.device import resolve_device
 from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
+from simenv.robots.reach import find
 
 __all__ = ["Robot"]
 
@@ -107,6 +108,25 @@ class Robot:
     def _rates(self, name: str, rates: torch.Tensor) -> torch.Tensor:
         rates = self._check(name, rates, len(self.joints))
         return exact.matmul(rates.unsqueeze(1), self._rate_gear.T)[:, 0] if self._follows else rates
+
+    def all_positions(self, q: torch.Tensor) -> torch.Tensor:
+        """Positions (N, nq) of all joints, those that follow others too, of those that follow none (N, ny)."""
+        return self._positions(q)
+
+    def all_rates(self, qd: torch.Tensor) -> torch.Tensor:
+        """Rates (N, nv) of all joints, of those of joints that follow none (N, nu)."""
+        return self._rates("qd", qd)
+
+    def reach(self, pose: torch.Tensor, link: str, start: torch.Tensor | None = None) -> torch.Tensor:
+        """Positions (N, ny) of joints that turn or slide, within their limits, that bring a link to poses (N, 7) [m,
+        xyzw] or as near as is found; others stay. Differentiable in the poses.
+
+        Args:
+            pose: the poses.
+            link: name of the link.
+            start: positions (N, ny) to search from; None is the posture.
+        """
+        return find(self, self._check("pose", pose, 7), link, self.posture if start is None else start)
 
     def _poses(self, q: torch.Tensor) -> torch.Tensor:
         """Of the moving links (N, L, 7), at all positions (N, nq)."""

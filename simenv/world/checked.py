@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from simenv.world.state import Control, State
 
 JOINT_CONTROLS = ("joint_target", "joint_rate", "joint_torque")
-CONTROLS = ("twist", "goal", "effort", *JOINT_CONTROLS)
+GOALS = ("goal", "tool_goal")
+CONTROLS = ("twist", "effort", *GOALS, *JOINT_CONTROLS)
 
 
 class Checked:
@@ -41,13 +42,14 @@ class Checked:
         told = {name: each for name in CONTROLS if (each := getattr(control, name)) is not None}
         given = [state.body_q, *told.values(), *(state[name] for name in self._entering)]
         flat = [each.detach().reshape(self.num_worlds, -1) for each in given]
-        # a sum is finite only if all of its numbers are, and takes less time to find than which are not
-        if surely(torch.isfinite(torch.stack([each.sum() for each in flat]))):
+        # numbers are finite if the largest and the least are, which take less time to find than those that are not
+        ends = [end for each in flat if each.numel() for end in (each.amax(), each.amin())]
+        if surely(torch.isfinite(torch.stack(ends))):
             state = state.replace(**{name: gathered(state[name]) for name in ("body_q", *held)})
             return state, replace(control, **{name: gathered(each) for name, each in told.items()}), status
         finite = torch.isfinite(torch.cat(flat, 1)).all(1)
         state = state.replace(**{name: masked(state[name], finite, self._initial[name]) for name in ("body_q", *held)})
-        here = {"goal": self.zero_control(state).goal} if "goal" in told else {}
-        harmless = {name: masked(each, finite, here.get(name)) for name, each in told.items()}
+        here = vars(self.zero_control(state))
+        harmless = {n: masked(each, finite, here[n] if n in GOALS else None) for n, each in told.items()}
         stopped = status | torch.where(finite, 0, NONFINITE).to(torch.int32)
         return state, replace(control, **harmless), stopped

@@ -50,8 +50,8 @@ class RobotView:
         return state.joint_qd[:, self.span]
 
     def place(self, state: State, positions: torch.Tensor, rates: torch.Tensor | None = None) -> State:
-        """The state with its joints at positions (N, nq), at rest or with rates (N, nv), and its links where these put
-        them.
+        """The state with its joints, of those that follow no other, at positions (N, ny), at rest or with rates (N,
+        nu), and its links where these put them.
 
         Raises:
             ValueError: a tensor has the wrong shape or dtype.
@@ -64,8 +64,10 @@ class RobotView:
             if body.spec.motion == "link":
                 poses[:, body.index] = placed[:, i]
                 twists[:, body.index] = 0.0 if rates is None else model.twist(positions, rates, link)
-        joint_q[:, self.span_q], joint_qd[:, self.span] = positions, 0.0 if rates is None else rates
+        joint_q[:, self.span_q] = model.all_positions(positions)
+        joint_qd[:, self.span] = 0.0 if rates is None else model.all_rates(rates)
         state = state.replace(joint_q=joint_q, joint_qd=joint_qd, body_q=poses, body_twist=twists)
+        state = self._world.robot_solver.commands.placed(state, self.span)
         for link in self.links:
             state = self._world.robot_solver.let_go(state, f"{self.spec.name}/{link}")
         return state

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,6 +152,8 @@ class Control:
         joint_target: positions that the drives of robots' joints pull to, (N, nv) [rad or m], see `World.robots`; None
             is where they are when the step begins.
         joint_rate: rates that they pull to, (N, nv); joint_torque: of their motors beside that (N, nv) [N m or N].
+        tool_goal: pose that the impedance of each link pulls to [m, quaternion xyzw], in the order of
+            `World.tool_names`, (N, T, 7); None is where they are when the step begins.
     """
 
     twist: torch.Tensor | None = None
@@ -161,6 +163,7 @@ class Control:
     joint_target: torch.Tensor | None = None
     joint_rate: torch.Tensor | None = None
     joint_torque: torch.Tensor | None = None
+    tool_goal: torch.Tensor | None = None
 
 
 def by_name(
@@ -182,3 +185,18 @@ def by_name(
     if not rows:
         return torch.zeros(0) if missing is None else missing[:, None][:, :0]
     return torch.stack(rows, 1) if axis is None else torch.cat(rows, axis)
+
+
+def goals_by_name(
+    hands: Sequence[str], tools: Sequence[str], goals: Mapping[str, torch.Tensor]
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Poses (N, 7) by name, as those of hands and of links that impedances pull; None where there are none.
+
+    Raises:
+        KeyError: a name is none of either, or some of a kind lack.
+    """
+    found = []
+    for kind, names in (("tool", tools), ("hand", hands)):
+        mine = {name: pose for name, pose in goals.items() if (name in tools) == (kind == "tool")}
+        found.append(by_name(kind, names, mine) if mine else None)
+    return found[1], found[0]

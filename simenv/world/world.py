@@ -43,7 +43,7 @@ from simenv.world.renamed import Renamed
 from simenv.world.rigid import touching
 from simenv.world.robots import robots_of
 from simenv.world.scene import Scene
-from simenv.world.state import Control, State, by_name, check_tensor
+from simenv.world.state import Control, State, by_name, check_tensor, goals_by_name
 
 
 class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
@@ -62,7 +62,7 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         dt: duration of a control step [s]; substeps: ticks of it, or the least if ``scene.max_substeps`` is given.
         particles: the `ParticleSolver`, or None; particle_count: P; particle_groups: slice of the particle axis of
             every group; volume: initial volume of every particle [m^3], (N, P).
-        given_names, hand_names, collider_names: in the order of the control's, and the state's, axes.
+        given_names, hand_names, tool_names, collider_names: in the order of the control's, and the state's, axes.
         arm: the robot whose tool is pulled, as an `Arm`, or None; robots: those that are moved by their joints, by name
             (`simenv.world.robots`).
     """
@@ -83,6 +83,7 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         warn_of_unpaired(scene)
         parts = scene.body_parts()
         self.given_names, self.hand_names = names_of(scene.bodies, ("given",)), names_of(scene.bodies, ("hand", "arm"))
+        self.tool_names = tuple(tool.name for mount in scene.robots.values() for tool in mount.tools)
         self.body_names, self.collider_names = tuple(scene.bodies), tuple(scene.colliders)
         self.arm = None if scene.arm is None else Arm(scene.arm.chain, num_worlds, self.device, dtype)
         self.sensors = {
@@ -148,7 +149,9 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
             return None
         alone, where = not scene.has_bodies, touching(scene, mounts)
         seen = scene.has_bodies or bool(scene.particles) or bool(scene.solvers)
-        return RobotSolver(mounts, scene.bodies, where, scene.substep_dt, alone, seen, self.device, self.dtype)
+        return RobotSolver(
+            mounts, scene.bodies, where, scene.substep_dt, scene.substeps, alone, seen, self.device, self.dtype
+        )
 
     def _rows(self, rows: list[int]) -> torch.Tensor | None:
         """Numbers of bodies on the device; None if these are all."""
@@ -217,14 +220,16 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         return self._initial.clone()
 
     def zero_control(self, state: State | None = None) -> Control:
-        """Given bodies stand, emitters are open, hands stay where they are when the step begins (or in a `state`), and
-        fingers have no effort.
+        """Given bodies stand, emitters are open, hands and tools stay where they are when the step begins (or in a
+        `state`), and fingers have no effort.
         """
         shape = (self.num_worlds, len(self.given_names), 6)
-        goal = None
-        if state is not None and self.hand_names:
-            goal = torch.stack([self.bodies[name].pose(state) for name in self.hand_names], 1)
-        return Control(torch.zeros(shape, dtype=self.dtype, device=self.device), goal=goal)
+        goals = []
+        for names in (self.hand_names, self.tool_names):
+            there = [self.bodies[name].pose(state) for name in names] if state is not None else []
+            goals.append(torch.stack(there, 1) if there else None)
+        told = torch.zeros(shape, dtype=self.dtype, device=self.device)
+        return Control(told, goal=goals[0], tool_goal=goals[1])
 
     def control(
         self, twist: Mapping[str, torch.Tensor] | None = None, goal: Mapping[str, torch.Tensor] | None = None,
@@ -235,22 +240,21 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
 
         Args:
             twist: (N, 6) [m/s, rad/s] by given body; those that are not named stand.
-            goal: (N, 7) [m, xyzw] by hand; all hands, or none, which then stay where they are.
+            goal: (N, 7) [m, xyzw] by hand or link that is pulled; all of a kind, or none, which then stay.
             emit: (N,) bool by emitter; those that are not named are open.
             effort: (N,) [N], as `Control.effort`.
-            joints: positions (N, nv) by robot, which the drives of its joints pull to; all robots, or none, which then
-                stay where they are.
+            joints: positions (N, nv) by robot, which the drives of its joints pull to; all, or none, which then stay.
 
         Raises:
             KeyError: a name is none of theirs.
         """
         like = torch.zeros((self.num_worlds, 6), dtype=self.dtype, device=self.device)
         moves = by_name("given body", self.given_names, twist or {}, like)
-        goals = by_name("hand", self.hand_names, goal) if goal else None
+        goals, pulled = goals_by_name(self.hand_names, self.tool_names, goal or {})
         open_ = torch.ones(self.num_worlds, dtype=torch.bool, device=self.device)
         gates = by_name("emitter", self.scene.emitters, emit, open_) if emit else None
         targets = by_name("robot", self.robots, joints, axis=-1) if joints else None
-        return Control(moves if self.given_names else None, gates, goals, effort, targets)
+        return Control(moves if self.given_names else None, gates, goals, effort, targets, tool_goal=pulled)
 
     def step(self, state: State, control: Control) -> State:
         """Advance all worlds by one control step.

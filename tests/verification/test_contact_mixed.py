@@ -86,7 +86,7 @@ def test_a_quadruped_lands_and_stands(dt):
         scene.add_robot("dog", load("quadruped"), (0.0, 0.0, 0.1), drive=JointDrive(400.0, 20.0))
 
     world = world_of(build, dt, round(0.02 / dt))
-    target = world.robot_solver.standing(world.initial_state())
+    target = world.robot_solver.commands.standing(world.initial_state())
     state = lasting(world, 5.0, joint_target=target)
     links = world.robots["dog"].links
     borne = {link: float(on_a(world, state, f"dog/{link}", "floor")[2]) for link in links}

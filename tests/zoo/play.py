@@ -24,14 +24,14 @@ Leaves = dict[str, torch.Tensor]
 # a large change of a field, by its name or its unit; of a pose 3 of position and 4 of quaternion
 BY_NAME = {
     "x": 0.5 * DX, "F": 0.1, "J": 0.1, "grip": (1e-4, 1e-3), "stick": 1e-5, "held": 1e-5, "anchor": 1e-6,
-    "gel_offset": 1e-5,
+    "gel_offset": 1e-5, "joint_past": 0.01,
 }  # fmt: skip
 BY_UNIT = {
     "m": 1e-3, "m/s": 0.1, "1/s": 10.0, "1": 1e-3, "m, 1": (1e-4,) * 3 + (1e-3,) * 4,
     "m/s, rad/s": (0.1,) * 3 + (1.0,) * 3, "N": 1.0, "rad or m": 1e-3, "rad/s or m/s": 0.1,
 }  # fmt: skip
 CONTROLS = {"twist": BY_UNIT["m/s, rad/s"], "goal": (1e-3,) * 3 + (1e-2,) * 4, "effort": 1.0}
-CONTROLS |= {"joint_target": 1e-2, "joint_rate": 0.1, "joint_torque": 0.1}
+CONTROLS |= {"joint_target": 1e-2, "joint_rate": 0.1, "joint_torque": 0.1, "tool_goal": CONTROLS["goal"]}
 
 
 def seeded(name: str, seed: int) -> torch.Generator:
@@ -120,9 +120,14 @@ def controls(world: World, seeds: Sequence[int], state: State, steps: int = STEP
         told["control.goal"] = here + pull + away * normal("goal", seeds, here.shape[1:], like)
     if world.robots:
         like = state.joint_qd[:, None].expand(N, steps, -1)
-        held = world.robot_solver.standing(state)[:, None].expand_as(like)
+        held = world.robot_solver.commands.standing(state)[:, None].expand_as(like)
         for name, at in {"joint_target": held, "joint_rate": 0.0, "joint_torque": 0.0}.items():
             told[f"control.{name}"] = at + CONTROLS[name] * normal(name, seeds, like.shape[1:], like)
+    if world.tool_names:
+        here = torch.stack([world.bodies[name].pose(state) for name in world.tool_names], 1)[:, None]
+        here = here.expand(N, steps, -1, -1)
+        away = here.new_tensor([1e-2] * 3 + [5e-2] * 4)
+        told["control.tool_goal"] = here + away * normal("tools", seeds, here.shape[1:], here)
     if "grip" in state:
         told["control.effort"] = -6.0 + normal("effort", seeds, (steps,), like)
     return told

@@ -13,6 +13,7 @@ import pytest
 from simenv.geometry.shapes import Box, Cup, Cylinder, Plane, Sphere
 from simenv.physics.bodies.contacts import RigidContact
 from simenv.physics.bodies.forest import JointDrive
+from simenv.physics.bodies.tools import ToolDrive
 from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Tree
 from simenv.physics.mpm.materials import Elastic, Liquid, Sand
 from simenv.sensors.tactile import ElasticLayerGel, WinklerGel, flat_grid
@@ -249,6 +250,29 @@ def rigid(**options: Any) -> Scene:
     return scene
 
 
+def tools(**options: Any) -> Scene:
+    """An impedance presses the gel at the tip of an arm onto a ball, motors carry its weight, and a posture pulls."""
+    scene = Scene(**options)
+    scene.add_body("ball", Sphere(0.015), 5000.0, (0.1, 0.1, 0.03), motion="free", coupling="contact")
+    scene.add_body("table", Plane(), position=(0.0, 0.0, 0.015), motion="fixed")
+    scene.add_points("ball", "table", np.zeros((1, 3)), 0.015)
+    swing = Joint("swing", "revolute", axis=(0.0, 1.0, 0.0), damping=0.01, armature=1e-4)
+    bend = Joint("bend", "revolute", (0.05, 0.0, 0.0), axis=(0.0, 1.0, 0.0), damping=0.01, armature=1e-4)
+    slide = Joint("slide", "prismatic", position=(0.03, 0.0, 0.0), damping=0.5, armature=0.01)
+    links = (
+        ball_link("upper", None, swing, 0.4, (0.02, 0.0, 0.0)),
+        ball_link("lower", "upper", bend, 0.3, (0.01, 0.0, 0.0)),
+        ball_link("tip", "lower", slide, 0.3, (0.0, 0.0, -0.01)),
+    )  # fmt: skip
+    arm = Tree("arm", links, {"slide": -0.03})
+    gains = ToolDrive((300.0, 2.0), (8.0, 0.05), posture_stiffness=0.5, posture_damping=0.02)
+    drive = JointDrive((0.3, 0.2, 20.0), (0.02, 0.02, 0.2), gravity_compensation=True)
+    scene.add_robot("arm", arm, (0.02, 0.1, 0.0868), drive=drive, tools={"tip": gains})
+    scene.add_gel("pad", "arm/tip", "ball", flat_grid(3, 3, 0.01, 0.01), SPRINGS, (0.0, 0.0, -0.012), DOWN)
+    scene.let_pass("arm/tip", "table", "it stays above")
+    return scene
+
+
 ZOO = {
     "liquid": Case(liquid),
     "solids": Case(solids),
@@ -265,6 +289,7 @@ ZOO = {
     "arm": Case(arm, differentiable=False),
     "robots": Case(robots),
     "rigid": Case(rigid),
+    "tools": Case(tools),
 }
 
 

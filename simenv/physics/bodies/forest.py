@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from simenv.physics.bodies.table import Frame, Table, table
+from simenv.physics.bodies.table import Frame, Table, positions_of_rates, table
+from simenv.physics.bodies.tools import ToolDrive, ToolMount, ToolSet, tool_mounts, tool_set
 from simenv.physics.bodies.tree import Inertial, Joint, Link, Tree
 
 __all__ = ["Forest", "JointDrive", "RobotMount", "forest"]
@@ -25,10 +26,18 @@ class JointDrive:
     Attributes:
         stiffness: [N m/rad or N/m], of all joints that turn or slide, or one number for each rate.
         damping: [N m s/rad or N s/m].
+        integrate: whether ``joint_rate`` moves the targets, which the state keeps as ``joint_aim``, of all or of each.
+        kinematic: whether joints move as told, whatever that takes, and are at their targets when a step ends.
+        delay: how long commands take to get to the motors [s], whole ticks, of all or of each.
+        gravity_compensation: whether motors carry the weight of the robot's links, wherever these are.
     """
 
     stiffness: float | Sequence[float] = 0.0
     damping: float | Sequence[float] = 0.0
+    integrate: bool | Sequence[bool] = False
+    kinematic: bool | Sequence[bool] = False
+    delay: float | Sequence[float] = 0.0
+    gravity_compensation: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,8 @@ class RobotMount:
         name: of it.
         tree: what it is made of, where it stands; table: of it.
         bodies: name of the body of the scene that each of its links is.
-        stiffness, damping: of the drive of each rate, (nv,).
+        stiffness, damping, delay: of the drive of each rate, (nv,); integrates, is_told: what it does with targets.
+        tools: impedances of its links; compensated: whether motors carry its weight.
         is_robot: whether it has joints of its own in the state; a free body is where the table of frames has it.
     """
 
@@ -49,45 +59,53 @@ class RobotMount:
     bodies: Mapping[str, str]
     stiffness: np.ndarray
     damping: np.ndarray
+    integrates: np.ndarray
+    is_told: np.ndarray
+    delay: np.ndarray
+    tools: tuple[ToolMount, ...] = ()
+    compensated: bool = False
     is_robot: bool = True
 
     @staticmethod
-    def of(name: str, tree: Tree, drive: JointDrive) -> RobotMount:
-        """A robot with the drive's gains for each of its rates.
+    def of(name: str, tree: Tree, drive: JointDrive, tools: Mapping[str, ToolDrive] | None = None) -> RobotMount:
+        """A robot with the drive's numbers for each of its rates.
 
         Raises:
-            ValueError: there are as many gains as neither one nor rates, or some are negative or not finite.
+            ValueError: there are as many as neither one nor rates, some are negative or not finite, or are of joints
+                that no motor moves; or an impedance is of no link.
         """
         made = table(tree)
-        held = (positions_of_rates(made) >= 0) & np.isin(np.arange(len(made.rates)), made.lead_rates)
-        gains = []
-        for what, given in (("stiffness", drive.stiffness), ("damping", drive.damping)):
+        position = positions_of_rates(made)
+        held = (position >= 0) & np.isin(np.arange(len(made.rates)), made.lead_rates)
+        found = []
+        for what in ("stiffness", "damping", "delay", "integrate", "kinematic"):
+            given = getattr(drive, what)
             values = np.asarray(given, dtype=np.float64)
             if values.shape not in ((), (len(made.rates),)) or not (np.isfinite(values) & (values >= 0.0)).all():
                 raise ValueError(
                     f"robot {name!r}: {what} = {given!r} of the drive must be one number or {len(made.rates)}, "
                     f"finite and not negative, for the rates {', '.join(made.rates)}"
                 )
-            gains.append(np.where(held, values, 0.0) if values.shape == () else values)
-        return RobotMount(name, tree, made, {link: f"{name}/{link}" for link in made.frames}, gains[0], gains[1])
+            if what in ("integrate", "kinematic") and (values[~held].any() if values.shape else False):
+                bad = [each for each, yes in zip(made.rates, (values > 0) & ~held, strict=True) if yes]
+                raise ValueError(
+                    f"robot {name!r}: {what} of the drive names {', '.join(bad)}, which no motor moves; leave it False"
+                )
+            found.append(np.where(held, values, 0.0) if values.shape == () else values)
+        stiffness, damping, delay, integrates, is_told = found
+        bodies = {link: f"{name}/{link}" for link in made.frames}
+        return RobotMount(
+            name, tree, made, bodies, stiffness, damping, integrates > 0, is_told > 0, delay,
+            tool_mounts(name, made, position, tools or {}), drive.gravity_compensation,
+        )  # fmt: skip
 
     @staticmethod
     def of_body(name: str, inertial: Inertial) -> RobotMount:
         """A free body of the scene."""
         tree = Tree(name, (Link("body", None, Joint(name, "free"), inertial),))
         made = table(tree)
-        return RobotMount(name, tree, made, {"body": name}, np.zeros(6), np.zeros(6), False)
-
-
-def positions_of_rates(made: Table) -> np.ndarray:
-    """Number of the position whose derivative each rate is, (nv,) int; -1 for those of balls and free joints."""
-    out = np.full(int(made.v_start[-1]), -1)
-    for i in range(len(made)):
-        q, v = int(made.q_start[i]), int(made.v_start[i])
-        count = int(made.v_start[i + 1]) - v
-        if int(made.q_start[i + 1]) - q == count:
-            out[v : v + count] = np.arange(q, q + count)
-    return out
+        none, no = np.zeros(6), np.zeros(6, dtype=bool)
+        return RobotMount(name, tree, made, {"body": name}, none, none, no, no, none, is_robot=False)
 
 
 @dataclass(frozen=True)
@@ -100,6 +118,7 @@ class Forest:
         position: of `positions_of_rates`, (nv,); lower, upper: limits of these, (nv,).
         rows: number in the table of frames of each frame, (R,); on: its link, (R,); frame_place, frame_turn: in it.
         own: row of every link's own frame, (L,).
+        integrates, is_told, delay: of the drives of rates, as `RobotMount`'s; tools: impedances of links.
     """
 
     first: np.ndarray
@@ -125,6 +144,10 @@ class Forest:
     frame_place: np.ndarray
     frame_turn: np.ndarray
     own: np.ndarray
+    integrates: np.ndarray
+    is_told: np.ndarray
+    delay: np.ndarray
+    tools: ToolSet
 
     @property
     def positions(self) -> int:
@@ -172,12 +195,18 @@ def forest(mounts: Sequence[RobotMount], bodies: Mapping[str, Any]) -> Forest:
     held = [positions_of_rates(each) for each in tables]
     position = [np.where(each >= 0, each + start, -1) for each, start in zip(held, q, strict=False)]
     follower, leader, ratio, offset = following(tables, v)
+    q_start, v_start = counted("q_start", q), counted("v_start", v)
+
+    def driven(name: str) -> np.ndarray:
+        return np.concatenate([getattr(each, name) for each in mounts])
+
     return Forest(
         links, np.concatenate(parents), joined("kind"), joined("place"), joined("turn"), joined("axis"),
-        counted("q_start", q), counted("v_start", v), joined("inertial"), np.concatenate(position), joined("lower"),
+        q_start, v_start, joined("inertial"), np.concatenate(position), joined("lower"),
         joined("upper"), joined("effort"), joined("speed"), follower, leader, ratio, offset,
         np.array([row for row, _, _ in rows]), np.array([link for _, link, _ in rows]),
         np.array([frame.position for _, _, frame in rows]), np.array([frame.quaternion for _, _, frame in rows]), own,
+        driven("integrates"), driven("is_told"), driven("delay"), tool_set(mounts, links, v_start),
     )  # fmt: skip
 
 

@@ -182,7 +182,9 @@ def equation_functions(real) -> SimpleNamespace:
                 total = total + s.a[w, k * nv + j] * (v[w, j] - free[w, j])
             joint = of_joint(dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], v[w, k])
             s.g[w, k] = total - joint[0]
-            whole = whole + total * total / s.a[w, k * nv + k] + s.a[w, k * nv + k] * v[w, k] * v[w, k]
+            whole = whole + total * total / s.a[w, k * nv + k]
+            if limits.told[k] == 0:  # else what holds it would hide all others
+                whole = whole + s.a[w, k * nv + k] * v[w, k] * v[w, k]
         for r in range(limits.follower.shape[0]):
             pulled_along = of_follower(dt, limits, w, r, q, v)
             k = limits.follower[r]

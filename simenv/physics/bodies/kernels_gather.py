@@ -24,12 +24,13 @@ def gather_functions(real) -> SimpleNamespace:
     Returns:
         A namespace with the structs `Limits` (of rates: the `position` that each is the derivative of or -1, its bounds
         `lower` and `upper` and the `stiffest` spring of these, the largest `effort` of motors and the `fastest` rate,
-        and whether it is `free` of all that; of joints that follow others both rates and positions, `ratio`, `offset`,
-        and the stiffness that `hold`s them) and `Touch` (work space: inertia of links and all they carry; A and H; of
-        contacts the numbers of their law, gap, normal, displacement held, group, place in it, velocity of what no joint
-        moves, rate of the gap before, velocity now and per step, bound of friction, normal impulse and minus its
-        derivative; of groups their columns; of rates iterates; `sizes`: number of contacts, of Newton steps, whether
-        there was no room, number of groups, and whether Newton's method failed), and the functions
+        whether it is `free` of all that, and whether it moves as `told`; of joints that follow others both rates and
+        positions, `ratio`, `offset`, and the stiffness that `hold`s them) and `Touch` (work space: inertia of links and
+        all they carry; A and H; of contacts the numbers of their law, gap, normal, displacement held, group, place in
+        it, velocity of what no joint moves, rate of the gap before, velocity now and per step, bound of friction,
+        normal impulse and minus its derivative; of groups their columns; of rates iterates; `sizes`: number of
+        contacts, of Newton steps, whether there was no room, number of groups, and whether Newton's method failed), and
+        the functions
 
         * `gather(trees, w, contacts, link_of, room, width, dt, gap, normal, point, position, velocity, omega, held,
           law, motion, touch)`: contacts that may act;
@@ -45,6 +46,7 @@ def gather_functions(real) -> SimpleNamespace:
     class Limits:
         position: wp.array(dtype=int)
         free: wp.array(dtype=int)
+        told: wp.array(dtype=int)
         lower: wp.array(dtype=real)
         upper: wp.array(dtype=real)
         stiffest: wp.array(dtype=real)

@@ -29,9 +29,8 @@ def robot_kernels(real) -> SimpleNamespace:
 
     Returns:
         A namespace with the structs `Rows` (which frames of the table are on which link, and where) and `Spare` (what
-        adjoints are written to before they are added), and the kernels `drift`, `drive`, `collect`, `publish`, and with
-        `_adjoint` the reverses of the last three. Threads of `drive`, `publish` and their reverses have a block of
-        worlds.
+        adjoints are written to before they are added), and the kernels `drift`, `collect`, `publish`, and with
+        `_adjoint` the reverses of the last two. Threads of `publish` and its reverse have a block of worlds.
     """
     aba, back, rotation = aba_functions(real), tree_adjoint_functions(real), rotation_functions(real)
     Trees, Motion, Swept, move = aba.Trees, aba.Motion, back.Swept, aba.move
@@ -102,100 +101,6 @@ def robot_kernels(real) -> SimpleNamespace:
                 q_out[w, a + 4] = there[1]
                 q_out[w, a + 5] = there[2]
                 q_out[w, a + 6] = there[3]
-
-    @wp.kernel(**onward)
-    def drive(
-        block: int,
-        dt: real,
-        position: wp.array(dtype=int),
-        q_in: wp.array2d(dtype=real),
-        v_in: wp.array2d(dtype=real),
-        target_in: wp.array2d(dtype=real),
-        rate_in: wp.array2d(dtype=real),
-        feed_in: wp.array2d(dtype=real),
-        stiffness_in: wp.array2d(dtype=real),
-        damping_in: wp.array2d(dtype=real),
-        viscous_in: wp.array2d(dtype=real),
-        armature_in: wp.array2d(dtype=real),
-        tau_out: wp.array2d(dtype=real),
-        easing_out: wp.array2d(dtype=real),
-        pull_out: wp.array2d(dtype=real),
-        soft_out: wp.array2d(dtype=real),
-    ):
-        # Torque of k (target - q - dt v') + d (rate - v') - c v' with the rates v' after the tick, and q of its middle:
-        # what is proportional to the change of v is in `easing`. `pull` and `soft` are the motor's part of both.
-        # `position` is -1 where a rate has none of its own.
-        start = wp.tid() * block
-        for w in range(start, wp.min(start + block, v_in.shape[0])):
-            for k in range(v_in.shape[1]):
-                v = v_in[w, k]
-                pull = feed_in[w, k] + damping_in[w, k] * (rate_in[w, k] - v)
-                soft = dt * damping_in[w, k]
-                a = position[k]
-                if a >= 0:
-                    pull = pull + stiffness_in[w, k] * (target_in[w, k] - q_in[w, a] - dt * v)
-                    soft = soft + dt * dt * stiffness_in[w, k]
-                tau_out[w, k] = pull - viscous_in[w, k] * v
-                easing_out[w, k] = armature_in[w, k] + soft + dt * viscous_in[w, k]
-                pull_out[w, k] = pull
-                soft_out[w, k] = soft
-
-    @wp.kernel(**once)
-    def drive_adjoint(
-        block: int,
-        dt: real,
-        position: wp.array(dtype=int),
-        q_in: wp.array2d(dtype=real),
-        v_in: wp.array2d(dtype=real),
-        target_in: wp.array2d(dtype=real),
-        rate_in: wp.array2d(dtype=real),
-        feed_in: wp.array2d(dtype=real),
-        stiffness_in: wp.array2d(dtype=real),
-        damping_in: wp.array2d(dtype=real),
-        viscous_in: wp.array2d(dtype=real),
-        armature_in: wp.array2d(dtype=real),
-        tau_in: wp.array2d(dtype=real),
-        easing_in: wp.array2d(dtype=real),
-        pull_in: wp.array2d(dtype=real),
-        soft_in: wp.array2d(dtype=real),
-        adj_tau_in: wp.array2d(dtype=real),
-        adj_easing_in: wp.array2d(dtype=real),
-        adj_pull_in: wp.array2d(dtype=real),
-        adj_soft_in: wp.array2d(dtype=real),
-        adj_q_inout: wp.array2d(dtype=real),
-        adj_v_inout: wp.array2d(dtype=real),
-        adj_target_inout: wp.array2d(dtype=real),
-        adj_rate_inout: wp.array2d(dtype=real),
-        adj_feed_inout: wp.array2d(dtype=real),
-        adj_stiffness_inout: wp.array2d(dtype=real),
-        adj_damping_inout: wp.array2d(dtype=real),
-        adj_viscous_inout: wp.array2d(dtype=real),
-        adj_armature_inout: wp.array2d(dtype=real),
-    ):
-        start = wp.tid() * block
-        for w in range(start, wp.min(start + block, v_in.shape[0])):
-            for k in range(v_in.shape[1]):
-                v = v_in[w, k]
-                tau = adj_tau_in[w, k]
-                easing = adj_easing_in[w, k]
-                pull = tau + adj_pull_in[w, k]
-                soft = easing + adj_soft_in[w, k]
-                damping = damping_in[w, k]
-                through = -damping * pull - viscous_in[w, k] * tau
-                adj_feed_inout[w, k] = adj_feed_inout[w, k] + pull
-                adj_rate_inout[w, k] = adj_rate_inout[w, k] + damping * pull
-                adj_damping_inout[w, k] = adj_damping_inout[w, k] + (rate_in[w, k] - v) * pull + dt * soft
-                adj_viscous_inout[w, k] = adj_viscous_inout[w, k] + dt * easing - v * tau
-                adj_armature_inout[w, k] = adj_armature_inout[w, k] + easing
-                a = position[k]
-                if a >= 0:
-                    stiffness = stiffness_in[w, k]
-                    missing = target_in[w, k] - q_in[w, a] - dt * v
-                    through = through - dt * stiffness * pull
-                    adj_target_inout[w, k] = adj_target_inout[w, k] + stiffness * pull
-                    adj_q_inout[w, a] = adj_q_inout[w, a] - stiffness * pull
-                    adj_stiffness_inout[w, k] = adj_stiffness_inout[w, k] + missing * pull + dt * dt * soft
-                adj_v_inout[w, k] = adj_v_inout[w, k] + through
 
     @wp.kernel(**onward)
     def collect(
@@ -360,7 +265,7 @@ def robot_kernels(real) -> SimpleNamespace:
                 adj_v_inout[w, k] = adj_v_inout[w, k] + spare_out.v[w, k]
 
     return SimpleNamespace(
-        Rows=Rows, Spare=Spare, Swept=Swept, drift=drift, drive=drive, drive_adjoint=drive_adjoint, collect=collect,
-        collect_adjoint=collect_adjoint, publish=publish,
+        Rows=Rows, Spare=Spare, Swept=Swept, drift=drift, collect=collect, collect_adjoint=collect_adjoint,
+        publish=publish,
         publish_adjoint=publish_adjoint, **vars(aba),
     )  # fmt: skip

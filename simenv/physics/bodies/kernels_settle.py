@@ -9,8 +9,10 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.physics.bodies.kernels_robots import robot_kernels
+from simenv.physics.bodies.kernels_tools import tool_kernels
 from simenv.physics.bodies.kernels_touch import touch_functions
 from simenv.physics.bodies.kernels_tree_adjoint import tree_adjoint_functions
+from simenv.physics.bodies.kernels_yield import yield_functions
 
 __all__ = ["settle_kernels"]
 
@@ -29,6 +31,8 @@ def settle_kernels(real) -> SimpleNamespace:
     Touch, Limits, Contacts, vec3, vec5 = touch.Touch, touch.Limits, touch.hit.Contacts, touch.vec3, touch.vec5
     move, accelerate, Factor = touch.move, touch.accelerate, touch.Factor
     gather, assemble, settle, see_active = touch.gather, touch.assemble, touch.settle, touch.see_active
+    tools_of, Tools = yield_functions(real), tool_kernels(real).Tools
+    harden, slow, see_spent = tools_of.harden, tools_of.slow, tools_of.see_spent
     forward = {"module": f"simenv_bodies_settle_{real.__name__}", "enable_backward": False}
 
     @wp.kernel(**forward)
@@ -38,6 +42,7 @@ def settle_kernels(real) -> SimpleNamespace:
         dt: real,
         contacts: Contacts,
         limits: Limits,
+        tools: Tools,
         link_of: wp.array(dtype=int),
         room: int,
         width: int,
@@ -47,6 +52,7 @@ def settle_kernels(real) -> SimpleNamespace:
         easing_in: wp.array2d(dtype=real),
         pull_in: wp.array2d(dtype=real),
         soft_in: wp.array2d(dtype=real),
+        hard_in: wp.array2d(dtype=real),
         gravity_in: wp.array(dtype=vec3),
         force_in: wp.array2d(dtype=vec3),
         torque_in: wp.array2d(dtype=vec3),
@@ -64,6 +70,7 @@ def settle_kernels(real) -> SimpleNamespace:
         impulse_in: wp.array2d(dtype=vec3),  # read in the reverse sweep only, after `feel` has written both
         held_after_in: wp.array2d(dtype=vec3),
         v_out: wp.array2d(dtype=real),
+        spent_out: wp.array2d(dtype=real),
         factor_out: Factor,
         motion_out: Motion,
         articulated_out: Articulated,
@@ -80,24 +87,46 @@ def settle_kernels(real) -> SimpleNamespace:
                     trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in,
                     motion_out, articulated_out, factor_out, spare_out.acceleration,
                 )  # fmt: skip
-            for k in range(nv):
-                spare_out.v[w, k] = v_in[w, k] + dt * spare_out.acceleration[w, k]
             gather(
                 trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
                 omega_in, held_in, law_in, motion_out, touch_out,
             )  # fmt: skip
-            touch_out.sizes[w, 1] = 0
-            if (
-                see_active(trees, w, dt, limits, width, q_in, dry_in, pull_in, soft_in, v_in, spare_out.v, touch_out)
-                == 1
-            ):
-                assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
-                touch_out.sizes[w, 1] = settle(w, nv, width, dt, limits, q_in, dry_in, v_in, spare_out.v, touch_out)
+            pulled = tools.link.shape[0]
+            if pulled > 0:
                 for k in range(nv):
-                    v_out[w, k] = touch_out.v[w, k]
-            else:
+                    spent_out[w, k] = real(0.0)
+            more = int(1)
+            while more == 1:  # again where motors of impedances would give more than they can
                 for k in range(nv):
-                    v_out[w, k] = spare_out.v[w, k]
+                    spare_out.v[w, k] = v_in[w, k] + dt * spare_out.acceleration[w, k]
+                touch_out.sizes[w, 1] = 0
+                active = int(0)
+                if pulled > 0:
+                    assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
+                    harden(trees, tools, w, nv, hard_in, spent_out, pull_in, soft_in, touch_out)
+                    slow(trees, tools, w, nv, hard_in, spent_out, v_in, touch_out, spare_out.v)
+                    active = see_active(
+                        trees, w, dt, limits, width, q_in, dry_in, touch_out.pull, touch_out.soft, v_in, spare_out.v,
+                        touch_out,
+                    )  # fmt: skip
+                else:
+                    active = see_active(
+                        trees, w, dt, limits, width, q_in, dry_in, pull_in, soft_in, v_in, spare_out.v, touch_out
+                    )
+                    if active == 1:
+                        assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
+                if active == 1:
+                    touch_out.sizes[w, 1] = settle(w, nv, width, dt, limits, q_in, dry_in, v_in, spare_out.v, touch_out)
+                    for k in range(nv):
+                        v_out[w, k] = touch_out.v[w, k]
+                else:
+                    for k in range(nv):
+                        v_out[w, k] = spare_out.v[w, k]
+                more = 0
+                if pulled > 0:
+                    more = see_spent(
+                        trees, tools, w, dt, limits, hard_in, pull_in, soft_in, v_in, v_out, touch_out, spent_out
+                    )  # fmt: skip
 
     @wp.kernel(**forward)
     def see_failures(no_room: int, unconverged: int, touch_in: Touch, status_inout: wp.array(dtype=int)):
@@ -108,6 +137,6 @@ def settle_kernels(real) -> SimpleNamespace:
             wp.atomic_or(status_inout, w, unconverged)
 
     return SimpleNamespace(
-        kick=kick, see_failures=see_failures, Touch=Touch, Limits=Limits, Contacts=Contacts,
+        kick=kick, see_failures=see_failures, Touch=Touch, Limits=Limits, Contacts=Contacts, Tools=Tools,
         Spare=Spare, Swept=Swept, Motion=Motion, Articulated=Articulated, Factor=Factor,
     )  # fmt: skip

@@ -8,8 +8,10 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.bodies.kernels_equations import STILL
 from simenv.physics.bodies.kernels_robots import robot_kernels
+from simenv.physics.bodies.kernels_tools import tool_kernels
 from simenv.physics.bodies.kernels_touch import touch_functions
 from simenv.physics.bodies.kernels_tree_adjoint import tree_adjoint_functions
+from simenv.physics.bodies.kernels_yield import yield_functions
 
 __all__ = ["unsettle_kernels"]
 
@@ -26,6 +28,8 @@ def unsettle_kernels(real) -> SimpleNamespace:
     Touch, Limits, Contacts, vec3, vec5 = touch.Touch, touch.Limits, touch.hit.Contacts, touch.vec3, touch.vec5
     move, unload, differentiate, Factor = touch.move, touch.unload, back.differentiate, touch.Factor
     gather, assemble, unsettle, see_active = touch.gather, touch.assemble, touch.unsettle, touch.see_active
+    tools_of, Tools = yield_functions(real), tool_kernels(real).Tools
+    harden, resist = tools_of.harden, tools_of.resist
     normal_partials, far = touch.normal_partials, touch.hit.far
     reverse = {"module": f"simenv_bodies_unsettle_{real.__name__}", "enable_backward": False}
     still = wp.constant(real(STILL))
@@ -44,6 +48,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
         dt: real,
         contacts: Contacts,
         limits: Limits,
+        tools: Tools,
         link_of: wp.array(dtype=int),
         room: int,
         width: int,
@@ -53,6 +58,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
         easing_in: wp.array2d(dtype=real),
         pull_in: wp.array2d(dtype=real),
         soft_in: wp.array2d(dtype=real),
+        hard_in: wp.array2d(dtype=real),
         gravity_in: wp.array(dtype=vec3),
         force_in: wp.array2d(dtype=vec3),
         torque_in: wp.array2d(dtype=vec3),
@@ -70,13 +76,16 @@ def unsettle_kernels(real) -> SimpleNamespace:
         impulse_in: wp.array2d(dtype=vec3),
         held_after_in: wp.array2d(dtype=vec3),
         after_in: wp.array2d(dtype=real),
+        spent_in: wp.array2d(dtype=real),
         adj_after_in: wp.array2d(dtype=real),
+        adj_spent_in: wp.array2d(dtype=real),
         adj_q_inout: wp.array2d(dtype=real),
         adj_v_inout: wp.array2d(dtype=real),
         adj_tau_inout: wp.array2d(dtype=real),
         adj_easing_inout: wp.array2d(dtype=real),
         adj_pull_inout: wp.array2d(dtype=real),
         adj_soft_inout: wp.array2d(dtype=real),
+        adj_hard_inout: wp.array2d(dtype=real),
         adj_gravity_inout: wp.array(dtype=vec3),
         adj_force_inout: wp.array2d(dtype=vec3),
         adj_torque_inout: wp.array2d(dtype=vec3),
@@ -100,8 +109,8 @@ def unsettle_kernels(real) -> SimpleNamespace:
         spare_out: Spare,
         touch_out: Touch,
     ):
-        # The residual is ID(q, v, (v' - v) / dt) + easing (v' - v) / dt - tau - J^T impulse / dt. What it does by the
-        # impulses' own dependences is left to `feel`, which is told the adjoints of these here.
+        # The residual is ID(q, v, (v' - v) / dt) + (easing + S) (v' - v) / dt - tau - J^T impulse / dt. What it does by
+        # the impulses' own dependences is left to `feel`, which is told the adjoints of these here.
         nv = v_in.shape[1]
         zero = vec3(real(0.0), real(0.0), real(0.0))
         start = wp.tid() * block
@@ -115,8 +124,27 @@ def unsettle_kernels(real) -> SimpleNamespace:
                 trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
                 omega_in, held_in, law_in, motion_out, touch_out,
             )  # fmt: skip
-            if see_active(trees, w, dt, limits, width, q_in, dry_in, pull_in, soft_in, v_in, after_in, touch_out) == 1:
+            pulled = tools.link.shape[0]
+            active = int(0)
+            if pulled > 0:
                 assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
+                harden(trees, tools, w, nv, hard_in, spent_in, pull_in, soft_in, touch_out)
+                active = see_active(
+                    trees, w, dt, limits, width, q_in, dry_in, touch_out.pull, touch_out.soft, v_in, after_in,
+                    touch_out,
+                )  # fmt: skip
+                for t in range(trees.first.shape[0] - 1):
+                    if tools.block[t] >= 0:
+                        for k in range(trees.v_start[trees.first[t]], trees.v_start[trees.first[t + 1]]):
+                            touch_out.active[w, k] = 1
+                            active = 1
+            else:
+                active = see_active(
+                    trees, w, dt, limits, width, q_in, dry_in, pull_in, soft_in, v_in, after_in, touch_out
+                )
+                if active == 1:
+                    assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
+            if active == 1:
                 unsettle(
                     w, nv, width, dt, limits, q_in, dry_in, v_in, v_in, after_in, spare_out.a, touch_out,
                     spare_out.rates,
@@ -158,6 +186,17 @@ def unsettle_kernels(real) -> SimpleNamespace:
                     adj_at_inout[w, i] = adj_at_inout[w, i] + wp.cross(force_in[w, i], spare_out.torque[w, i])
                     for n in range(10):
                         adj_inertial_inout[w, i, n] = adj_inertial_inout[w, i, n] + spare_out.inertial[w, i, n]
+                if tools.block[t] >= 0:
+                    begin = trees.v_start[first]
+                    size = trees.v_start[last] - begin
+                    for k in range(begin, begin + size):
+                        taken = resist(trees, tools, w, t, k, hard_in, spent_in, spare_out.rates)
+                        spare_out.a[w, k] = spare_out.a[w, k] - taken
+                        for j in range(begin, begin + size):
+                            if spent_in[w, k] == real(0.0) and spent_in[w, j] == real(0.0):
+                                cell = tools.block[t] + (k - begin) * size + j - begin
+                                both = spare_out.rates[w, k] * spare_out.acceleration[w, j]
+                                adj_hard_inout[w, cell] = adj_hard_inout[w, cell] - both
             adj_gravity_inout[w] = adj_gravity_inout[w] + fallen
             for c in range(contacts.a.shape[0]):
                 if gap_in[w, c] < far:
@@ -177,7 +216,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
             for a in range(q_in.shape[1]):
                 adj_q_inout[w, a] = adj_q_inout[w, a] + spare_out.q[w, a]
             for k in range(nv):
-                through = -spare_out.a[w, k] / dt  # the acceleration'touch_out adjoint, by the rates before
+                through = -spare_out.a[w, k] / dt  # the acceleration's adjoint, by the rates before
                 drawn = spare_out.rates[w, k] / dt
                 at = limits.position[k]
                 if at >= 0:
@@ -191,7 +230,8 @@ def unsettle_kernels(real) -> SimpleNamespace:
                     adj_q_inout[w, at] = adj_q_inout[w, at] + drawn * (low[0] + high[0])
                     through = through + drawn * (low[1] + high[1])
                 wanted = dt * pull_in[w, k] - soft_in[w, k] * (after_in[w, k] - v_in[w, k])
-                if wp.abs(wanted) > dt * limits.effort[k]:
+                # motors of impedances that can give what is asked have all of it in S and tau
+                if wp.abs(wanted) > dt * limits.effort[k] and (tools.is_motor[k] == 0 or spent_in[w, k] != real(0.0)):
                     adj_pull_inout[w, k] = adj_pull_inout[w, k] - drawn * dt
                     adj_soft_inout[w, k] = adj_soft_inout[w, k] + drawn * (after_in[w, k] - v_in[w, k])
                     through = through - drawn * soft_in[w, k]

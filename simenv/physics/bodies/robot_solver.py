@@ -13,6 +13,7 @@ import torch
 from simenv.physics import exact
 from simenv.physics.bodies.forest import RobotMount, forest
 from simenv.physics.bodies.kernels_collide import LAW
+from simenv.physics.bodies.robot_commands import Commands
 from simenv.physics.bodies.robot_stepper import RobotStepper
 from simenv.physics.bodies.touching import Touching
 from simenv.physics.constants import constant
@@ -32,20 +33,21 @@ class RobotSolver(Solver):
 
     Args:
         mounts: of the scene, robots first; bodies: all of it, in the order of the table of frames.
-        touching: where they may touch; tick: duration of a tick [s].
+        touching: where they may touch; tick: duration of a tick [s]; ticks: of a control step.
         alone: whether nothing else moves frames, after it; seen: whether any solver sees the frames of links.
         device, dtype: of the tensors.
 
     Attributes:
         forest: the trees as kernels read them.
+        commands: what robots are told.
         spans: slices of the positions and of the rates of each, by name; of a robot, in the state and the controls.
     """
 
     name = "robots"
 
     def __init__(
-        self, mounts: Sequence[RobotMount], bodies: Mapping[str, Any], touching: Touching, tick: float, alone: bool,
-        seen: bool, device: torch.device, dtype: torch.dtype,
+        self, mounts: Sequence[RobotMount], bodies: Mapping[str, Any], touching: Touching, tick: float, ticks: int,
+        alone: bool, seen: bool, device: torch.device, dtype: torch.dtype,
     ):  # fmt: skip
         super().__init__()
         self.mounts, self.touching, self._tick = tuple(mounts), touching, tick
@@ -63,14 +65,12 @@ class RobotSolver(Solver):
         names = list(bodies)
         free = [names.index(mount.bodies["body"]) for mount in mounts if not mount.is_robot]
         self._free = torch.tensor(free, dtype=torch.int64, device=device)
-        position = self.forest.position[: self._own[1]]
-        self._held = torch.tensor(position >= 0, device=device)
-        self._position = torch.tensor(np.maximum(position, 0), dtype=torch.int64, device=device)
-        self._declare(robots)
-
-    def _declare(self, robots: Sequence[RobotMount]) -> None:
-        (nq, nv), rows = self._own, len(self.forest.rows)
         posture = np.concatenate([np.zeros(0), *(mount.table.posture for mount in robots)])
+        self.commands = Commands(self.forest, self._own[1], posture, names, tick, ticks, device, dtype)
+        self._declare(robots, posture)
+
+    def _declare(self, robots: Sequence[RobotMount], posture: np.ndarray) -> None:
+        (nq, nv), rows = self._own, len(self.forest.rows)
         felt = "force and torque of particles and gels on each frame of robots and rigid bodies, about its origin"
         wrench = Field((rows, 6), "N, N m", felt + ", mean over the last control step", differentiable=False)
         self.fields = {"link_wrench": wrench}
@@ -83,14 +83,9 @@ class RobotSolver(Solver):
             about = "positions of the robots' joints, which place their links"
             self.fields["joint_q"] = Field((nq,), "rad or m", about, posture, compared=True)
             self.fields["joint_qd"] = Field((nv,), "rad/s or m/s", "rates of the robots' joints", compared=True)
-            told = "; where they are when the step begins, if it is not given"
-            position = self.forest.position[:nv]
-            start = np.where(position >= 0, posture[np.maximum(position, 0)], 0.0)
-            self.controls = {
-                "joint_target": Field((nv,), "rad or m", "positions that the joints' drives pull to" + told, start),
-                "joint_rate": Field((nv,), "rad/s or m/s", "rates that they pull to; zero, if it is not given"),
-                "joint_torque": Field((nv,), "N m or N", "torques of the motors beside the drives; none, if not given"),
-            }
+        self.fields |= self.commands.fields
+        self.controls = self.commands.controls
+        self.parameters |= self.commands.parameters
         for mount in self.mounts:
             made = mount.table
             self.parameters[f"{mount.name}.mass"] = _of(made.inertial[:, 0], "kg", 0.0, mount.is_robot)
@@ -135,7 +130,8 @@ class RobotSolver(Solver):
 
     def starts_from(self) -> list[str]:
         """Where the joints are and how they move, and what contact holds."""
-        return [name for name in ("joint_q", "joint_qd", "anchor") if name in self.fields]
+        moving = ("joint_q", "joint_qd", "joint_aim", "joint_past", "anchor")
+        return [name for name in moving if name in self.fields]
 
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
         """Gains and friction of every rate (N, nv), ``inertial`` (N, L, 10), ``gravity`` (N, 3) and ``law`` (N, laws,
@@ -154,19 +150,15 @@ class RobotSolver(Solver):
             rows = values[f"{mount.name}.inertial"].unflatten(-1, (-1, 10)) if mount.is_robot else usual
             inertial.append(_of_mass(rows, mass, usual[..., 0]))
         packed |= {"inertial": torch.cat(inertial, 1), "gravity": gravity}
+        packed |= self.commands.pack(values)
         if len(self.touching.slots):
             laws = [torch.stack([values[f"{name}.{key}"] for key in LAW], -1) for name in self.touching.slots.laws]
             packed["law"] = torch.stack(laws, 1)
         return packed
 
-    def standing(self, state: Any) -> torch.Tensor:
-        """Positions that the robots' rates have in a state, zero for balls and free joints, (N, nv)."""
-        target = state.joint_q.index_select(1, self._position)
-        return torch.where(self._held, target, torch.zeros_like(target))
-
     def before(self, step: Step, packed: Tensors) -> Tensors:
         """The inputs of a stepper."""
-        state, control = step.state, step.control
+        state = step.state
         q, qd, robots = [], [], "joint_q" in self.fields
         if robots:
             q.append(state.joint_q)
@@ -175,12 +167,7 @@ class RobotSolver(Solver):
             q.append(state.body_q.index_select(1, self._free).flatten(1))
             qd.append(state.body_twist.index_select(1, self._free).flatten(1))
         inputs = {**packed, "joint_q": torch.cat(q, 1), "joint_qd": torch.cat(qd, 1)}
-        rest = torch.zeros_like(inputs["joint_qd"][:, self._own[1] :])
-        target = self.standing(state) if control.joint_target is None and robots else control.joint_target
-        given = {"target": target, "rate": control.joint_rate, "feed": control.joint_torque}
-        nothing = torch.zeros_like(inputs["joint_qd"])
-        for name, value in given.items():
-            inputs[name] = nothing if value is None else torch.cat([value, rest], 1)
+        inputs |= self.commands.before(step)
         return inputs | ({"anchor": state.anchor} if "anchor" in self.fields else {})
 
     def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
@@ -189,6 +176,7 @@ class RobotSolver(Solver):
         if "joint_q" in self.fields:
             fields["joint_q"] = out["joint_q"][:, : self._own[0]]
             fields["joint_qd"] = out["joint_qd"][:, : self._own[1]]
+            fields |= self.commands.after(state, inputs)
         if "anchor" in self.fields:
             fields |= {"anchor": out["anchor"], "contact_impulse": out["impulse"]}
         return fields

@@ -18,11 +18,13 @@ import warp as wp
 
 from simenv.physics.bodies.forest import Forest, longest_path
 from simenv.physics.bodies.kernels_collide import collide_kernels
+from simenv.physics.bodies.kernels_drive import drive_kernels
 from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
 from simenv.physics.bodies.robot_slots import Sunk, TickSlots
 from simenv.physics.bodies.robot_space import WorkSpace
+from simenv.physics.bodies.tool_launches import Orders, ToolLaunches, commands_of
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays
 from simenv.physics.direct import warp_real
 from simenv.physics.launch.programs import Phase
@@ -32,7 +34,8 @@ from simenv.physics.status import TOO_MANY_CONTACTS, UNCONVERGED
 
 __all__ = ["RobotStepper"]
 
-PULLS = ("target", "rate", "feed", "stiffness", "damping", "viscous", "armature")
+TOLD = ("target", "rate", "feed")  # of commands, those of steps before too
+PULLS = ("stiffness", "damping", "viscous", "armature")
 PER_RATE = (*PULLS, "friction")
 
 
@@ -53,10 +56,12 @@ class RobotStepper(Stepper):
         self._alone, self._fixed, self._seen = alone, list(fixed), seen
         real = warp_real(desk.dtype)
         self._kernels, self._settle, self._collide = robot_kernels(real), settle_kernels(real), collide_kernels(real)
-        self._unsettle = unsettle_kernels(real)
+        self._unsettle, self._drive = unsettle_kernels(real), drive_kernels(real)
         k, slot, nv, links = self._kernels, desk.memory.slot, forest.rates, len(forest)
         self._points = len(touching.slots)
         self._inputs = {name: slot(k.real, nv) for name in PER_RATE}
+        told = nv * (1 + commands_of(forest.delay, desk.dt, desk.ticks)[1])
+        self._inputs |= {name: slot(k.real, told) for name in TOLD}
         self._inputs |= {"gravity": slot(k.vec3), "inertial": slot(k.real, links, 10)}
         self._law = slot(self._collide.vec5, max(len(touching.slots.laws), 1))
         if self._points:
@@ -102,6 +107,9 @@ class RobotStepper(Stepper):
         self._work = [space.make(k.Motion), space.make(k.Articulated), space.make(self._unsettle.Swept)]
         self._work.append(space.make(k.Spare, a=forest.rates))
         self._touch = space.make(self._settle.Touch)
+        self._orders = Orders(forest, self.desk, touching.joint_eases, self._drive, self._array)
+        self._tools = ToolLaunches(forest, self.desk, k.real, self._array, space.make)
+        self._inputs |= self._tools.inputs
 
     def _settle_types(self) -> SimpleNamespace:
         return SimpleNamespace(Limits=self._settle.Limits, real=self._kernels.real)
@@ -133,6 +141,7 @@ class RobotStepper(Stepper):
                 [slot(k.vec3, len(forest)) for _ in range(3)], [slot(kind, frames) for kind in pose],
                 [slot(kind, frames) for kind in pose], slot(wp.int32, len(self.touching.slots.pairs)),
                 [slot(kind, points) for kind in (k.real, k.vec3, k.vec3)], slot(k.vec3, points),
+                slot(k.real, forest.rates if len(forest.tools) else 0),
             ))  # fmt: skip
         return self._ticks[number]
 
@@ -151,11 +160,15 @@ class RobotStepper(Stepper):
         before, work = frames.before(tick, keep), frames.scratch(tick, keep)
         v, now = self.joints(before)[1], self._slots(work)
         place = [frames.pose(before)[0], *frames.wrench(work)]
-        pulls = [now.q, v, *(inputs[name] for name in PULLS)]
+        d, motors = self._drive, self._tools.slots(work).motors
+        pulls = [now.q, v, *(inputs[name] for name in TOLD), motors, *(inputs[name] for name in PULLS)]
+        order = [self._block, desk.dt, self._orders.left(tick), self._position, self._orders.told(tick)]
+        space = [self._work[0], *self._work[2:]]
         collect = [self._trees, self._rows, 1.0 / desk.ticks]
         launches = [
             self._drift(tick, keep),
-            Launch(k.drive, self._blocks(), [self._block, desk.dt, self._position], pulls, now.driven, k.drive_adjoint),
+            *self._tools.launches(work, self._trees, (now.q, v), inputs, space),
+            Launch(d.drive, self._blocks(), order, pulls, now.driven, d.drive_adjoint),
         ]
         if not self._seen:  # nothing pushes: what it would collect stays zero
             return launches
@@ -209,15 +222,18 @@ class RobotStepper(Stepper):
             desk.dt,
             self._contacts,
             self._limits,
+            self._tools.struct,
             self._link_of,
             self._room,
             self._width,
         ]
-        given = [now.q, self.joints(before)[1], *now.driven, inputs["gravity"], *now.pushed, inputs["inertial"]]
+        given = [now.q, self.joints(before)[1], *now.driven, self._tools.slots(work).hard]
+        given += [inputs["gravity"], *now.pushed, inputs["inertial"]]
         touched = [*now.met, now.was[0], *now.was[2:], self.anchor(before), self._law, inputs["friction"]]
         given += [*touched, now.impulse, self.anchor(after)]
         work_space = [partial(self._factor, now), *self._work, self._touch]
-        return Launch(k.kick, self._blocks(), fixed, given, [v_after], self._unsettle.kick_adjoint, work_space)
+        out = [v_after, now.spent]
+        return Launch(k.kick, self._blocks(), fixed, given, out, self._unsettle.kick_adjoint, work_space)
 
     def _factor(self, now: TickSlots) -> Any:
         made = self._kernels.Factor()

@@ -99,7 +99,10 @@ class BodySolver(Solver):
         gravity, names = values["gravity"], list(self.parts.bodies)
         one, nothing = torch.ones_like(gravity[:, 0]), torch.zeros_like(gravity[:, 0])
         masses = [values.get(f"{name}.mass", one) for name in names]
-        gains = [torch.stack([values.get(f"{name}.{key}", nothing) for key in GAINS], -1) for name in names]
+        pulled = {name: body.is_driven for name, body in self.parts.bodies.items()}  # links' impedances have these too
+        gains = [
+            torch.stack([values[f"{name}.{key}"] if pulled[name] else nothing for key in GAINS], -1) for name in names
+        ]
         contact = [values.get(f"contact.{key}", nothing) for key in asdict(self.parts.contact)]
         return {
             "mass": torch.stack(masses, -1), "gains": torch.stack(gains, 1), "gravity": gravity,

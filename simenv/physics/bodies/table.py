@@ -12,7 +12,7 @@ import numpy as np
 from simenv.errors import AssetError
 from simenv.physics.bodies.tree import KINDS, Inertial, Joint, Tree
 
-__all__ = ["KIND_NUMBERS", "Frame", "Table", "inertial_vector", "table"]
+__all__ = ["KIND_NUMBERS", "Frame", "Table", "inertial_vector", "positions_of_rates", "table"]
 
 KIND_NUMBERS = {"revolute": 0, "prismatic": 1, "planar": 2, "ball": 3, "free": 4}
 
@@ -83,6 +83,17 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.links)
+
+
+def positions_of_rates(made: Table) -> np.ndarray:
+    """Number of the position whose derivative each rate is, (nv,) int; -1 for those of balls and free joints."""
+    out = np.full(int(made.v_start[-1]), -1)
+    for i in range(len(made)):
+        q, v = int(made.q_start[i]), int(made.v_start[i])
+        count = int(made.v_start[i + 1]) - v
+        if int(made.q_start[i + 1]) - q == count:
+            out[v : v + count] = np.arange(q, q + count)
+    return out
 
 
 def inertial_vector(mass: float, centre: Any, inertia: Any) -> np.ndarray:

@@ -87,6 +87,7 @@ def limit_arrays(touching: Touching, forest: Forest, dt: float, kernels: Any, ar
     eases, real = touching.joint_eases, kernels.real
     made.stiffest = array(PERIOD**2 / (dt**2 * eases), real)
     made.effort, made.fastest = (array(np.minimum(each, 1e30), real) for each in (forest.effort, forest.speed))
+    made.told = array(forest.is_told.astype(int), int)
     pairs = {"follower": forest.follower, "leader": forest.leader}
     for name, rates in pairs.items():
         setattr(made, name, array(rates, int))

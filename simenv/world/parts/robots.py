@@ -10,6 +10,7 @@ from typing import Any
 from simenv.physics.bodies.chain import Chain, Drive
 from simenv.physics.bodies.forest import JointDrive, RobotMount
 from simenv.physics.bodies.model import ArmMount
+from simenv.physics.bodies.tools import ToolDrive
 from simenv.physics.bodies.tree import Tree
 from simenv.physics.parts import Body
 from simenv.world.parts.bodies import AKINOLA, UPRIGHT, BodiesPart, Gains
@@ -25,7 +26,8 @@ class RobotsPart(BodiesPart):
     def add_robot(
         self, name: str, robot: str | Path | Tree | Chain, position: Vector = (0.0, 0.0, 0.0),
         quaternion: Vector = UPRIGHT, *, drive: JointDrive | Drive | None = None, base: str = "fixed",
-        posture: Mapping[str, Any] | None = None, tool: tuple[Vector, Vector] | None = None, gains: Gains = AKINOLA,
+        posture: Mapping[str, Any] | None = None, tools: Mapping[str, ToolDrive] | None = None,
+        tool: tuple[Vector, Vector] | None = None, gains: Gains = AKINOLA,
     ) -> None:  # fmt: skip
         """Add a robot, moved by its joints or by its tool.
 
@@ -48,6 +50,7 @@ class RobotsPart(BodiesPart):
             drive: what pulls its joints; or how the arm moves beside its impedance, None for the usual.
             base: what holds the root of a file that is loaded, ``"fixed"``, ``"free"`` or ``"planar"``.
             posture: positions of joints at the start, by name; others are as the file or the name has them.
+            tools: links that an impedance pulls to goals, by name, ``World.control(goal={"<name>/<link>": pose})``.
             tool: of an arm: position [m] and quaternion of the tool at the start; None leaves it in its posture.
             gains: of an arm, as of a hand.
 
@@ -58,15 +61,17 @@ class RobotsPart(BodiesPart):
         if isinstance(drive, JointDrive):
             if tool is not None or gains is not AKINOLA or isinstance(robot, Chain):
                 raise ValueError(f"robot {name!r}: tool, gains and a chain are of an arm without a JointDrive")
-            self._add_tree(name, robot, self._pose(f"robot {name!r}", position, quaternion), drive, base, posture)
+            self._add_tree(
+                name, robot, self._pose(f"robot {name!r}", position, quaternion), drive, base, posture, tools
+            )
             return
-        if base != "fixed" or posture is not None:
-            raise ValueError(f"robot {name!r}: base and posture are of a robot with drive=JointDrive(...)")
+        if base != "fixed" or posture is not None or tools is not None:
+            raise ValueError(f"robot {name!r}: base, posture and tools are of a robot with drive=JointDrive(...)")
         self._add_arm(name, robot, self._pose(f"robot {name!r}", position, quaternion), tool, gains, drive)
 
     def _add_tree(
         self, name: str, robot: Any, pose: tuple[Vector, Vector], drive: JointDrive, base: str,
-        posture: Mapping[str, Any] | None,
+        posture: Mapping[str, Any] | None, tools: Mapping[str, ToolDrive] | None,
     ) -> None:  # fmt: skip
         from simenv.robots.load import load  # only those who have a robot pay for it
         from simenv.robots.placed import placed, start_poses
@@ -78,7 +83,7 @@ class RobotsPart(BodiesPart):
             raise ValueError("the scene has an arm whose tool is pulled, which must be the only robot")
         tree = robot if isinstance(robot, Tree) else load(robot, base=base)
         tree = placed(tree.with_posture(dict(posture)) if posture else tree, *pose)
-        mount = RobotMount.of(name, tree, drive)
+        mount = RobotMount.of(name, tree, drive, tools)
         for frame, at in start_poses(tree, mount.table).items():
             motion = "link" if mount.table.frames[frame].link >= 0 else "fixed"
             self._name(self.bodies, f"{name}/{frame}", "body")

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warp functions of a kick of trees whose motors pull links (kernels_tools): these make the tree harder to accelerate,
+by a block S that is added to its joint-space inertia A, as far as its motors are not at their limits.
+"""
+
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv._exclusive import built_once
+from simenv.physics.bodies.kernels_gather import gather_functions
+from simenv.physics.bodies.kernels_tools import tool_kernels
+
+__all__ = ["yield_functions"]
+
+
+@built_once
+def yield_functions(real) -> SimpleNamespace:
+    """Functions for one scalar type, `wp.float32` or `wp.float64`.
+
+    Returns:
+        A namespace with the functions, after `assemble`,
+
+        * `harden(trees, tools, w, nv, hard, spent, pull, soft, touch)`: adds S to A, without the rows and columns of
+          motors that are `spent`; these alone, and the motors of joints that no impedance pulls, are left to be held to
+          their limits by `of_joint`;
+        * `slow(trees, tools, w, nv, hard, spent, before, touch, v)`: rates v without contact, less what S takes;
+        * `see_spent(trees, tools, w, dt, limits, hard, pull, soft, before, after, spent) -> int`: motors that would
+          give more than they can, and whether there are any new ones;
+        * `resist(trees, tools, w, k, hard, spent, x) -> real`: a row of S times x.
+    """
+    gathered, tool = gather_functions(real), tool_kernels(real)
+    Trees, Tools, Limits, Touch = gathered.Trees, tool.Tools, gathered.Limits, gathered.Touch
+
+    @wp.func
+    def hardness(
+        tools: Tools, w: int, t: int, size: int, i: int, j: int, start: int, hard: wp.array2d(dtype=real),
+        spent: wp.array2d(dtype=real),
+    ) -> real:  # fmt: skip
+        out = real(0.0)
+        if spent[w, start + i] == real(0.0) and spent[w, start + j] == real(0.0):
+            out = hard[w, tools.block[t] + i * size + j]
+        return out
+
+    @wp.func
+    def resist(
+        trees: Trees, tools: Tools, w: int, t: int, k: int, hard: wp.array2d(dtype=real),
+        spent: wp.array2d(dtype=real), x: wp.array2d(dtype=real),
+    ) -> real:  # fmt: skip
+        start = trees.v_start[trees.first[t]]
+        size = trees.v_start[trees.first[t + 1]] - start
+        total = real(0.0)
+        for j in range(size):
+            total = total + hardness(tools, w, t, size, k - start, j, start, hard, spent) * x[w, start + j]
+        return total
+
+    @wp.func
+    def harden(
+        trees: Trees,
+        tools: Tools,
+        w: int,
+        nv: int,
+        hard: wp.array2d(dtype=real),
+        spent: wp.array2d(dtype=real),
+        pull: wp.array2d(dtype=real),
+        soft: wp.array2d(dtype=real),
+        s: Touch,
+    ):
+        for k in range(nv):
+            s.pull[w, k] = pull[w, k]
+            s.soft[w, k] = soft[w, k]
+            if tools.is_motor[k] == 1 and spent[w, k] == real(0.0):
+                s.pull[w, k] = real(0.0)
+                s.soft[w, k] = real(0.0)
+        for t in range(trees.first.shape[0] - 1):
+            if tools.block[t] >= 0:
+                start = trees.v_start[trees.first[t]]
+                size = trees.v_start[trees.first[t + 1]] - start
+                for i in range(size):
+                    k = start + i
+                    for j in range(size):
+                        more = hardness(tools, w, t, size, i, j, start, hard, spent)
+                        s.a[w, k * nv + start + j] = s.a[w, k * nv + start + j] + more
+
+    @wp.func
+    def slow(
+        trees: Trees,
+        tools: Tools,
+        w: int,
+        nv: int,
+        hard: wp.array2d(dtype=real),
+        spent: wp.array2d(dtype=real),
+        before: wp.array2d(dtype=real),
+        s: Touch,
+        v: wp.array2d(dtype=real),
+    ):
+        # (A + S) x = - S (v - before), by Cholesky's factor; v + x
+        for t in range(trees.first.shape[0] - 1):
+            if tools.block[t] >= 0:
+                start = trees.v_start[trees.first[t]]
+                end = trees.v_start[trees.first[t + 1]]
+                for k in range(start, end):
+                    s.d[w, k] = v[w, k] - before[w, k]
+                for k in range(start, end):
+                    s.g[w, k] = -resist(trees, tools, w, t, k, hard, spent, s.d)
+                for k in range(start, end):
+                    for j in range(start, k + 1):
+                        total = s.a[w, k * nv + j]
+                        for i in range(start, j):
+                            total = total - s.h[w, k * nv + i] * s.h[w, j * nv + i]
+                        if j < k:
+                            s.h[w, k * nv + j] = total / s.h[w, j * nv + j]
+                        else:
+                            s.h[w, k * nv + k] = wp.sqrt(total)
+                    total = s.g[w, k]
+                    for i in range(start, k):
+                        total = total - s.h[w, k * nv + i] * s.d[w, i]
+                    s.d[w, k] = total / s.h[w, k * nv + k]
+                for back in range(end - start):
+                    k = end - 1 - back
+                    total = s.d[w, k]
+                    for i in range(k + 1, end):
+                        total = total - s.h[w, i * nv + k] * s.d[w, i]
+                    s.d[w, k] = total / s.h[w, k * nv + k]
+                    v[w, k] = v[w, k] + s.d[w, k]
+
+    @wp.func
+    def see_spent(
+        trees: Trees,
+        tools: Tools,
+        w: int,
+        dt: real,
+        limits: Limits,
+        hard: wp.array2d(dtype=real),
+        pull: wp.array2d(dtype=real),
+        soft: wp.array2d(dtype=real),
+        before: wp.array2d(dtype=real),
+        after: wp.array2d(dtype=real),
+        s: Touch,
+        spent: wp.array2d(dtype=real),
+    ) -> int:
+        more = int(0)
+        for t in range(trees.first.shape[0] - 1):
+            if tools.block[t] >= 0:
+                start = trees.v_start[trees.first[t]]
+                end = trees.v_start[trees.first[t + 1]]
+                for k in range(start, end):
+                    s.d[w, k] = after[w, k] - before[w, k]
+                    s.g[w, k] = real(0.0)
+                for k in range(start, end):
+                    if tools.is_motor[k] == 1 and spent[w, k] == real(0.0):
+                        wanted = dt * pull[w, k] - soft[w, k] * s.d[w, k]
+                        wanted = wanted - resist(trees, tools, w, t, k, hard, spent, s.d)
+                        if wp.abs(wanted) > dt * limits.effort[k]:
+                            s.g[w, k] = real(1.0)
+                for k in range(start, end):
+                    if s.g[w, k] == real(1.0):
+                        spent[w, k] = real(1.0)
+                        more = 1
+        return more
+
+    return SimpleNamespace(harden=harden, slow=slow, see_spent=see_spent, resist=resist)
