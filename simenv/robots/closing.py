@@ -20,6 +20,7 @@ __all__ = ["CLOSED", "close", "closed", "loop_gaps", "loop_jacobian"]
 CLOSED = 1e-9  # [m, rad], what a loop may be open by at the start
 STEPS = 60  # of Newton's method
 FAR = 0.3  # [rad, m], the longest of them
+TRIES = 8  # starts
 
 
 def loop_gaps(robot: Robot, q: torch.Tensor) -> torch.Tensor:
@@ -77,22 +78,36 @@ def close(
     if unknown:
         raise ValueError(f"close: {', '.join(unknown)} is none of the joints {', '.join(robot.joints)}")
     free = torch.tensor([name not in names for name in robot.joints], device=q.device)
-    found, limit = q, 16.0 * torch.finfo(q.dtype).eps
-    for _ in range(STEPS):
-        gaps = loop_gaps(robot, found).flatten(1)
-        if float(gaps.abs().max()) <= limit:
-            break
-        step = -_solved(loop_jacobian(robot, found).flatten(1, 2) * free, gaps)
-        longest = step.abs().amax(1, keepdim=True)
-        found = robot.integrate(found, step * (FAR / longest.clamp(min=FAR)), 1.0)
-    left = loop_gaps(robot, found).abs().amax(-1)
     allowed = max(CLOSED, 1e3 * torch.finfo(q.dtype).eps)
+    found = _searched(robot, q, free)
+    left = loop_gaps(robot, found).abs().amax(-1)
+    for number in range(1, TRIES):  # beside where it is: Newton's method does not leave a dead centre
+        shut = (left <= allowed).all(1)
+        if bool(shut.all()):
+            break
+        way = torch.cos(number * (1.0 + torch.arange(len(robot.joints), dtype=q.dtype, device=q.device)))
+        tried = _searched(robot, robot.integrate(q, (FAR * way * free).expand(len(q), -1), 1.0), free)
+        open_by = loop_gaps(robot, tried).abs().amax(-1)
+        better = ~shut & (open_by.amax(1) < left.amax(1))
+        found, left = torch.where(better[:, None], tried, found), torch.where(better[:, None], open_by, left)
     if not bool((left <= allowed).all()):
         raise ValueError(_still_open(robot.tree, left, names))
     if qd is None:
         return found, torch.zeros_like(q[:, : len(robot.joints)])
     jacobian = loop_jacobian(robot, found).flatten(1, 2)
     return found, qd - _solved(jacobian, exact.matmul(jacobian, qd.unsqueeze(-1))[..., 0])
+
+
+def _searched(robot: Robot, q: torch.Tensor, free: torch.Tensor) -> torch.Tensor:
+    """Positions that Newton's method finds from others, moving rates that are free (nu,) bool."""
+    for _ in range(STEPS):
+        gaps = loop_gaps(robot, q).flatten(1)
+        if float(gaps.abs().max()) <= 16.0 * torch.finfo(q.dtype).eps:
+            break
+        step = -_solved(loop_jacobian(robot, q).flatten(1, 2) * free, gaps)
+        longest = step.abs().amax(1, keepdim=True)
+        q = robot.integrate(q, step * (FAR / longest.clamp(min=FAR)), 1.0)
+    return q
 
 
 def closed(tree: Tree) -> Tree:
