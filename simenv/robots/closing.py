@@ -130,7 +130,7 @@ def closed(tree: Tree) -> Tree:
     values, table = q[0].numpy(), robot.table
     posture = dict(tree.posture)
     full = table.gear @ values + table.gear_offset
-    lead = {name for name in (rate.split(".")[0] for rate in robot.joints)}
+    lead = {rate.split(".")[0] for rate in robot.joints}
     for i, joint in enumerate(table.joints):
         if joint in lead and joint not in tree.posture:
             at = full[table.q_start[i] : table.q_start[i + 1]]

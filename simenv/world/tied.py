@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simenv.physics.bodies.forest import RobotMount
-from simenv.physics.bodies.tree import Loop
 from simenv.physics.bodies.touching import Tied
+from simenv.physics.bodies.tree import Loop
 from simenv.robots.ease import link_eases
 
 if TYPE_CHECKING:

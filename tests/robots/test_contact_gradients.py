@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Derivatives through rigid contact, joint limits and dry friction, against central differences, away from kinks."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -132,7 +133,7 @@ def test_derivatives_agree_with_differences(name, kind):
         told = replace(Control(), **{n: values[n] for n in CONTROLS if n in values})
         for _ in range(5):
             state = world.step(state, told)
-        assert (state.status == 0).all(), {n: float((values[n] - leaves[n]).abs().max()) for n in values if not torch.equal(values[n], leaves[n])}
+        assert (state.status == 0).all()
         total = 0.0
         for field, value in state.items():
             if value.is_floating_point() and field != "time":
@@ -158,6 +159,8 @@ def test_derivatives_agree_with_differences(name, kind):
             for epsilon in EPSILONS:
                 ends = [float(end({**leaves, leaf: value + sign * epsilon * way})) for sign in (1.0, -1.0)]
                 found.append((ends[0] - ends[1]) / (2.0 * epsilon))
+            # and without what is in proportion to the width, as of contact that is C1
+            found += [(10.0 * narrow - wide) / 9.0 for wide, narrow in itertools.pairwise(found)]
             error = min(abs(each - exact) for each in found)
             if not error <= max(1e-5 * size, floor):
                 wrong[leaf] = f"{error / max(size, 1e-30):.1e} of {size:.1e}: {exact} against {found}"

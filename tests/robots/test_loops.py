@@ -44,7 +44,7 @@ def test_a_posture_that_closes_stays_and_one_that_cannot_is_refused():
         replace(link, joint=replace(link.joint, lower=1.0, upper=1.5)) if link.name == "rocker" else link
         for link in four_bar(0.7).links
     )
-    with pytest.raises(AssetError, match="close where j4 is .*, outside of its limits 1.0000 to 1.5000"):
+    with pytest.raises(AssetError, match=r"close where j4 is .*, outside of its limits 1\.0000 to 1\.5000"):
         closed(Tree("stopped", stopped, {"j2": 0.7}, four_bar().loops))
     scene = Scene(substep_dt=1e-3, substeps=1)
     with pytest.raises(AssetError, match="stays open"):

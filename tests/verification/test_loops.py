@@ -38,7 +38,7 @@ def coefficients(crank, branch, masses=(0.5, 1.0, 0.8), sides=SIDES):
     """Inertia and potential energy of the four-bar as a function of its crank's angle alone: kinetic energy is half
     the inertia times the square of the crank's rate.
     """
-    d, a, b, c = sides
+    _, a, b, c = sides
 
     def at(t):
         coupler, rocker = angles(t, branch)

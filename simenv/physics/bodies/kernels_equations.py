@@ -93,7 +93,9 @@ def equation_functions(real) -> SimpleNamespace:
         return -dt * limits.hold[r] * (off + real(2.5) * dt * rate)
 
     @wp.func
-    def stiffness_of(dt: real, x: vec11, push: vec2, n: vec3, held: vec3, now: vec3, bound: real, coupled: int) -> mat33:
+    def stiffness_of(
+        dt: real, x: vec11, push: vec2, n: vec3, held: vec3, now: vec3, bound: real, coupled: int
+    ) -> mat33:
         # minus the derivative of a contact's impulse by `now`; `coupled` to the normal impulse that bounds friction
         out = push[1] * wp.outer(n, n)
         yields = real(2.0) * dt * dt * x[4] * x[9]

@@ -270,6 +270,14 @@ def gather_functions(real) -> SimpleNamespace:
                         u = trees.parent[u]
 
     return SimpleNamespace(
-        Limits=Limits, Touch=Touch, add_side=add_side, gather=gather, assemble=assemble, hit=hit, vec2=vec2, vec10=vec10, vec11=vec11,
+        Limits=Limits,
+        Touch=Touch,
+        add_side=add_side,
+        gather=gather,
+        assemble=assemble,
+        hit=hit,
+        vec2=vec2,
+        vec10=vec10,
+        vec11=vec11,
         **vars(aba),
     )

@@ -48,8 +48,8 @@ def law_functions(real) -> SimpleNamespace:
           contact that is at most so stiff [N/m] and has been closing at a speed [m/s]: k, c, d, friction, stiffness
           along the surface, d while it closes, speed of the rebound, lengths of rolling and spinning, how much is left
           of friction's stiffness, width;
-        * `closing_speed(dt, stored, before) -> real`, and `closing_after(closing, before, after) -> real`, which is what
-          to store;
+        * `closing_speed(dt, stored, before) -> real`, and `closing_after(closing, before, after) -> real`, what to
+          store of it;
         * `normal_impulse(dt, gap, before, after, k, c, d, d_in, rebound, width) -> vec2`: impulse [N s], and minus its
           derivative by `after`; of the gap midway [m], and the rates of the gap before and after the tick [m/s];
         * `normal_partials(dt, gap, before, after, k, c) -> vec2`: the derivatives of the impulse by `gap` and

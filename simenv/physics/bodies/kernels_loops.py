@@ -3,8 +3,8 @@
 
 A loop is a spring, taken implicitly, that is near rigid: its impulse is -dt h (x + dt v'), with what is between the two
 points in the middle of the tick x, and their relative velocity after it v', and likewise of the turn of a weld: what is
-open has closed a tick later. It is one more term of the convex problem that contact is (kernels_touch), a group with columns of its own.
-Both impulses act at one point, midway, so that momentum and its moment are exchanged exactly.
+open has closed a tick later. It is one more term of the convex problem that contact is (kernels_touch), a group with
+columns of its own. Both impulses act at one point, midway, so that momentum and its moment are exchanged exactly.
 
 `span` and `bind` have generated adjoints; the others are used in both sweeps of a kick.
 """

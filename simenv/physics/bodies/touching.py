@@ -141,7 +141,12 @@ def loop_arrays(touching: Touching, dt: float, kernels: Any, array: Any) -> Any:
     """The struct `Loops`."""
     made, loops = kernels.Loops(), touching.loops
     a, b, hold, turn = _ends(touching, dt)
-    made.a, made.b, made.hold, made.hold_turn = array(a, int), array(b, int), array(hold, kernels.real), array(turn, kernels.real)
+    made.a, made.b, made.hold, made.hold_turn = (
+        array(a, int),
+        array(b, int),
+        array(hold, kernels.real),
+        array(turn, kernels.real),
+    )
     made.place_a = array(np.reshape([each.place_a for each in loops], (-1, 3)), kernels.vec3)
     made.place_b = array(np.reshape([each.place_b for each in loops], (-1, 3)), kernels.vec3)
     upright = np.array([0.0, 0.0, 0.0, 1.0])

@@ -205,7 +205,9 @@ class Tree:
         what = f"robot {self.name!r}, loop {loop.name!r}"
         for link in (loop.a, loop.b):
             if link is not None and link not in known:
-                raise AssetError(f"{what}: it holds {link!r}, which is no link; it has {', '.join(e.name for e in self.links)}")
+                raise AssetError(
+                    f"{what}: it holds {link!r}, which is no link; it has {', '.join(e.name for e in self.links)}"
+                )
         if loop.a == loop.b or [each.name for each in self.loops].count(loop.name) > 1:
             raise AssetError(f"{what}: it holds a link to itself, or its name comes twice; rename one, or take it out")
         turn = (0.0, 0.0, 0.0, 1.0) if loop.turn is None else loop.turn

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from simenv.physics import checks
-from simenv.physics.bodies.tree import Loop
 from simenv.world.parts.bodies import BodiesPart
 
 __all__ = ["TiedPart"]
