@@ -15,6 +15,5 @@ from simenv.robots.robot import Robot
 
 __all__ = [
     "Arm", "Chain", "Drive", "Fitted", "Inertial", "Joint", "JointDrive", "Link", "Loop", "Mimic", "Robot", "Tree",
-    "Arm", "Chain", "Drive", "Fitted", "Inertial", "Joint", "JointDrive", "Link", "Loop", "Mimic", "Robot", "Tree",
     "chain", "close", "load", "loop_gaps", "reach",
 ]  # fmt: skip

@@ -195,11 +195,11 @@ def collide_kernels(real) -> SimpleNamespace:
                 along = drag(dt, limit, x[4], x[9], held, slip)
                 impulse = push[0] * n + along
                 moment = resistance(push[0], x[7], x[8], n, after_omega_in[w, a] - after_omega_in[w, b])
-                wanted = -(dt * x[4] * x[9]) * (held + (real(2.0) * dt) * slip)
-                # the point has moved, and crept by what sigma lets it
-                kept = held + dt * slip + ((real(1.0) / x[9] - real(1.0)) / (real(2.0) * dt * x[4])) * along
+                wanted = (dt * x[4] * x[9]) * (held + (real(2.0) * dt) * slip)
                 if wp.dot(wanted, wanted) > limit * limit:
                     kept = -along / (dt * x[4])
+                else:  # the point has moved, and crept by what sigma lets it
+                    kept = held + dt * slip + ((real(1.0) / x[9] - real(1.0)) / (real(2.0) * dt * x[4])) * along
                 closing = closing_after(sped, before, rate)
         impulse_out[w, c] = impulse
         moment_out[w, c] = moment

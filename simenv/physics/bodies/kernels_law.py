@@ -189,11 +189,12 @@ def law_functions(real) -> SimpleNamespace:
 
     @wp.func
     def drag(dt: real, limit: real, k: real, left: real, held: vec3, slip: vec3) -> vec3:
-        wanted = -(dt * k * left) * (held + (real(2.0) * dt) * slip)
-        size2 = wp.dot(wanted, wanted)
-        if size2 > limit * limit:
-            wanted = (limit / wp.sqrt(size2)) * wanted
-        return wanted
+        way = held + (real(2.0) * dt) * slip
+        stiff = dt * k * left
+        size2 = wp.dot(way, way)
+        if size2 * stiff * stiff > limit * limit:
+            return -(limit / wp.sqrt(size2)) * way
+        return -stiff * way
 
     @wp.func
     def resistance(press: real, rolling: real, spinning: real, n: vec3, spin: vec3) -> vec3:
