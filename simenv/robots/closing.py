@@ -131,10 +131,10 @@ def closed(tree: Tree) -> Tree:
     posture = dict(tree.posture)
     full = table.gear @ values + table.gear_offset
     lead = {rate.split(".")[0] for rate in robot.joints}
-    for i, joint in enumerate(table.joints):
-        if joint in lead and joint not in tree.posture:
+    for i, name in enumerate(table.joints):
+        if name in lead and name not in tree.posture:
             at = full[table.q_start[i] : table.q_start[i + 1]]
-            posture[joint] = tuple(at.tolist()) if len(at) > 1 else float(at[0])
+            posture[name] = tuple(at.tolist()) if len(at) > 1 else float(at[0])
     for joint in tree.joints:
         if joint.name in posture and joint.kind in ("revolute", "prismatic"):
             value = float(np.atleast_1d(posture[joint.name])[0])

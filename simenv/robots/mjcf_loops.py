@@ -86,4 +86,4 @@ def _loop(document: Document, element: ET.Element, index: int, poses: Mapping[st
     if names[0] == "world":  # the first of ours is a link; they are alike
         names, ends, turn = names[::-1], ends[::-1], None if turn is None else apart.inverse().quaternion
     name = element.get("name") or f"{element.tag} {index}"
-    return anchored(name, names[0], None if names[1] == "world" else names[1], *ends, turn)
+    return anchored(name, names[0], None if names[1] == "world" else names[1], ends[0], ends[1], turn)

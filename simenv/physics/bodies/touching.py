@@ -127,7 +127,8 @@ def limit_arrays(touching: Touching, forest: Forest, dt: float, kernels: Any, ar
 
 def _ends(touching: Touching, dt: float) -> list[list[float]]:
     """Numbers of both bodies of every loop, -1 for the world, and its stiffness at the point and of its turn."""
-    numbers = {None: -1, **{name: i for i, name in enumerate(touching.bodies)}}
+    numbers: dict[str | None, int] = {name: i for i, name in enumerate(touching.bodies)}
+    numbers[None] = -1
     stiff = TIGHT * PERIOD**2 / dt**2
     return [
         [numbers[each.a] for each in touching.loops],

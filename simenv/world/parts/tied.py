@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simenv.physics import checks
+from simenv.physics.bodies.tree import Loop
 from simenv.world.parts.bodies import BodiesPart
 
 __all__ = ["TiedPart"]
@@ -15,6 +16,8 @@ __all__ = ["TiedPart"]
 
 class TiedPart(BodiesPart):
     """What a scene says about bodies that are held together."""
+
+    tied: dict[str, Loop]
 
     def tie(self, name: str, a: str, b: str, point: Sequence[float], weld: bool = False) -> None:
         """Hold two bodies together where they start, at a point as by a ball, or welded; they then do not touch each
