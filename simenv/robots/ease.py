@@ -42,7 +42,7 @@ def arm_ease(arm: Arm | None, dt: float) -> tuple[float, float]:
 
 
 def link_eases(mounts: Iterable[RobotMount], bodies: Iterable[str]) -> dict[str, np.ndarray]:
-    """Inverse inertia (6, 6) of those of the bodies ``"<robot>/<link>"`` that are links: the twist about the origin of
+    """Inverse inertia (6, 6) of those of the bodies that are links: the twist about the origin of
     the link's frame, in its axes, per impulse there, at the robot's posture and without its drives.
 
     Args:
@@ -53,7 +53,7 @@ def link_eases(mounts: Iterable[RobotMount], bodies: Iterable[str]) -> dict[str,
 
     wanted, out = set(bodies), {}
     for mount in mounts:
-        links = [link for link in mount.table.frames if f"{mount.name}/{link}" in wanted]
+        links = [link for link in mount.table.frames if mount.bodies[link] in wanted]
         if not links:
             continue
         robot = Robot(mount.tree, 1, dtype=torch.float64)
@@ -61,5 +61,5 @@ def link_eases(mounts: Iterable[RobotMount], bodies: Iterable[str]) -> dict[str,
         for link in links:
             turn = torch.block_diag(*[quaternion_to_matrix(robot.pose(robot.posture, link)[0, 3:])] * 2)
             jacobian = exact.matmul(turn.T, robot.jacobian(robot.posture, link)[0])
-            out[f"{mount.name}/{link}"] = exact.matmul(exact.matmul(jacobian, inverse), jacobian.T).numpy()
+            out[mount.bodies[link]] = exact.matmul(exact.matmul(jacobian, inverse), jacobian.T).numpy()
     return out

@@ -18,6 +18,7 @@ from simenv.errors import AssetError
 from simenv.physics.bodies.tree import INF, Inertial, Joint, Link, Mimic, Tree
 from simenv.robots.document import Document, led, planted, repaired
 from simenv.robots.mjcf_checks import expand, look_over, text_for_newton
+from simenv.robots.mjcf_loops import loop_elements, looped
 from simenv.robots.mjcf_shapes import shapes_of
 from simenv.robots.mjcf_text import JointText, bodies, mimics, rows_of, total_mass, turns
 from simenv.robots.poses import HERE, Pose
@@ -57,14 +58,15 @@ def read_with_newton(file: Path, document: Document | None, base: str = "fixed",
     Raises:
         AssetError: something in the file cannot be used.
     """
-    text, followers = None, {}
+    text, followers, loops = None, {}, []
     if document is not None:
         expand(document)
         look_over(document)
-        followers = mimics(document)
+        followers, loops = mimics(document), loop_elements(document)
         text = text_for_newton(document, repair)
     folders = [file.parent] if document is None else document.folders
-    return _Reader(_parse(file, text, folders), file, document, followers, repair).tree(base)
+    tree = _Reader(_parse(file, text, folders), file, document, followers, repair).tree(base)
+    return tree if document is None else looped(tree, loops, document)
 
 
 @one_at_a_time

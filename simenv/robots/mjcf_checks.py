@@ -18,7 +18,7 @@ from simenv.robots.poses import HERE, matrix
 
 __all__ = ["expand", "look_over", "text_for_newton"]
 
-LOOPS = ("connect", "weld", "tendon", "flex", "flexvert", "flexstrain")
+OTHERS = ("tendon", "flex", "flexvert", "flexstrain")
 COPIES = ("replicate", "attach", "composite", "flexcomp")
 
 
@@ -76,8 +76,8 @@ def look_over(document: Document) -> None:
     for element in root.findall("./equality/*"):
         if element.get("active", "true") == "false":
             continue
-        if element.tag in LOOPS:
-            raise document.refusal(element, "loops of links cannot be read; take it out, or set active='false'")
+        if element.tag in OTHERS:
+            raise document.refusal(element, "tendons and flexes cannot be read; take it out, or set active='false'")
         if element.tag == "joint" and (not element.get("joint2") or any(polynomial(document, element)[2:])):
             what = repr(element.get("joint1"))
             raise document.refusal(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from simenv.physics.bodies.table import Table
-from simenv.physics.bodies.tree import Link, Tree
+from simenv.physics.bodies.tree import Link, Loop, Tree
 from simenv.robots.poses import HERE, Numbers, Pose
 
 __all__ = ["placed", "start_poses"]
@@ -34,7 +34,14 @@ def placed(tree: Tree, position: Numbers, quaternion: Numbers) -> Tree:
         return replace(link, joint=replace(joint, position=place, quaternion=turn))
 
     links = tuple(moved(link) for link in tree.links)
-    return Tree(tree.name, links, posture)
+
+    def anchored(loop: Loop) -> Loop:
+        if loop.b is not None:
+            return loop
+        turn = None if loop.turn is None else (Pose.of(quaternion=loop.turn) @ base.inverse()).tuples()[1]
+        return replace(loop, at=tuple(base.point(loop.at).tolist()), turn=turn)
+
+    return Tree(tree.name, links, posture, tuple(anchored(loop) for loop in tree.loops))
 
 
 def start_poses(tree: Tree, made: Table) -> dict[str, Pose]:

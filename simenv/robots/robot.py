@@ -270,7 +270,8 @@ class Robot:
     ) -> torch.Tensor:  # fmt: skip
         """Derivatives of the rates (N, nu) under torques.
 
-        Where the joint-space inertia is singular, they are not finite.
+        Where the joint-space inertia is singular, they are not finite. Of a robot with loops it raises ValueError;
+        inertia and inverse dynamics of one are those of the tree with its loops open.
 
         Args:
             q: positions (N, ny).
@@ -280,6 +281,12 @@ class Robot:
             easing: added to the diagonal of the joint-space inertia, (N, nu), as by what is taken implicitly: over a
                 step dt a damping d adds dt d, and a spring k dt^2 k.
         """
+        if self.tree.loops:
+            names = ", ".join(loop.name for loop in self.tree.loops)
+            raise ValueError(
+                f"forward_dynamics: robot {self.tree.name!r} has the loops {names}, of whose forces a Robot knows "
+                "nothing; step it in a Scene, or take the loops out of its Tree"
+            )
         self._check("tau", tau, len(self.joints))
         if easing is not None:
             self._check("easing", easing, len(self.joints))

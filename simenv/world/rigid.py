@@ -14,6 +14,7 @@ from simenv.physics.bodies.contacts import Geom, slots
 from simenv.physics.bodies.forest import RobotMount
 from simenv.physics.bodies.touching import Touching
 from simenv.robots.ease import link_eases
+from simenv.world.tied import loops_of
 
 if TYPE_CHECKING:
     from simenv.world.scene import Scene
@@ -51,7 +52,9 @@ def touching(scene: Scene, mounts: list[RobotMount]) -> Touching:
     for geom in geoms:
         if geom.body in linked:
             eases[geom.body] = max(eases.get(geom.body, 0.0), _ease(linked[geom.body], geom))
-    return Touching(made, eases, list(scene.bodies), _joint_eases(mounts), scene.max_contacts)
+    return Touching(
+        made, eases, list(scene.bodies), _joint_eases(mounts), scene.max_contacts, loops_of(scene, mounts)
+    )  # fmt: skip
 
 
 def _ease(inverse: np.ndarray, geom: Geom) -> float:

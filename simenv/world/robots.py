@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
+from simenv.physics import exact
 from simenv.world.bodies import ByName
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from simenv.world.world import World
 
 __all__ = ["RobotView", "robots_of"]
+
+OPEN = 1e-4  # [m, rad, m/s, rad/s], what a loop may be open by where it is placed
 
 
 class RobotView:
@@ -49,13 +53,45 @@ class RobotView:
         """Of its joints, (N, nv) [rad/s or m/s]."""
         return state.joint_qd[:, self.span]
 
+    def close(
+        self, positions: torch.Tensor, rates: torch.Tensor | None = None, keep: Sequence[str] = ()
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Positions (N, nq) that close the loops of its links, found from where they are while the joints `keep` stay,
+        and the nearest rates (N, nv) that keep them closed, zero without.
+
+        Raises:
+            ValueError: a name is unknown, or loops of a world stay open.
+        """
+        from simenv.robots.closing import close
+
+        return close(self.model, positions, rates, keep)
+
+    def _check_loops(self, positions: torch.Tensor, rates: torch.Tensor | None) -> None:
+        from simenv.robots.closing import loop_gaps, loop_jacobian
+
+        names, positions = [loop.name for loop in self.spec.tree.loops], positions.detach()
+        if not names:
+            return
+        open_by = loop_gaps(self.model, positions).abs().amax(-1)
+        if rates is not None:
+            moved = exact.matmul(loop_jacobian(self.model, positions).flatten(1, 2), rates.detach().unsqueeze(-1))
+            open_by = torch.maximum(open_by, moved[..., 0].unflatten(1, (-1, 6)).abs().amax(-1))
+        world, loop = divmod(int(open_by.argmax()), len(names))
+        if not float(open_by[world, loop]) <= OPEN:
+            raise ValueError(
+                f"robot {self.spec.name!r}: loop {names[loop]!r} of world {world} would be open, or open, by "
+                f"{float(open_by[world, loop]):.2e} m or m/s, more than {OPEN:.0e}; take what "
+                f"world.robots[{self.spec.name!r}].close(positions, rates) returns"
+            )
+
     def place(self, state: State, positions: torch.Tensor, rates: torch.Tensor | None = None) -> State:
         """The state with its joints, of those that follow no other, at positions (N, ny), at rest or with rates (N,
         nu), and its links where these put them.
 
         Raises:
-            ValueError: a tensor has the wrong shape or dtype.
+            ValueError: a tensor has the wrong shape or dtype, or loops are open.
         """
+        self._check_loops(positions, rates)
         model, poses, twists = self.model, state.body_q.clone(), state.body_twist.clone()
         placed = model.link_poses(positions)  # which also checks what is given
         joint_q, joint_qd = state.joint_q.clone(), state.joint_qd.clone()

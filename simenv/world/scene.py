@@ -16,6 +16,7 @@ from simenv.physics.bodies.forest import RobotMount
 from simenv.physics.bodies.model import ArmMount, Gripper
 from simenv.physics.bodies.parts import BodyParts, ContactLaw, Points
 from simenv.physics.bodies.touching import ROOM
+from simenv.physics.bodies.tree import Loop
 from simenv.physics.gels.parts import Gel
 from simenv.physics.mpm.blocks import default_capacity
 from simenv.physics.mpm.materials import Material
@@ -106,6 +107,7 @@ class Scene(RobotsPart, GelsPart):
     robots: dict[str, RobotMount] = field(default_factory=dict, init=False)
     touching: dict[str, RobotMount] = field(default_factory=dict, init=False)
     laws: dict[frozenset[str], RigidContact] = field(default_factory=dict, init=False)
+    tied: dict[str, Loop] = field(default_factory=dict, init=False)
     solvers: list[MakeSolver] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:

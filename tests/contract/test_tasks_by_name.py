@@ -17,7 +17,7 @@ BY_NAME = {
         ("stick", "gel_rotation", "gel_offset", "field", "depth", "gel_wrench"), "world.gels[name]"
     ), "held": "world.bodies[name].push(state)", "wrench": "world.colliders[name].wrench(state)",
     "projected_gain": "world.bodies[name].wrench(state)", "link_wrench": "world.bodies[name].wrench(state)",
-    **dict.fromkeys(("anchor", "contact_impulse"), "world.bodies[name].contact_force(state)"),
+    **dict.fromkeys(("anchor", "closing", "contact_impulse"), "world.bodies[name].contact_force(state)"),
     "skin_field": "world.skin(state, name)", "emitted": "world.emitters[name].emitted(state)",
 }  # fmt: skip
 # Fields of a world, of its particles (`world.particle_groups` are slices of these), or of its one robot or gripper.

@@ -231,7 +231,7 @@ def robots(**options: Any) -> Scene:
 
 def rigid(**options: Any) -> Scene:
     """An arm with dry friction presses its tip onto a box on a block; a ball falls along it into water."""
-    scene = Scene(SIZE, DX, rigid=RigidContact(5e3, 1e-3, 0.3, 0.3), **options)
+    scene = Scene(SIZE, DX, rigid=RigidContact(5e3, 1e-3, 0.3, 0.3, 1.0, 0.4, 1e-3, 5e-4, 0.2, 2e-4), **options)
     pool(scene, (6, 8, 3))
     shoulder = Joint("shoulder", "revolute", axis=(0.0, 1.0, 0.0), damping=0.02, friction=0.02, armature=2e-3)
     elbow = Joint("elbow", "revolute", (0.06, 0.0, 0.0), axis=(0.0, 1.0, 0.0), upper=0.6, armature=2e-3, friction=0.01)

@@ -34,6 +34,7 @@ IDLE = {("solids", "parameter.sand.dilation_limit"), ("elastic", "parameter.cont
 IDLE |= {(name, "parameter.pad.friction") for name in ZOO if name.startswith(("palpation", "robots"))}
 IDLE |= {("robots", "parameter.buoy.stiffness"), ("robots", "parameter.ball.friction")}
 IDLE |= {("rigid", f"parameter.{name}.friction") for name in ("ground", "box")}  # which water does not reach
+IDLE |= {("rigid", "parameter.rigid.sigma")}  # all slides
 
 
 def way(made: World, name: str, leaf: torch.Tensor, seed: int) -> torch.Tensor:

@@ -32,6 +32,11 @@ class RigidContact:
         dissipation: of Hunt and Crossley [s/m]; no body leaves a contact faster than one over it, by default 1 cm/s.
         friction: Coulomb's coefficient.
         shear: stiffness along the surface, with which friction holds, over that along the normal.
+        restitution: speed with which what meets leaves, over that with which it came; what leaves slower than about ten
+            ticks times 1 m/s^2 is damped as what rests.
+        rolling: resistance to rolling [m], a moment over the normal force; spinning: to turning about the normal.
+        sigma: how much friction yields: what sticks creeps at sigma dt over the body's inertia times the force.
+        width: how far from the surface contact begins, which is smeared over twice that [m].
     """
 
     stiffness: float = 1e12
@@ -39,24 +44,36 @@ class RigidContact:
     dissipation: float = 100.0
     friction: float = 0.5
     shear: float = 1.0
+    restitution: float = 0.0
+    rolling: float = 0.0
+    spinning: float = 0.0
+    sigma: float = 0.0
+    width: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the numbers.
 
         Raises:
-            ValueError: one is negative, not finite, or a stiffness is zero.
+            ValueError: one is negative, not finite, a stiffness is zero, or a restitution above one.
         """
         checks.numbers("RigidContact", True, stiffness=self.stiffness, shear=self.shear)
         checks.numbers("RigidContact", dissipation=self.dissipation, friction=self.friction)
+        checks.numbers("RigidContact", restitution=self.restitution, rolling=self.rolling, spinning=self.spinning)
+        checks.numbers("RigidContact", sigma=self.sigma, width=self.width)
+        if self.restitution > 1.0:
+            raise ValueError(
+                f"RigidContact: restitution={self.restitution} must be at most 1, with which nothing is lost"
+            )
         if self.relaxation is not None:
             checks.numbers("RigidContact", relaxation=self.relaxation)
 
     def numbers(self, dt: float) -> dict[str, float]:
-        """Its five numbers, in the order of the kernels; `dt`: of a tick [s]."""
+        """Its ten numbers, in the order of the kernels; `dt`: of a tick [s]."""
         relaxation = 10.0 * dt if self.relaxation is None else self.relaxation
         return {
             "stiffness": self.stiffness, "relaxation": relaxation, "dissipation": self.dissipation,
-            "friction": self.friction, "shear": self.shear,
+            "friction": self.friction, "shear": self.shear, "restitution": self.restitution, "rolling": self.rolling,
+            "spinning": self.spinning, "sigma": self.sigma, "width": self.width,
         }  # fmt: skip
 
 

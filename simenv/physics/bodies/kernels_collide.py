@@ -17,7 +17,6 @@ from simenv.physics.kernels_rotation import rotation_functions
 __all__ = ["FAR", "collide_kernels"]
 
 FAR = 1.0e3  # [m], the gap of what is not near
-LAW = ("stiffness", "relaxation", "dissipation", "friction", "shear")  # numbers of a law, in the order of the kernels
 
 
 @built_once
@@ -27,14 +26,15 @@ def collide_kernels(real) -> SimpleNamespace:
     Returns:
         A namespace with the struct `Contacts` (of slots: bodies `a` and `b`, the point's `offset` on a and the `radius`
         of the ball about it, the `shape` on b, its `place` and `turn` there, the `pair` and the `law`, and the
-        `stiffest` that a contact is taken; of pairs: bodies, centres and radii of balls about their shapes), and the
-        kernels `midway`, `see_near`, `collide` and `feel`.
+        `stiffest` that a contact is taken; of pairs: bodies, law, centres and radii of balls about their shapes), and
+        the kernels `midway`, `see_near`, `collide` and `feel`.
     """
     dist, law = distance_functions(real), law_functions(real)
     Shape, vec3, distance = dist.Shape, dist.vec3, dist.distance
-    quat, vec5 = wp.types.quaternion(dtype=real), wp.types.vector(length=5, dtype=real)
+    quat, vec10 = wp.types.quaternion(dtype=real), law.vec10
     turned = rotation_functions(real).turned
-    normal_impulse, drag = law.normal_impulse, law.drag
+    normal_impulse, drag, resistance, prepared = law.normal_impulse, law.drag, law.resistance, law.prepared
+    closing_speed, closing_after = law.closing_speed, law.closing_after
     both = {"module": f"simenv_bodies_collide_{real.__name__}", "enable_backward": True}
     felt = {"module": f"simenv_bodies_feel_{real.__name__}", "enable_backward": True}
     once = {"module": f"simenv_bodies_pairs_{real.__name__}", "enable_backward": False}
@@ -56,6 +56,7 @@ def collide_kernels(real) -> SimpleNamespace:
         axis: wp.array(dtype=vec3)
         pair_a: wp.array(dtype=int)
         pair_b: wp.array(dtype=int)
+        pair_law: wp.array(dtype=int)
         centre_a: wp.array(dtype=vec3)
         centre_b: wp.array(dtype=vec3)
         extent: wp.array(dtype=real)
@@ -95,6 +96,7 @@ def collide_kernels(real) -> SimpleNamespace:
         position_in: wp.array2d(dtype=vec3),
         quaternion_in: wp.array2d(dtype=quat),
         velocity_in: wp.array2d(dtype=vec3),
+        law_in: wp.array2d(dtype=vec10),
         near_out: wp.array2d(dtype=int),
     ):
         w, p = wp.tid()
@@ -102,7 +104,7 @@ def collide_kernels(real) -> SimpleNamespace:
         b = contacts.pair_b[p]
         away = position_in[w, a] + wp.quat_rotate(quaternion_in[w, a], contacts.centre_a[p])
         away = away - position_in[w, b] - wp.quat_rotate(quaternion_in[w, b], contacts.centre_b[p])
-        ahead = real(2.0) * dt * wp.length(velocity_in[w, a] - velocity_in[w, b])
+        ahead = real(2.0) * dt * wp.length(velocity_in[w, a] - velocity_in[w, b]) + law_in[w, contacts.pair_law[p]][9]
         near_out[w, p] = wp.where(wp.length(away) > contacts.extent[p] + ahead, 0, 1)
 
     @wp.kernel(**both)
@@ -156,15 +158,21 @@ def collide_kernels(real) -> SimpleNamespace:
         normal_in: wp.array2d(dtype=vec3),
         point_in: wp.array2d(dtype=vec3),
         held_in: wp.array2d(dtype=vec3),
-        law_in: wp.array2d(dtype=vec5),
+        closing_in: wp.array2d(dtype=real),
+        law_in: wp.array2d(dtype=vec10),
         impulse_out: wp.array2d(dtype=vec3),
+        moment_out: wp.array2d(dtype=vec3),
         held_out: wp.array2d(dtype=vec3),
+        closing_out: wp.array2d(dtype=real),
     ):
-        # impulse on a [N s], and the displacement that friction holds after the tick
+        # impulse on a [N s] and moment of it [N m s], the displacement that friction holds after the tick, and the
+        # speed at which the contact has been closing
         w, c = wp.tid()
         gap = gap_in[w, c]
         impulse = vec3(real(0.0), real(0.0), real(0.0))
+        moment = vec3(real(0.0), real(0.0), real(0.0))
         kept = vec3(real(0.0), real(0.0), real(0.0))
+        closing = real(0.0)
         if gap < far:
             a = contacts.a[c]
             b = contacts.b[c]
@@ -175,26 +183,30 @@ def collide_kernels(real) -> SimpleNamespace:
             was = was - before_velocity_in[w, b] - wp.cross(before_omega_in[w, b], to_b)
             now = after_velocity_in[w, a] + wp.cross(after_omega_in[w, a], to_a)
             now = now - after_velocity_in[w, b] - wp.cross(after_omega_in[w, b], to_b)
-            numbers = law_in[w, contacts.law[c]]
-            k = wp.min(numbers[0], contacts.stiffest[c])
+            before = wp.dot(n, was)
             rate = wp.dot(n, now)
-            push = normal_impulse(dt, gap, wp.dot(n, was), rate, k, k * numbers[1], numbers[2])
+            sped = closing_speed(dt, closing_in[w, c], before)
+            x = prepared(dt, law_in[w, contacts.law[c]], contacts.stiffest[c], sped)
+            push = normal_impulse(dt, gap, before, rate, x[0], x[1], x[2], x[5], x[6], x[10])
             if push[0] > real(0.0):
                 held = held_in[w, c] - wp.dot(n, held_in[w, c]) * n
                 slip = now - rate * n
-                k_t = numbers[4] * k
-                limit = numbers[3] * push[0]
-                along = drag(dt, limit, k_t, dt * k_t, held, slip)
+                limit = x[3] * push[0]
+                along = drag(dt, limit, x[4], x[9], held, slip)
                 impulse = push[0] * n + along
-                moved = held + dt * slip
-                wanted = -dt * k_t * (moved + dt * slip)
-                kept = moved
+                moment = resistance(push[0], x[7], x[8], n, after_omega_in[w, a] - after_omega_in[w, b])
+                wanted = (dt * x[4] * x[9]) * (held + (real(2.0) * dt) * slip)
                 if wp.dot(wanted, wanted) > limit * limit:
-                    kept = -along / (dt * k_t)
+                    kept = -along / (dt * x[4])
+                else:  # the point has moved, and crept by what sigma lets it
+                    kept = held + dt * slip + ((real(1.0) / x[9] - real(1.0)) / (real(2.0) * dt * x[4])) * along
+                closing = closing_after(sped, before, rate)
         impulse_out[w, c] = impulse
+        moment_out[w, c] = moment
         held_out[w, c] = kept
+        closing_out[w, c] = closing
 
     return SimpleNamespace(
         Contacts=Contacts, midway=midway, see_near=see_near, collide=collide, feel=feel, Shape=Shape, vec3=vec3,
-        vec5=vec5, quat=quat, real=real, normal_impulse=normal_impulse, drag=drag, far=far,
+        vec10=vec10, quat=quat, real=real, law=law, far=far,
     )  # fmt: skip

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
-from simenv.physics.bodies.kernels_gather import gather_functions
 from simenv.physics.bodies.kernels_law import law_functions
+from simenv.physics.bodies.kernels_loops import loop_functions
 
 __all__ = ["STILL", "equation_functions"]
 
@@ -21,7 +21,7 @@ def equation_functions(real) -> SimpleNamespace:
     """Functions for one scalar type, `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with what `gather_functions` has, and the functions
+        A namespace with what `loop_functions` has, and the functions
 
         * `of_joint(dt, limits, w, k, q, dry, pull, soft, before, after) -> vec2`: impulse of limits, of dry friction,
           and of what a motor lacks, at a rate, and
@@ -34,9 +34,13 @@ def equation_functions(real) -> SimpleNamespace:
         * `slope_at(..., share, linear, square, touch)`: the derivative along `touch.d` of what is minimised;
         * `move_points`, relative velocities of all contacts.
     """
-    base, law = gather_functions(real), law_functions(real)
-    Limits, Touch, vec2, vec3, vec5, mat33 = base.Limits, base.Touch, base.vec2, base.vec3, base.vec5, base.mat33
+    base, law = loop_functions(real), law_functions(real)
+    Limits, Touch, vec2, vec3, vec11, mat33 = base.Limits, base.Touch, base.vec2, base.vec3, base.vec11, base.mat33
     normal_impulse, drag = law.normal_impulse, law.drag
+    resistance, resistance_slope = law.resistance, law.resistance_slope
+    pull_group, stiffen_group = base.pull_group, base.stiffen_group
+    leave_loops, stiffen_loops, slope_of_loops = base.leave_loops, base.stiffen_loops, base.slope_of_loops
+    zero = wp.constant(real(0.0))
     still, stuck = wp.constant(real(STILL)), wp.constant(real(1.0e15))
 
     @wp.func
@@ -58,10 +62,10 @@ def equation_functions(real) -> SimpleNamespace:
         at = limits.position[k]
         if at >= 0:
             push = normal_impulse(
-                dt, q[w, at] - limits.lower[k], before, after, stiff, dt * stiff, real(0.0)
+                dt, q[w, at] - limits.lower[k], before, after, stiff, dt * stiff, zero, zero, zero, zero
             )  # fmt: skip
             back = normal_impulse(
-                dt, limits.upper[k] - q[w, at], -before, -after, stiff, dt * stiff, real(0.0)
+                dt, limits.upper[k] - q[w, at], -before, -after, stiff, dt * stiff, zero, zero, zero, zero
             )  # fmt: skip
             out = vec2(push[0] - back[0], push[1] + back[1])
         if dry != real(0.0):
@@ -89,11 +93,13 @@ def equation_functions(real) -> SimpleNamespace:
         return -dt * limits.hold[r] * (off + real(2.5) * dt * rate)
 
     @wp.func
-    def stiffness_of(dt: real, x: vec5, push: vec2, n: vec3, held: vec3, now: vec3, bound: real, coupled: int) -> mat33:
+    def stiffness_of(
+        dt: real, x: vec11, push: vec2, n: vec3, held: vec3, now: vec3, bound: real, coupled: int
+    ) -> mat33:
         # minus the derivative of a contact's impulse by `now`; `coupled` to the normal impulse that bounds friction
         out = push[1] * wp.outer(n, n)
-        yields = real(2.0) * dt * dt * x[4]
-        wanted = -dt * x[4] * held - yields * (now - wp.dot(n, now) * n)
+        yields = real(2.0) * dt * dt * x[4] * x[9]
+        wanted = -dt * x[4] * x[9] * held - yields * (now - wp.dot(n, now) * n)
         size2 = wp.dot(wanted, wanted)
         flat = wp.identity(n=3, dtype=real) - wp.outer(n, n)
         if size2 <= bound * bound:
@@ -108,8 +114,11 @@ def equation_functions(real) -> SimpleNamespace:
         return out
 
     @wp.func
-    def move_points(w: int, width: int, v: wp.array2d(dtype=real), given: int, s: Touch, out: wp.array2d(dtype=vec3)):
-        # relative velocities of all contacts at rates v
+    def move_points(
+        w: int, width: int, v: wp.array2d(dtype=real), given: int, s: Touch, out: wp.array2d(dtype=vec3),
+        out_spin: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        # relative velocities and angular velocities of all contacts at rates v
         group = int(-1)
         spin = vec3(real(0.0), real(0.0), real(0.0))
         speed = vec3(real(0.0), real(0.0), real(0.0))
@@ -125,34 +134,15 @@ def equation_functions(real) -> SimpleNamespace:
             now = speed + wp.cross(spin, s.arm[w, r])
             if given == 1:
                 now = now + s.given[w, r]
+                out_spin[w, r] = spin + s.given_spin[w, r]
+            else:
+                out_spin[w, r] = spin
             out[w, r] = now
 
     @wp.func
     def skew(x: vec3) -> mat33:
         zero = real(0.0)
         return mat33(zero, -x[2], x[1], x[2], zero, -x[0], -x[1], x[0], zero)
-
-    @wp.func
-    def pull_group(w: int, width: int, group: int, n: vec3, f: vec3, s: Touch):
-        # a group's impulse and its moment about where the group is, taken from g
-        for e in range(group * width, group * width + s.count[w, group]):
-            k = s.column[w, e]
-            s.g[w, k] = s.g[w, k] - wp.dot(s.j_spin[w, e], n) - wp.dot(s.j_speed[w, e], f)
-
-    @wp.func
-    def stiffen_group(
-        w: int, nv: int, width: int, group: int, whole: int, nn: mat33, nf: mat33, fn: mat33, ff: mat33, s: Touch
-    ):
-        # J^T K J of a group, in all of H or its lower half
-        for e in range(group * width, group * width + s.count[w, group]):
-            k = s.column[w, e]
-            by_spin = s.j_spin[w, e] * nn + s.j_speed[w, e] * fn
-            by_speed = s.j_spin[w, e] * nf + s.j_speed[w, e] * ff
-            for f in range(group * width, group * width + s.count[w, group]):
-                j = s.column[w, f]
-                if whole == 1 or j <= k:
-                    both = wp.dot(by_spin, s.j_spin[w, f]) + wp.dot(by_speed, s.j_speed[w, f])
-                    s.h[w, k * nv + j] = s.h[w, k * nv + j] + both
 
     @wp.func
     def leave(
@@ -191,7 +181,8 @@ def equation_functions(real) -> SimpleNamespace:
             j = limits.leader[r]
             s.g[w, k] = s.g[w, k] - pulled_along
             s.g[w, j] = s.g[w, j] + limits.ratio[r] * pulled_along
-        move_points(w, width, v, 1, s, s.now)
+        leave_loops(w, width, dt, limits, v, s)
+        move_points(w, width, v, 1, s, s.now, s.spun)
         group = int(-1)
         moment = vec3(real(0.0), real(0.0), real(0.0))
         force = vec3(real(0.0), real(0.0), real(0.0))
@@ -206,18 +197,22 @@ def equation_functions(real) -> SimpleNamespace:
             n = s.normal[w, r]
             now = s.now[w, r]
             rate = wp.dot(n, now)
-            push = normal_impulse(dt, s.gap[w, r], s.was[w, r], rate, x[0], x[1], x[2])
+            push = normal_impulse(dt, s.gap[w, r], s.was[w, r], rate, x[0], x[1], x[2], x[5], x[6], x[10])
             bound = s.bound[w, r]
             if renew == 1:
                 bound = x[3] * push[0]
             elif renew == 2:
                 bound = stuck
             s.bound[w, r] = bound
+            if renew != 0:
+                s.press[w, r] = push[0]
             s.push[w, r] = push
             if push[0] > real(0.0):
-                pulled = push[0] * n + drag(dt, bound, x[4], dt * x[4], s.held[w, r], now - rate * n)
+                pulled = push[0] * n + drag(dt, bound, x[4], x[9], s.held[w, r], now - rate * n)
                 force = force + pulled
                 moment = moment + wp.cross(s.arm[w, r], pulled)
+            if x[7] != zero or x[8] != zero:
+                moment = moment + resistance(s.press[w, r], x[7], x[8], n, s.spun[w, r])
         if group >= 0:
             pull_group(w, width, group, moment, force, s)
         for k in range(nv):
@@ -260,6 +255,7 @@ def equation_functions(real) -> SimpleNamespace:
             s.h[w, high * nv + low] = s.h[w, high * nv + low] - limits.ratio[r] * held
             if coupled == 1:
                 s.h[w, low * nv + high] = s.h[w, low * nv + high] - limits.ratio[r] * held
+        stiffen_loops(w, nv, width, dt, limits, coupled, s)
         group = int(-1)
         nn = mat33()
         nf = mat33()
@@ -283,6 +279,15 @@ def equation_functions(real) -> SimpleNamespace:
             fn = fn - turned
             nf = nf + arm * stiff
             nn = nn - arm * turned
+            if s.law[w, r][7] != zero or s.law[w, r][8] != zero:
+                rolls = s.law[w, r][7]
+                spins = s.law[w, r][8]
+                nn = nn + resistance_slope(s.press[w, r], rolls, spins, s.normal[w, r], s.spun[w, r])
+                if coupled == 1:
+                    one = resistance(real(1.0), rolls, spins, s.normal[w, r], s.spun[w, r])
+                    tied = s.push[w, r][1] * wp.outer(one, s.normal[w, r])
+                    nf = nf + tied
+                    nn = nn - tied * arm
         if group >= 0:
             stiffen_group(w, nv, width, group, coupled, nn, nf, fn, ff, s)
 
@@ -302,15 +307,18 @@ def equation_functions(real) -> SimpleNamespace:
         s: Touch,
     ) -> real:
         # derivative along d of what is minimised, at v + share d
-        out = linear + share * square
+        out = linear + share * square + slope_of_loops(w, width, dt, share, limits, s)
         for r in range(s.sizes[w, 0]):
             x = s.law[w, r]
             n = s.normal[w, r]
             now = s.now[w, r] + share * s.step[w, r]
             rate = wp.dot(n, now)
-            push = normal_impulse(dt, s.gap[w, r], s.was[w, r], rate, x[0], x[1], x[2])
-            along = drag(dt, s.bound[w, r], x[4], dt * x[4], s.held[w, r], now - rate * n)
+            push = normal_impulse(dt, s.gap[w, r], s.was[w, r], rate, x[0], x[1], x[2], x[5], x[6], x[10])
+            along = drag(dt, s.bound[w, r], x[4], x[9], s.held[w, r], now - rate * n)
             out = out - wp.dot(push[0] * n + along, s.step[w, r])
+            if x[7] != zero or x[8] != zero:
+                spun = s.spun[w, r] + share * s.step_spin[w, r]
+                out = out - wp.dot(resistance(s.press[w, r], x[7], x[8], n, spun), s.step_spin[w, r])
         for k in range(nv):
             pulled = of_joint(
                 dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], s.v[w, k] + share * s.d[w, k]

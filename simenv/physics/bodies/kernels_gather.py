@@ -25,20 +25,23 @@ def gather_functions(real) -> SimpleNamespace:
         A namespace with the structs `Limits` (of rates: the `position` that each is the derivative of or -1, its bounds
         `lower` and `upper` and the `stiffest` spring of these, the largest `effort` of motors and the `fastest` rate,
         whether it is `free` of all that, and whether it moves as `told`; of joints that follow others both rates and
-        positions, `ratio`, `offset`, and the stiffness that `hold`s them) and `Touch` (work space: inertia of links and
-        all they carry; A and H; of contacts the numbers of their law, gap, normal, displacement held, group, place in
-        it, velocity of what no joint moves, rate of the gap before, velocity now and per step, bound of friction,
+        positions, `ratio`, `offset`, and the stiffness that `hold`s them; of loops bodies and stiffness, and the `room`
+        for contacts before them) and `Touch` (work space: inertia of links and all they carry; A and H; of contacts
+        what `prepared` gives, gap, normal, displacement held, group, place in it, velocity of what no joint moves, rate
+        of the gap before, velocity now and per step, the same of angular velocities, bounds of friction and of rolling,
         normal impulse and minus its derivative; of groups their columns; of rates iterates; `sizes`: number of
         contacts, of Newton steps, whether there was no room, number of groups, and whether Newton's method failed), and
         the functions
 
         * `gather(trees, w, contacts, link_of, room, width, dt, gap, normal, point, position, velocity, omega, held,
-          law, motion, touch)`: contacts that may act;
+          closing, law, motion, touch)`: contacts that may act;
         * `assemble(trees, w, nv, inertial, easing, motion, touch)`: the inertia A of all trees.
     """
     aba, hit = aba_functions(real), collide_kernels(real)
-    Trees, Motion, Contacts, vec3, vec5 = aba.Trees, aba.Motion, hit.Contacts, aba.vec3, hit.vec5
-    mat33, vec2 = aba.mat33, wp.types.vector(length=2, dtype=real)
+    Trees, Motion, Contacts, vec3, vec10 = aba.Trees, aba.Motion, hit.Contacts, aba.vec3, hit.vec10
+    mat33, vec2, vec11, prepared, closing_speed = (
+        aba.mat33, hit.law.vec2, hit.law.vec11, hit.law.prepared, hit.law.closing_speed
+    )  # fmt: skip
     first_moment, second_moment, far = aba.first_moment, aba.second_moment, hit.far
     matrix_of = aba.matrix_of
 
@@ -59,6 +62,11 @@ def gather_functions(real) -> SimpleNamespace:
         ratio: wp.array(dtype=real)
         offset: wp.array(dtype=real)
         hold: wp.array(dtype=real)
+        room: int
+        loop_a: wp.array(dtype=int)
+        loop_b: wp.array(dtype=int)
+        loop_hold: wp.array(dtype=real)
+        loop_turn: wp.array(dtype=real)
 
     @wp.struct
     class Touch:
@@ -71,7 +79,7 @@ def gather_functions(real) -> SimpleNamespace:
         low: wp.array2d(dtype=int)
         high: wp.array2d(dtype=int)
         lead: wp.array2d(dtype=int)
-        law: wp.array2d(dtype=vec5)
+        law: wp.array2d(dtype=vec11)
         gap: wp.array2d(dtype=real)
         normal: wp.array2d(dtype=vec3)
         held: wp.array2d(dtype=vec3)
@@ -81,7 +89,11 @@ def gather_functions(real) -> SimpleNamespace:
         was: wp.array2d(dtype=real)
         now: wp.array2d(dtype=vec3)
         step: wp.array2d(dtype=vec3)
+        given_spin: wp.array2d(dtype=vec3)
+        spun: wp.array2d(dtype=vec3)
+        step_spin: wp.array2d(dtype=vec3)
         bound: wp.array2d(dtype=real)
+        press: wp.array2d(dtype=real)
         push: wp.array2d(dtype=vec2)
         count: wp.array2d(dtype=int)
         column: wp.array2d(dtype=int)
@@ -93,6 +105,12 @@ def gather_functions(real) -> SimpleNamespace:
         start: wp.array2d(dtype=real)
         pull: wp.array2d(dtype=real)
         soft: wp.array2d(dtype=real)
+        loop_apart: wp.array2d(dtype=vec3)
+        loop_askew: wp.array2d(dtype=vec3)
+        loop_given: wp.array2d(dtype=vec3)
+        loop_given_spin: wp.array2d(dtype=vec3)
+        loop_pull: wp.array2d(dtype=vec3)
+        loop_twist: wp.array2d(dtype=vec3)
         sizes: wp.array2d(dtype=int)
 
     @wp.func
@@ -140,7 +158,8 @@ def gather_functions(real) -> SimpleNamespace:
         velocity: wp.array2d(dtype=vec3),
         omega: wp.array2d(dtype=vec3),
         held: wp.array2d(dtype=vec3),
-        law: wp.array2d(dtype=vec5),
+        closing: wp.array2d(dtype=real),
+        law: wp.array2d(dtype=vec10),
         m: Motion,
         s: Touch,
     ) -> int:
@@ -161,7 +180,8 @@ def gather_functions(real) -> SimpleNamespace:
                 of_b = velocity[w, b] + wp.cross(omega[w, b], p - position[w, b])
                 was = of_a - of_b
                 # a kick changes no rate by more than 1 m/s, or what is met is met in the next tick
-                if gap[w, c] < dt * (real(2.0) * wp.abs(wp.dot(normal[w, c], was)) + real(1.0)):
+                wide = law[w, contacts.law[c]][9]
+                if gap[w, c] < wide + dt * (real(2.0) * wp.abs(wp.dot(normal[w, c], was)) + real(1.0)):
                     if found < room:
                         if a != last_a or b != last_b:
                             last_a = a
@@ -176,21 +196,24 @@ def gather_functions(real) -> SimpleNamespace:
                             s.count[w, groups] = count
                             groups += 1
                         given = vec3(real(0.0), real(0.0), real(0.0))
+                        given_spin = vec3(real(0.0), real(0.0), real(0.0))
                         if link_of[a] < 0:
                             given = of_a
+                            given_spin = omega[w, a]
                         if link_of[b] < 0:
                             given = given - of_b
+                            given_spin = given_spin - omega[w, b]
                         s.group[w, found] = groups - 1
                         s.arm[w, found] = p - o
                         n = normal[w, c]
-                        numbers = law[w, contacts.law[c]]
-                        k = wp.min(numbers[0], contacts.stiffest[c])
-                        s.law[w, found] = vec5(k, k * numbers[1], numbers[2], numbers[3], numbers[4] * k)
+                        sped = closing_speed(dt, closing[w, c], wp.dot(n, was))
+                        s.law[w, found] = prepared(dt, law[w, contacts.law[c]], contacts.stiffest[c], sped)
                         s.gap[w, found] = gap[w, c]
                         s.normal[w, found] = n
                         s.held[w, found] = held[w, c] - wp.dot(n, held[w, c]) * n
                         s.was[w, found] = wp.dot(n, was)
                         s.given[w, found] = given
+                        s.given_spin[w, found] = given_spin
                         found += 1
                     else:
                         s.sizes[w, 2] = 1
@@ -249,5 +272,14 @@ def gather_functions(real) -> SimpleNamespace:
                         u = trees.parent[u]
 
     return SimpleNamespace(
-        Limits=Limits, Touch=Touch, gather=gather, assemble=assemble, hit=hit, vec2=vec2, vec5=vec5, **vars(aba)
+        Limits=Limits,
+        Touch=Touch,
+        add_side=add_side,
+        gather=gather,
+        assemble=assemble,
+        hit=hit,
+        vec2=vec2,
+        vec10=vec10,
+        vec11=vec11,
+        **vars(aba),
     )

@@ -28,8 +28,9 @@ def settle_kernels(real) -> SimpleNamespace:
     """
     touch, back, robots = touch_functions(real), tree_adjoint_functions(real), robot_kernels(real)
     Trees, Motion, Articulated, Swept, Spare = touch.Trees, touch.Motion, touch.Articulated, back.Swept, robots.Spare
-    Touch, Limits, Contacts, vec3, vec5 = touch.Touch, touch.Limits, touch.hit.Contacts, touch.vec3, touch.vec5
+    Touch, Limits, Contacts, vec3, vec10 = touch.Touch, touch.Limits, touch.hit.Contacts, touch.vec3, touch.vec10
     move, accelerate, Factor = touch.move, touch.accelerate, touch.Factor
+    gather_loops = touch.gather_loops
     gather, assemble, settle, see_active = touch.gather, touch.assemble, touch.settle, touch.see_active
     tools_of, Tools = yield_functions(real), tool_kernels(real).Tools
     harden, slow, see_spent = tools_of.harden, tools_of.slow, tools_of.see_spent
@@ -65,10 +66,18 @@ def settle_kernels(real) -> SimpleNamespace:
         velocity_in: wp.array2d(dtype=vec3),
         omega_in: wp.array2d(dtype=vec3),
         held_in: wp.array2d(dtype=vec3),
-        law_in: wp.array2d(dtype=vec5),
+        closing_in: wp.array2d(dtype=real),
+        law_in: wp.array2d(dtype=vec10),
         dry_in: wp.array2d(dtype=real),
-        impulse_in: wp.array2d(dtype=vec3),  # read in the reverse sweep only, after `feel` has written both
+        apart_in: wp.array2d(dtype=vec3),
+        askew_in: wp.array2d(dtype=vec3),
+        middle_in: wp.array2d(dtype=vec3),
+        impulse_in: wp.array2d(dtype=vec3),  # read in the reverse sweep only, after these have been written
+        moment_in: wp.array2d(dtype=vec3),
         held_after_in: wp.array2d(dtype=vec3),
+        closing_after_in: wp.array2d(dtype=real),
+        loop_pull_in: wp.array2d(dtype=vec3),
+        loop_twist_in: wp.array2d(dtype=vec3),
         v_out: wp.array2d(dtype=real),
         spent_out: wp.array2d(dtype=real),
         factor_out: Factor,
@@ -89,7 +98,11 @@ def settle_kernels(real) -> SimpleNamespace:
                 )  # fmt: skip
             gather(
                 trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
-                omega_in, held_in, law_in, motion_out, touch_out,
+                omega_in, held_in, closing_in, law_in, motion_out, touch_out,
+            )  # fmt: skip
+            gather_loops(
+                trees, w, limits, link_of, width, middle_in, position_in, velocity_in, omega_in, apart_in, askew_in,
+                motion_out, touch_out,
             )  # fmt: skip
             pulled = tools.link.shape[0]
             if pulled > 0:

@@ -115,7 +115,7 @@ def touch_functions(real) -> SimpleNamespace:
                 away = away + s.a[w, k * nv + j] * (s.v[w, j] - free[w, j])
             square = square + total * s.d[w, k]
             linear = linear + away * s.d[w, k]
-        move_points(w, width, s.d, 0, s, s.step)
+        move_points(w, width, s.d, 0, s, s.step, s.step_spin)
         share = real(1.0)
         rise = slope_at(
             w, nv, width, dt, share, limits, q, dry, before, linear, square, s
@@ -169,6 +169,8 @@ def touch_functions(real) -> SimpleNamespace:
             s.lead[w, limits.follower[r]] = both
             s.lead[w, limits.leader[r]] = both
         for r in range(s.sizes[w, 3]):
+            widen(w, r * width, s.count[w, r], s)
+        for r in range(limits.room, limits.room + limits.loop_hold.shape[0]):
             widen(w, r * width, s.count[w, r], s)
         left = leave(w, nv, width, dt, limits, q, dry, before, free, s.v, 1, s)
         steps = int(0)
@@ -318,6 +320,10 @@ def touch_functions(real) -> SimpleNamespace:
                 if limits.follower[r] >= start and limits.follower[r] < end:
                     active = 1
             for group in range(s.sizes[w, 3]):
+                for e in range(group * width, group * width + s.count[w, group]):
+                    if s.column[w, e] >= start and s.column[w, e] < end:
+                        active = 1
+            for group in range(limits.room, limits.room + limits.loop_hold.shape[0]):
                 for e in range(group * width, group * width + s.count[w, group]):
                     if s.column[w, e] >= start and s.column[w, e] < end:
                         active = 1

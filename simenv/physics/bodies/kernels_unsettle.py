@@ -25,8 +25,9 @@ def unsettle_kernels(real) -> SimpleNamespace:
     """
     touch, back, robots = touch_functions(real), tree_adjoint_functions(real), robot_kernels(real)
     Trees, Motion, Articulated, Swept, Spare = touch.Trees, touch.Motion, touch.Articulated, back.Swept, robots.Spare
-    Touch, Limits, Contacts, vec3, vec5 = touch.Touch, touch.Limits, touch.hit.Contacts, touch.vec3, touch.vec5
+    Touch, Limits, Contacts, vec3, vec10 = touch.Touch, touch.Limits, touch.hit.Contacts, touch.vec3, touch.vec10
     move, unload, differentiate, Factor = touch.move, touch.unload, back.differentiate, touch.Factor
+    gather_loops = touch.gather_loops
     gather, assemble, unsettle, see_active = touch.gather, touch.assemble, touch.unsettle, touch.see_active
     tools_of, Tools = yield_functions(real), tool_kernels(real).Tools
     harden, resist = tools_of.harden, tools_of.resist
@@ -40,6 +41,19 @@ def unsettle_kernels(real) -> SimpleNamespace:
         while trees.first[t + 1] <= link:
             t += 1
         return s.w_speed[w, link] + wp.cross(s.w_spin[w, link], p - m.place[w, trees.first[t]])
+
+    @wp.func
+    def push_at(w: int, link: int, f: vec3, n: vec3, p: vec3, at: wp.array2d(dtype=vec3), s: Spare):
+        # a force at a point and a moment on a link; all of these are where velocities have their place
+        s.velocity[w, link] = s.velocity[w, link] + f
+        s.omega[w, link] = s.omega[w, link] + wp.cross(p - at[w, link], f) + n
+
+    @wp.func
+    def end_of(link_of: wp.array(dtype=int), body: int) -> int:
+        # the link that a loop's body is, -1 for what no joint moves
+        if body < 0:
+            return -1
+        return link_of[body]
 
     @wp.kernel(**reverse)
     def kick_adjoint(
@@ -71,10 +85,18 @@ def unsettle_kernels(real) -> SimpleNamespace:
         velocity_in: wp.array2d(dtype=vec3),
         omega_in: wp.array2d(dtype=vec3),
         held_in: wp.array2d(dtype=vec3),
-        law_in: wp.array2d(dtype=vec5),
+        closing_in: wp.array2d(dtype=real),
+        law_in: wp.array2d(dtype=vec10),
         dry_in: wp.array2d(dtype=real),
+        apart_in: wp.array2d(dtype=vec3),
+        askew_in: wp.array2d(dtype=vec3),
+        middle_in: wp.array2d(dtype=vec3),
         impulse_in: wp.array2d(dtype=vec3),
+        moment_in: wp.array2d(dtype=vec3),
         held_after_in: wp.array2d(dtype=vec3),
+        closing_after_in: wp.array2d(dtype=real),
+        loop_pull_in: wp.array2d(dtype=vec3),
+        loop_twist_in: wp.array2d(dtype=vec3),
         after_in: wp.array2d(dtype=real),
         spent_in: wp.array2d(dtype=real),
         adj_after_in: wp.array2d(dtype=real),
@@ -98,10 +120,18 @@ def unsettle_kernels(real) -> SimpleNamespace:
         adj_velocity_inout: wp.array2d(dtype=vec3),
         adj_omega_inout: wp.array2d(dtype=vec3),
         adj_held_inout: wp.array2d(dtype=vec3),
-        adj_law_inout: wp.array2d(dtype=vec5),
+        adj_closing_inout: wp.array2d(dtype=real),
+        adj_law_inout: wp.array2d(dtype=vec10),
         adj_dry_inout: wp.array2d(dtype=real),
+        adj_apart_inout: wp.array2d(dtype=vec3),
+        adj_askew_inout: wp.array2d(dtype=vec3),
+        adj_middle_inout: wp.array2d(dtype=vec3),
         adj_impulse_inout: wp.array2d(dtype=vec3),
+        adj_moment_inout: wp.array2d(dtype=vec3),
         adj_held_after_inout: wp.array2d(dtype=vec3),
+        adj_closing_after_inout: wp.array2d(dtype=real),
+        adj_loop_pull_inout: wp.array2d(dtype=vec3),
+        adj_loop_twist_inout: wp.array2d(dtype=vec3),
         factor_inout: Factor,
         motion_out: Motion,
         articulated_out: Articulated,
@@ -122,7 +152,11 @@ def unsettle_kernels(real) -> SimpleNamespace:
                 spare_out.a[w, k] = dt * adj_after_in[w, k]
             gather(
                 trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
-                omega_in, held_in, law_in, motion_out, touch_out,
+                omega_in, held_in, closing_in, law_in, motion_out, touch_out,
+            )  # fmt: skip
+            gather_loops(
+                trees, w, limits, link_of, width, middle_in, position_in, velocity_in, omega_in, apart_in, askew_in,
+                motion_out, touch_out,
             )  # fmt: skip
             pulled = tools.link.shape[0]
             active = int(0)
@@ -159,17 +193,27 @@ def unsettle_kernels(real) -> SimpleNamespace:
                 spare_out.omega[w, i] = torque_in[w, i]
             for c in range(contacts.a.shape[0]):
                 adj_impulse_inout[w, c] = zero
+                adj_moment_inout[w, c] = zero
                 adj_held_after_inout[w, c] = zero
+                adj_closing_after_inout[w, c] = real(0.0)
                 if gap_in[w, c] < far:
                     push = impulse_in[w, c] / dt
+                    turn = moment_in[w, c] / dt
                     a = link_of[contacts.a[c]]
                     b = link_of[contacts.b[c]]
                     if a >= 0:
-                        spare_out.velocity[w, a] = spare_out.velocity[w, a] + push
-                        spare_out.omega[w, a] = spare_out.omega[w, a] + wp.cross(point_in[w, c] - at_in[w, a], push)
+                        push_at(w, a, push, turn, point_in[w, c], at_in, spare_out)
                     if b >= 0:
-                        spare_out.velocity[w, b] = spare_out.velocity[w, b] - push
-                        spare_out.omega[w, b] = spare_out.omega[w, b] - wp.cross(point_in[w, c] - at_in[w, b], push)
+                        push_at(w, b, -push, -turn, point_in[w, c], at_in, spare_out)
+            for r in range(limits.loop_hold.shape[0]):
+                push = loop_pull_in[w, r] / dt
+                turn = loop_twist_in[w, r] / dt
+                a = link_of[limits.loop_a[r]]
+                b = end_of(link_of, limits.loop_b[r])
+                if a >= 0:
+                    push_at(w, a, push, turn, middle_in[w, r], at_in, spare_out)
+                if b >= 0:
+                    push_at(w, b, -push, -turn, middle_in[w, r], at_in, spare_out)
             fallen = zero
             for t in range(trees.first.shape[0] - 1):
                 first = trees.first[t]
@@ -212,7 +256,23 @@ def unsettle_kernels(real) -> SimpleNamespace:
                         told = told - virtual_velocity(trees, w, b, p, motion_out, swept_out)
                         turning = turning - swept_out.w_spin[w, b]
                     adj_impulse_inout[w, c] = told / dt
+                    adj_moment_inout[w, c] = turning / dt
                     adj_point_inout[w, c] = adj_point_inout[w, c] + wp.cross(impulse_in[w, c], turning) / dt
+            for r in range(limits.loop_hold.shape[0]):
+                p = middle_in[w, r]
+                told = zero
+                turning = zero
+                a = link_of[limits.loop_a[r]]
+                b = end_of(link_of, limits.loop_b[r])
+                if a >= 0:
+                    told = virtual_velocity(trees, w, a, p, motion_out, swept_out)
+                    turning = swept_out.w_spin[w, a]
+                if b >= 0:
+                    told = told - virtual_velocity(trees, w, b, p, motion_out, swept_out)
+                    turning = turning - swept_out.w_spin[w, b]
+                adj_loop_pull_inout[w, r] = told / dt
+                adj_loop_twist_inout[w, r] = turning / dt
+                adj_middle_inout[w, r] = adj_middle_inout[w, r] + wp.cross(loop_pull_in[w, r], turning) / dt
             for a in range(q_in.shape[1]):
                 adj_q_inout[w, a] = adj_q_inout[w, a] + spare_out.q[w, a]
             for k in range(nv):
@@ -222,10 +282,10 @@ def unsettle_kernels(real) -> SimpleNamespace:
                 if at >= 0:
                     stiff = limits.stiffest[k]
                     low = normal_partials(
-                        dt, q_in[w, at] - limits.lower[k], v_in[w, k], after_in[w, k], stiff, dt * stiff, real(0.0)
+                        dt, q_in[w, at] - limits.lower[k], v_in[w, k], after_in[w, k], stiff, dt * stiff
                     )  # fmt: skip
                     high = normal_partials(
-                        dt, limits.upper[k] - q_in[w, at], -v_in[w, k], -after_in[w, k], stiff, dt * stiff, real(0.0)
+                        dt, limits.upper[k] - q_in[w, at], -v_in[w, k], -after_in[w, k], stiff, dt * stiff
                     )  # fmt: skip
                     adj_q_inout[w, at] = adj_q_inout[w, at] + drawn * (low[0] + high[0])
                     through = through + drawn * (low[1] + high[1])

@@ -12,7 +12,7 @@ import torch
 
 from simenv.physics import exact
 from simenv.physics.bodies.forest import RobotMount, forest
-from simenv.physics.bodies.kernels_collide import LAW
+from simenv.physics.bodies.kernels_law import LAW
 from simenv.physics.bodies.robot_commands import Commands
 from simenv.physics.bodies.robot_stepper import RobotStepper
 from simenv.physics.bodies.touching import Touching
@@ -25,7 +25,11 @@ UNITS = {
     "stiffness": "N m/rad, N/m", "damping": "N m s/rad, N s/m", "viscous": "N m s/rad, N s/m",
     "armature": "kg m^2, kg", "friction": "N m, N",
 }  # fmt: skip
-LAW_UNITS = {"stiffness": "N/m", "relaxation": "s", "dissipation": "s/m", "friction": "1", "shear": "1"}
+LAW_UNITS = {
+    "stiffness": "N/m", "relaxation": "s", "dissipation": "s/m", "friction": "1", "shear": "1", "restitution": "1",
+    "rolling": "m", "spinning": "m", "sigma": "1", "width": "m",
+}  # fmt: skip
+HELD = ("anchor", "closing")  # what a contact remembers
 
 
 class RobotSolver(Solver):
@@ -77,6 +81,8 @@ class RobotSolver(Solver):
         if len(self.touching.slots):
             about = "displacement along the surface that friction holds at each point of contact, world axes"
             self.fields["anchor"] = Field((len(self.touching.slots), 3), "m", about)
+            about = "largest speed at which each point of contact has been closing since it last began to"
+            self.fields["closing"] = Field((len(self.touching.slots),), "m/s", about)
             impulse = "impulse of contact at each point on the first body of its pair, in the last tick, world axes"
             self.fields["contact_impulse"] = Field((len(self.touching.slots), 3), "N s", impulse, differentiable=False)
         if robots:
@@ -99,7 +105,8 @@ class RobotSolver(Solver):
         if len(self.touching.slots):
             for name, law in self.touching.slots.laws.items():
                 for key, value in law.numbers(self._tick).items():
-                    self.parameters[f"{name}.{key}"] = Parameter(value, LAW_UNITS[key])
+                    most = 1.01 if key == "restitution" else math.inf
+                    self.parameters[f"{name}.{key}"] = Parameter(value, LAW_UNITS[key], upper=most)
 
     def row(self, body: int) -> int:
         """The row of ``link_wrench`` of a body, by its number."""
@@ -119,23 +126,24 @@ class RobotSolver(Solver):
         return exact.total(state.contact_impulse * share.unsqueeze(-1), 1)
 
     def let_go(self, state: Any, body: str) -> Any:
-        """The state with nothing that friction holds at a body, which has been placed by hand."""
+        """The state with nothing that contact remembers at a body, which has been placed by hand."""
         if "anchor" not in self.fields:
             return state
         slots = self.touching.slots
         stays = [float(body not in pair) for pair in zip(slots.a, slots.b, strict=True)]
-        return state.replace(anchor=state.anchor * constant(stays, self._dtype, self._device).unsqueeze(-1))
+        stay = constant(stays, self._dtype, self._device)
+        return state.replace(anchor=state.anchor * stay.unsqueeze(-1), closing=state.closing * stay)
 
     # ---------------------------------------------------------------------------------------------- a control step
 
     def starts_from(self) -> list[str]:
         """Where the joints are and how they move, and what contact holds."""
-        moving = ("joint_q", "joint_qd", "joint_aim", "joint_past", "anchor")
+        moving = ("joint_q", "joint_qd", "joint_aim", "joint_past", *HELD)
         return [name for name in moving if name in self.fields]
 
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
         """Gains and friction of every rate (N, nv), ``inertial`` (N, L, 10), ``gravity`` (N, 3) and ``law`` (N, laws,
-        5).
+        10).
         """
         gravity = values["gravity"]
         nothing = gravity.new_zeros((len(gravity), 6))
@@ -168,7 +176,7 @@ class RobotSolver(Solver):
             qd.append(state.body_twist.index_select(1, self._free).flatten(1))
         inputs = {**packed, "joint_q": torch.cat(q, 1), "joint_qd": torch.cat(qd, 1)}
         inputs |= self.commands.before(step)
-        return inputs | ({"anchor": state.anchor} if "anchor" in self.fields else {})
+        return inputs | {name: state[name] for name in HELD if name in self.fields}
 
     def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
         """Fields of the state at the end; the table of frames has where free bodies are."""
@@ -178,7 +186,7 @@ class RobotSolver(Solver):
             fields["joint_qd"] = out["joint_qd"][:, : self._own[1]]
             fields |= self.commands.after(state, inputs)
         if "anchor" in self.fields:
-            fields |= {"anchor": out["anchor"], "contact_impulse": out["impulse"]}
+            fields |= {name: out[name] for name in HELD} | {"contact_impulse": out["impulse"]}
         return fields
 
     def results(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
@@ -186,7 +194,7 @@ class RobotSolver(Solver):
         rows, points = len(self.forest.rows), len(self.touching.slots)
         shapes: dict[str, tuple[int, ...]] = {"joint_q": (self.forest.positions,), "joint_qd": (self.forest.rates,)}
         shapes |= {"felt": (rows, 3), "felt_turn": (rows, 3)}
-        shapes |= {"anchor": (points, 3), "impulse": (points, 3)} if points else {}
+        shapes |= {"anchor": (points, 3), "closing": (points,), "impulse": (points, 3)} if points else {}
         return {name: (shape, None) for name, shape in shapes.items()}
 
     def open(self, desk: Desk) -> RobotStepper:

@@ -16,7 +16,9 @@ RATES = (
 )  # fmt: skip
 OF_CONTACTS = (
     "law", "gap", "normal", "held", "group", "arm", "count", "given", "was", "now", "step", "bound", "push",
+    "given_spin", "spun", "step_spin", "press",
 )  # fmt: skip
+OF_LOOPS = ("loop_apart", "loop_askew", "loop_given", "loop_given_spin", "loop_pull", "loop_twist")
 KEPT = ("sizes",)  # read by another launch than the one that wrote it
 
 
@@ -29,17 +31,19 @@ class WorkSpace:
     Args:
         worlds: N; together: whether one thread has them all.
         links, positions, rates: of all trees, L, nq and nv.
-        room: how many contacts may act; width: of a group of them, in columns of its Jacobian.
+        room: how many contacts may act; width: of a group of them, in columns of its Jacobian. loops: each a group.
         device: Warp's.
     """
 
     def __init__(
-        self, worlds: int, together: bool, links: int, positions: int, rates: int, room: int, width: int, device: Any
+        self, worlds: int, together: bool, links: int, positions: int, rates: int, room: int, width: int, loops: int,
+        device: Any,
     ):  # fmt: skip
         self._worlds, self._together, self._links, self._device = worlds, together, links, device
         self._sizes = {**dict.fromkeys(RATES, rates), **dict.fromkeys(("a", "h"), rates * rates), "q": positions}
-        self._sizes |= dict.fromkeys(("column", "j_spin", "j_speed"), room * width)
-        self._sizes |= {**dict.fromkeys(OF_CONTACTS, room), "sizes": 5}
+        self._sizes |= dict.fromkeys(("column", "j_spin", "j_speed"), (room + loops) * width)
+        self._sizes |= {**dict.fromkeys(OF_CONTACTS, room), "sizes": 5, "count": room + loops}
+        self._sizes |= dict.fromkeys(OF_LOOPS, loops)
 
     def make(self, struct: Any, **sizes: int) -> Any:
         """A struct; `sizes` are lengths of fields that differ from those of the same name in others."""

@@ -19,13 +19,14 @@ import warp as wp
 from simenv.physics.bodies.forest import Forest, longest_path
 from simenv.physics.bodies.kernels_collide import collide_kernels
 from simenv.physics.bodies.kernels_drive import drive_kernels
+from simenv.physics.bodies.kernels_loops import loop_kernels
 from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
 from simenv.physics.bodies.robot_slots import Sunk, TickSlots
 from simenv.physics.bodies.robot_space import WorkSpace
 from simenv.physics.bodies.tool_launches import Orders, ToolLaunches, commands_of
-from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays
+from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays, loop_arrays
 from simenv.physics.direct import warp_real
 from simenv.physics.launch.programs import Phase
 from simenv.physics.launch.slots import Launch, Slot
@@ -56,20 +57,21 @@ class RobotStepper(Stepper):
         self._alone, self._fixed, self._seen = alone, list(fixed), seen
         real = warp_real(desk.dtype)
         self._kernels, self._settle, self._collide = robot_kernels(real), settle_kernels(real), collide_kernels(real)
-        self._unsettle, self._drive = unsettle_kernels(real), drive_kernels(real)
+        self._unsettle, self._drive, self._bind = unsettle_kernels(real), drive_kernels(real), loop_kernels(real)
         k, slot, nv, links = self._kernels, desk.memory.slot, forest.rates, len(forest)
-        self._points = len(touching.slots)
+        self._points, self._loops = len(touching.slots), len(touching.loops)
+        self._meets = bool(self._points or self._loops)
         self._inputs = {name: slot(k.real, nv) for name in PER_RATE}
         told = nv * (1 + commands_of(forest.delay, desk.dt, desk.ticks)[1])
         self._inputs |= {name: slot(k.real, told) for name in TOLD}
         self._inputs |= {"gravity": slot(k.vec3), "inertial": slot(k.real, links, 10)}
-        self._law = slot(self._collide.vec5, max(len(touching.slots.laws), 1))
+        self._law = slot(self._collide.vec10, max(len(touching.slots.laws), 1))
         if self._points:
             self._inputs["law"] = self._law
         self._felt = [slot(k.vec3, len(forest.rows)) for _ in range(2)]
         self._sink = slot(k.real, nv)
         self._joints: list[tuple[Slot, Slot]] = []
-        self._anchors: list[Slot] = []
+        self._anchors: list[tuple[Slot, Slot]] = []
         self._ticks: list[TickSlots] = []
         self._constants()
 
@@ -96,13 +98,14 @@ class RobotStepper(Stepper):
         self._others = self._array(others, int), self._array(~np.isin(others, self._fixed), int)
         self._still = self._array(self._fixed, int), self._array(np.zeros(len(self._fixed)), int)
         self._contacts, self._shapes, self._values = contact_arrays(touching, self.desk.dt, self._collide, self._array)
-        self._limits = limit_arrays(touching, forest, self.desk.dt, self._settle_types(), self._array)
-        self._width = 2 * longest_path(forest)
         self._room = max(min(self._points, touching.room), 1)
+        self._limits = limit_arrays(touching, forest, self.desk.dt, self._settle_types(), self._array, self._room)
+        self._tied = loop_arrays(touching, self.desk.dt, self._bind, self._array)
+        self._width = 2 * longest_path(forest)
         worlds, where = self.desk.worlds, self.desk.memory.wp_device
         # on a CPU one thread has all worlds: each thread of a launch copies the kernel's arguments
         self._block = worlds if where.is_cpu else 1
-        sizes = (len(forest), forest.positions, forest.rates, self._room, self._width)
+        sizes = (len(forest), forest.positions, forest.rates, self._room, self._width, self._loops)
         space = WorkSpace(worlds, where.is_cpu, *sizes, where)
         self._work = [space.make(k.Motion), space.make(k.Articulated), space.make(self._unsettle.Swept)]
         self._work.append(space.make(k.Spare, a=forest.rates))
@@ -123,15 +126,18 @@ class RobotStepper(Stepper):
             self._joints.append((slot(real, self.forest.positions), slot(real, self.forest.rates)))
         return self._joints[number]
 
-    def anchor(self, number: int) -> Slot:
-        """Displacement that friction holds at each contact (N, C, 3) [m]."""
+    def anchor(self, number: int) -> tuple[Slot, Slot]:
+        """Displacement that friction holds at each contact (N, C, 3) [m], and the speed at which it has been closing
+        (N, C) [m/s].
+        """
+        k, slot = self._kernels, self.desk.memory.slot
         while len(self._anchors) <= number:
-            self._anchors.append(self.desk.memory.slot(self._kernels.vec3, self._points))
+            self._anchors.append((slot(k.vec3, self._points), slot(k.real, self._points)))
         return self._anchors[number]
 
     def _slots(self, number: int) -> TickSlots:
         k, slot, forest, points = self._kernels, self.desk.memory.slot, self.forest, self._points
-        frames = len(self.touching.bodies) if points else 0
+        frames, vectors = len(self.touching.bodies) if self._meets else 0, (k.vec3, k.vec3)
         pose = (k.vec3, k.quat, k.vec3, k.vec3)
         while len(self._ticks) <= number:
             self._ticks.append(TickSlots(
@@ -140,7 +146,8 @@ class RobotStepper(Stepper):
                 [slot(k.real, forest.rates) for _ in range(4)],
                 [slot(k.vec3, len(forest)) for _ in range(3)], [slot(kind, frames) for kind in pose],
                 [slot(kind, frames) for kind in pose], slot(wp.int32, len(self.touching.slots.pairs)),
-                [slot(kind, points) for kind in (k.real, k.vec3, k.vec3)], slot(k.vec3, points),
+                [slot(kind, points) for kind in (k.real, k.vec3, k.vec3)], [slot(kind, points) for kind in vectors],
+                [slot(k.vec3, self._loops) for _ in range(3)], [slot(kind, self._loops) for kind in vectors],
                 slot(k.real, forest.rates if len(forest.tools) else 0),
             ))  # fmt: skip
         return self._ticks[number]
@@ -194,12 +201,17 @@ class RobotStepper(Stepper):
         here, pairs = [self._contacts], (desk.worlds, len(self.touching.slots.pairs))
         look = [*here, desk.dt]
         shapes = [*here, self._shapes, self._values]
-        return [
-            *self._elsewhere(frames.pose(before), now.was),
-            self._publish(now.q, self.joints(before)[1], now.was),
-            Launch(k.see_near, pairs, look, now.was[:3], [now.near], differentiable=False),
-            Launch(k.collide, (desk.worlds, points), shapes, [now.near, *now.was[:2]], now.met),
+        launches = [
+            *self._elsewhere(frames.pose(before), now.was), self._publish(now.q, self.joints(before)[1], now.was),
         ]  # fmt: skip
+        if points:
+            seen = [*now.was[:3], self._law]
+            launches.append(Launch(k.see_near, pairs, look, seen, [now.near], differentiable=False))
+            given = [now.near, *now.was[:2]]
+            launches.append(Launch(k.collide, (desk.worlds, points), shapes, given, now.met))
+        if self._loops:
+            launches.append(Launch(self._bind.span, (desk.worlds, self._loops), [self._tied], now.was[:2], now.open))
+        return launches
 
     def _elsewhere(self, pose: Sequence[Slot], out: Sequence[Slot]) -> list[Launch]:
         """Frames that others move, in the middle of the tick."""
@@ -217,20 +229,13 @@ class RobotStepper(Stepper):
         before, after, work = frames.before(tick, keep), frames.after(tick, keep), frames.scratch(tick, keep)
         now, v_after = self._slots(work), self.joints(after)[1]
         fixed = [
-            self._block,
-            self._trees,
-            desk.dt,
-            self._contacts,
-            self._limits,
-            self._tools.struct,
-            self._link_of,
-            self._room,
-            self._width,
-        ]
+            self._block, self._trees, desk.dt, self._contacts, self._limits, self._tools.struct, self._link_of,
+            self._room, self._width,
+        ]  # fmt: skip
         given = [now.q, self.joints(before)[1], *now.driven, self._tools.slots(work).hard]
         given += [inputs["gravity"], *now.pushed, inputs["inertial"]]
-        touched = [*now.met, now.was[0], *now.was[2:], self.anchor(before), self._law, inputs["friction"]]
-        given += [*touched, now.impulse, self.anchor(after)]
+        touched = [*now.met, now.was[0], *now.was[2:], *self.anchor(before), self._law, inputs["friction"]]
+        given += [*touched, *now.open, *now.felt, *self.anchor(after), *now.bound]
         work_space = [partial(self._factor, now), *self._work, self._touch]
         out = [v_after, now.spent]
         return Launch(k.kick, self._blocks(), fixed, given, out, self._unsettle.kick_adjoint, work_space)
@@ -241,13 +246,20 @@ class RobotStepper(Stepper):
             setattr(made, name, slot.array)
         return made
 
-    def _feel(self, tick: int, keep: bool) -> Launch:
+    def _feel(self, tick: int, keep: bool) -> list[Launch]:
+        """What contacts and loops do."""
         frames, desk = self.frames, self.desk
         before, after, work = frames.before(tick, keep), frames.after(tick, keep), frames.scratch(tick, keep)
         now = self._slots(work)
-        given = [now.was[0], *now.was[2:], *now.now[2:], *now.met, self.anchor(before), self._law]
-        out = [now.impulse, self.anchor(after)]
-        return Launch(self._collide.feel, (desk.worlds, self._points), [self._contacts, desk.dt], given, out)
+        launches = []
+        if self._points:
+            given = [now.was[0], *now.was[2:], *now.now[2:], *now.met, *self.anchor(before), self._law]
+            out, size = [*now.felt, *self.anchor(after)], (desk.worlds, self._points)
+            launches.append(Launch(self._collide.feel, size, [self._contacts, desk.dt], given, out))
+        if self._loops:
+            given, size = [*now.open, now.was[0], *now.now[2:]], (desk.worlds, self._loops)
+            launches.append(Launch(self._bind.bind, size, [self._tied, desk.dt], given, now.bound))
+        return launches
 
     def _moved(self, tick: int, keep: bool) -> list[Launch]:
         """Drift to the end of the tick, where somebody looks."""
@@ -266,16 +278,16 @@ class RobotStepper(Stepper):
         frames, desk = self.frames, self.desk
         after, now = frames.after(tick, keep), self._slots(frames.scratch(tick, keep))
         launches = self._pushed(tick, keep)
-        if self._points:
+        if self._meets:
             launches += self._meet(tick, keep)
         launches.append(self._kick(tick, keep))
         see, one = [TOO_MANY_CONTACTS, UNCONVERGED, self._touch], (desk.worlds,)
         launches.append(Launch(self._settle.see_failures, one, see, [], [frames.status], differentiable=False))
-        if self._points:
+        if self._meets:
             launches += [
                 self._publish(now.q, self.joints(after)[1], now.now),
                 *self._elsewhere(frames.pose(frames.before(tick, keep)), now.now),
-                self._feel(tick, keep),
+                *self._feel(tick, keep),
             ]
         launches += self._moved(tick, keep)
         return [*launches, *([frames.see_faults(after)] if self._alone and self._is_shown(tick) else [])]
@@ -289,14 +301,14 @@ class RobotStepper(Stepper):
         the rates after the kick matter to what it gives; and when `kick` has solved for what its impulses matter, for
         these, through all but the rates, which have been solved for.
         """
-        if not self._points:
+        if not self._meets:
             return self._tick(tick, True)
         frames = self.frames
         now, v_after = self._slots(tick), self.joints(frames.after(tick, True))[1]
         return [
             *self._pushed(tick, True), *self._meet(tick, True), *self._elsewhere(frames.pose(tick), now.now),
-            self._publish(now.q, Sunk(v_after, self._sink), now.now), self._feel(tick, True), self._kick(tick, True),
-            self._publish(now.q, v_after, now.now), self._feel(tick, True), *self._moved(tick, True),
+            self._publish(now.q, Sunk(v_after, self._sink), now.now), *self._feel(tick, True), self._kick(tick, True),
+            self._publish(now.q, v_after, now.now), *self._feel(tick, True), *self._moved(tick, True),
         ]  # fmt: skip
 
     def _opening(self) -> list[Launch]:
@@ -327,14 +339,15 @@ class RobotStepper(Stepper):
 
     def _carried(self, number: int) -> dict[str, Slot]:
         named = dict(zip(("joint_q", "joint_qd"), self.joints(number), strict=True))
-        return named | ({"anchor": self.anchor(number)} if self._points else {})
+        held = zip(("anchor", "closing"), self.anchor(number), strict=True) if self._points else ()
+        return named | dict(held)
 
     def _entries(self) -> dict[str, Slot]:
         return {**self._inputs, **self._carried(0)}
 
     def _leaving(self, number: int, last: int) -> dict[str, Slot]:
         named = self._carried(number) | dict(zip(("felt", "felt_turn"), self._felt, strict=True))
-        return named | ({"impulse": self._slots(last).impulse} if self._points else {})
+        return named | ({"impulse": self._slots(last).felt[0]} if self._points else {})
 
     def load(self, inputs: Mapping[str, torch.Tensor]) -> None:
         """``joint_q`` (N, nq), ``joint_qd``, and of every rate (N, nv) what `drive` reads; ``gravity``,

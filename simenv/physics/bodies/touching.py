@@ -15,10 +15,31 @@ from simenv.geometry.distance import pack_shapes
 from simenv.physics.bodies.contacts import Slots
 from simenv.physics.bodies.forest import Forest
 
-__all__ = ["ROOM", "Touching", "contact_arrays", "limit_arrays"]
+__all__ = ["PERIOD", "ROOM", "Tied", "Touching", "contact_arrays", "limit_arrays", "loop_arrays"]
 
 ROOM = 128  # contacts that may act in a tick, unless the scene says otherwise
+TIGHT = 10.0  # by how much loops are stiffer than contact: they are implicit in all that they do
 PERIOD = 2.0 * math.pi  # a contact lasts for at least about half a tick
+
+
+@dataclass(frozen=True)
+class Tied:
+    """Two bodies that a loop holds together.
+
+    Attributes:
+        a, b: names of the bodies, None for the world.
+        place_a, place_b: the points that stay together, in their frames (3,) [m].
+        turn: quaternion xyzw of b's frame in a's that a weld keeps, None of a point.
+        yields: how easily the points part, the most [1/kg]; turns: how easily the frames turn [1/(kg m^2)].
+    """
+
+    a: str
+    b: str | None
+    place_a: np.ndarray
+    place_b: np.ndarray
+    turn: np.ndarray | None
+    yields: float
+    turns: float
 
 
 @dataclass(frozen=True)
@@ -29,6 +50,7 @@ class Touching:
         slots: of contact; eases: how easily each body that contact moves yields [1/kg], by name.
         bodies: of the scene, in the order of the table of frames.
         room: how many contacts may act in a tick.
+        loops: what holds bodies together beside their trees.
         joint_eases: how easily each rate yields [1/kg or 1/(kg m^2)], (nv,).
     """
 
@@ -37,6 +59,7 @@ class Touching:
     bodies: Sequence[str]
     joint_eases: np.ndarray
     room: int = ROOM
+    loops: Sequence[Tied] = ()
 
     def stiffest(self, dt: float) -> np.ndarray:
         """Stiffness of each slot with which contact lasts for about a tick `dt` [s], (C,) [N/m]."""
@@ -66,6 +89,7 @@ def contact_arrays(touching: Touching, dt: float, kernels: Any, array: Any) -> t
     made.stiffest = array(touching.stiffest(dt), k.real)
     made.rim, made.axis = array(slots.rim, k.real), array(np.reshape(slots.axis, (-1, 3)), k.vec3)
     pairs = [[numbers[name] for name in pair] for pair in slots.pairs]
+    made.pair_law = array([slots.law[slots.pair.index(i)] for i in range(len(pairs))], int)
     made.pair_a, made.pair_b = (array([pair[side] for pair in pairs], int) for side in (0, 1))
     balls = slots.balls
     made.centre_a = array(np.reshape([ball[0] for ball in balls], (-1, 3)), k.vec3)
@@ -76,8 +100,8 @@ def contact_arrays(touching: Touching, dt: float, kernels: Any, array: Any) -> t
     return made, shapes, array(values, k.real)
 
 
-def limit_arrays(touching: Touching, forest: Forest, dt: float, kernels: Any, array: Any) -> Any:
-    """The struct `Limits` of the rates; those without limits have no position."""
+def limit_arrays(touching: Touching, forest: Forest, dt: float, kernels: Any, array: Any, room: int) -> Any:
+    """The struct `Limits` of the rates; those without limits have no position. `room`: of contacts."""
     made = kernels.Limits()
     bounded = np.isfinite(forest.lower) | np.isfinite(forest.upper)
     made.position = array(np.where(bounded, forest.position, -1), int)
@@ -95,4 +119,39 @@ def limit_arrays(touching: Touching, forest: Forest, dt: float, kernels: Any, ar
     made.ratio, made.offset = array(forest.ratio, real), array(forest.offset, real)
     yields = eases[forest.follower] + forest.ratio**2 * eases[forest.leader]
     made.hold = array(PERIOD**2 / (dt**2 * yields), real)
+    made.room = room
+    made.loop_a, made.loop_b, made.loop_hold, made.loop_turn = (
+        array(each, kind) for each, kind in zip(_ends(touching, dt), (int, int, real, real), strict=True)
+    )
+    return made
+
+
+def _ends(touching: Touching, dt: float) -> list[list[float]]:
+    """Numbers of both bodies of every loop, -1 for the world, and its stiffness at the point and of its turn."""
+    numbers: dict[str | None, int] = {name: i for i, name in enumerate(touching.bodies)}
+    numbers[None] = -1
+    stiff = TIGHT * PERIOD**2 / dt**2
+    return [
+        [numbers[each.a] for each in touching.loops],
+        [numbers[each.b] for each in touching.loops],
+        [stiff / each.yields for each in touching.loops],
+        [0.0 if each.turn is None else stiff / each.turns for each in touching.loops],
+    ]
+
+
+def loop_arrays(touching: Touching, dt: float, kernels: Any, array: Any) -> Any:
+    """The struct `Loops`."""
+    made, loops = kernels.Loops(), touching.loops
+    a, b, hold, turn = _ends(touching, dt)
+    made.a, made.b, made.hold, made.hold_turn = (
+        array(a, int),
+        array(b, int),
+        array(hold, kernels.real),
+        array(turn, kernels.real),
+    )
+    made.place_a = array(np.reshape([each.place_a for each in loops], (-1, 3)), kernels.vec3)
+    made.place_b = array(np.reshape([each.place_b for each in loops], (-1, 3)), kernels.vec3)
+    upright = np.array([0.0, 0.0, 0.0, 1.0])
+    turns = [upright if each.turn is None else each.turn for each in loops]
+    made.turn = array(np.reshape(turns, (-1, 4)), kernels.quat)
     return made

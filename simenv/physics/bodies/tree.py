@@ -83,6 +83,25 @@ class Joint:
 
 
 @dataclass(frozen=True)
+class Loop:
+    """Two links that are held together beside their joints, at a point as by a ball, or as one, welded.
+
+    Attributes:
+        name: of it, for messages.
+        a: name of a link; b: of another, None for the world.
+        position: of the point in the frame of `a` [m]; at: in that of `b`, or in the world.
+        turn: quaternion xyzw of the frame of `b` (or of the world) in that of `a`, which a weld keeps; None is a ball.
+    """
+
+    name: str
+    a: str
+    b: str | None
+    position: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    at: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    turn: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Inertial:
     """What a link weighs.
 
@@ -153,15 +172,17 @@ class Tree:
         links: every link after the one that carries it.
         posture: position of joints by name, where the robot starts and to which free motion returns; joints that are
             not named are in the middle of their limits, or at zero without.
+        loops: what holds links together beside their joints.
 
     Raises:
-        AssetError: a name comes twice or is unknown, a link stands before what carries it, or numbers of a joint or an
-            inertial cannot be.
+        AssetError: a name comes twice or is unknown, a link stands before what carries it, or numbers of a joint, an
+            inertial or a loop cannot be.
     """
 
     name: str
     links: tuple[Link, ...]
     posture: dict[str, Any] = field(default_factory=dict)
+    loops: tuple[Loop, ...] = ()
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -176,7 +197,22 @@ class Tree:
             joints[link.joint.name] = link.joint
         for link in self.links:
             self._check_mimic(link, joints)
+        for loop in self.loops:
+            self._check_loop(loop, seen)
         self._check_masses()
+
+    def _check_loop(self, loop: Loop, known: set[str]) -> None:
+        what = f"robot {self.name!r}, loop {loop.name!r}"
+        for link in (loop.a, loop.b):
+            if link is not None and link not in known:
+                raise AssetError(
+                    f"{what}: it holds {link!r}, which is no link; it has {', '.join(e.name for e in self.links)}"
+                )
+        if loop.a == loop.b or [each.name for each in self.loops].count(loop.name) > 1:
+            raise AssetError(f"{what}: it holds a link to itself, or its name comes twice; rename one, or take it out")
+        turn = (0.0, 0.0, 0.0, 1.0) if loop.turn is None else loop.turn
+        if not np.isfinite([*loop.position, *loop.at, *turn]).all() or abs(np.linalg.norm(turn) - 1.0) > 1e-6:
+            raise AssetError(f"{what}: places must be finite numbers, and the turn a quaternion xyzw of length one")
 
     def _what(self, link: Link) -> str:
         return f"robot {self.name!r}, link {link.name!r} on joint {link.joint.name!r}"

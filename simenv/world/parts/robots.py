@@ -13,14 +13,15 @@ from simenv.physics.bodies.model import ArmMount
 from simenv.physics.bodies.tools import ToolDrive
 from simenv.physics.bodies.tree import Tree
 from simenv.physics.parts import Body
-from simenv.world.parts.bodies import AKINOLA, UPRIGHT, BodiesPart, Gains
+from simenv.world.parts.bodies import AKINOLA, UPRIGHT, Gains
+from simenv.world.parts.tied import TiedPart
 
 __all__ = ["RobotsPart"]
 
 Vector = Sequence[float]
 
 
-class RobotsPart(BodiesPart):
+class RobotsPart(TiedPart):
     """What a scene says about robots."""
 
     def add_robot(
@@ -49,7 +50,8 @@ class RobotsPart(BodiesPart):
             quaternion: of its base, xyzw.
             drive: what pulls its joints; or how the arm moves beside its impedance, None for the usual.
             base: what holds the root of a file that is loaded, ``"fixed"``, ``"free"`` or ``"planar"``.
-            posture: positions of joints at the start, by name; others are as the file or the name has them.
+            posture: positions of joints at the start, by name; others are as the file or the name has them, or where
+                loops of its links close.
             tools: links that an impedance pulls to goals, by name, ``World.control(goal={"<name>/<link>": pose})``.
             tool: of an arm: position [m] and quaternion of the tool at the start; None leaves it in its posture.
             gains: of an arm, as of a hand.
@@ -73,6 +75,7 @@ class RobotsPart(BodiesPart):
         self, name: str, robot: Any, pose: tuple[Vector, Vector], drive: JointDrive, base: str,
         posture: Mapping[str, Any] | None, tools: Mapping[str, ToolDrive] | None,
     ) -> None:  # fmt: skip
+        from simenv.robots.closing import closed
         from simenv.robots.load import load  # only those who have a robot pay for it
         from simenv.robots.placed import placed, start_poses
 
@@ -82,7 +85,7 @@ class RobotsPart(BodiesPart):
         if self.arm is not None:
             raise ValueError("the scene has an arm whose tool is pulled, which must be the only robot")
         tree = robot if isinstance(robot, Tree) else load(robot, base=base)
-        tree = placed(tree.with_posture(dict(posture)) if posture else tree, *pose)
+        tree = closed(placed(tree.with_posture(dict(posture)) if posture else tree, *pose))
         mount = RobotMount.of(name, tree, drive, tools)
         for frame, at in start_poses(tree, mount.table).items():
             motion = "link" if mount.table.frames[frame].link >= 0 else "fixed"
