@@ -12,6 +12,7 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.geometry.distance import distance_functions
 from simenv.physics.bodies.kernels_law import law_functions
+from simenv.physics.bodies.kernels_tree import tree_functions
 from simenv.physics.kernels_rotation import rotation_functions
 
 __all__ = ["FAR", "collide_kernels"]
@@ -25,14 +26,15 @@ def collide_kernels(real) -> SimpleNamespace:
 
     Returns:
         A namespace with the struct `Contacts` (of slots: bodies `a` and `b`, the point's `offset` on a and the `radius`
-        of the ball about it, the `shape` on b, its `place` and `turn` there, the `pair` and the `law`, and the
-        `stiffest` that a contact is taken; of pairs: bodies, law, centres and radii of balls about their shapes), and
-        the kernels `midway`, `see_near`, `collide` and `feel`.
+        of the ball about it, the `shape` on b, its `place` and `turn` there, the `law`, and the `stiffest` that a
+        contact is taken; of pairs: `first` slot, and after the last their number, bodies, law, centres and radii of
+        balls about their shapes; of shapes boxes about them), and the kernels `midway`, `see_near`, `collide` and
+        `feel`.
     """
     dist, law = distance_functions(real), law_functions(real)
     Shape, vec3, distance = dist.Shape, dist.vec3, dist.distance
     quat, vec10 = wp.types.quaternion(dtype=real), law.vec10
-    turned = rotation_functions(real).turned
+    turned, matrix_of = rotation_functions(real).turned, tree_functions(real).matrix_of
     normal_impulse, drag, resistance, prepared = law.normal_impulse, law.drag, law.resistance, law.prepared
     closing_speed, closing_after = law.closing_speed, law.closing_after
     both = {"module": f"simenv_bodies_collide_{real.__name__}", "enable_backward": True}
@@ -49,11 +51,13 @@ def collide_kernels(real) -> SimpleNamespace:
         shape: wp.array(dtype=int)
         place: wp.array(dtype=vec3)
         turn: wp.array(dtype=quat)
-        pair: wp.array(dtype=int)
         law: wp.array(dtype=int)
         stiffest: wp.array(dtype=real)
         rim: wp.array(dtype=real)
         axis: wp.array(dtype=vec3)
+        first: wp.array(dtype=int)
+        box_centre: wp.array(dtype=vec3)
+        box_half: wp.array(dtype=vec3)
         pair_a: wp.array(dtype=int)
         pair_b: wp.array(dtype=int)
         pair_law: wp.array(dtype=int)
@@ -96,16 +100,43 @@ def collide_kernels(real) -> SimpleNamespace:
         position_in: wp.array2d(dtype=vec3),
         quaternion_in: wp.array2d(dtype=quat),
         velocity_in: wp.array2d(dtype=vec3),
+        omega_in: wp.array2d(dtype=vec3),
         law_in: wp.array2d(dtype=vec10),
         near_out: wp.array2d(dtype=int),
     ):
-        w, p = wp.tid()
-        a = contacts.pair_a[p]
-        b = contacts.pair_b[p]
-        away = position_in[w, a] + wp.quat_rotate(quaternion_in[w, a], contacts.centre_a[p])
-        away = away - position_in[w, b] - wp.quat_rotate(quaternion_in[w, b], contacts.centre_b[p])
-        ahead = real(2.0) * dt * wp.length(velocity_in[w, a] - velocity_in[w, b]) + law_in[w, contacts.pair_law[p]][9]
-        near_out[w, p] = wp.where(wp.length(away) > contacts.extent[p] + ahead, 0, 1)
+        # Of the slots of pairs whose balls are near those that are near the box about the shape, twice as far as any
+        # contact that could act in this tick: `gather` asks for a gap of `wide + dt (2 |speed| + 1)`.
+        w = wp.tid()
+        for p in range(contacts.pair_a.shape[0]):
+            a = contacts.pair_a[p]
+            b = contacts.pair_b[p]
+            wide = law_in[w, contacts.pair_law[p]][9]
+            away = position_in[w, a] + wp.quat_rotate(quaternion_in[w, a], contacts.centre_a[p])
+            away = away - position_in[w, b] - wp.quat_rotate(quaternion_in[w, b], contacts.centre_b[p])
+            slow = wp.length(velocity_in[w, a] - velocity_in[w, b])
+            near = wp.length(away) <= contacts.extent[p] + real(2.0) * dt * slow + wide
+            first = contacts.first[p]
+            if near:
+                back = wp.transpose(matrix_of(quaternion_in[w, b] * contacts.turn[first]))
+                origin = position_in[w, b] + wp.quat_rotate(quaternion_in[w, b], contacts.place[first])
+                turn = back * matrix_of(quaternion_in[w, a])
+                start = back * (position_in[w, a] - origin) - contacts.box_centre[contacts.shape[first]]
+                half = contacts.box_half[contacts.shape[first]]
+                spin_a = wp.length(omega_in[w, a])
+                spin_b = wp.length(omega_in[w, b])
+                apart = wp.length(position_in[w, a] - position_in[w, b])
+                quick = dt * (spin_a + spin_b) > real(0.5)
+                for c in range(first, contacts.first[p + 1]):
+                    round = contacts.radius[c] + contacts.rim[c]
+                    arm = wp.length(contacts.offset[c]) + round
+                    speed = slow + spin_a * arm + spin_b * (apart + arm)
+                    reach = round + real(2.0) * (wide + dt * (real(2.0) * speed + real(1.0)))
+                    x = turn * contacts.offset[c] + start
+                    beyond = wp.max(wp.max(wp.abs(x[0]) - half[0], wp.abs(x[1]) - half[1]), wp.abs(x[2]) - half[2])
+                    near_out[w, c] = wp.where(beyond > reach and not quick, 0, 1)
+            else:
+                for c in range(first, contacts.first[p + 1]):
+                    near_out[w, c] = 0
 
     @wp.kernel(**both)
     def collide(
@@ -119,31 +150,32 @@ def collide_kernels(real) -> SimpleNamespace:
         normal_out: wp.array2d(dtype=vec3),
         point_out: wp.array2d(dtype=vec3),
     ):
-        w, c = wp.tid()
-        a = contacts.a[c]
-        b = contacts.b[c]
-        if near_in[w, contacts.pair[c]] == 0:
-            gap_out[w, c] = far
-            normal_out[w, c] = vec3(real(0.0), real(0.0), real(1.0))
-            point_out[w, c] = vec3(real(0.0), real(0.0), real(0.0))
-        else:
-            turn = quaternion_in[w, b] * contacts.turn[c]
-            x = position_in[w, a] + wp.quat_rotate(quaternion_in[w, a], contacts.offset[c])
-            if contacts.rim[c] > real(0.0):
-                # the lowest point of a circle over a plane; of one that lies flat its centre, and others count
-                size = shapes[contacts.shape[c]].size
-                up = wp.quat_rotate(turn, vec3(size[0], size[1], size[2]))
-                axis = wp.quat_rotate(quaternion_in[w, a], contacts.axis[c])
-                down = wp.dot(up, axis) * axis - up
-                x = x + (contacts.rim[c] / wp.sqrt(wp.dot(down, down) + flat)) * down
-            origin = position_in[w, b] + wp.quat_rotate(quaternion_in[w, b], contacts.place[c])
-            near = distance(shapes[contacts.shape[c]], sdf_values, wp.quat_rotate_inv(turn, x - origin))
-            n = wp.quat_rotate(turn, vec3(near[0], near[1], near[2]))
-            gap = near[3] - contacts.radius[c]
-            gap_out[w, c] = gap
-            normal_out[w, c] = n
-            # in the middle of what overlaps
-            point_out[w, c] = x - (contacts.radius[c] + real(0.5) * gap) * n
+        w = wp.tid()
+        for c in range(contacts.a.shape[0]):
+            a = contacts.a[c]
+            b = contacts.b[c]
+            if near_in[w, c] == 0:
+                gap_out[w, c] = far
+                normal_out[w, c] = vec3(real(0.0), real(0.0), real(1.0))
+                point_out[w, c] = vec3(real(0.0), real(0.0), real(0.0))
+            else:
+                turn = quaternion_in[w, b] * contacts.turn[c]
+                x = position_in[w, a] + wp.quat_rotate(quaternion_in[w, a], contacts.offset[c])
+                if contacts.rim[c] > real(0.0):
+                    # the lowest point of a circle over a plane; of one that lies flat its centre, and others count
+                    size = shapes[contacts.shape[c]].size
+                    up = wp.quat_rotate(turn, vec3(size[0], size[1], size[2]))
+                    axis = wp.quat_rotate(quaternion_in[w, a], contacts.axis[c])
+                    down = wp.dot(up, axis) * axis - up
+                    x = x + (contacts.rim[c] / wp.sqrt(wp.dot(down, down) + flat)) * down
+                origin = position_in[w, b] + wp.quat_rotate(quaternion_in[w, b], contacts.place[c])
+                near = distance(shapes[contacts.shape[c]], sdf_values, wp.quat_rotate_inv(turn, x - origin))
+                n = wp.quat_rotate(turn, vec3(near[0], near[1], near[2]))
+                gap = near[3] - contacts.radius[c]
+                gap_out[w, c] = gap
+                normal_out[w, c] = n
+                # in the middle of what overlaps
+                point_out[w, c] = x - (contacts.radius[c] + real(0.5) * gap) * n
 
     @wp.kernel(**felt)
     def feel(
@@ -167,44 +199,45 @@ def collide_kernels(real) -> SimpleNamespace:
     ):
         # impulse on a [N s] and moment of it [N m s], the displacement that friction holds after the tick, and the
         # speed at which the contact has been closing
-        w, c = wp.tid()
-        gap = gap_in[w, c]
-        impulse = vec3(real(0.0), real(0.0), real(0.0))
-        moment = vec3(real(0.0), real(0.0), real(0.0))
-        kept = vec3(real(0.0), real(0.0), real(0.0))
-        closing = real(0.0)
-        if gap < far:
-            a = contacts.a[c]
-            b = contacts.b[c]
-            n = normal_in[w, c]
-            to_a = point_in[w, c] - position_in[w, a]
-            to_b = point_in[w, c] - position_in[w, b]
-            was = before_velocity_in[w, a] + wp.cross(before_omega_in[w, a], to_a)
-            was = was - before_velocity_in[w, b] - wp.cross(before_omega_in[w, b], to_b)
-            now = after_velocity_in[w, a] + wp.cross(after_omega_in[w, a], to_a)
-            now = now - after_velocity_in[w, b] - wp.cross(after_omega_in[w, b], to_b)
-            before = wp.dot(n, was)
-            rate = wp.dot(n, now)
-            sped = closing_speed(dt, closing_in[w, c], before)
-            x = prepared(dt, law_in[w, contacts.law[c]], contacts.stiffest[c], sped)
-            push = normal_impulse(dt, gap, before, rate, x[0], x[1], x[2], x[5], x[6], x[10])
-            if push[0] > real(0.0):
-                held = held_in[w, c] - wp.dot(n, held_in[w, c]) * n
-                slip = now - rate * n
-                limit = x[3] * push[0]
-                along = drag(dt, limit, x[4], x[9], held, slip)
-                impulse = push[0] * n + along
-                moment = resistance(push[0], x[7], x[8], n, after_omega_in[w, a] - after_omega_in[w, b])
-                wanted = (dt * x[4] * x[9]) * (held + (real(2.0) * dt) * slip)
-                if wp.dot(wanted, wanted) > limit * limit:
-                    kept = -along / (dt * x[4])
-                else:  # the point has moved, and crept by what sigma lets it
-                    kept = held + dt * slip + ((real(1.0) / x[9] - real(1.0)) / (real(2.0) * dt * x[4])) * along
-                closing = closing_after(sped, before, rate)
-        impulse_out[w, c] = impulse
-        moment_out[w, c] = moment
-        held_out[w, c] = kept
-        closing_out[w, c] = closing
+        w = wp.tid()
+        for c in range(contacts.a.shape[0]):
+            gap = gap_in[w, c]
+            impulse = vec3(real(0.0), real(0.0), real(0.0))
+            moment = vec3(real(0.0), real(0.0), real(0.0))
+            kept = vec3(real(0.0), real(0.0), real(0.0))
+            closing = real(0.0)
+            if gap < far:
+                a = contacts.a[c]
+                b = contacts.b[c]
+                n = normal_in[w, c]
+                to_a = point_in[w, c] - position_in[w, a]
+                to_b = point_in[w, c] - position_in[w, b]
+                was = before_velocity_in[w, a] + wp.cross(before_omega_in[w, a], to_a)
+                was = was - before_velocity_in[w, b] - wp.cross(before_omega_in[w, b], to_b)
+                now = after_velocity_in[w, a] + wp.cross(after_omega_in[w, a], to_a)
+                now = now - after_velocity_in[w, b] - wp.cross(after_omega_in[w, b], to_b)
+                before = wp.dot(n, was)
+                rate = wp.dot(n, now)
+                sped = closing_speed(dt, closing_in[w, c], before)
+                x = prepared(dt, law_in[w, contacts.law[c]], contacts.stiffest[c], sped)
+                push = normal_impulse(dt, gap, before, rate, x[0], x[1], x[2], x[5], x[6], x[10])
+                if push[0] > real(0.0):
+                    held = held_in[w, c] - wp.dot(n, held_in[w, c]) * n
+                    slip = now - rate * n
+                    limit = x[3] * push[0]
+                    along = drag(dt, limit, x[4], x[9], held, slip)
+                    impulse = push[0] * n + along
+                    moment = resistance(push[0], x[7], x[8], n, after_omega_in[w, a] - after_omega_in[w, b])
+                    wanted = (dt * x[4] * x[9]) * (held + (real(2.0) * dt) * slip)
+                    if wp.dot(wanted, wanted) > limit * limit:
+                        kept = -along / (dt * x[4])
+                    else:  # the point has moved, and crept by what sigma lets it
+                        kept = held + dt * slip + ((real(1.0) / x[9] - real(1.0)) / (real(2.0) * dt * x[4])) * along
+                    closing = closing_after(sped, before, rate)
+            impulse_out[w, c] = impulse
+            moment_out[w, c] = moment
+            held_out[w, c] = kept
+            closing_out[w, c] = closing
 
     return SimpleNamespace(
         Contacts=Contacts, midway=midway, see_near=see_near, collide=collide, feel=feel, Shape=Shape, vec3=vec3,

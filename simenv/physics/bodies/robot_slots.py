@@ -42,9 +42,9 @@ class TickSlots:
         q: positions midway; factor: what a solve with the inertia there needs, in the order of `Factor`; driven: torque
         and easing of drives, and the motors' part of these; pushed: forces, torques and their places, of links. was:
         frames midway, with the velocities before the kick; now: the same after it.
-        near: pairs that are near; met: gaps, normals and points of contacts; felt: impulse and moment on the first body
-        of each; open: what is open of loops, and where; bound: impulse and moment on the first body of each. spent:
-        motors of impedances that are at their limits.
+        near: slots where something may touch; met: gaps, normals and points of contacts; felt: impulse and moment on
+        the first body of each; open: what is open of loops, and where; bound: impulse and moment on the first body of
+        each. spent: motors of impedances that are at their limits.
     """
 
     q: Slot

@@ -145,7 +145,7 @@ class RobotStepper(Stepper):
                 [slot(kind, forest.rates, differentiable=False) for kind in (k.vec3, k.vec3, k.real)],
                 [slot(k.real, forest.rates) for _ in range(4)],
                 [slot(k.vec3, len(forest)) for _ in range(3)], [slot(kind, frames) for kind in pose],
-                [slot(kind, frames) for kind in pose], slot(wp.int32, len(self.touching.slots.pairs)),
+                [slot(kind, frames) for kind in pose], slot(wp.int32, points),
                 [slot(kind, points) for kind in (k.real, k.vec3, k.vec3)], [slot(kind, points) for kind in vectors],
                 [slot(k.vec3, self._loops) for _ in range(3)], [slot(kind, self._loops) for kind in vectors],
                 slot(k.real, forest.rates if len(forest.tools) else 0),
@@ -198,17 +198,14 @@ class RobotStepper(Stepper):
         k, frames, desk, points = self._collide, self.frames, self.desk, self._points
         before, work = frames.before(tick, keep), frames.scratch(tick, keep)
         now = self._slots(work)
-        here, pairs = [self._contacts], (desk.worlds, len(self.touching.slots.pairs))
-        look = [*here, desk.dt]
-        shapes = [*here, self._shapes, self._values]
+        look, shapes = [self._contacts, desk.dt], [self._contacts, self._shapes, self._values]
         launches = [
             *self._elsewhere(frames.pose(before), now.was), self._publish(now.q, self.joints(before)[1], now.was),
         ]  # fmt: skip
         if points:
-            seen = [*now.was[:3], self._law]
-            launches.append(Launch(k.see_near, pairs, look, seen, [now.near], differentiable=False))
-            given = [now.near, *now.was[:2]]
-            launches.append(Launch(k.collide, (desk.worlds, points), shapes, given, now.met))
+            seen, one = [*now.was, self._law], (desk.worlds,)
+            launches.append(Launch(k.see_near, one, look, seen, [now.near], differentiable=False))
+            launches.append(Launch(k.collide, one, shapes, [now.near, *now.was[:2]], now.met))
         if self._loops:
             launches.append(Launch(self._bind.span, (desk.worlds, self._loops), [self._tied], now.was[:2], now.open))
         return launches
@@ -254,7 +251,7 @@ class RobotStepper(Stepper):
         launches = []
         if self._points:
             given = [now.was[0], *now.was[2:], *now.now[2:], *now.met, *self.anchor(before), self._law]
-            out, size = [*now.felt, *self.anchor(after)], (desk.worlds, self._points)
+            out, size = [*now.felt, *self.anchor(after)], (desk.worlds,)
             launches.append(Launch(self._collide.feel, size, [self._contacts, desk.dt], given, out))
         if self._loops:
             given, size = [*now.open, now.was[0], *now.now[2:]], (desk.worlds, self._loops)

@@ -12,6 +12,7 @@ import numpy as np
 import warp as wp
 
 from simenv.geometry.distance import pack_shapes
+from simenv.geometry.shapes import Plane, Shape
 from simenv.physics.bodies.contacts import Slots
 from simenv.physics.bodies.forest import Forest
 
@@ -85,7 +86,10 @@ def contact_arrays(touching: Touching, dt: float, kernels: Any, array: Any) -> t
     made.offset, made.radius = array(np.reshape(slots.offset, (-1, 3)), k.vec3), array(slots.radius, k.real)
     made.place = array(np.reshape(slots.place, (-1, 3)), k.vec3)
     made.turn = array(np.reshape(slots.turn, (-1, 4)), k.quat)
-    made.shape, made.pair, made.law = array(slots.shape, int), array(slots.pair, int), array(slots.law, int)
+    made.shape, made.law = array(slots.shape, int), array(slots.law, int)
+    made.first = array(np.searchsorted(slots.pair, np.arange(len(slots.pairs) + 1)), int)
+    boxes = np.reshape([_box_of(shape) for shape in slots.shapes], (-1, 2, 3))
+    made.box_centre, made.box_half = array(boxes[:, 0], k.vec3), array(boxes[:, 1], k.vec3)
     made.stiffest = array(touching.stiffest(dt), k.real)
     made.rim, made.axis = array(slots.rim, k.real), array(np.reshape(slots.axis, (-1, 3)), k.vec3)
     pairs = [[numbers[name] for name in pair] for pair in slots.pairs]
@@ -98,6 +102,14 @@ def contact_arrays(touching: Touching, dt: float, kernels: Any, array: Any) -> t
     structs, values = pack_shapes(list(slots.shapes), k.real)
     shapes = wp.array(structs, dtype=k.Shape, device=made.a.device) if structs else None
     return made, shapes, array(values, k.real)
+
+
+def _box_of(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and half extents (3,) [m] of a box about a shape, in its frame."""
+    if isinstance(shape, Plane):
+        return np.zeros(3), np.full(3, 1e30)
+    low, high = shape.bounds()
+    return 0.5 * (low + high), 0.5 * (high - low)
 
 
 def limit_arrays(touching: Touching, forest: Forest, dt: float, kernels: Any, array: Any, room: int) -> Any:
