@@ -4,10 +4,10 @@
     python -m benchmarks.ants --rounds 15
 
 The ant is that of `SimEnv/Ant-v0` and of Gymnasium's file, which are the same robot; steps are of 5 ms, ten in a
-control step, motors hold random torques in each. Both programs start each control step where two seconds of such torques
-have brought simenv's ants, with the contacts and joints at their limits that there are. Measured is processor time of a
-step of a world; the programs are warm and take turns, and ratios are those of rounds. Before, accelerations of ants in
-the air are compared, which must be the same.
+control step, motors hold random torques in each. Both programs start each control step where two seconds of such
+torques have brought simenv's ants, with the contacts and joints at their limits that there are. Measured is processor
+time of a step of a world; the programs are warm and take turns, and ratios are those of rounds. Before, accelerations of
+ants in the air are compared, which must be the same.
 """
 
 import argparse
@@ -103,11 +103,11 @@ def markdown(report: dict[str, Any]) -> str:
     lines = [
         "# Ants on a floor beside MuJoCo",
         "",
-        f"`python -m benchmarks.ants`: {report['worlds']} worlds of an ant (14 degrees of freedom) on a floor, steps of 5 "
-        f"ms, {report['ticks']} in a control step, one thread; random torques of up to {TORQUE:g} N m.",
-        f"Processor time of a step of a world; {len(part['rows'][0]['rounds'])} rounds in turns, medians and quartiles. "
-        f"Commit {part['commit']}, {part['date']}, load {part['load_before']:.1f} before and {part['load_after']:.1f} "
-        f"after; {machine['model']}, {machine['cores']} cores, {machine['system']};",
+        f"`python -m benchmarks.ants`: {report['worlds']} worlds of an ant (14 degrees of freedom) on a floor, steps "
+        f"of 5 ms, {report['ticks']} in a control step, one thread; random torques of up to {TORQUE:g} N m.",
+        f"Processor time of a step of a world; {len(part['rows'][0]['rounds'])} rounds in turns, medians and "
+        f"quartiles. Commit {part['commit']}, {part['date']}, load {part['load_before']:.1f} before and "
+        f"{part['load_after']:.1f} after; {machine['model']}, {machine['cores']} cores, {machine['system']};",
         robots.versions(part["versions"]) + ".",
         f"Accelerations in the air differ from MuJoCo's by, of the largest: {off}. Contacts of a world: {contacts}.",
         "",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Worlds of an ant on a floor, on one thread: control steps, their gradients, and what the time of a tick goes into. See
-ants.py for what is measured, protocol.py for how it is asked.
+"""Worlds of an ant on a floor, on one thread: control steps, their gradients, and what the time of a tick goes into.
+See ants.py for what is measured, protocol.py for how it is asked.
 """
 
 import sys
@@ -49,6 +49,9 @@ class Ants(Server):
         self.warm = {name: cast(state, dtype) for name, dtype in DTYPES.items()}
         touching = (state.contact_impulse.abs().amax(-1) > 0.0).sum(1).double().mean()
         return {"q": state.joint_q.tolist(), "v": state.joint_qd.tolist(), "contacts": float(touching)}
+
+    def _half_a_tick_before(self, state: State) -> State:
+        return state  # it is at rest
 
     def _start(self, request: dict, world: World) -> tuple[State, Control]:
         """The worlds as they are measured, or (N, 15) positions and (N, 14) rates in the air; and torques (N, 14)."""

@@ -101,8 +101,8 @@ def started(scripts: dict[str, str]) -> dict[str, Program]:
 def taken_in_turns(
     programs: dict[str, Program], jobs: Jobs, rounds: int, given: Callable[[int], dict[str, Any]]
 ) -> tuple[dict[str, list[float]], float]:
-    """Times of the jobs [us] in rounds, of which a first one is not counted, as kernels are compiled in it; and the least
-    share of a processor that a job had. `given` is what the jobs of a round, from 0, are asked with.
+    """Times of the jobs [us] in rounds, of which a first one is not counted, as kernels are compiled in it; and the
+    least share of a processor that a job had. `given` is what the jobs of a round, from 0, are asked with.
     """
     times: dict[str, list[float]] = {name: [] for name in jobs}
     share = []

@@ -64,13 +64,16 @@ class Server:
         q, v, tau = (torch.tensor(request[name], dtype=world.dtype) for name in ("q", "v", "tau"))
         return world.initial_state().replace(joint_q=q, joint_qd=v), Control(joint_torque=tau)
 
+    def _half_a_tick_before(self, state: State) -> State:
+        return state.replace(joint_q=state.joint_q - 0.5 * self.dt * state.joint_qd)
+
     def accelerations(self, request: dict) -> dict:
         """Of the joints, (N, 9) by precision: those in the middle of a tick."""
         found = {}
         for name, dtype in DTYPES.items():
             world = self.make(len(request["q"]), 1, dtype, self.dt)
             state, control = self._start(request, world)
-            state = state.replace(joint_q=state.joint_q - 0.5 * self.dt * state.joint_qd)
+            state = self._half_a_tick_before(state)
             found[name] = ((world.step(state, control).joint_qd - state.joint_qd) / self.dt).tolist()
         return found
 

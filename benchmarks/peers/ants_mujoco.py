@@ -27,7 +27,7 @@ class Ants(Server):
         return {"mujoco": mujoco.__version__, "numpy": np.__version__}
 
     def _set(self, data: mujoco.MjData, q: list[float], v: list[float], tau: list[float]) -> None:
-        """Quaternions come with x first, and rates in world axes, of which MuJoCo has the torso's turning in its own."""
+        """Quaternions come with x first, and rates in world axes; MuJoCo turns the torso about its own."""
         mujoco.mj_resetData(self.model, data)
         data.qpos[:], data.qvel[:], data.qfrc_applied[:] = q, v, tau
         data.qpos[3:7] = np.array(q)[[6, 3, 4, 5]]
