@@ -6,8 +6,8 @@
 The ant is that of `SimEnv/Ant-v0` and of Gymnasium's file, which are the same robot; steps are of 5 ms, ten in a
 control step, motors hold random torques in each. Both programs start each control step where two seconds of such
 torques have brought simenv's ants, with the contacts and joints at their limits that there are. Measured is processor
-time of a step of a world; the programs are warm and take turns, and ratios are those of rounds. Before, accelerations of
-ants in the air are compared, which must be the same.
+time of a step of a world; the programs are warm and take turns, and ratios are those of rounds. Before, accelerations
+of ants in the air are compared, which must be the same.
 """
 
 import argparse
