@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ PEERS = ("mujoco", "pinocchio", "newton")
 SCRIPTS = {"simenv": "robots_program.py", **{name: f"peers/robots_{name}.py" for name in PEERS}}
 TAPED = 64  # worlds of Newton's gradient, which takes long
 # name: program, job, and what else it is asked
-JOBS: dict[str, tuple[str, str, dict[str, Any]]] = {
+Jobs = dict[str, tuple[str, str, dict[str, Any]]]
+JOBS: Jobs = {
     "simenv step, float32": ("simenv", "forward", {"dtype": "float32"}),
     "simenv step, float64": ("simenv", "forward", {"dtype": "float64"}),
     "simenv step and gradient, float32": ("simenv", "gradient", {"dtype": "float32"}),
@@ -39,7 +41,8 @@ JOBS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "Newton Featherstone": ("newton", "forward", {}),
     "Newton Featherstone and tape": ("newton", "gradient", {"taped": TAPED}),
 }
-RATIOS: dict[str, tuple[str, str, float | None]] = {  # what is divided by what, and the least that it should be
+Ratios = dict[str, tuple[str, str, float | None]]
+RATIOS: Ratios = {  # what is divided by what, and the least that it should be
     "MuJoCo loop / simenv step, float32": ("MuJoCo mj_step, a loop over worlds", "simenv step, float32", 1.5),
     "MuJoCo rollout / simenv step, float32": ("MuJoCo rollout", "simenv step, float32", 1.5),
     "MuJoCo rollout / simenv step, float64": ("MuJoCo rollout", "simenv step, float64", None),
@@ -88,24 +91,41 @@ def disagreement(programs: dict[str, Program]) -> dict[str, float]:
     return off
 
 
-def measure(worlds: int, ticks: int, rounds: int) -> dict[str, Any]:
-    """The part of the report: rows, versions, and where the time of simenv's ticks goes."""
+def started(scripts: dict[str, str]) -> dict[str, Program]:
+    """The programs, each in its process, with one thread."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
     kept |= {"OMP_NUM_THREADS": "1"}
-    programs = {name: Program(sys.executable, str(HERE / script), kept) for name, script in SCRIPTS.items()}
+    return {name: Program(sys.executable, str(HERE / script), kept) for name, script in scripts.items()}
+
+
+def taken_in_turns(
+    programs: dict[str, Program], jobs: Jobs, rounds: int, given: Callable[[int], dict[str, Any]]
+) -> tuple[dict[str, list[float]], float]:
+    """Times of the jobs [us] in rounds, of which a first one is not counted, as kernels are compiled in it; and the
+    least share of a processor that a job had. `given` is what the jobs of a round, from 0, are asked with.
+    """
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    share = []
+    for number in range(rounds + 1):
+        asked = given(number)
+        for name, (program, job, more) in jobs.items():
+            answer = programs[program].ask(job, **asked, **more)
+            if number:
+                times[name].append(answer["us"])
+                share.append(answer["cpu_per_wall"])
+    return times, min(share)
+
+
+def measure(worlds: int, ticks: int, rounds: int) -> dict[str, Any]:
+    """The part of the report: rows, versions, and where the time of simenv's ticks goes."""
+    programs = started(SCRIPTS)
     part = reports.describe_moment()
     try:
         asked = {"worlds": worlds, "ticks": ticks, "dt": 1e-3, "file": str(FILE)}
         part["versions"] = {name: program.ask("setup", **asked) for name, program in programs.items()}
         part["disagreement"] = disagreement(programs)
-        given, times, share = starts(worlds), {name: [] for name in JOBS}, []
-        for number in range(rounds + 1):
-            for name, (program, job, more) in JOBS.items():
-                answer = programs[program].ask(job, **given, **more)
-                if number:  # the first is not counted: kernels are compiled
-                    times[name].append(answer["us"])
-                    share.append(answer["cpu_per_wall"])
-        part["cpu_per_wall"] = min(share)
+        given = starts(worlds)
+        times, part["cpu_per_wall"] = taken_in_turns(programs, JOBS, rounds, lambda number: given)
         part["launches"] = {
             dtype: programs["simenv"].ask("parts", dtype=dtype, **given)["parts"] for dtype in ("float32", "float64")
         }
@@ -115,10 +135,10 @@ def measure(worlds: int, ticks: int, rounds: int) -> dict[str, Any]:
     return {**part, "rows": rows(times), "load_after": os.getloadavg()[0]}
 
 
-def rows(times: dict[str, list[float]]) -> list[reports.Row]:
-    """Of all jobs' rounds [us], and of their ratios."""
+def rows(times: dict[str, list[float]], ratios: Ratios | None = None) -> list[reports.Row]:
+    """Of all jobs' rounds [us], and of their ratios, by default `RATIOS`."""
     found = [reports.value_row(name, "us", each, 1) for name, each in times.items()]
-    for name, (above, below, least) in RATIOS.items():
+    for name, (above, below, least) in (RATIOS if ratios is None else ratios).items():
         found.append(reports.target_row(name, "x", reports.paired(times[above], times[below]), least, True, 1))
     return found
 
@@ -147,12 +167,26 @@ def quartiles(row: reports.Row) -> str:
     return f"{low:.2f} - {high:.2f}"
 
 
+def versions(answers: dict[str, dict[str, Any]]) -> str:
+    """Of all packages that programs named."""
+    packages = {name: each for answer in answers.values() for name, each in answer.items() if name != "peak_mb"}
+    return ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
+
+
+def table(found: list[reports.Row]) -> list[str]:
+    """Rows as Markdown."""
+    lines = ["| measurement | median | quartiles | target | |", "|---|---|---|---|---|"]
+    for row in found:
+        target = "" if row["target"] is None else f"≥ {row['target']:g} {row['unit']}"
+        lines.append(
+            f"| {row['name']} | {row['median']:.2f} {row['unit']} | {quartiles(row)} | {target} | {row['verdict']} |"
+        )
+    return lines
+
+
 def markdown(report: dict[str, Any]) -> str:
     """The report as tables."""
     machine, part = report["machine"], report["parts"]["robots"]
-    packages: dict[str, str] = {}
-    for answer in part["versions"].values():
-        packages |= {name: version for name, version in answer.items() if name != "peak_mb"}
     off = ", ".join(f"{name} {value:.0e}" for name, value in part["disagreement"].items())
     rounds = len(part["rows"][0]["rounds"])
     lines = [
@@ -163,17 +197,11 @@ def markdown(report: dict[str, Any]) -> str:
         f"Processor time of a step of a world; {rounds} rounds in turns, medians and quartiles. Commit "
         f"{part['commit']}, {part['date']}, load {part['load_before']:.1f} before and {part['load_after']:.1f} after;",
         f"{machine['model']}, {machine['cores']} cores, {machine['system']};",
-        ", ".join(f"{name} {version}" for name, version in sorted(packages.items())) + ".",
+        versions(part["versions"]) + ".",
         f"Accelerations differ from Pinocchio's by, of the largest: {off}. Newton's gradient is of {TAPED} worlds.",
         "",
-        "| measurement | median | quartiles | target | |",
-        "|---|---|---|---|---|",
+        *table(part["rows"]),
     ]
-    for row in part["rows"]:
-        target = "" if row["target"] is None else f"≥ {row['target']:g} {row['unit']}"
-        lines.append(
-            f"| {row['name']} | {row['median']:.2f} {row['unit']} | {quartiles(row)} | {target} | {row['verdict']} |"
-        )
     return "\n".join([*lines, "", *launches(part)]) + "\n"
 
 

@@ -49,12 +49,14 @@ def pandas(worlds: int, ticks: int, dtype: torch.dtype, dt: float) -> World:
 class Server:
     """The same worlds in both precisions."""
 
+    make: Callable[[int, int, torch.dtype, float], World] = staticmethod(pandas)
+
     def setup(self, request: dict) -> dict:
         """Make the worlds; answer with versions."""
         simenv.set_num_threads(1)
         wp.config.log_level = wp.LOG_ERROR
         self.ticks, self.dt = request["ticks"], request["dt"]
-        self.worlds = {name: pandas(request["worlds"], self.ticks, dtype, self.dt) for name, dtype in DTYPES.items()}
+        self.worlds = {name: self.make(request["worlds"], self.ticks, dtype, self.dt) for name, dtype in DTYPES.items()}
         return {"simenv": simenv.__version__, "warp": wp.__version__, "torch": torch.__version__}
 
     def _start(self, request: dict, world: World) -> tuple[State, Control]:
@@ -62,13 +64,16 @@ class Server:
         q, v, tau = (torch.tensor(request[name], dtype=world.dtype) for name in ("q", "v", "tau"))
         return world.initial_state().replace(joint_q=q, joint_qd=v), Control(joint_torque=tau)
 
+    def _half_a_tick_before(self, state: State) -> State:
+        return state.replace(joint_q=state.joint_q - 0.5 * self.dt * state.joint_qd)
+
     def accelerations(self, request: dict) -> dict:
         """Of the joints, (N, 9) by precision: those in the middle of a tick."""
         found = {}
         for name, dtype in DTYPES.items():
-            world = pandas(len(request["q"]), 1, dtype, self.dt)
+            world = self.make(len(request["q"]), 1, dtype, self.dt)
             state, control = self._start(request, world)
-            state = state.replace(joint_q=state.joint_q - 0.5 * self.dt * state.joint_qd)
+            state = self._half_a_tick_before(state)
             found[name] = ((world.step(state, control).joint_qd - state.joint_qd) / self.dt).tolist()
         return found
 
