@@ -146,6 +146,25 @@ def test_the_docs_show_the_committed_results():
     assert rows["reduced+force_field"]["low"] > rows["reduced"]["high"]
 
 
+def test_the_docs_show_what_touch_is_worth_in_pouring():
+    table = ROOT / "benchmarks" / "results" / "touch_pour"
+    assert table.with_suffix(".md").read_text() in (ROOT / "docs" / "touch_tasks.md").read_text()
+    rows = {row["mode"]: row for row in json.loads(table.with_suffix(".json").read_text())["rows"]}
+    seen, blind = rows["reduced+touch"], rows["reduced"]
+    assert rows["privileged"]["success"] >= 0.95 and seen["success"] >= 0.8
+    assert seen["low"] > blind["high"]
+    assert seen["error"] + seen["error_interval"] < blind["error"] - blind["error_interval"]
+    errors = [each for run in seen["runs"] for each in run["errors"]]
+    assert (seen["error"], seen["error_interval"]) == pytest.approx(touch.mean_error(errors))
+
+
+def test_mean_error():
+    # of 1, 2, 6: deviations -2, -1, 3 about 3, variance 14 / 2, standard error sqrt(7 / 3)
+    assert touch.mean_error([1.0, 2.0, 6.0]) == pytest.approx((3.0, 1.959964 * (7 / 3) ** 0.5))
+    with pytest.raises(ValueError, match="1 errors have no interval"):
+        touch.mean_error([1.0])
+
+
 def test_record_plays_a_policy_on_its_own_observations(tmp_path):
     folder, options = tmp_path / "run", {"episodes": 2, "num_envs": 2, "device": "cpu"}
     Train(ID, out=folder, timesteps=32, actor_mode="touch", **OPTIONS).run()
