@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simenv.errors import AssetError
-from simenv.physics.bodies.table import table
+from simenv.physics.bodies.table import Table, table
 from simenv.physics.bodies.tree import Link, Mimic, Tree
 from simenv.robots.load import load
 from simenv.robots.placed import start_poses
@@ -40,11 +40,6 @@ class Fingers:
     def on(self, side: int, position: tuple[float, ...], quaternion: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0)) -> tuple:
         """A pose in the frame of finger 0 or 1, of one in that of the tool where the fingers are closed."""
         return (self.tools[side] @ Pose.of(position, quaternion)).tuples()
-
-    def sums(self) -> tuple[float, float]:
-        """Mass of both fingers [kg], and how far they open [m]."""
-        mass = sum(self.tree.link(name).inertial.mass for name in self.links)
-        return mass, self.tree.link(self.links[0]).joint.upper
 
 
 def fingers_of(robot: str | Path | Tree, damping: float = 0.0) -> Fingers:
@@ -92,7 +87,7 @@ def fingers_of(robot: str | Path | Tree, damping: float = 0.0) -> Fingers:
     )  # fmt: skip
 
 
-def _carrier(made, link: str) -> str | None:
+def _carrier(made: Table, link: str) -> str | None:
     number = made.frames[link].link
     return None if number < 0 else made.links[number]
 
