@@ -3,8 +3,8 @@
 
 After Akinola et al. 2025 (TacSL), section VI-B and appendix C: randomisation, observations, actions, rewards. The arm
 is modelled by what its task-space impedance makes of the hand: 600 N/m, 50 N s/m, 50 N m/rad, 1.41 N m s on 1 kg and
-0.01 kg m^2; or, with `robot`, joint by joint under the same stiffness (docs/robots.md). The arm's own collisions are
-not modelled; gels touch the held thing only.
+0.01 kg m^2; or, with `robot`, the robot's joints, whose motors pull its tool with the same stiffness and close its two
+fingers (docs/robots.md). The arm's own collisions are not modelled; gels touch the held thing only.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class PegTask(Task):
     observation_modes = with_extras(("privileged", "reduced"), ("tactile_image", "force_field", "wrist_camera"))
     contact_penalty = Argument(0.0, "weight of the contact force", unit="1/N", least=0.0)
     stage = Argument("full", "a shorter way for a curriculum is near, see `PegInsertion-v0`", choices=STAGES)
-    robot = Argument(None, '"panda", or a URDF or MJCF file "FILE#TOOL": the arm of the hand; without gradients')
+    robot = Argument(None, '"panda", or a URDF or MJCF file "FILE#TOOL": the arm of the hand, with two fingers that slide')
     gel = Argument("springs", "taxels of an elastic layer move each other", choices=GELS)
     tactile_sensor = Argument("gelsight_r15", "whose colours", choices=tuple(SENSORS))
     image_size = Argument((80, 60), "rows and columns of the tactile images, as TacSL's policies see", check=pixels)
