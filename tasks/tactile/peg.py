@@ -90,7 +90,7 @@ class PegTask(Task):
     observation_modes = with_extras(("privileged", "reduced"), ("tactile_image", "force_field", "wrist_camera"))
     contact_penalty = Argument(0.0, "weight of the contact force", unit="1/N", least=0.0)
     stage = Argument("full", "a shorter way for a curriculum is near, see `PegInsertion-v0`", choices=STAGES)
-    robot = Argument(None, '"panda", or a URDF or MJCF file "FILE#TOOL": the arm of the hand, with two fingers that slide')
+    robot = Argument(None, '"panda", or a URDF or MJCF file "FILE#TOOL": what holds the peg, with two fingers')
     gel = Argument("springs", "taxels of an elastic layer move each other", choices=GELS)
     tactile_sensor = Argument("gelsight_r15", "whose colours", choices=tuple(SENSORS))
     image_size = Argument((80, 60), "rows and columns of the tactile images, as TacSL's policies see", check=pixels)
