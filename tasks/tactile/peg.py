@@ -160,7 +160,7 @@ class PegTask(Task):
         scene.add_points("peg", "table", foot, share=2.0)
         carriers = [self.hand] if self.arm is None else [self.hand, *(self.arm.finger(side) for side in (0, 1))]
         if self.arm is not None:
-            scene.let_pass(*carriers[1:], "the peg is between them")
+            scene.let_pass(carriers[1], carriers[2], "the peg is between them")
         for carrier, standing in itertools.product(carriers, ("table", "socket")):
             scene.let_pass(carrier, standing, "collisions of the arm are not modelled; its goal stays above")
         grid, half = flat_grid(ROWS, COLUMNS, WIDTH, HEIGHT), np.sqrt(0.5)
