@@ -3,13 +3,15 @@
 
 After Akinola et al. 2025 (TacSL), section VI-B and appendix C: randomisation, observations, actions, rewards. The arm
 is modelled by what its task-space impedance makes of the hand: 600 N/m, 50 N s/m, 50 N m/rad, 1.41 N m s on 1 kg and
-0.01 kg m^2; or, with `robot`, joint by joint under the same stiffness (docs/robots.md). The arm's own collisions are
-not modelled; gels touch the held thing only.
+0.01 kg m^2; or, with `robot`, the robot's joints, whose motors pull its tool with the same stiffness and close its two
+fingers (docs/robots.md). The arm's own collisions are not modelled; gels touch the held thing only.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -26,6 +28,7 @@ from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_
 from simenv.render.items import Camera
 from simenv.sensors.tactile import WinklerGel, flat_grid, layer_gels
 from simenv.sensors.tactile.sensors import SENSORS
+from simenv.tasks.tactile.peg_arm import PegArm
 from simenv.tasks.tactile.peg_expert import lower_into_place
 from simenv.world import ContactLaw, Scene
 
@@ -87,7 +90,7 @@ class PegTask(Task):
     observation_modes = with_extras(("privileged", "reduced"), ("tactile_image", "force_field", "wrist_camera"))
     contact_penalty = Argument(0.0, "weight of the contact force", unit="1/N", least=0.0)
     stage = Argument("full", "a shorter way for a curriculum is near, see `PegInsertion-v0`", choices=STAGES)
-    robot = Argument(None, '"panda", or a URDF or MJCF file "FILE#TOOL": the arm of the hand; without gradients')
+    robot = Argument(None, '"panda", or a URDF or MJCF file "FILE#TOOL": what holds the peg, with two fingers')
     gel = Argument("springs", "taxels of an elastic layer move each other", choices=GELS)
     tactile_sensor = Argument("gelsight_r15", "whose colours", choices=tuple(SENSORS))
     image_size = Argument((80, 60), "rows and columns of the tactile images, as TacSL's policies see", check=pixels)
@@ -100,6 +103,16 @@ class PegTask(Task):
     grasp: ClassVar[tuple[float, float]]
     tilt: ClassVar[float] = 0.628
     play: float  # distance by which the peg may be beside its place when it goes in [m]
+
+    @cached_property
+    def arm(self) -> PegArm | None:
+        """The robot that holds the peg."""
+        return None if self.robot is None else PegArm(self.robot, ARM_GAINS)
+
+    @property
+    def hand(self) -> str:
+        """Name of the body between the fingers."""
+        return "hand" if self.arm is None else self.arm.hand
 
     # ------------------------------------------------------------------------------------------- for subclasses
 
@@ -138,25 +151,36 @@ class PegTask(Task):
             scene.add_body("hand", position=(0.5, 0.0, 0.15), quaternion=DOWN, motion="hand")
             scene.add_look("palm", Box((0.02, 0.09, 0.012)), "hand", (0.0, 0.0, -0.065), color=(0.90, 0.90, 0.92, 1.0))
         else:
-            scene.add_robot("hand", self.robot, tool=((0.5, 0.0, 0.15), DOWN), gains=ARM_GAINS)
+            self.arm.add(scene)
             scene.view, scene.angles = ((-0.12, -0.35, 0.0), (0.65, 0.35, 0.85)), (0.14, 0.35)
         brass = (0.83, 0.62, 0.30, 1.0)
         scene.add_body("peg", shape, self.density, (0.5, 0.0, 0.12), motion="free", color=brass)
         scene.add_points("peg", "socket", points, share=2.0)
         foot = points[points[:, 2] < points[:, 2].min() + 1e-6]
         scene.add_points("peg", "table", foot, share=2.0)
-        for standing in ("table", "socket"):
-            scene.let_pass("hand", standing, "collisions of the arm are not modelled; its goal stays above")
+        carriers = [self.hand] if self.arm is None else [self.hand, *(self.arm.finger(side) for side in (0, 1))]
+        if self.arm is not None:
+            scene.let_pass(carriers[1], carriers[2], "the peg is between them")
+        for carrier, standing in itertools.product(carriers, ("table", "socket")):
+            scene.let_pass(carrier, standing, "collisions of the arm are not modelled; its goal stays above")
         grid, half = flat_grid(ROWS, COLUMNS, WIDTH, HEIGHT), np.sqrt(0.5)
         for name, side in (("left", 1.0), ("right", -1.0)):
-            slide = (0.0, side, 0.0)
             turn = (side * half, 0.0, 0.0, half)
-            scene.add_gel(name, "hand", "peg", grid, self.gel, quaternion=turn, slide=slide, **gels)
-            finger = Box((WIDTH / 2, 0.006, HEIGHT / 2 + 0.02))
-            scene.add_look(f"{name} finger", finger, "hand", (0.0, side * 0.0062, -0.02), slide=slide)
+            if self.arm is None:
+                on, slide = "hand", (0.0, side, 0.0)
+                place, turned = (0.0, 0.0, 0.0), turn
+            else:
+                on, slide = self.arm.finger(0 if side > 0.0 else 1), (0.0, 0.0, 0.0)
+                place, turned = self.arm.fingers.on(0 if side > 0.0 else 1, (0.0, 0.0, 0.0), turn)
+            scene.add_gel(name, on, "peg", grid, self.gel, place, turned, slide, **gels)
+            if self.arm is None:
+                finger = Box((WIDTH / 2, 0.006, HEIGHT / 2 + 0.02))
+                scene.add_look(f"{name} finger", finger, "hand", (0.0, side * 0.0062, -0.02), slide=slide)
             pad = Box((WIDTH / 2 + 0.0015, 0.002, HEIGHT / 2 + 0.0015))  # clear, so that the wrist camera sees past it
-            place, clear = (0.0, side * 0.0012, 0.0), (0.55, 0.85, 0.95, 0.25)
-            scene.add_look(f"{name} pad", pad, "hand", place, color=clear, slide=slide)
+            place, turned = (0.0, side * 0.0012, 0.0), (0.0, 0.0, 0.0, 1.0)
+            if self.arm is not None:
+                place, turned = self.arm.fingers.on(0 if side > 0.0 else 1, place)
+            scene.add_look(f"{name} pad", pad, on, place, turned, color=(0.55, 0.85, 0.95, 0.25), slide=slide)
         return scene
 
     def view(self, episode):
@@ -185,9 +209,11 @@ class PegTask(Task):
     def randomisation(self):  # TacSL: stiffness 150 to 350 N/m about 250, and gains
         stiffness = self.gel.parameters[0]
         gel = Range(0.6, 1.4, of=getattr(self.gel, stiffness), stream="gel")
+        drawn = {f"left.{stiffness}": gel, f"right.{stiffness}": gel}
+        if self.arm is not None:  # whose gains have an axis each
+            return drawn
         return {
-            f"left.{stiffness}": gel,
-            f"right.{stiffness}": gel,
+            **drawn,
             "hand.stiffness": Range(400.0, 800.0, unit="N/m", stream="stiffness"),
             "hand.turning_stiffness": Range(30.0, 60.0, unit="N m/rad", stream="turning"),
         }
@@ -196,8 +222,10 @@ class PegTask(Task):
         zero, down = torch.zeros_like(episode["tilt"]), constant(DOWN, world.dtype, world.device)
         down = down.expand(world.num_worlds, 4)
         hand = quaternion_multiply(quaternion_from_rotation_vector(episode["turn"]), down)
-        state = world.bodies["hand"].place(world.initial_state(), torch.cat([episode["hand"], hand], -1))
-        place, hand = world.bodies["hand"].pose(state).split((3, 4), -1)
+        state, hand = world.initial_state(), torch.cat([episode["hand"], hand], -1)
+        joints = None if self.arm is None else self.arm.reached(world, hand)
+        state = self._held(world, state, hand, joints, zero)
+        place, hand = world.bodies[self.hand].pose(state).split((3, 4), -1)
         lean = quaternion_from_rotation_vector(torch.stack([zero, episode["tilt"], zero], -1))
         peg = quaternion_multiply(
             quaternion_multiply(hand, lean), down * constant((-1, -1, -1, 1), world.dtype, world.device)
@@ -208,10 +236,17 @@ class PegTask(Task):
         state = socket.place(state, torch.cat([episode["socket"], socket.pose(state)[:, 3:]], -1))
         depth = line_contact_depth(GRIP, SPRINGS, self.held_radius, self.held_length)
         for _ in range(3):  # until the gels press with the fingers' force, which grows with depth^1.5
-            state = world.touch_anew(state.replace(grip=torch.stack([zero + self.held_radius - depth, zero], -1)))
+            state = world.touch_anew(self._held(world, state, None, joints, self.held_radius - depth + zero))
             pressed = torch.cat([gel.field(state)[..., 2] for gel in world.gels.values()], 1)
             depth = depth * exact.power(2.0 * GRIP / (exact.total(pressed) + 1e-3), 2.0 / 3.0)
-        return state.replace(memory=torch.zeros_like(world.bodies["hand"].twist(state)))  # the last action
+        return state.replace(memory=torch.zeros_like(world.bodies[self.hand].twist(state)))  # the last action
+
+    def _held(self, world, state, hand, joints, half):
+        """The state with the hand at poses (N, 7) unless it is there, and fingers half open by (N,) [m]."""
+        if self.arm is not None:
+            return self.arm.placed(world, state, joints, half)
+        state = state if hand is None else world.bodies["hand"].place(state, hand)
+        return state.replace(grip=torch.stack([half, torch.zeros_like(half)], -1))
 
     def control(self, world, state, action, episode):
         move, turn = MOVE * action[:, :3], TURN * action[:, 3:]
@@ -223,9 +258,9 @@ class PegTask(Task):
             move = torch.where(over, torch.stack([zero, zero, lift], -1), move)
             turn = torch.where(over, torch.stack([zero, zero, spin], -1), turn)
             effort = torch.where(opens, 0.5 * GRIP, effort)
-        goal = world.bodies["hand"].near(state, move, turn)
-        height = goal[:, 2:3].clamp(min=LOW)
-        return world.control(goal={"hand": torch.cat([goal[:, :2], height, goal[:, 3:]], -1)}, effort=effort)
+        goal = world.bodies[self.hand].near(state, move, turn)
+        goal = torch.cat([goal[:, :2], goal[:, 2:3].clamp(min=LOW), goal[:, 3:]], -1)
+        return self.arm.control(world, goal, effort) if self.arm else world.control({}, {"hand": goal}, effort=effort)
 
     def expert(self, world, state, episode):
         move, turn = lower_into_place(self, world, state, episode)
@@ -235,11 +270,15 @@ class PegTask(Task):
         return after.replace(memory=action)
 
     def observe(self, world, state, episode):
-        hand, peg, socket = (world.bodies[name] for name in ("hand", "peg", "socket"))
+        hand, peg, socket = (world.bodies[name] for name in (self.hand, "peg", "socket"))
 
         def reduced():
-            fingers, seen = state.grip[:, :1].expand(-1, 2), episode["socket"] + episode["noise"]
-            joints = [state.joint_q] if "joint_q" in state else []
+            seen, joints = episode["socket"] + episode["noise"], []
+            if self.arm is None:
+                fingers = state.grip[:, :1].expand(-1, 2)
+            else:
+                arm, pair = self.arm.columns(world)
+                joints, fingers = [state.joint_q[:, arm]], state.joint_q[:, pair]
             return {"state": torch.cat([*joints, fingers, hand.pose(state), seen, socket.pose(state)[:, 3:]], -1)}
 
         def privileged():
@@ -253,7 +292,7 @@ class PegTask(Task):
         return observe_blocks(self.observation_mode, {
             "reduced": reduced, "privileged": privileged, "force_field": field,
             "tactile_image": lambda: gel_images(world, state, self.image_size, self.tactile_sensor),
-            "wrist_camera": lambda: {"wrist_camera": camera_image(world, state, "hand", WRIST, self.camera_size)},
+            "wrist_camera": lambda: {"wrist_camera": camera_image(world, state, self.hand, WRIST, self.camera_size)},
         })  # fmt: skip
 
     # -------------------------------------------------------------------------------------------------- judgement

@@ -27,7 +27,7 @@ class PegInsertion(PegTask):
     the peg's foot and the lower 9 mm of its side as 48 points against the socket (10 kN/m each, mu 0.3), its foot
     against the table. Fingers touch nothing but the peg.
 
-    Without a robot everything is differentiable: actions, state, gels, contact and gains. Kinks: touch and slip of
+    Everything is differentiable: actions, state, gels, contact and gains. Kinks: touch and slip of
     taxels and points; `keypoints` jumps where the peg passes the mouth's height beside it.
 
     ## Action Space

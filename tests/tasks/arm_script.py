@@ -10,12 +10,12 @@ HOVER = 0.003  # of the lower end above the mouth while it is levelled [m]
 
 def scripted_action(env):
     """Actions (N, 6) of a `PegTask` environment's present state."""
-    task, state, episode = env.task, env.state, env.episode
-    axis, offset = task.axis(state), task.offset(state, episode)
+    task, world, state, episode = env.task, env.world, env.state, env.episode
+    axis, offset = task.axis(world, state), task.offset(world, state, episode)
     upward = torch.zeros_like(axis)
     upward[:, 2] = 1.0
     top, half = task.mouth()
-    gap = state.body_q[:, 3, 2] - half * axis[:, 2] - episode["socket"][:, 2] - top
+    gap = world.bodies["peg"].centre(state)[:, 2] - half * axis[:, 2] - episode["socket"][:, 2] - top
     aside = offset[:, :2].norm(dim=-1)
     ready = (gap < -0.001) | (aside < 2e-4) & (axis[:, 2] > 0.9999)
     down = torch.where(ready, torch.full_like(gap, -0.34), 1.5 * (HOVER - gap) / 0.010)
