@@ -125,7 +125,7 @@ def _moving(robot: Robot, joints: Sequence[str] | None) -> _Moving:
         for bound in (made.lower, made.upper)
     )
     moves = constant(tuple(float(i in rows) for i in range(len(position))), dtype, device)
-    numbers = [torch.tensor(each, dtype=torch.int64, device=device) for each in (columns, rows)]
+    numbers = [constant(tuple(each), torch.int64, device) for each in (columns, rows)]
     return _Moving(numbers[0], numbers[1], moves, lower, upper)
 
 
@@ -159,7 +159,8 @@ def _pulled(jacobian: torch.Tensor, error: torch.Tensor, ease: float | torch.Ten
     """
     size = error.shape[-1]
     unit = constant(tuple(tuple(float(i == j) for j in range(size)) for i in range(size)), error.dtype, error.device)
-    damped = exact.matmul(jacobian, jacobian.mT) + torch.as_tensor(ease, dtype=error.dtype).view(-1, 1, 1) * unit
+    added = ease.view(-1, 1, 1) if isinstance(ease, torch.Tensor) else ease
+    damped = exact.matmul(jacobian, jacobian.mT) + added * unit
     rows = torch.cat([damped, error.unsqueeze(-1)], -1)
     for i in range(size):
         pivot = rows[:, i : i + 1] / rows[:, i : i + 1, i : i + 1]
