@@ -251,8 +251,8 @@ class RobotStepper(Stepper):
         launches = []
         if self._points:
             given = [now.was[0], *now.was[2:], *now.now[2:], *now.met, *self.anchor(before), self._law]
-            out, size = [*now.felt, *self.anchor(after)], (desk.worlds,)
-            launches.append(Launch(self._collide.feel, size, [self._contacts, desk.dt], given, out))
+            out, one = [*now.felt, *self.anchor(after)], (desk.worlds,)
+            launches.append(Launch(self._collide.feel, one, [self._contacts, desk.dt], given, out))
         if self._loops:
             given, size = [*now.open, now.was[0], *now.now[2:]], (desk.worlds, self._loops)
             launches.append(Launch(self._bind.bind, size, [self._tied, desk.dt], given, now.bound))
