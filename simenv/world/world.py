@@ -234,7 +234,7 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
     def control(
         self, twist: Mapping[str, torch.Tensor] | None = None, goal: Mapping[str, torch.Tensor] | None = None,
         emit: Mapping[str, torch.Tensor] | None = None, effort: torch.Tensor | None = None,
-        joints: Mapping[str, torch.Tensor] | None = None,
+        joints: Mapping[str, torch.Tensor] | None = None, torques: Mapping[str, torch.Tensor] | None = None,
     ) -> Control:  # fmt: skip
         """A control by names.
 
@@ -244,6 +244,7 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
             emit: (N,) bool by emitter; those that are not named are open.
             effort: (N,) [N], as `Control.effort`.
             joints: positions (N, nv) by robot, which the drives of its joints pull to; all, or none, which then stay.
+            torques: of motors, beside those of the drives, (N, nv) [N m, N] by robot; all, or none.
 
         Raises:
             KeyError: a name is none of theirs.
@@ -253,8 +254,9 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         goals, pulled = goals_by_name(self.hand_names, self.tool_names, goal or {})
         open_ = torch.ones(self.num_worlds, dtype=torch.bool, device=self.device)
         gates = by_name("emitter", self.scene.emitters, emit, open_) if emit else None
-        targets = by_name("robot", self.robots, joints, axis=-1) if joints else None
-        return Control(moves if self.given_names else None, gates, goals, effort, targets, tool_goal=pulled)
+        targets, feeds = (by_name("robot", self.robots, each, axis=-1) if each else None for each in (joints, torques))
+        told = {"joint_torque": feeds, "tool_goal": pulled}
+        return Control(moves if self.given_names else None, gates, goals, effort, targets, **told)
 
     def step(self, state: State, control: Control) -> State:
         """Advance all worlds by one control step.

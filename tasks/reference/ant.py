@@ -15,7 +15,7 @@ from simenv.physics.bodies.contacts import RigidContact
 from simenv.physics.rotation import rotate
 from simenv.robots import JointDrive
 from simenv.tasks.reference import models
-from simenv.world import Control, Scene
+from simenv.world import Scene
 
 TORQUE = 150.0  # of each motor at an action of 1 [N m]
 NOISE = 0.1  # of positions [m, rad] and, as their standard deviation, of rates [m/s, rad/s] at the start
@@ -23,7 +23,7 @@ HEIGHTS = (0.2, 1.0)  # of the torso, beyond which the episode ends [m]
 FAR = 250.0  # success: so far along x [m]
 TOE, SOLE = 0.4, 0.08  # a foot's end is so far along x and y of its frame, and has this radius [m]
 # legs in the order of the motors: back right, front left, front right, back left
-ORDER = tuple(models.LEGS.index(leg) for leg in ("back_right", "front_left", "front_right", "back_left"))
+MOTORS = ("back_right", "front_left", "front_right", "back_left")
 GROUND = RigidContact(stiffness=5e3, dissipation=2.0, friction=1.0)
 BOX = (-1.2, -1.2, 0.0), (1.2, 1.2, 1.0)  # what pictures show [m]
 
@@ -80,7 +80,7 @@ class Ant(Task):
 
     action_limits = ((-1.0,) * 8, (1.0,) * 8)
     action_names = tuple(
-        (f"{models.LEGS[i].replace('_', ' ')} {joint}", "150 N m") for i in ORDER for joint in ("hip", "ankle")
+        (f"{leg.replace('_', ' ')} {joint}", "150 N m") for leg in MOTORS for joint in ("hip", "ankle")
     )
     observation_names = (
         "height", "qw", "qx", "qy", "qz",
@@ -122,9 +122,9 @@ class Ant(Task):
         return ant.place(state, torch.cat([place, turn, joints], -1), episode["rates"])
 
     def control(self, world, state, action, episode):
-        pairs = action.unflatten(-1, (4, 2))
-        legs = [pairs[:, ORDER.index(i)] for i in range(4)]
-        return Control(joint_torque=TORQUE * torch.cat([torch.zeros_like(action[:, :6]), *legs], -1))
+        pairs = dict(zip(MOTORS, action.unflatten(-1, (4, 2)).unbind(-2), strict=True))
+        legs = [pairs[leg] for leg in models.LEGS]
+        return world.control(torques={"ant": TORQUE * torch.cat([torch.zeros_like(action[:, :6]), *legs], -1)})
 
     def view(self, episode):
         rates = episode["rates"]

@@ -10,7 +10,7 @@ import torch
 from simenv.envs import Task, register_task
 from simenv.robots import JointDrive
 from simenv.tasks.reference import models
-from simenv.world import Control, Scene
+from simenv.world import Scene
 
 FORCE = 10.0  # on the cart at an action of 1 [N]
 START = 0.05  # largest position [m, rad] and rate [m/s, rad/s] at the start
@@ -78,7 +78,7 @@ class CartPole(Task):
         return world.robots["cart_pole"].place(world.initial_state(), episode["positions"], episode["rates"])
 
     def control(self, world, state, action, episode):
-        return Control(joint_torque=torch.cat([FORCE * action, torch.zeros_like(action)], -1))
+        return world.control(torques={"cart_pole": torch.cat([FORCE * action, torch.zeros_like(action)], -1)})
 
     def observe(self, world, state, episode):
         return torch.stack(self._measures(world, state), -1)

@@ -15,7 +15,7 @@ from simenv.physics import exact
 from simenv.physics.bodies.contacts import RigidContact
 from simenv.robots import JointDrive
 from simenv.tasks.reference import models
-from simenv.world import Control, Scene
+from simenv.world import Scene
 
 TORQUE = 200.0  # of each motor at an action of 1 [N m]
 NOISE = 5e-3  # of positions [m, rad] and rates [m/s, rad/s] at the start
@@ -110,7 +110,7 @@ class Hopper(Task):
         return hopper.place(state, hopper.positions(state) + episode["positions"], episode["rates"])
 
     def control(self, world, state, action, episode):
-        return Control(joint_torque=torch.cat([torch.zeros_like(action), TORQUE * action], -1))
+        return world.control(torques={"hopper": torch.cat([torch.zeros_like(action), TORQUE * action], -1)})
 
     def view(self, episode):
         low, high = (constant(each, episode["rates"].dtype, episode["rates"].device) for each in BOX)

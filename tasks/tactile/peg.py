@@ -225,7 +225,8 @@ class PegTask(Task):
         state, hand = world.initial_state(), torch.cat([episode["hand"], hand], -1)
         joints = None if self.arm is None else self.arm.reached(world, hand)
         state = self._held(world, state, hand, joints, zero)
-        place, hand = world.bodies[self.hand].pose(state).split((3, 4), -1)
+        name = self.hand
+        place, hand = world.bodies[name].pose(state).split((3, 4), -1)
         lean = quaternion_from_rotation_vector(torch.stack([zero, episode["tilt"], zero], -1))
         peg = quaternion_multiply(
             quaternion_multiply(hand, lean), down * constant((-1, -1, -1, 1), world.dtype, world.device)
@@ -239,7 +240,7 @@ class PegTask(Task):
             state = world.touch_anew(self._held(world, state, None, joints, self.held_radius - depth + zero))
             pressed = torch.cat([gel.field(state)[..., 2] for gel in world.gels.values()], 1)
             depth = depth * exact.power(2.0 * GRIP / (exact.total(pressed) + 1e-3), 2.0 / 3.0)
-        return state.replace(memory=torch.zeros_like(world.bodies[self.hand].twist(state)))  # the last action
+        return state.replace(memory=torch.zeros_like(world.bodies[name].twist(state)))  # the last action
 
     def _held(self, world, state, hand, joints, half):
         """The state with the hand at poses (N, 7) unless it is there, and fingers half open by (N,) [m]."""
@@ -258,7 +259,8 @@ class PegTask(Task):
             move = torch.where(over, torch.stack([zero, zero, lift], -1), move)
             turn = torch.where(over, torch.stack([zero, zero, spin], -1), turn)
             effort = torch.where(opens, 0.5 * GRIP, effort)
-        goal = world.bodies[self.hand].near(state, move, turn)
+        name = self.hand
+        goal = world.bodies[name].near(state, move, turn)
         goal = torch.cat([goal[:, :2], goal[:, 2:3].clamp(min=LOW), goal[:, 3:]], -1)
         return self.arm.control(world, goal, effort) if self.arm else world.control({}, {"hand": goal}, effort=effort)
 

@@ -5,7 +5,6 @@ closes.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -62,14 +61,11 @@ class PegArm:
     def placed(self, world: World, state: State, positions: torch.Tensor, half: torch.Tensor) -> State:
         """The state with its joints at positions (N, ny) and the fingers half open by (N,) [m]."""
         model = world.robots[NAME].model
-        column = model.joints.index(self.fingers.joints[0])
-        positions = torch.cat([positions[:, :column], half[:, None], positions[:, column + 1 :]], 1)
-        return world.robots[NAME].place(state, positions)
+        named = dict(zip(model.joints, positions.unbind(-1), strict=True)) | {self.fingers.joints[0]: half}
+        return world.robots[NAME].place(state, torch.stack(list(named.values()), -1))
 
     def control(self, world: World, goal: torch.Tensor, effort: torch.Tensor) -> Control:
         """The tool's goal (N, 7), and the force that opens each finger (N,) [N]."""
         robot = world.robots[NAME]
-        lead = robot.joints.index(self.fingers.joints[0])
-        rest = [torch.zeros_like(effort)] * len(robot.joints)
-        rest[lead] = 2.0 * effort
-        return replace(world.control(goal={self.hand: goal}), joint_torque=torch.stack(rest, -1))
+        forces = dict.fromkeys(robot.joints, torch.zeros_like(effort)) | {self.fingers.joints[0]: 2.0 * effort}
+        return world.control(goal={self.hand: goal}, torques={NAME: torch.stack(list(forces.values()), -1)})

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
@@ -216,8 +215,7 @@ class TactilePour(Task):
         pose, q = self.tool(self._command(world, state, action)), arm.positions(state)
         target = reach(arm.model, q, "tool", pose, joints=ARM)
         target = torch.cat([target[:, :7], torch.full_like(target[:, 7:], self.closed)], -1)
-        control = world.control(joints={"arm": target})
-        return dataclasses.replace(control, joint_torque=arm.model.bias(q, torch.zeros_like(q)))
+        return world.control(joints={"arm": target}, torques={"arm": arm.model.bias(q, torch.zeros_like(q))})
 
     def _noise(self, world, state, episode):
         """Of the taxels' forces in this control step (N, 2, P, 3) [N]."""

@@ -79,8 +79,8 @@ def test_states_of_an_arm_are_shown_where_it_was(recorded):
     links = [i for i, look in enumerate(looks) if look.body is not None and "/" in look.body]
     for index, before in enumerate(states):
         shown = state_at(env, episode, index)
-        pose = tool(shown.joint_q[0].double().numpy())
-        assert np.abs(pose[:3, 3] - before.body_q[0, world.body_names.index("hand"), :3].numpy()).max() < 1e-5
+        pose = tool(shown.joint_q[0, :7].double().numpy())
+        assert np.abs(pose[:3, 3] - before.body_q[0, world.body_names.index("arm/tool"), :3].numpy()).max() < 1e-5
         poses = world.look_poses(shown)[0].numpy()
         np.testing.assert_array_equal(poses, world.look_poses(before)[0].numpy())
         drawn.append(poses[links])
