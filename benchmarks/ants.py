@@ -10,8 +10,6 @@ time of a step of a world; the programs are warm and take turns, and ratios are 
 of ants in the air are compared, which must be the same.
 """
 
-import argparse
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ from benchmarks import robots
 from benchmarks.harness import report as reports
 from benchmarks.protocol import Program
 
-HERE = Path(__file__).resolve().parent
 FILE = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / "ant.xml"
 SCRIPTS = {"simenv": "ants_program.py", "mujoco": "peers/ants_mujoco.py"}
 JOBS: robots.Jobs = {
@@ -119,18 +116,8 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measure, print the tables and write them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ants", description=__doc__.splitlines()[0])
-    parser.add_argument("--worlds", type=int, default=1024)
-    parser.add_argument("--ticks", type=int, default=10, help="of a control step")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "ants_cpu")
-    given = parser.parse_args()
-    report = {"machine": reports.describe_machine(), "worlds": given.worlds, "ticks": given.ticks}
-    report["parts"] = {"ants": measure(given.worlds, given.ticks, given.rounds)}
-    print(markdown(report))
-    given.out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    given.out.with_suffix(".md").write_text(markdown(report), encoding="utf-8")
+    """Ants."""
+    robots.run("ants", __doc__, measure, markdown)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ JOBS: Jobs = {
     "Newton Featherstone and tape": ("newton", "gradient", {"taped": TAPED}),
 }
 Ratios = dict[str, tuple[str, str, float | None]]
+Measure = Callable[[int, int, int], dict[str, Any]]
 RATIOS: Ratios = {  # what is divided by what, and the least that it should be
     "MuJoCo loop / simenv step, float32": ("MuJoCo mj_step, a loop over worlds", "simenv step, float32", 1.5),
     "MuJoCo rollout / simenv step, float32": ("MuJoCo rollout", "simenv step, float32", 1.5),
@@ -205,19 +206,31 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *launches(part)]) + "\n"
 
 
-def main() -> None:
-    """Measure, print the tables and write them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.robots", description=__doc__.splitlines()[0])
+def run(name: str, about: str, measured: Measure, written: Callable[[dict[str, Any]], str]) -> None:
+    """Measure, print the tables and write them into `results`.
+
+    Args:
+        name: of the module and of the part of the report.
+        about: the module's docstring, whose first line `--help` shows.
+        measured: the part, by the numbers of worlds, ticks and rounds.
+        written: the report as Markdown.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about.splitlines()[0])
     parser.add_argument("--worlds", type=int, default=1024)
     parser.add_argument("--ticks", type=int, default=10, help="of a control step")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "robots_cpu")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / f"{name}_cpu")
     given = parser.parse_args()
     report = {"machine": reports.describe_machine(), "worlds": given.worlds, "ticks": given.ticks}
-    report["parts"] = {"robots": measure(given.worlds, given.ticks, given.rounds)}
-    print(markdown(report))
+    report["parts"] = {name: measured(given.worlds, given.ticks, given.rounds)}
+    print(written(report))
     given.out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    given.out.with_suffix(".md").write_text(markdown(report), encoding="utf-8")
+    given.out.with_suffix(".md").write_text(written(report), encoding="utf-8")
+
+
+def main() -> None:
+    """Robots."""
+    run("robots", __doc__, measure, markdown)
 
 
 if __name__ == "__main__":

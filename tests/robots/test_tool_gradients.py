@@ -5,6 +5,7 @@ control steps with respect to everything declared, against central differences.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from simenv.geometry import Box, Sphere
 from simenv.robots import Fitted, Inertial, Joint, JointDrive, Link, ToolDrive, Tree, load
 from simenv.world import Scene, World
 from simenv.world.state import Control
+from tests.robots.differences import slopes
 from tests.robots.random_trees import tree_of
 
 STEPS, TICKS = 5, 10
@@ -61,24 +63,8 @@ def end_of(world: World, leaves: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 def compare(world: World, seed: int = 1, limit: float = 1e-7, step: float = 1e-3) -> None:
     """Gradients by every leaf in a random direction, with differences of fourth order."""
-    leaves = {name: value.requires_grad_() for name, value in leaves_of(world, seed).items()}
-    end = end_of(world, leaves)
-    weight = torch.as_tensor(np.random.default_rng(2).normal(size=tuple(end.shape)))
-    (weight * end).sum().backward()
-    rng = np.random.default_rng(3)
-    for name, leaf in leaves.items():
-        assert leaf.grad is not None, name
-        direction = torch.as_tensor(rng.normal(size=tuple(leaf.shape))) * leaf.detach().abs().clamp(min=0.05)
-        slope = 0.0
-        for order, factor in ((1, 8.0), (2, -1.0)):
-            ends = []
-            for sign in (1, -1):
-                shifted = {n: value.detach() for n, value in leaves.items()}
-                shifted[name] = shifted[name] + sign * order * step * direction
-                ends.append(float((weight * end_of(world, shifted)).sum()))
-            slope += factor * (ends[0] - ends[1]) / (12.0 * step)
-        found = float((leaf.grad * direction).sum())
-        assert abs(found - slope) < limit * max(float((leaf.grad * direction).norm()), 1e-3), (name, found, slope)
+    for name, found, slope, size in slopes(leaves_of(world, seed), partial(end_of, world), step):
+        assert abs(found - slope) < limit * max(size, 1e-3), (name, found, slope)
 
 
 def scene_of(drive: JointDrive, *robots: tuple) -> World:

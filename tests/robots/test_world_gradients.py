@@ -2,6 +2,7 @@
 """Robots in a world: gradients of control steps with respect to everything declared, against central differences."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from simenv.physics.bodies.forest import JointDrive
 from simenv.world import Scene
 from simenv.world.state import Control
+from tests.robots.differences import slopes
 from tests.robots.random_trees import tree_of
 
 STEPS = 5  # of ten ticks each
@@ -62,21 +64,5 @@ def end_of(world, leaves: dict[str, torch.Tensor]) -> torch.Tensor:
 def test_gradient_of_fifty_ticks_with_respect_to_everything_declared(kinds):
     """To 1e-7 in float64 without contact; differences are of fourth order, and exact to about 1e-10."""
     world = scene_of(*(tree_of(*each, seed=3 + n) for n, each in enumerate(kinds))).make_world(1, dtype=torch.float64)
-    leaves = {name: value.requires_grad_() for name, value in leaves_of(world, 1).items()}
-    end = end_of(world, leaves)
-    weight = torch.as_tensor(np.random.default_rng(2).normal(size=tuple(end.shape)))
-    (weight * end).sum().backward()
-    rng = np.random.default_rng(3)
-    for name, leaf in leaves.items():
-        assert leaf.grad is not None, name
-        direction = torch.as_tensor(rng.normal(size=tuple(leaf.shape))) * leaf.detach().abs().clamp(min=0.05)
-        slope = 0.0
-        for order, factor in ((1, 8.0), (2, -1.0)):
-            ends = []
-            for sign in (1, -1):
-                shifted = {n: value.detach() for n, value in leaves.items()}
-                shifted[name] = shifted[name] + sign * order * 1e-3 * direction
-                ends.append(float((weight * end_of(world, shifted)).sum()))
-            slope += factor * (ends[0] - ends[1]) / 12e-3
-        found = float((leaf.grad * direction).sum())
-        assert abs(found - slope) < 1e-7 * float((leaf.grad * direction).norm()), (name, found, slope)
+    for name, found, slope, size in slopes(leaves_of(world, 1), partial(end_of, world), 1e-3):
+        assert abs(found - slope) < 1e-7 * size, (name, found, slope)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The launches that move robots in a tick, as trees of joints (kernels_robots.py).
 
-With a gradient each tick keeps positions, rates, and what pushed; without, two sets take turns. The reverse sweep
-computes links' motion and inertia again.
+With a gradient each tick keeps positions, rates, what pushed, and the factor of the inertia that the reverse sweep
+solves with; without, two sets take turns. The reverse sweep computes links' motion again.
 """
 
 from __future__ import annotations
