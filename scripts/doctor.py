@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``simenv doctor``"""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -111,11 +112,20 @@ def _kernel_cache() -> list[Row]:
 
     _warp.start()
     path = Path(wp.config.kernel_cache_dir)
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    text = f"{path} ({size / 2**20:.1f} MiB)"
+    text = f"{path} ({_size(path) / 2**20:.1f} MiB)"
     if not os.access(path, os.W_OK):
         return [("fail", "kernel cache", f"{text} is not writable; set WARP_CACHE_PATH to a directory that is")]
     return [("ok", "kernel cache", text)]
+
+
+def _size(path: Path) -> int:
+    """Bytes of the files under a directory in which others may be compiling: Warp moves what it has compiled."""
+    size = 0
+    for folder, _, names in os.walk(path):  # passes over folders that have gone since they were listed
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                size += os.stat(os.path.join(folder, name)).st_size
+    return size
 
 
 def _writable() -> list[Row]:

@@ -229,3 +229,27 @@ def test_doctor_reports_a_failing_check_and_goes_on(capsys, monkeypatch):
     status, out, _ = run(capsys, "doctor", "--no-simulation", "--json")
     failed = [row for row in json.loads(out) if row["status"] == "fail"]
     assert status == 1 and failed == [{"status": "fail", "check": "broken", "result": "RuntimeError: no ffmpeg here"}]
+
+
+def test_doctor_measures_a_kernel_cache_that_others_compile_into(tmp_path, monkeypatch):
+    """A module that another process finishes is moved while its folder is being listed; its temporary file goes."""
+    import os
+
+    from simenv.scripts import doctor
+
+    (tmp_path / "module").mkdir()
+    (tmp_path / "module" / "kept.o").write_bytes(bytes(1000))
+    (tmp_path / "module_p1_t1").mkdir()
+    (tmp_path / "module" / "going.tmp").write_bytes(bytes(10))
+    walk = os.walk
+
+    def others_work(path):
+        for visited in walk(path):
+            if visited[0] == str(tmp_path):
+                (tmp_path / "module_p1_t1").rmdir()
+            elif "going.tmp" in visited[2]:
+                (tmp_path / "module" / "going.tmp").unlink()
+            yield visited
+
+    monkeypatch.setattr(os, "walk", others_work)
+    assert doctor._size(tmp_path) == 1000
