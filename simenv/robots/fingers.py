@@ -10,7 +10,7 @@ import numpy as np
 
 from simenv.errors import AssetError
 from simenv.physics.bodies.table import Table, table
-from simenv.physics.bodies.tree import Link, Mimic, Tree
+from simenv.physics.bodies.tree import Joint, Link, Mimic, Tree
 from simenv.robots.load import load
 from simenv.robots.placed import start_poses
 from simenv.robots.poses import Pose, matrix
@@ -40,6 +40,28 @@ class Fingers:
     def on(self, side: int, position: tuple[float, ...], quaternion: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0)) -> tuple:
         """A pose in the frame of finger 0 or 1, of one in that of the tool where the fingers are closed."""
         return (self.tools[side] @ Pose.of(position, quaternion)).tuples()
+
+    def clasping(self, half: float) -> Tree:
+        """The robot with fingers that do not move, each half open [m].
+
+        Raises:
+            AssetError: they do not open so far.
+        """
+        links = []
+        for link in self.tree.links:
+            if link.name in self.links:
+                joint = link.joint
+                if not joint.lower <= half <= joint.upper:
+                    raise AssetError(
+                        f"robot {self.tree.name!r}: its fingers cannot be {half:g} m from the middle, which what they "
+                        f"hold takes; joint {joint.name!r} has {joint.lower:g} to {joint.upper:g} m"
+                    )
+                at = Pose.of(joint.position, joint.quaternion).point(half * np.asarray(joint.axis))
+                fixed = Joint(joint.name, "fixed", tuple(at.tolist()), joint.quaternion)
+                link = replace(link, joint=fixed)
+            links.append(link)
+        posture = {name: value for name, value in self.tree.posture.items() if name not in self.joints}
+        return Tree(self.tree.name, tuple(links), posture, self.tree.loops)
 
 
 def fingers_of(robot: str | Path | Tree, damping: float = 0.0) -> Fingers:

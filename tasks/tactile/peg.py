@@ -245,7 +245,7 @@ class PegTask(Task):
     def _held(self, world, state, hand, joints, half):
         """The state with the hand at poses (N, 7) unless it is there, and fingers half open by (N,) [m]."""
         if self.arm is not None:
-            return self.arm.placed(world, state, joints, half)
+            return self.arm.with_fingers(world, state, joints, half)
         state = state if hand is None else world.bodies["hand"].place(state, hand)
         return state.replace(grip=torch.stack([half, torch.zeros_like(half)], -1))
 
@@ -279,7 +279,7 @@ class PegTask(Task):
             if self.arm is None:
                 fingers = state.grip[:, :1].expand(-1, 2)
             else:
-                arm, pair = self.arm.columns(world)
+                arm, pair = (self.arm.columns(world, each) for each in (self.arm.fingers.arm, self.arm.fingers.joints))
                 joints, fingers = [state.joint_q[:, arm]], state.joint_q[:, pair]
             return {"state": torch.cat([*joints, fingers, hand.pose(state), seen, socket.pose(state)[:, 3:]], -1)}
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from simenv.robots import JointDrive, ToolDrive
-from simenv.robots.fingers import Fingers, fingers_of
+from simenv.robots import ToolDrive
+from simenv.robots.fingers import fingers_of
+from simenv.tasks.tool_arm import NAME, ToolArm
 
 if TYPE_CHECKING:
-    from simenv.world import Control, Scene, State, World
+    from simenv.world import Control, State, World
 
-NAME = "arm"
 GRIPPER = 80.0  # damping of both fingers together, as the hand's alone have [N s/m]
 # towards a posture, of the joints that the tool's goal leaves free [N m/rad], [N m s/rad]
 POSTURE = {"posture_stiffness": 10.0, "posture_damping": 6.0}
 
 
-class PegArm:
-    """A robot that holds a peg.
+class PegArm(ToolArm):
+    """A robot that holds a peg, at the world's origin.
 
     Args:
         robot: as the argument of the tasks.
@@ -33,36 +33,16 @@ class PegArm:
     """
 
     def __init__(self, robot: Any, gains: tuple[float, float, float, float]):
-        self.fingers: Fingers = fingers_of(robot, GRIPPER)
-        self.hand = f"{NAME}/{self.fingers.tool}"
-        self._gains = gains
-
-    def add(self, scene: Scene) -> None:
-        """Add it to a scene, at the world's origin."""
-        drive = ToolDrive(self._gains[:2], self._gains[2:], **POSTURE)
-        tools = {self.fingers.tool: drive}
-        scene.add_robot(NAME, self.fingers.tree, drive=JointDrive(gravity_compensation=True), tools=tools)
+        self.fingers = fingers_of(robot, GRIPPER)
+        super().__init__(self.fingers.tree, self.fingers.tool, ToolDrive(gains[:2], gains[2:], **POSTURE))
 
     def finger(self, side: int) -> str:
         """The body that is a finger."""
         return f"{NAME}/{self.fingers.links[side]}"
 
-    def columns(self, world: World) -> tuple[list[int], list[int]]:
-        """Positions of the arm's joints, and of the fingers, in the state's ``joint_q``."""
-        robot = world.robots[NAME]
-        made = robot.spec.table
-        at = {name: int(made.q_start[i]) + robot.span_q.start for i, name in enumerate(made.joints)}
-        return [at[name] for name in self.fingers.arm], [at[name] for name in self.fingers.joints]
-
-    def reached(self, world: World, pose: torch.Tensor) -> torch.Tensor:
-        """Positions (N, ny) of its joints with the tool at poses (N, 7), or as near as it gets."""
-        return world.robots[NAME].model.reach(pose, self.fingers.tool)
-
-    def placed(self, world: World, state: State, positions: torch.Tensor, half: torch.Tensor) -> State:
+    def with_fingers(self, world: World, state: State, positions: torch.Tensor, half: torch.Tensor) -> State:
         """The state with its joints at positions (N, ny) and the fingers half open by (N,) [m]."""
-        model = world.robots[NAME].model
-        named = dict(zip(model.joints, positions.unbind(-1), strict=True)) | {self.fingers.joints[0]: half}
-        return world.robots[NAME].place(state, torch.stack(list(named.values()), -1))
+        return self.placed(world, state, positions, {self.fingers.joints[0]: half})
 
     def control(self, world: World, goal: torch.Tensor, effort: torch.Tensor) -> Control:
         """The tool's goal (N, 7), and the force that opens each finger (N,) [N]."""
