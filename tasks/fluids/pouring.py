@@ -14,7 +14,7 @@ from simenv.assets import path
 from simenv.envs import Argument, Range, Task, measures, observations, regions, register_task
 from simenv.envs.constants import constant
 from simenv.geometry.sampling import fill_cavity
-from simenv.geometry.shapes import MeshShape
+from simenv.geometry.shapes import Box, MeshShape, Plane
 from simenv.physics import exact
 from simenv.physics.mpm.materials import Liquid
 from simenv.tasks.fluids.glass_arm import GlassArm
@@ -40,7 +40,7 @@ def place(name: str, value: Sequence[float]) -> tuple[float, float, float]:
     good = isinstance(value, Sequence) and len(value) == 3 and not isinstance(value, str)
     if not good or not all(isinstance(each, (int, float)) and np.isfinite(each) for each in value):
         raise ValueError(f"{name}={value!r}: give three numbers, x, y and z [m]")
-    return tuple(float(each) for each in value)
+    return float(value[0]), float(value[1]), float(value[2])
 
 
 @register_task("SimEnv/Pouring-v0", max_episode_steps=80)
@@ -148,6 +148,10 @@ class Pouring(Task):
             scene.add_body("hand", position=HAND)
         else:
             self.arm.add(scene, self.arm.posture)
+            scene.add_body("table", position=(0.22, 0.12, 0.0), motion="fixed")
+            wood = (0.72, 0.60, 0.45, 1.0)
+            scene.add_look("table top", Box((0.22, 0.12, 0.01)), "table", (0.0, 0.0, -0.011), color=wood)
+            scene.add_look("floor", Plane(), "table", (0.0, 0.0, min(self.base[2], -0.1)))
             scene.view, scene.angles = ((-0.15, -0.5, -0.5), (0.5, 0.3, 0.45)), (0.5, 0.25)
         scene.add_body("container", position=(0.29, 0.12, 0.0))
         scene.add_collider(

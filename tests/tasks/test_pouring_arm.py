@@ -100,6 +100,10 @@ def test_a_file_of_one_s_own_and_what_cannot_be_used(tmp_path):
     seen, _ = env.reset(seed=0)
     assert seen["joints"].shape == (1, 7)
     env.close()
+    env = make(1, "fetch", base=(0.13, -0.65, -0.75), dx=0.02)
+    seen, _ = env.reset(seed=0)
+    assert seen["hand"][0, :3].tolist() == pytest.approx(seen["goal"][0, :3].tolist(), abs=1e-6)
+    env.close()
     with pytest.raises(AssetError, match="'lbr': 0 links slide beside its tool"):
         make(1, "lbr")
     with pytest.raises(ValueError, match=r"'panda' with its base at .* misses by .*; place its base elsewhere"):
