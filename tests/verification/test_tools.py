@@ -6,6 +6,7 @@ that is in the null space of the link's motion. A slide of mass m under K and D,
 (m + dt D + dt^2 K) v' = m v + dt (K (g - x - dt v) - D v) + (dt D + dt^2 K) v, backward Euler's rule with x midway.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -147,6 +148,54 @@ def test_motors_give_no_more_than_they_can():
     for _ in range(10):
         state = world.step(state, world.control(goal={"robot/block": goal}))
     assert float(state.joint_qd) == pytest.approx(20.0 * 0.1 / 2.0, abs=1e-12)
+
+
+def strong_slide(damping: float, stiffness: float = 1e8) -> World:
+    """2 kg on a motor of 20 N."""
+    tree = slide(mass=2.0)
+    link = replace(tree.links[0], joint=replace(tree.links[0].joint, effort=20.0))
+    scene = Scene(substep_dt=1e-3, substeps=20, gravity=(0.0, 0.0, 0.0))
+    scene.add_robot(
+        "robot",
+        replace(tree, links=(link,)),
+        drive=JointDrive(),
+        tools={"block": ToolDrive((stiffness, 1.0), (damping, 0.0))},
+    )
+    return scene.make_world(1, dtype=DOUBLE)
+
+
+@pytest.mark.parametrize(("share", "swings"), [(0.0, True), (0.5, True), (1.1, False)])
+def test_a_motor_at_its_limit_passes_its_goal_unless_it_is_damped_in_time(share, swings):
+    """A goal that jumps by x with a motor of at most F: it pushes with F until k e = d v and brakes with F, of which it
+    needs v^2 m / (2 F). With d / k >= sqrt(x m / F) / 2 it is not too late, whatever k is; with less it passes, and
+    swings ever less.
+    """
+    away, force, mass = 0.1, 20.0, 2.0
+    world = strong_slide(share * 1e8 * 0.5 * math.sqrt(away * mass / force))
+    state = world.initial_state()
+    goal = world.bodies["robot/block"].pose(state)
+    goal[:, 2] += away
+    places = []
+    for _ in range(400):
+        state = world.step(state, world.control(goal={"robot/block": goal}))
+        places.append(float(state.joint_q) - away)
+    beyond, left = max(places), max(map(abs, places[-30:]))
+    print(f"\nmeasured: passes the goal by {beyond:.2e} m, {left:.1e} m away after 8 s")
+    assert (beyond > 0.1 * away) == swings
+    assert left < (0.5 * beyond if share == 0.0 else 1e-6)  # without any the tick alone damps it, by 2 dt v a pass
+
+
+def test_an_arm_whose_motors_are_at_their_limits_gets_to_its_goal():
+    """1e8 N/m, 0.1 m away: with a damping of 10 ms times the stiffness, a Panda is there within a second, and stays."""
+    world = panda(ToolDrive((1e8, 1e7), (1e6, 1e5), posture_stiffness=10.0, posture_damping=5.0))
+    state = world.initial_state()
+    goal = world.bodies[TOOL].near(
+        state, torch.tensor([[0.1, 0.0, 0.0]], dtype=DOUBLE), torch.zeros((1, 3), dtype=DOUBLE)
+    )
+    for step in range(200):
+        state = world.step(state, world.control(goal={TOOL: goal}))
+        away = float((world.bodies[TOOL].pose(state) - goal)[0, :3].norm())
+        assert away < (0.11 if step < 100 else 1e-5), step
 
 
 def test_what_an_impedance_presses_with_is_its_force():
