@@ -243,9 +243,49 @@ def test_a_delay_is_exact_to_the_tick(late: int):
     assert float(moved.joint_qd) == 0.0  # a robot that is placed has been told nothing
 
 
+@pytest.mark.parametrize("late", [0, 1, 4, 6, 11])
+def test_a_goal_that_is_late_is_the_goal_of_before(late: int):
+    """An impedance whose goals come late moves a slide as one whose goals are told that much later, to the tick; beside
+    one of another link that is not late. Placed, it has been told to stay.
+    """
+    ends = []
+    for delay in (0.0, late * 1e-3):
+        scene = Scene(substep_dt=1e-3, substeps=1 if delay == 0.0 else 4, gravity=(0.0, 0.0, 0.0))
+        tools = {"block": ToolDrive((900.0, 1.0), (20.0, 0.0), delay=delay)}
+        scene.add_robot("robot", slide(), drive=JointDrive(), tools=tools)
+        scene.add_robot("other", slide(), (1.0, 0.0, 0.0), drive=JointDrive(), tools={"block": ToolDrive((300.0, 1.0))})
+        world = scene.make_world(1, dtype=DOUBLE)
+        state = world.initial_state()
+        names = ("robot/block", "other/block")
+        start = {name: world.bodies[name].pose(state) for name in names}
+
+        def told(step: int, start: dict = start, names: tuple = names) -> dict:
+            rise = torch.tensor([[0.0, 0.0, 0.01 * math.sin(step + 1.0), 0.0, 0.0, 0.0, 0.0]], dtype=DOUBLE)
+            return {name: start[name] + (rise if step >= 0 else 0.0) for name in names}
+
+        for tick in range(32):
+            goal = told(tick // 4)
+            if delay == 0.0:
+                goal["robot/block"] = told((tick - late) // 4)["robot/block"]
+            elif tick % 4:
+                continue
+            state = world.step(state, world.control(goal=goal))
+        ends.append(state)
+        if delay:
+            rest = world.robots["robot"].place(state, world.robots["robot"].positions(state) + 0.02)
+            still = world.step(rest, world.zero_control())
+            assert float(still.joint_q[0, 0] - rest.joint_q[0, 0]) == 0.0
+    assert float(ends[0].joint_qd[0, 0].abs()) > 1e-3
+    assert (ends[0].joint_q - ends[1].joint_q).abs().max() < 1e-15
+
+
 def test_delays_of_ticks_are_whole():
     with pytest.raises(ValueError, match=r"a delay of 0.0015 s of a joint's drive is 1.500 ticks of 0.001 s"):
         pushed(1.5e-3, 4)
+    scene = Scene(substep_dt=1e-3, substeps=4)
+    scene.add_robot("robot", slide(), drive=JointDrive(), tools={"block": ToolDrive(delay=2.5e-3)})
+    with pytest.raises(ValueError, match=r"a delay of 0.0025 s of an impedance is 2.500 ticks of 0.001 s"):
+        scene.make_world(1)
 
 
 def test_targets_that_integrate_move_with_their_rate():
@@ -293,6 +333,8 @@ def test_errors_name_what_is_wrong():
         scene.add_robot("robot", tree, drive=JointDrive(), tools={"tip": ToolDrive()})
     with pytest.raises(ValueError, match="must be two numbers, along and about, or six"):
         scene.add_robot("robot", tree, drive=JointDrive(), tools={"block": ToolDrive((1.0, 2.0, 3.0))})
+    with pytest.raises(ValueError, match=r"delay = -1.0 must be one number of seconds, finite and not negative"):
+        scene.add_robot("robot", tree, drive=JointDrive(), tools={"block": ToolDrive(delay=-1.0)})
     with pytest.raises(ValueError, match="must be one number or 1, of the motors"):
         scene.add_robot("robot", tree, drive=JointDrive(), tools={"block": ToolDrive(posture_stiffness=-1.0)})
     loose = Tree("loose", (Link("ball", None, Joint("free", "free"), Inertial(1.0, (0.0, 0.0, 0.0), COMPACT)),))
