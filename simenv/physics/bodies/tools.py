@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -126,10 +127,14 @@ def tool_mounts(
                 ("posture_stiffness", drive.posture_stiffness), ("posture_damping", drive.posture_damping),
             )
         ]  # fmt: skip
-        if not (np.isscalar(drive.delay) and np.isfinite(drive.delay) and drive.delay >= 0.0):
+        if not (isinstance(drive.delay, int | float) and 0.0 <= drive.delay < math.inf):
             raise ValueError(f"{what}: delay = {drive.delay!r} must be one number of seconds, finite and not negative")
         posture = made.posture[position[list(motors)]]
-        mounts.append(ToolMount(f"{robot}/{link}", robot, link, motors, posture, *gains, float(drive.delay)))
+        mounts.append(
+            ToolMount(
+                f"{robot}/{link}", robot, link, motors, posture, gains[0], gains[1], gains[2], gains[3], drive.delay
+            )
+        )
     return tuple(mounts)
 
 
