@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import sys
+import typing
 from collections.abc import Sequence
 
 from simenv._debug import ENVIRONMENT_VARIABLE, debugging
@@ -84,6 +85,7 @@ def _dispatch(arguments: list[str]) -> int:
 
     import tyro
 
+    rest = _together(command, rest)
     try:
         parsed = tyro.cli(command, args=rest, prog=f"simenv {name}", config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as stop:  # tyro has printed the help (0) or what is wrong (2)
@@ -99,6 +101,35 @@ def _load(name: str, module: str, cls: str) -> type:
         if error.name != module:
             raise
         raise FileNotFoundError(f"`simenv {name}` is not part of this installation ({module} is missing)") from error
+
+
+def _together(command: type, arguments: list[str]) -> list[str]:
+    """The arguments with all values of an option that takes any number of them behind its first mention, as of a second
+    one the parser keeps the last alone.
+    """
+    many = {
+        f"--{name.replace('_', '-')}" for name, kind in typing.get_type_hints(command).items()
+        if typing.get_origin(kind) is tuple and typing.get_args(kind)[-1] is Ellipsis
+    }  # fmt: skip
+    found: dict[str, list[str]] = {}
+    out: list[list[str]] = []
+    for argument in arguments:
+        option, given, value = argument.partition("=")
+        option = option.replace("_", "-")
+        if argument.startswith("--"):
+            words = [option, value] if given and option in many else [argument]
+            if option in found:
+                out.append(found[option])
+                found[option] += words[1:]
+                continue
+            out.append(words)
+            if option in many:
+                found[option] = out[-1]
+        elif out:
+            out[-1].append(argument)
+        else:
+            out.append([argument])
+    return [word for i, words in enumerate(out) if not any(words is each for each in out[:i]) for word in words]
 
 
 def _overview() -> str:

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,7 +27,8 @@ class Identify:
     """Recording (directory or .h5)."""
     parameter: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME[=LOW:HIGH] ...")]
     """What to find, with its limits: liquid.viscosity=0.1:2; of several numbers one, arm.mass[2]=1:4. The default
-    limits are a tenth of the recorded value and ten times it. `simenv info ID` lists the names."""
+    limits are a tenth of the recorded value and ten times it. May be given several times. `simenv info ID` lists the
+    names."""
     episode: int = 0
     """Which episode of a directory (from 0)."""
     observe: tuple[str, ...] = ()
@@ -60,7 +62,7 @@ class Identify:
             raise RolloutError(f"--episode {self.episode}: {self.file} has episodes 0 to {len(recording) - 1}")
         episode = recording[self.episode]
         recorded = numbers(episode.parameters)
-        limits = dict(parse_parameter(text, recorded) for text in self.parameter)
+        limits = parse_parameters(self.parameter, recorded)
         config = IdentifyConfig(self.method, self.iterations, tolerance=self.tolerance, seed=self.seed)
         with runs.Progress(self.iterations, "iteration") as progress:
 
@@ -74,6 +76,24 @@ class Identify:
             )  # fmt: skip
         _show_json(result) if self.json else _show(result, limits, recorded)
         return runs.INTERRUPTED if result.code is Code.INTERRUPTED else int(result.code is not Code.CONVERGED)
+
+
+def parse_parameters(texts: Sequence[str], recorded: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """Names and limits; see `parse_parameter`.
+
+    Raises:
+        ValueError: One is wrong, or a name comes twice.
+    """
+    limits: dict[str, tuple[float, float]] = {}
+    for text in texts:
+        name, pair = parse_parameter(text, recorded)
+        if name in limits:
+            (low, high), (below, above) = limits[name], pair
+            raise ValueError(
+                f"--parameter {name} is given twice, {low:g}:{high:g} and {below:g}:{above:g}; give it once"
+            )
+        limits[name] = pair
+    return limits
 
 
 def parse_parameter(text: str, recorded: dict[str, float]) -> tuple[str, tuple[float, float]]:

@@ -103,7 +103,7 @@ class RobotView:
         joint_q[:, self.span_q] = model.all_positions(positions)
         joint_qd[:, self.span] = 0.0 if rates is None else model.all_rates(rates)
         state = state.replace(joint_q=joint_q, joint_qd=joint_qd, body_q=poses, body_twist=twists)
-        state = self._world.robot_solver.commands.placed(state, self.span)
+        state = self._world.robot_solver.commands.placed(state, self.span, self.spec.name)
         for link in self.links:
             state = self._world.robot_solver.let_go(state, f"{self.spec.name}/{link}")
         return state

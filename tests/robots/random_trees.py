@@ -177,6 +177,11 @@ class Pinocchio:
         pin.computeRNEADerivatives(model, data, s.q, s.v, acceleration)
         return [*out, data.dtau_dq.copy(), data.dtau_dv.copy(), np.triu(data.M) + np.triu(data.M, 1).T]
 
+    def regressor(self, s: SimpleNamespace, acceleration: np.ndarray) -> np.ndarray:
+        """(nv, 10 L), of a tree that does not float: mass, mass times centre, xx, xy, yy, xz, yz, zz of every link."""
+        found = self.pin.computeJointTorqueRegressor(self.model, self.data, s.q, s.v, acceleration)
+        return np.concatenate([found[:, 10 * (joint - 1) : 10 * joint] for joint in self.joints], 1)
+
     def mass_matrix(self, q: np.ndarray) -> np.ndarray:
         """(nv, nv)."""
         # column by column: its composite algorithm wants subtrees without gaps in their order

@@ -81,3 +81,22 @@ def test_derivatives_are_pinocchio_s(seed, floating):
     limits = [max(1e-12, rounding)] * 3 + [1e-12] * 3
     for one, other, limit in zip(found, oracle.derivatives(s, s.acceleration), limits, strict=True):
         assert np.abs(one.numpy() - other).max() < limit * np.abs(other).max()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_regressor_is_pinocchio_s(seed):
+    """Torques are linear in the ten numbers of every link: their derivative, and that times the numbers."""
+    tree = depth_first(random_tree(seed + 60, 7, False))
+    oracle = Pinocchio(tree)
+    nv, order = len(oracle.table.rates), [0, 1, 2, 3, 4, 7, 5, 8, 9, 6]  # xx, xy, yy, xz, yz, zz
+    robot, s = Robot(tree, nv, dtype=torch.float64), random_state(oracle.table, np.random.default_rng(seed))
+    robot.inertial = robot.inertial.clone().requires_grad_()
+    q, v, a = (torch.tensor(each).expand(nv, -1) for each in (s.q, s.v, s.acceleration))
+    tau = robot.inverse_dynamics(q, v, a)
+    (found,) = torch.autograd.grad(tau, robot.inertial, torch.eye(nv, dtype=torch.float64))
+    rows = found[..., order].flatten(1).numpy()
+    wanted = oracle.regressor(s, s.acceleration)
+    assert np.abs(rows - wanted).max() < 1e-12 * np.abs(wanted).max()
+    numbers = robot.inertial[0, :, order].detach().flatten().numpy()
+    without_motors = (tau - robot.armature * a)[0].detach()
+    np.testing.assert_allclose(rows @ numbers, without_motors, atol=1e-12 * float(without_motors.abs().max()))

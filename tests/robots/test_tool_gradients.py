@@ -20,6 +20,7 @@ from tests.robots.random_trees import tree_of
 
 STEPS, TICKS = 5, 10
 COMPACT = ((0.05, 0.0, 0.0), (0.0, 0.05, 0.0), (0.0, 0.0, 0.05))  # inertia about the centre of mass [kg m^2]
+PAST = ("joint_aim", "joint_past", "tool_past")
 JOINT = ("joint_target", "joint_rate", "joint_torque")
 
 
@@ -32,9 +33,9 @@ def leaves_of(world: World, seed: int) -> dict[str, torch.Tensor]:
         return value + size * torch.as_tensor(rng.normal(size=tuple(value.shape)))
 
     leaves = {"joint_q": near(state.joint_q, 0.1), "joint_qd": near(state.joint_qd, 0.5)}
-    for name in ("joint_aim", "joint_past"):
+    for name in PAST:
         if name in world.fields:
-            leaves[name] = near(state[name], 0.2)
+            leaves[name] = near(state[name], 0.1 if name == "tool_past" else 0.2)
     for name in JOINT:
         leaves[name] = near(torch.zeros_like(state.joint_qd), 0.3)
     if "joint_aim" in world.fields:
@@ -52,7 +53,7 @@ def end_of(world: World, leaves: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Numbers of the state after steps."""
     for name in world.parameters:
         world.parameters[name] = leaves[name]
-    fields = {name: leaves[name] for name in ("joint_q", "joint_qd", "joint_aim", "joint_past") if name in leaves}
+    fields = {name: leaves[name] for name in ("joint_q", "joint_qd", *PAST) if name in leaves}
     state = world.initial_state().replace(**fields)
     given = {name: leaves[name] for name in (*JOINT, "tool_goal") if name in leaves}
     for _ in range(STEPS):
@@ -96,13 +97,16 @@ def test_goals_gains_and_postures(kind: str):
 
 
 def test_commands_that_are_late_integrate_or_are_obeyed():
-    """Each of the joints in a way of its own; one late by a tick, one by a whole step, one by more."""
+    """Each of the joints in a way of its own; one late by a tick, one by a whole step, one by more; and two of
+    three impedances.
+    """
     arm = tree_of("revolute", "prismatic", "revolute", "revolute", "prismatic", seed=8)
     drive = JointDrive(
         [3.0, 4.0, 5.0, 3.0, 2.0], 0.2, integrate=[True, False, True, False, False],
         kinematic=[False, False, True, True, False], delay=[0.001, 0.01, 0.0, 0.013, 0.024],
     )  # fmt: skip
-    compare(scene_of(drive, (arm, {"link4": SIX})), limit=1e-6)
+    tools = {"link4": SIX, "link2": replace(POSED, delay=0.004), "link3": replace(SIX, delay=0.017)}
+    compare(scene_of(drive, (arm, tools)), limit=1e-6)
 
 
 @pytest.mark.parametrize(

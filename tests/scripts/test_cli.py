@@ -80,6 +80,16 @@ def test_errors_are_one_line_and_status_2(capsys, arguments, message):
     assert err.startswith("simenv: error: ") and message in err and err.count("\n") == 1
 
 
+def test_values_of_an_option_that_is_given_again_are_added():
+    """Of options that take any number of values; others, and what they stand beside, stay as they are."""
+    command = importlib.import_module("simenv.scripts.identify").Identify
+    words = ["run", "--parameter", "a", "b=1:2", "--seed", "1", "--parameter=c=3:4", "--seed=2", "--observe", "x"]
+    assert cli._together(command, words) == [
+        "run", "--parameter", "a", "b=1:2", "c=3:4", "--seed", "1", "--seed=2", "--observe", "x"
+    ]  # fmt: skip
+    assert cli._together(command, ["--observe", "x", "--observe", "y", "z"]) == ["--observe", "x", "y", "z"]
+
+
 def test_motion_needs_an_environment(capsys):
     status, _, err = run(capsys, "replay", str(ROOT / "assets" / "motions" / "pour.csv"))
     assert status == 2 and "--env" in err

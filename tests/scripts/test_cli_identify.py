@@ -40,6 +40,16 @@ def test_viscosity_of_a_recording(capsys, recording):
     assert result["code"]["name"] == "CONVERGED" and len(result["history"]) <= 12
 
 
+def test_parameters_may_be_given_one_by_one(capsys, recording):
+    found = []
+    names = "liquid.viscosity=0.1:9", "liquid.bulk_modulus=2e3:9e4"
+    for words in (("--parameter", *names), ("--parameter", names[0], "--seed", 0, f"--parameter={names[1]}")):
+        _, out, err = run(capsys, "identify", recording, *words, "--iterations", 1, "--json")
+        assert out, err
+        found.append(json.loads(out)["values"])
+    assert found[0] == found[1] and set(found[0]) == {"liquid.viscosity", "liquid.bulk_modulus"}
+
+
 def test_table_of_several_starts(capsys, recording):
     status, out, _ = run(capsys, "identify", recording, "--parameter", "liquid.viscosity", "--starts", 2,
                          "--observe", "observations/observation", "--steps", 15)  # fmt: skip
@@ -73,6 +83,8 @@ def test_errors(capsys, recording):
 
     refused("did you mean liquid.viscosity?", "--parameter", "liquid.viscosty")
     refused("is not LOW:HIGH", "--parameter", "liquid.viscosity=3")
+    twice = "--parameter liquid.viscosity is given twice, 0.1:2 and 0.2:3; give it once"
+    refused(twice, "--parameter", "liquid.viscosity=0.1:2", "--parameter", "liquid.viscosity=0.2:3")
     refused("episodes 0 to 0", "--parameter", "liquid.viscosity", "--episode", 3)
     refused("was not recorded", "--parameter", "liquid.viscosity", "--observe", "colour")
     refused("the episode has 1 .. 20", "--parameter", "liquid.viscosity", "--steps", 30)

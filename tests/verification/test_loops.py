@@ -138,6 +138,52 @@ def test_a_parallelogram_swings_with_its_period_and_stays_one():
     assert period == pytest.approx(wanted, rel=1e-4)
 
 
+@pytest.mark.slow
+def test_a_parallelogram_swings_for_minutes_and_stays_one():
+    """300 s at 1 ms, 240 swings without friction: it neither opens nor loses its energy, beside what swings within a
+    turn, and its cranks stay parallel.
+    """
+    world = world_of(parallelogram(0.4, 0.25, (0.3, 1.2), 0.1), 1e-3, ticks=250)
+    model = Robot(parallelogram(0.4, 0.25, (0.3, 1.2), 0.1), 1, dtype=DOUBLE)
+    open_by, askew, energies = [], [], []
+
+    def each(state):
+        open_by.append(float(loop_gaps(model, state.joint_q).abs().max()))
+        askew.append(abs(float(state.joint_q[0, 0] - state.joint_q[0, 2])))
+        energies.append(float(sum(model.energy(state.joint_q, state.joint_qd))))
+
+    run(world, 300.0, each)
+    minute = len(open_by) // 5
+    swing, height = 1.5 * 0.4 * G * (1 - math.cos(0.1)), np.array(energies)
+    drift = height[-minute:].mean() - height[:minute].mean()
+    print(f"\nmeasured: open by {max(open_by):.1e} m, askew by {max(askew):.1e} rad, energy {drift / swing:.1e} of it")
+    assert max(open_by) < 1e-6 and max(askew) < 1e-6
+    assert max(open_by[-minute:]) < 1.01 * max(open_by[:minute])
+    assert abs(drift) < 1e-4 * swing
+
+
+@pytest.mark.slow
+def test_a_four_bar_that_goes_round_for_minutes_stays_closed():
+    """300 s at 1 ms, driven against friction, hundreds of turns: by Freudenstein's equation, and no more open at the
+    end than at the beginning. What is open is what a tick turns, half r w^2 dt^2.
+    """
+    world = world_of(four_bar(0.7, damping=0.2), 1e-3, ticks=50)
+    model, torque = Robot(four_bar(0.7), 1, dtype=DOUBLE), torch.tensor([[2.0, 0.0, 0.0]], dtype=DOUBLE)
+    gaps, left, turns = [], [], [0.7]
+
+    def each(state):
+        gaps.append(float(loop_gaps(model, state.joint_q).abs().max()))
+        left.append(abs(freudenstein(float(state.joint_q[0, 0]), float(state.joint_q[0, 2]))))
+        turns.append(float(state.joint_q[0, 0]))
+
+    run(world, 300.0, each, torque=torque)
+    minute, fastest = len(gaps) // 5, np.abs(np.diff(turns)).max() / world.dt
+    print(f"\nmeasured: {turns[-1] / 6.283:.0f} turns, up to {fastest:.1f} rad/s; open by {max(gaps):.1e} m")
+    assert turns[-1] > 100 * 2 * math.pi
+    assert max(gaps) < 0.5 * 0.35 * (2 * fastest * 1e-3) ** 2 and max(left) < 20 * max(gaps)
+    assert max(gaps[-minute:]) < 1.05 * max(gaps[:minute])
+
+
 def ring(worlds=1, dt=1e-3, weld=False):
     """Four balls, tied in a ring that floats."""
     scene = Scene(substep_dt=dt, substeps=10, gravity=(0.0, 0.0, 0.0))

@@ -6,6 +6,7 @@ that is in the null space of the link's motion. A slide of mass m under K and D,
 (m + dt D + dt^2 K) v' = m v + dt (K (g - x - dt v) - D v) + (dt D + dt^2 K) v, backward Euler's rule with x midway.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -149,6 +150,54 @@ def test_motors_give_no_more_than_they_can():
     assert float(state.joint_qd) == pytest.approx(20.0 * 0.1 / 2.0, abs=1e-12)
 
 
+def strong_slide(damping: float, stiffness: float = 1e8) -> World:
+    """2 kg on a motor of 20 N."""
+    tree = slide(mass=2.0)
+    link = replace(tree.links[0], joint=replace(tree.links[0].joint, effort=20.0))
+    scene = Scene(substep_dt=1e-3, substeps=20, gravity=(0.0, 0.0, 0.0))
+    scene.add_robot(
+        "robot",
+        replace(tree, links=(link,)),
+        drive=JointDrive(),
+        tools={"block": ToolDrive((stiffness, 1.0), (damping, 0.0))},
+    )
+    return scene.make_world(1, dtype=DOUBLE)
+
+
+@pytest.mark.parametrize(("share", "swings"), [(0.0, True), (0.5, True), (1.1, False)])
+def test_a_motor_at_its_limit_passes_its_goal_unless_it_is_damped_in_time(share, swings):
+    """A goal that jumps by x with a motor of at most F: it pushes with F until k e = d v and brakes with F, of which it
+    needs v^2 m / (2 F). With d / k >= sqrt(x m / F) / 2 it is not too late, whatever k is; with less it passes, and
+    swings ever less.
+    """
+    away, force, mass = 0.1, 20.0, 2.0
+    world = strong_slide(share * 1e8 * 0.5 * math.sqrt(away * mass / force))
+    state = world.initial_state()
+    goal = world.bodies["robot/block"].pose(state)
+    goal[:, 2] += away
+    places = []
+    for _ in range(400):
+        state = world.step(state, world.control(goal={"robot/block": goal}))
+        places.append(float(state.joint_q) - away)
+    beyond, left = max(places), max(map(abs, places[-30:]))
+    print(f"\nmeasured: passes the goal by {beyond:.2e} m, {left:.1e} m away after 8 s")
+    assert (beyond > 0.1 * away) == swings
+    assert left < (0.5 * beyond if share == 0.0 else 1e-6)  # without any the tick alone damps it, by 2 dt v a pass
+
+
+def test_an_arm_whose_motors_are_at_their_limits_gets_to_its_goal():
+    """1e8 N/m, 0.1 m away: with a damping of 10 ms times the stiffness, a Panda is there within a second, and stays."""
+    world = panda(ToolDrive((1e8, 1e7), (1e6, 1e5), posture_stiffness=10.0, posture_damping=5.0))
+    state = world.initial_state()
+    goal = world.bodies[TOOL].near(
+        state, torch.tensor([[0.1, 0.0, 0.0]], dtype=DOUBLE), torch.zeros((1, 3), dtype=DOUBLE)
+    )
+    for step in range(200):
+        state = world.step(state, world.control(goal={TOOL: goal}))
+        away = float((world.bodies[TOOL].pose(state) - goal)[0, :3].norm())
+        assert away < (0.11 if step < 100 else 1e-5), step
+
+
 def test_what_an_impedance_presses_with_is_its_force():
     """A slide pressed on a floor by K e - m g = 40 N: contact bears what the impedance gives, to 1e-9."""
     scene = Scene(substep_dt=1e-3, substeps=10)
@@ -194,9 +243,49 @@ def test_a_delay_is_exact_to_the_tick(late: int):
     assert float(moved.joint_qd) == 0.0  # a robot that is placed has been told nothing
 
 
+@pytest.mark.parametrize("late", [0, 1, 4, 6, 11])
+def test_a_goal_that_is_late_is_the_goal_of_before(late: int):
+    """An impedance whose goals come late moves a slide as one whose goals are told that much later, to the tick; beside
+    one of another link that is not late. Placed, it has been told to stay.
+    """
+    ends = []
+    for delay in (0.0, late * 1e-3):
+        scene = Scene(substep_dt=1e-3, substeps=1 if delay == 0.0 else 4, gravity=(0.0, 0.0, 0.0))
+        tools = {"block": ToolDrive((900.0, 1.0), (20.0, 0.0), delay=delay)}
+        scene.add_robot("robot", slide(), drive=JointDrive(), tools=tools)
+        scene.add_robot("other", slide(), (1.0, 0.0, 0.0), drive=JointDrive(), tools={"block": ToolDrive((300.0, 1.0))})
+        world = scene.make_world(1, dtype=DOUBLE)
+        state = world.initial_state()
+        names = ("robot/block", "other/block")
+        start = {name: world.bodies[name].pose(state) for name in names}
+
+        def told(step: int, start: dict = start, names: tuple = names) -> dict:
+            rise = torch.tensor([[0.0, 0.0, 0.01 * math.sin(step + 1.0), 0.0, 0.0, 0.0, 0.0]], dtype=DOUBLE)
+            return {name: start[name] + (rise if step >= 0 else 0.0) for name in names}
+
+        for tick in range(32):
+            goal = told(tick // 4)
+            if delay == 0.0:
+                goal["robot/block"] = told((tick - late) // 4)["robot/block"]
+            elif tick % 4:
+                continue
+            state = world.step(state, world.control(goal=goal))
+        ends.append(state)
+        if delay:
+            rest = world.robots["robot"].place(state, world.robots["robot"].positions(state) + 0.02)
+            still = world.step(rest, world.zero_control())
+            assert float(still.joint_q[0, 0] - rest.joint_q[0, 0]) == 0.0
+    assert float(ends[0].joint_qd[0, 0].abs()) > 1e-3
+    assert (ends[0].joint_q - ends[1].joint_q).abs().max() < 1e-15
+
+
 def test_delays_of_ticks_are_whole():
     with pytest.raises(ValueError, match=r"a delay of 0.0015 s of a joint's drive is 1.500 ticks of 0.001 s"):
         pushed(1.5e-3, 4)
+    scene = Scene(substep_dt=1e-3, substeps=4)
+    scene.add_robot("robot", slide(), drive=JointDrive(), tools={"block": ToolDrive(delay=2.5e-3)})
+    with pytest.raises(ValueError, match=r"a delay of 0.0025 s of an impedance is 2.500 ticks of 0.001 s"):
+        scene.make_world(1)
 
 
 def test_targets_that_integrate_move_with_their_rate():
@@ -244,6 +333,8 @@ def test_errors_name_what_is_wrong():
         scene.add_robot("robot", tree, drive=JointDrive(), tools={"tip": ToolDrive()})
     with pytest.raises(ValueError, match="must be two numbers, along and about, or six"):
         scene.add_robot("robot", tree, drive=JointDrive(), tools={"block": ToolDrive((1.0, 2.0, 3.0))})
+    with pytest.raises(ValueError, match=r"delay = -1.0 must be one number of seconds, finite and not negative"):
+        scene.add_robot("robot", tree, drive=JointDrive(), tools={"block": ToolDrive(delay=-1.0)})
     with pytest.raises(ValueError, match="must be one number or 1, of the motors"):
         scene.add_robot("robot", tree, drive=JointDrive(), tools={"block": ToolDrive(posture_stiffness=-1.0)})
     loose = Tree("loose", (Link("ball", None, Joint("free", "free"), Inertial(1.0, (0.0, 0.0, 0.0), COMPACT)),))

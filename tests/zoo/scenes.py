@@ -265,7 +265,7 @@ def tools(**options: Any) -> Scene:
         ball_link("tip", "lower", slide, 0.3, (0.0, 0.0, -0.01)),
     )  # fmt: skip
     arm = Tree("arm", links, {"slide": -0.03})
-    gains = ToolDrive((300.0, 2.0), (8.0, 0.05), posture_stiffness=0.5, posture_damping=0.02)
+    gains = ToolDrive((300.0, 2.0), (8.0, 0.05), posture_stiffness=0.5, posture_damping=0.02, delay=DT)
     drive = JointDrive((0.3, 0.2, 20.0), (0.02, 0.02, 0.2), gravity_compensation=True)
     scene.add_robot("arm", arm, (0.02, 0.1, 0.0868), drive=drive, tools={"tip": gains})
     scene.add_gel("pad", "arm/tip", "ball", flat_grid(3, 3, 0.01, 0.01), SPRINGS, (0.0, 0.0, -0.012), DOWN)

@@ -204,6 +204,7 @@ def tool_kernels(real) -> SimpleNamespace:
     @wp.kernel(**both)
     def pull_tool(
         dt: real,
+        back: wp.array(dtype=int),
         place_in: wp.array2d(dtype=vec3),
         turn_in: wp.array2d(dtype=quat),
         velocity_in: wp.array2d(dtype=vec3),
@@ -218,9 +219,10 @@ def tool_kernels(real) -> SimpleNamespace:
         yield_turn_out: wp.array2d(dtype=mat33),
     ):
         # Force and torque K (e - dt v) - D v at the velocity before the kick, and how much less they are per
-        # acceleration, dt^2 K + dt D
+        # acceleration, dt^2 K + dt D. Goals are those of `back` steps before.
         w, n = wp.tid()
-        goal = wp.normalize(goal_turn_in[w, n])
+        late = back[n] * place_in.shape[1] + n
+        goal = wp.normalize(goal_turn_in[w, late])
         k = along_axes(goal, stiffness_in, w, 6 * n)
         k_turn = along_axes(goal, stiffness_in, w, 6 * n + 3)
         d = along_axes(goal, damping_in, w, 6 * n)
@@ -230,7 +232,7 @@ def tool_kernels(real) -> SimpleNamespace:
         missing = side * vec3(error[0], error[1], error[2])
         v = velocity_in[w, n]
         spin = omega_in[w, n]
-        force_out[w, n] = k * (goal_in[w, n] - place_in[w, n] - dt * v) - d * v
+        force_out[w, n] = k * (goal_in[w, late] - place_in[w, n] - dt * v) - d * v
         torque_out[w, n] = k_turn * (missing - dt * spin) - d_turn * spin
         yield_out[w, n] = dt * dt * k + dt * d
         yield_turn_out[w, n] = dt * dt * k_turn + dt * d_turn

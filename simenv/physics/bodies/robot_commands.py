@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from simenv.physics.bodies.forest import Forest
-from simenv.physics.bodies.tool_launches import commands_of
+from simenv.physics.bodies.tool_launches import GOALS, commands_of
 from simenv.physics.bodies.tools import ToolMount
 from simenv.physics.constants import constant
 from simenv.physics.solver import Field, Parameter, Step, Tensors
@@ -27,7 +27,7 @@ class Commands:
 
     Args:
         forest: their trees, and those of free bodies; rates, posture: those of robots, which come first, (nv,), (nq,).
-        names: of all bodies, in the order of the table; tick: its duration [s]; ticks: of a control step.
+        bodies: all, by name, in the order of the table; tick: its duration [s]; ticks: of a control step.
         device, dtype: of the tensors.
 
     Attributes:
@@ -36,7 +36,7 @@ class Commands:
     """
 
     def __init__(
-        self, forest: Forest, rates: int, posture: np.ndarray, names: list[str], tick: float, ticks: int,
+        self, forest: Forest, rates: int, posture: np.ndarray, bodies: Mapping[str, Any], tick: float, ticks: int,
         device: torch.device, dtype: torch.dtype,
     ):  # fmt: skip
         self.tools: tuple[ToolMount, ...] = forest.tools.mounts
@@ -48,15 +48,17 @@ class Commands:
         self._past = commands_of(forest.delay, tick, ticks)[1]
         self._integrates = forest.integrates[:rates]
         self._lower, self._upper = (np.clip(each[:rates], -1e30, 1e30) for each in (forest.lower, forest.upper))
+        self._past_goals = commands_of(forest.tools.delay, tick, ticks, GOALS)[1]
+        names = list(bodies)
         self._rows = torch.tensor([names.index(tool.name) for tool in self.tools], dtype=torch.int64, device=device)
         start = np.where(position >= 0, np.reshape(posture, -1)[np.maximum(position, 0)], 0.0) if rates else posture
         self.fields: dict[str, Field] = {}
         self.controls: dict[str, Field] = {}
         if rates:
-            self._declare(start)
+            self._declare(start, [(*bodies[tool.name].position, *bodies[tool.name].quaternion) for tool in self.tools])
         self.parameters = {key: each for tool in self.tools for key, each in _parameters(tool).items()}
 
-    def _declare(self, start: np.ndarray) -> None:
+    def _declare(self, start: np.ndarray, poses: list[tuple[float, ...]]) -> None:
         nv = self._rates
         told = "; where they are when the step begins, if it is not given"
         rate = "rates that they pull to, and that move targets which integrate; zero, if it is not given"
@@ -77,6 +79,10 @@ class Commands:
             self.controls["tool_goal"] = Field(
                 (len(self.tools), 7), "m, 1", about, np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
             )
+        if self._past_goals:
+            shape = (self._past_goals, len(self.tools), 7)
+            about = "goals that links' impedances were told in the last steps, the latest first"
+            self.fields["tool_past"] = Field(shape, "m, 1", about, np.broadcast_to(poses, shape))
 
     def standing(self, state: Any) -> torch.Tensor:
         """Positions that the robots' rates have in a state, zero for balls and free joints, (N, nv)."""
@@ -100,7 +106,7 @@ class Commands:
 
     def before(self, step: Step) -> Tensors:
         """``target``, ``rate`` and ``feed`` of this and of late steps, (N, (1 + steps) all rates), and ``goal`` and
-        ``goal_turn`` (N, T, 3) and (N, T, 4).
+        ``goal_turn``, (N, (1 + steps) T, 3) and (N, (1 + steps) T, 4).
         """
         state, control = step.state, step.control
         inputs: Tensors = {}
@@ -114,6 +120,8 @@ class Commands:
         if self.tools:
             here = state.body_q.index_select(1, self._rows)
             goal = here if control.tool_goal is None else control.tool_goal
+            if self._past_goals:
+                goal = torch.cat([goal, state.tool_past.flatten(1, 2)], 1)
             inputs |= {"goal": goal[..., :3], "goal_turn": goal[..., 3:]}
         return inputs
 
@@ -139,10 +147,13 @@ class Commands:
             fields["joint_aim"] = torch.where(moves > 0, torch.minimum(torch.maximum(aim, low), high), aim)
         if self._past:
             fields["joint_past"] = torch.cat([torch.stack(now, 1)[:, None], state.joint_past[:, :-1]], 1)
+        if self._past_goals:
+            goal = torch.cat([inputs["goal"], inputs["goal_turn"]], -1)[:, : len(self.tools)]
+            fields["tool_past"] = torch.cat([goal[:, None], state.tool_past[:, :-1]], 1)
         return fields
 
-    def placed(self, state: Any, span: slice) -> Any:
-        """The state with drives of some rates that have been told to stand where they now are."""
+    def placed(self, state: Any, span: slice, robot: str) -> Any:
+        """The state with drives of a robot, which has these rates, that have been told to stand where they now are."""
         standing = self.standing(state)
         if "joint_aim" in self.fields:
             aim = state.joint_aim.clone()
@@ -153,6 +164,11 @@ class Commands:
             past[:, :, :, span] = 0.0
             past[:, :, 0, span] = standing[:, None, span]
             state = state.replace(joint_past=past)
+        mine = [i for i, tool in enumerate(self.tools) if tool.robot == robot]
+        if self._past_goals and mine:
+            goals = state.tool_past.clone()
+            goals[:, :, mine] = state.body_q[:, None, self._rows[mine]]
+            state = state.replace(tool_past=goals)
         return state
 
 

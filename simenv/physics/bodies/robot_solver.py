@@ -70,7 +70,7 @@ class RobotSolver(Solver):
         free = [names.index(mount.bodies["body"]) for mount in mounts if not mount.is_robot]
         self._free = torch.tensor(free, dtype=torch.int64, device=device)
         posture = np.concatenate([np.zeros(0), *(mount.table.posture for mount in robots)])
-        self.commands = Commands(self.forest, self._own[1], posture, names, tick, ticks, device, dtype)
+        self.commands = Commands(self.forest, self._own[1], posture, bodies, tick, ticks, device, dtype)
         self._declare(robots, posture)
 
     def _declare(self, robots: Sequence[RobotMount], posture: np.ndarray) -> None:
@@ -138,7 +138,7 @@ class RobotSolver(Solver):
 
     def starts_from(self) -> list[str]:
         """Where the joints are and how they move, and what contact holds."""
-        moving = ("joint_q", "joint_qd", "joint_aim", "joint_past", *HELD)
+        moving = ("joint_q", "joint_qd", "joint_aim", "joint_past", "tool_past", *HELD)
         return [name for name in moving if name in self.fields]
 
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:

@@ -174,7 +174,7 @@ class RobotStepper(Stepper):
         collect = [self._trees, self._rows, 1.0 / desk.ticks]
         launches = [
             self._drift(tick, keep),
-            *self._tools.launches(work, self._trees, (now.q, v), inputs, space),
+            *self._tools.launches(tick, work, self._trees, (now.q, v), inputs, space),
             Launch(d.drive, self._blocks(), order, pulls, now.driven, d.drive_adjoint),
         ]
         if not self._seen:  # nothing pushes: what it would collect stays zero

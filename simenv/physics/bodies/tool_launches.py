@@ -22,6 +22,7 @@ from simenv.physics.solver import Desk
 
 __all__ = ["Orders", "ToolLaunches", "ToolSlots", "commands_of"]
 
+JOINTS, GOALS = "a joint's drive", "an impedance"  # what may be late
 TIMES = 1e5, 1e3  # what holds a joint that moves as told, over its inertia, in double and single precision
 
 
@@ -62,10 +63,13 @@ class ToolLaunches:
         kinds = {"place": k.vec3, "turn": k.quat, "path_ratio": real, "ratio_of": real}
         for name in k.Tools.vars:
             setattr(self.struct, name, array(getattr(self.set, name), kinds.get(name, int)))
-        self._position = array(forest.position, int)
+        self._position, self._array = array(forest.position, int), array
+        self._late = commands_of(self.set.delay, desk.dt, desk.ticks, GOALS)[0]
+        self._back: dict[tuple[int, ...], Any] = {}
         self.inputs: dict[str, Slot] = {}
         if count:
-            self.inputs = {"goal": slot(k.vec3, count), "goal_turn": slot(k.quat, count)}
+            told = count * (1 + commands_of(self.set.delay, desk.dt, desk.ticks, GOALS)[1])
+            self.inputs = {"goal": slot(k.vec3, told), "goal_turn": slot(k.quat, told)}
             self.inputs |= {name: slot(real, 6 * count) for name in ("tool_stiffness", "tool_damping")}
             named = ("posture", "posture_stiffness", "posture_damping")
             self.inputs |= {name: slot(real, motors) for name in named}
@@ -93,11 +97,12 @@ class ToolLaunches:
         return self._ticks[number]
 
     def launches(
-        self, number: int, trees: Any, joints: tuple[Slot, Slot], given: Mapping[str, Slot], work: Any
+        self, tick: int, number: int, trees: Any, joints: tuple[Slot, Slot], given: Mapping[str, Slot], work: Any
     ) -> list[Launch]:  # fmt: skip
         """Torques of motors in a tick.
 
         Args:
+            tick: of the step.
             number: of its slots.
             trees: the struct.
             joints: positions midway and rates.
@@ -120,12 +125,19 @@ class ToolLaunches:
         return [
             *found,
             Launch(k.reach, one, here, joints, [*now.at, *now.columns], k.reach_adjoint, work),
-            Launch(k.pull_tool, (desk.worlds, len(self.set)), [desk.dt], pulled, now.pull),
+            Launch(k.pull_tool, (desk.worlds, len(self.set)), [desk.dt, self._before(tick)], pulled, now.pull),
             Launch(
                 t.torques, one, [*here, desk.dt, self._position], told, [now.motors, now.hard], t.torques_adjoint,
                 [self._work],
             ),
         ]  # fmt: skip
+
+    def _before(self, tick: int) -> Any:
+        """By how many steps the goal of each in a tick is that of a step before."""
+        back = tuple(steps_back(tick, self._late, self._desk.ticks).tolist())
+        if back not in self._back:
+            self._back[back] = self._array(list(back), int)
+        return self._back[back]
 
 
 class Orders:
@@ -151,7 +163,7 @@ class Orders:
     def told(self, tick: int) -> Any:
         """The struct of a tick."""
         ticks, forest, late = self._desk.ticks, self._forest, self._late
-        back = np.maximum(-((tick - late) // ticks), 0)
+        back = steps_back(tick, late, ticks)
         passed = np.where(forest.is_told, ticks, tick - late + back * ticks + 1)
         since = np.where(forest.integrates, passed * self._desk.dt, 0.0)
         key = (*back, *since)
@@ -167,13 +179,19 @@ class Orders:
         return (self._desk.ticks - tick - 0.5) * self._desk.dt
 
 
-def commands_of(delay: np.ndarray, dt: float, ticks: int) -> tuple[np.ndarray, int]:
+def steps_back(tick: int, late: np.ndarray, ticks: int) -> np.ndarray:
+    """By how many steps what commands that are late by some ticks say in a tick is that of a step before."""
+    return np.maximum(-((tick - late) // ticks), 0)
+
+
+def commands_of(delay: np.ndarray, dt: float, ticks: int, whose: str = JOINTS) -> tuple[np.ndarray, int]:
     """Ticks that each rate's commands are late, (nv,) int, and how many commands of steps before matter.
 
     Args:
         delay: [s], (nv,).
         dt: of a tick [s].
         ticks: of a step.
+        whose: the commands are, for messages.
 
     Raises:
         ValueError: a delay is no whole number of ticks.
@@ -182,7 +200,7 @@ def commands_of(delay: np.ndarray, dt: float, ticks: int) -> tuple[np.ndarray, i
     worst = int(np.argmax(np.abs(late - delay / dt))) if len(delay) else 0
     if len(delay) and abs(late[worst] - delay[worst] / dt) > 1e-6:
         raise ValueError(
-            f"a delay of {delay[worst]:g} s of a joint's drive is {delay[worst] / dt:.3f} ticks of {dt:g} s; give a "
+            f"a delay of {delay[worst]:g} s of {whose} is {delay[worst] / dt:.3f} ticks of {dt:g} s; give a "
             "whole number of them"
         )
     return late.astype(int), math.ceil(late.max() / ticks) if len(late) else 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,12 +32,14 @@ class ToolDrive:
         posture_stiffness: towards the posture that the robot starts in [N m/rad, N/m], of all joints of the chain, or
             one number for each.
         posture_damping: the same [N m s/rad, N s/m].
+        delay: how long goals take to get to the motors [s], whole ticks.
     """
 
     stiffness: Sequence[float] = (600.0, 50.0)
     damping: Sequence[float] = (100.0, 5.0)
     posture_stiffness: float | Sequence[float] = 0.0
     posture_damping: float | Sequence[float] = 0.0
+    delay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class ToolMount:
         name: of the body of the scene that the link is; robot: name of the robot; link: of the file.
         motors: rates of the robot whose motors pull, (M,); posture: where these start, (M,).
         stiffness, damping: (6,); posture_stiffness, posture_damping: (M,).
+        delay: of its goals [s].
     """
 
     name: str
@@ -58,6 +62,7 @@ class ToolMount:
     damping: np.ndarray
     posture_stiffness: np.ndarray
     posture_damping: np.ndarray
+    delay: float = 0.0
 
     @property
     def pulls_to_posture(self) -> bool:
@@ -103,7 +108,8 @@ def tool_mounts(
         tools: by link.
 
     Raises:
-        ValueError: there is no such link, no motor moves it, or gains are too many, too few, negative or not finite.
+        ValueError: there is no such link, no motor moves it, gains are too many, too few, negative or not finite, or
+            the delay is.
     """
     mounts, (motor, _) = [], motors_of(made, position)
     for link, drive in tools.items():
@@ -121,8 +127,14 @@ def tool_mounts(
                 ("posture_stiffness", drive.posture_stiffness), ("posture_damping", drive.posture_damping),
             )
         ]  # fmt: skip
+        if not (isinstance(drive.delay, int | float) and 0.0 <= drive.delay < math.inf):
+            raise ValueError(f"{what}: delay = {drive.delay!r} must be one number of seconds, finite and not negative")
         posture = made.posture[position[list(motors)]]
-        mounts.append(ToolMount(f"{robot}/{link}", robot, link, motors, posture, *gains))
+        mounts.append(
+            ToolMount(
+                f"{robot}/{link}", robot, link, motors, posture, gains[0], gains[1], gains[2], gains[3], drive.delay
+            )
+        )
     return tuple(mounts)
 
 
@@ -153,6 +165,7 @@ class ToolSet:
         block: of every tree where its block of what impedances add to its inertia begins, -1 without, (trees,);
             size: of all blocks.
         nulled: which of the impedances pull to a posture, (T,) int.
+        delay: by which goals of each come late [s], (T,).
     """
 
     mounts: tuple[ToolMount, ...]
@@ -173,6 +186,7 @@ class ToolSet:
     block: np.ndarray
     size: int
     nulled: np.ndarray
+    delay: np.ndarray
 
     def __len__(self) -> int:
         return len(self.mounts)
@@ -225,4 +239,5 @@ def tool_set(mounts: Sequence[RobotMount], links: np.ndarray, v_start: np.ndarra
         np.array([each[1] for each in flat], dtype=int), np.array([each[2] for each in flat], dtype=float),
         motor_of, ratio_of, is_motor, np.array([int(mount.compensated) for mount in mounts], dtype=int), block, size,
         np.array([int(tool.pulls_to_posture) for tool in tools], dtype=int),
+        np.array([tool.delay for tool in tools], dtype=float),
     )  # fmt: skip
