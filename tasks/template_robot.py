@@ -2,17 +2,20 @@
 """A complete small task of a robot to copy: an arm presses the gel on its tool onto a bump with an asked force.
 
 Copy this file, rename the class and the id, and change one method at a time. ``template.py`` is the same for particles,
-``template_touch.py`` for touch without an arm. Importing the file registers the task; in your own package that is all,
+``template_touch.py`` for touch without a robot. Importing the file registers the task; in your own package that is all,
 inside this repository the table in ``simenv/__init__.py`` gets a row too.
 """
 
 from __future__ import annotations
+
+from functools import cached_property
 
 import torch
 
 from simenv.envs import Argument, EpisodeRandom, Range, Task, register_task
 from simenv.geometry import Plane, Sphere
 from simenv.physics import exact
+from simenv.robots import JointDrive, ToolDrive, chain, load_tool
 from simenv.sensors.tactile import WinklerGel, flat_grid
 from simenv.world import Control, Scene, State, World
 
@@ -21,7 +24,8 @@ BUMP = 0.02  # radius of the bump, half of which is above the table [m]
 ABOVE = 0.012  # of the gel above the bump in the scene as built [m]
 PAD = 0.02  # width of the gel [m]
 TAXELS = 12  # along each side of it
-GAINS = (600.0, 50.0, 100.0, 5.0)  # of the tool: [N/m], [N m/rad], and damping [N s/m], [N m s/rad]
+STIFFNESS = (600.0, 600.0, 600.0, 50.0, 50.0, 50.0)  # of the tool along x, y, z [N/m] and about them [N m/rad]
+DAMPING = (100.0,) * 3 + (5.0,) * 3  # the same [N s/m], [N m s/rad]
 MOVE = 0.010  # of the goal from the tool at an action of 1 [m]; at 600 N/m that pulls with 6 N
 FORCE = (1.0, 3.0)  # range of the asked force [N]
 ASIDE = 0.003  # success: the tool is this close to the bump's axis [m]
@@ -33,9 +37,9 @@ DOWN = (1.0, 0.0, 0.0, 0.0)  # quaternion xyzw that turns the z axis of the tool
 class PressBump(Task):
     """## Description
 
-    Reach a bump with the arm's tool and press the gel on it with an asked force. A Franka Panda, moved by its motors as
-    a task-space impedance says; the bump is half a ball that stands on the table. It is not differentiable, as nothing
-    with a robot is, and the arm's links pass through the table.
+    Reach a bump with the arm's tool and press the gel on it with an asked force. The motors of a robot pull its tool as
+    a task-space impedance says; the bump is half a ball that stands on the table. The arm touches the bump by its gel
+    alone, and its links pass through the table.
 
     ## Action Space
 
@@ -47,8 +51,9 @@ class PressBump(Task):
 
     ## Observation Space
 
-    A vector (31): asked `force` (1) [N], top of the bump (3) [m], the arm's joints (7) [rad] and their rates (7)
-    [rad/s], pose of the tool (7) [m, quaternion], force (3) [N] and moment (3) [N m] on the gel in its frame.
+    A vector (17 + 2 n): asked `force` (1) [N], top of the bump (3) [m], the joints between base and tool (n, of the
+    Panda 7) [rad or m] and their rates (n), pose of the tool (7) [m, quaternion], force (3) [N] and moment (3) [N m] on
+    the gel in its frame.
 
     ## Rewards
 
@@ -57,9 +62,8 @@ class PressBump(Task):
 
     ## Starting State
 
-    The bump is drawn within 5 cm of (0.5, 0) along x and y. The tool looks down at rest, 6 to 12 mm above its top and
-    up to 8 mm aside along x and y. The asked force is drawn from 1 to 3 N. With `randomize`, the gel's stiffness and
-    friction and the stiffness of the impedance are drawn, too.
+    The bump is drawn within 5 cm of (0.5, 0) along x and y, the asked force from 1 to 3 N. The tool looks down at rest,
+    6 to 12 mm above the top, 8 mm aside. With `randomize`, stiffness of gel and tool and the friction are drawn, too.
 
     ## Episode End
 
@@ -76,7 +80,12 @@ class PressBump(Task):
     action_names = (("goal x", "10 mm"), ("goal y", "10 mm"), ("goal z", "10 mm"))
 
     # What a caller may choose: gym.make(id, robot=...). Checked, documented above, and kept by recordings.
-    robot = Argument("panda", "or a URDF or MJCF file, FILE#TOOL")
+    robot = Argument("panda", "name, or URDF, MJCF or USD file, whose tool is the link `tool`, or FILE#LINK")
+
+    @cached_property
+    def tool(self) -> str:
+        """The body that is the robot's tool: every link of a robot is one, such as "arm/link7"."""
+        return f"arm/{load_tool(self.robot)[1]}"
 
     def build(self) -> Scene:
         """One world, described once; the environment makes N of it."""
@@ -84,13 +93,16 @@ class PressBump(Task):
         scene = Scene(substep_dt=1e-3, substeps=16, lead=2e-3)
         scene.add_body("table", Plane(), motion="fixed")
         scene.add_body("bump", Sphere(BUMP), position=(0.5, 0.0, 0.0), motion="fixed")
-        # The robot's tool is a body of the name given here. It starts where `tool` says, found by inverse kinematics,
-        # and what pushes it pushes the arm.
-        scene.add_robot("tool", self.robot, tool=((0.5, 0.0, BUMP + ABOVE), DOWN), gains=GAINS)
+        # `chain` holds the joints beside the way to the tool, such as those of a gripper. The impedance pulls the tool
+        # to its goal, and to a posture what that leaves free; `reach` starts the tool where it should be.
+        (tree, tool), start = load_tool(self.robot), ((0.5, 0.0, BUMP + ABOVE), DOWN)
+        tools = {tool: ToolDrive(STIFFNESS, DAMPING, posture_stiffness=10.0, posture_damping=6.0)}
+        drive = JointDrive(gravity_compensation=True)
+        scene.add_robot("arm", chain(tree, tool), drive=drive, reach={tool: start}, tools=tools)
         gel = WinklerGel.from_layer(modulus=1e5, poisson=0.45, thickness=3e-3, mu=0.5)
-        scene.add_gel("gel", "tool", "bump", flat_grid(TAXELS, TAXELS, PAD, PAD), gel)
-        # Bodies touch where the scene says so; of others a warning asks whether they may pass through each other.
-        scene.let_pass("tool", "table", "the bump is higher")
+        scene.add_gel("gel", self.tool, "bump", flat_grid(TAXELS, TAXELS, PAD, PAD), gel)
+        scene.let_pass("arm", "bump", "the gel is between them")  # links that have collision shapes would touch it
+        scene.let_pass("arm", "table", "the base stands on it and the bump is higher")
         return scene
 
     def sample(self, random: EpisodeRandom) -> dict[str, torch.Tensor]:
@@ -107,12 +119,12 @@ class PressBump(Task):
         return {
             "gel.k_n": Range(9e7, 1.5e8, unit="Pa/m", stream="gel"),
             "gel.mu": Range(0.3, 0.7, stream="friction"),
-            "tool.stiffness": Range(450.0, 750.0, unit="N/m", stream="stiffness"),
+            f"{self.tool}.stiffness": Range(0.75, 1.25, of=STIFFNESS, unit="N/m, N m/rad", stream="stiffness"),
         }
 
     def initial_state(self, world: World, episode: dict[str, torch.Tensor]) -> State:
         """The scene as built, with bump and arm moved. Who moves what touches lets the gels look anew."""
-        state, bump, tool = world.initial_state(), world.bodies["bump"], world.bodies["tool"]
+        state, bump, tool = world.initial_state(), world.bodies["bump"], world.bodies[self.tool]
         state = bump.place(state, torch.cat([episode["bump"], bump.pose(state)[:, 2:]], -1))
         place = self._top(world, state) + episode["start"]
         state = tool.place(state, torch.cat([place, tool.pose(state)[:, 3:]], -1))  # by inverse kinematics
@@ -120,18 +132,19 @@ class PressBump(Task):
 
     def control(self, world: World, state: State, action: torch.Tensor, episode: dict[str, torch.Tensor]) -> Control:
         """Actions become goals (N, 7) of the tool, as of a hand: beside where it is, so that an action is a force."""
-        goal = world.bodies["tool"].near(state, MOVE * action, torch.zeros_like(action))
-        return world.control(goal={"tool": goal})
+        goal = world.bodies[self.tool].near(state, MOVE * action, torch.zeros_like(action))
+        return world.control(goal={self.tool: goal})
 
     def observe(self, world: World, state: State, episode: dict[str, torch.Tensor]) -> torch.Tensor:
         """One tensor (N, ...) or a flat dict of them; the space follows from what is returned."""
+        arm = world.robots["arm"]
         return torch.cat(
             [
                 episode["force"][:, None],
                 self._top(world, state),
-                state.joint_q,
-                state.joint_qd,
-                world.bodies["tool"].pose(state),
+                arm.positions(state),
+                arm.rates(state),
+                world.bodies[self.tool].pose(state),
                 world.gels["gel"].wrench(state),
             ],
             dim=-1,
@@ -140,7 +153,7 @@ class PressBump(Task):
     def reward(
         self, world: World, before: State, action: torch.Tensor, after: State, episode: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        """Named terms; their sum is the reward. No `if` on a value: use torch.where."""
+        """Named terms; their sum is the reward. Smooth ones give gradients. No `if` on a value: use torch.where."""
         old, new = exact.norm(self._to_top(world, before)), exact.norm(self._to_top(world, after))
         square = self._error(world, after, episode) ** 2
         return {
@@ -154,6 +167,14 @@ class PressBump(Task):
         aside, error = exact.norm(self._to_top(world, state)[:, :2]), self._error(world, state, episode)
         return {"success": (aside < ASIDE) & (error.abs() < WITHIN), "aside": aside, "force_error": error}
 
+    def expert(self, world: World, state: State, episode: dict[str, torch.Tensor]) -> torch.Tensor:
+        """A controller to imitate, which may know the true state: `simenv record --policy expert`."""
+        x, y, height = self._to_top(world, state).unbind(-1)
+        felt, asked = -world.gels["gel"].wrench(state)[:, 2], episode["force"]
+        down = torch.where(height > 0.002, -0.4, -0.15)  # above the bump and down
+        pull = -asked / 6.0 - 0.1 * (asked - felt)  # where the gel feels it: the asked force, and what is missing
+        return torch.stack([-60.0 * x, -60.0 * y, torch.where(felt > 0.05, pull, down)], -1).clamp(-1.0, 1.0)
+
     def _top(self, world: World, state: State) -> torch.Tensor:
         """(N, 3) top of the bump [m]."""
         x, y, z = world.bodies["bump"].pose(state)[:, :3].unbind(-1)
@@ -161,7 +182,7 @@ class PressBump(Task):
 
     def _to_top(self, world: World, state: State) -> torch.Tensor:
         """(N, 3) the tool from the top of the bump [m]."""
-        return world.bodies["tool"].pose(state)[:, :3] - self._top(world, state)
+        return world.bodies[self.tool].pose(state)[:, :3] - self._top(world, state)
 
     def _error(self, world: World, state: State, episode: dict[str, torch.Tensor]) -> torch.Tensor:
         """(N,) relative error of the normal force on the gel, whose z points out of it: a press is negative."""

@@ -203,7 +203,7 @@ class FrameSolver(Solver):
         super().__init__()
         self.bodies, self._fingers = bodies, fingers
         motions = [body.motion for body in bodies.values()]
-        moving = [i for i, motion in enumerate(motions) if motion in ("free", "hand", "arm", "link")]
+        moving = [i for i, motion in enumerate(motions) if motion in ("free", "hand", "link")]
         self.moving = torch.tensor(moving, dtype=torch.int64, device=device)
         self.given = [i for i, motion in enumerate(motions) if motion == "given"]
         self.told = [i for i, body in enumerate(bodies.values()) if body.is_told]

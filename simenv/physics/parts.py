@@ -22,8 +22,7 @@ class Body:
     Attributes:
         name: its name.
         motion: ``"given"`` (as `Control.twist` says), ``"free"``, ``"hand"`` (pulled by an impedance), ``"fixed"``,
-            ``"arm"`` (the tool of a robot), ``"link"`` (of a robot that is moved by its joints) or ``"grid"`` (free, of
-            particles, moved by the grid).
+            ``"link"`` (of a robot) or ``"grid"`` (free, of particles, moved by the grid).
         position: of its shape's frame at the start [m]; quaternion: of that frame, xyzw.
         shape: its solid, in its own frame; None for a frame without extent.
         mass: [kg] of a free body or a hand; inertia: principal moments per mass [m^2].
@@ -47,7 +46,7 @@ class Body:
     @property
     def is_driven(self) -> bool:
         """Whether an impedance pulls it."""
-        return self.motion in ("hand", "arm")
+        return self.motion == "hand"
 
     @property
     def is_told(self) -> bool:

@@ -13,6 +13,7 @@ from simenv.errors import AssetError
 from simenv.physics import exact
 from simenv.physics.bodies.tree import Loop, Tree
 from simenv.physics.rotation import quaternion_multiply, rotate
+from simenv.robots.placed import posture_of
 from simenv.robots.robot import Robot
 
 __all__ = ["CLOSED", "close", "closed", "loop_gaps", "loop_jacobian"]
@@ -127,14 +128,7 @@ def closed(tree: Tree) -> Tree:
         q, _ = close(robot, robot.posture, keep=keep)
     except ValueError as error:
         raise AssetError(str(error)) from None
-    values, table = q[0].numpy(), robot.table
-    posture = dict(tree.posture)
-    full = table.gear @ values + table.gear_offset
-    lead = {rate.split(".")[0] for rate in robot.joints}
-    for i, name in enumerate(table.joints):
-        if name in lead and name not in tree.posture:
-            at = full[table.q_start[i] : table.q_start[i + 1]]
-            posture[name] = tuple(at.tolist()) if len(at) > 1 else float(at[0])
+    posture = {**posture_of(robot.table, q[0].numpy()), **tree.posture}
     for joint in tree.joints:
         if joint.name in posture and joint.kind in ("revolute", "prismatic"):
             value = float(np.atleast_1d(posture[joint.name])[0])

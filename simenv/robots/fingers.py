@@ -10,8 +10,9 @@ import numpy as np
 
 from simenv.errors import AssetError
 from simenv.physics.bodies.table import Table, table
-from simenv.physics.bodies.tree import Joint, Link, Mimic, Tree
-from simenv.robots.load import load
+from simenv.physics.bodies.tree import Mimic, Tree
+from simenv.robots.chains import holding, joints_to
+from simenv.robots.load import load_tool
 from simenv.robots.placed import start_poses
 from simenv.robots.poses import Pose, matrix
 
@@ -47,21 +48,13 @@ class Fingers:
         Raises:
             AssetError: they do not open so far.
         """
-        links = []
-        for link in self.tree.links:
-            if link.name in self.links:
-                joint = link.joint
-                if not joint.lower <= half <= joint.upper:
-                    raise AssetError(
-                        f"robot {self.tree.name!r}: its fingers cannot be {half:g} m from the middle, which what they "
-                        f"hold takes; joint {joint.name!r} has {joint.lower:g} to {joint.upper:g} m"
-                    )
-                at = Pose.of(joint.position, joint.quaternion).point(half * np.asarray(joint.axis))
-                fixed = Joint(joint.name, "fixed", tuple(at.tolist()), joint.quaternion)
-                link = replace(link, joint=fixed)
-            links.append(link)
-        posture = {name: value for name, value in self.tree.posture.items() if name not in self.joints}
-        return Tree(self.tree.name, tuple(links), posture, self.tree.loops)
+        for joint in (self.tree.link(name).joint for name in self.links):
+            if not joint.lower <= half <= joint.upper:
+                raise AssetError(
+                    f"robot {self.tree.name!r}: its fingers cannot be {half:g} m from the middle, which what they hold "
+                    f"takes; joint {joint.name!r} has {joint.lower:g} to {joint.upper:g} m"
+                )
+        return holding(self.tree.with_posture({self.joints[0]: half}), self.joints)
 
 
 def fingers_of(robot: str | Path | Tree, damping: float = 0.0) -> Fingers:
@@ -74,11 +67,8 @@ def fingers_of(robot: str | Path | Tree, damping: float = 0.0) -> Fingers:
     Raises:
         AssetError: there is no such tool, or there are not two links beside it that slide along its y.
     """
-    path, _, named = robot.partition("#") if isinstance(robot, str) else ("", "", "")
-    tree, tool = robot if isinstance(robot, Tree) else load(path or robot), named or "tool"
+    tree, tool = load_tool(robot)
     names = [link.name for link in tree.links]
-    if tool not in names:
-        raise AssetError(f"robot {tree.name!r}: it has no link {tool!r}, its tool; name one of {', '.join(names)}")
     made = table(tree)
     carrier = made.links[made.frames[tool].link]
     beside = [
@@ -103,7 +93,8 @@ def fingers_of(robot: str | Path | Tree, damping: float = 0.0) -> Fingers:
     posture = {name: value for name, value in tree.posture.items() if name != right.joint.name}
     pair = Tree(tree.name, tuple(changed.get(link.name, link) for link in tree.links), posture)
     tools = tuple(poses[link.name].inverse() @ poses[tool] for link in (left, right))
-    arm = tuple(joint for joint in made.joints if joint in _path(tree, tool))
+    path = joints_to(tree, tool)
+    arm = tuple(joint for joint in made.joints if joint in path)
     return Fingers(
         pair, tool, (left.name, right.name), (left.joint.name, right.joint.name), (tools[0], tools[1]), arm
     )  # fmt: skip
@@ -112,12 +103,3 @@ def fingers_of(robot: str | Path | Tree, damping: float = 0.0) -> Fingers:
 def _carrier(made: Table, link: str) -> str | None:
     number = made.frames[link].link
     return None if number < 0 else made.links[number]
-
-
-def _path(tree: Tree, link: str) -> list[str]:
-    found: list[str] = []
-    at: Link | None = tree.link(link)
-    while at is not None:
-        found.append(at.joint.name)
-        at = None if at.parent is None else tree.link(at.parent)
-    return found

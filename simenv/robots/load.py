@@ -16,7 +16,7 @@ from simenv.physics.bodies.tree import Tree
 from simenv.robots.document import BASES, Document
 from simenv.robots.meshes import Packages
 
-__all__ = ["load"]
+__all__ = ["load", "load_tool"]
 
 # The robots in simenv.assets, and the usual posture of each: the Panda as in Franka's own examples, its hand down in
 # front of the base; the others likewise, where they have a tool, instruments half in; a Spot that stands; a hand that
@@ -75,7 +75,7 @@ def load(
         repair: raise principal moments of inertia that no body has to the nearest that one can have, with a warning.
 
     Returns:
-        The tree, for `Robot`, `Arm`, `chain` and `Scene.add_robot`.
+        The tree, for `Robot`, `chain` and `Scene.add_robot`.
 
     Raises:
         TypeError: the robot is neither a name nor a path.
@@ -96,12 +96,35 @@ def load(
     return tree.with_posture(dict(posture)) if posture else tree
 
 
+def load_tool(robot: str | Path | Tree) -> tuple[Tree, str]:
+    """A robot and the name of the link that is its tool.
+
+    Args:
+        robot: as of `load`, ``"FILE#LINK"`` (or ``"NAME#LINK"``) whose tool is not the link ``tool``, or a tree.
+
+    Raises:
+        AssetError: as of `load`, or there is no such link.
+    """
+    if isinstance(robot, Tree):
+        tree, tool = robot, "tool"
+    else:
+        path, _, named = robot.partition("#") if isinstance(robot, str) else (robot, "", "")
+        tree, tool = load(path), named or "tool"
+    names = [link.name for link in tree.links]
+    if tool not in names:
+        raise AssetError(
+            f"robot {tree.name!r} has no link {tool!r} to be its tool; name one of {', '.join(names)}, as in "
+            f"'FILE#{names[-1] if names else 'LINK'}'"
+        )
+    return tree, tool
+
+
 def _remedy(file: Path) -> str:
     if str(file) != "." and file.is_dir():
         return "it is a folder; give the path of a file in it"
     path, mark, link = str(file).partition("#")
-    if mark and Path(path).is_file():
-        return f"load {path!r}, and make an arm of it with chain(tree, {link!r})"
+    if mark and (path in POSTURES or Path(path).is_file()):
+        return f"load {path!r}; load_tool({str(file)!r}) gives it and the name of its tool, {link!r}"
     return f"give {_known()}, or the path of a URDF, MJCF or USD file"
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from simenv.physics.bodies.table import Table
 from simenv.physics.bodies.tree import Link, Loop, Tree
 from simenv.robots.poses import HERE, Numbers, Pose
 
-__all__ = ["placed", "start_poses"]
+__all__ = ["joint_positions", "motion", "placed", "posture_of", "start_poses"]
 
 
 def placed(tree: Tree, position: Numbers, quaternion: Numbers) -> Tree:
@@ -44,6 +45,21 @@ def placed(tree: Tree, position: Numbers, quaternion: Numbers) -> Tree:
     return Tree(tree.name, links, posture, tuple(anchored(loop) for loop in tree.loops))
 
 
+def joint_positions(made: Table) -> dict[str, np.ndarray]:
+    """Positions of every joint that moves in the posture, by name."""
+    return {name: made.posture[made.q_start[i] : made.q_start[i + 1]] for i, name in enumerate(made.joints)}
+
+
+def posture_of(made: Table, q: np.ndarray) -> dict[str, Any]:
+    """Positions by joint, of those that follow none, as `Tree.with_posture` takes them; q is theirs, (ny,)."""
+    full, found = made.gear @ q + made.gear_offset, {}
+    for i, name in enumerate(made.joints):
+        at = full[made.q_start[i] : made.q_start[i + 1]]
+        if made.q_start[i] in made.lead_positions:
+            found[name] = tuple(at.tolist()) if len(at) > 1 else float(at[0])
+    return found
+
+
 def start_poses(tree: Tree, made: Table) -> dict[str, Pose]:
     """World poses of all links in the posture, by name.
 
@@ -51,18 +67,18 @@ def start_poses(tree: Tree, made: Table) -> dict[str, Pose]:
         tree: the robot.
         made: its table.
     """
-    start = {name: slice(int(made.q_start[i]), int(made.q_start[i + 1])) for i, name in enumerate(made.joints)}
+    start = joint_positions(made)
     poses: dict[str, Pose] = {}
     for link in tree.links:
         joint = link.joint
-        at = made.posture[start[joint.name]] if joint.name in start else np.zeros(0)
+        at = start.get(joint.name, np.zeros(0))
         carrier = HERE if link.parent is None else poses[link.parent]
-        poses[link.name] = carrier @ Pose.of(joint.position, joint.quaternion) @ _motion(joint.kind, joint.axis, at)
+        poses[link.name] = carrier @ Pose.of(joint.position, joint.quaternion) @ motion(joint.kind, joint.axis, at)
     return poses
 
 
-def _motion(kind: str, axis: tuple[float, float, float], at: np.ndarray) -> Pose:
-    """What a joint does at positions."""
+def motion(kind: str, axis: tuple[float, float, float], at: np.ndarray) -> Pose:
+    """What a joint of one of `KINDS` does at positions: pose of its link in the joint's frame."""
     normal = np.asarray(axis, dtype=np.float64)
     if kind == "revolute":
         return Pose.of(quaternion=(*np.sin(0.5 * at[0]) * normal, np.cos(0.5 * at[0])))

@@ -15,7 +15,7 @@ from simenv.physics.bodies.tree import KINDS, Tree
 from simenv.physics.constants import constant
 from simenv.physics.device import resolve_device
 from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
-from simenv.robots.reach import find
+from simenv.robots.inverse_kinematics import find
 
 __all__ = ["Robot"]
 
@@ -60,8 +60,8 @@ class Robot:
     ):  # fmt: skip
         checks.whole("Robot", num_worlds=num_worlds)
         checks.precision("Robot", dtype)
-        self.tree, self.table, self.num_worlds = tree, table(tree), num_worlds
         self.device, self.dtype = resolve_device(device), dtype
+        self.tree, self.table, self.num_worlds = tree, table(tree), num_worlds
         self._dynamics = Dynamics(self.table, self.device, dtype)
         self.links = tuple(self.table.frames)
         self.joints = tuple(self.table.rates[index] for index in self.table.lead_rates)

@@ -141,35 +141,31 @@ class BodyView:
         return state.push[:, self.index]
 
     def drive(self, state: State) -> torch.Tensor:
-        """Force [N] and torque [N m] of a hand's impedance on it, mean over the last control step, (N, 6).
-
-        Raises:
-            ValueError: it is the tool of a robot, whose motors act on its joints.
-        """
-        if self.spec.motion == "arm":
-            raise ValueError(f"body {self.spec.name!r} is the tool of a robot, whose motors act on its joints")
+        """Force [N] and torque [N m] of a hand's impedance on it, mean over the last control step, (N, 6)."""
         return state.drive[:, self.index]
 
     def place(self, state: State, pose: torch.Tensor, twist: torch.Tensor | None = None) -> State:
         """The state with the body at a pose (N, 7) [m, xyzw], at rest or with a twist (N, 6).
 
-        A robot goes where inverse kinematics finds, which is within some micrometres if it can reach. What gels
-        remember stays; see `World.touch_anew`.
+        The joints of a robot go, at rest, to where inverse kinematics finds its link there, or as near as it gets, from
+        where they are; those that do not move the link stay. What gels remember stays; see `World.touch_anew`.
+
+        Raises:
+            ValueError: a twist is given to a robot's link.
         """
-        touching = self.spec.name in self._world.scene.touching
+        world, touching = self._world, self.spec.name in self._world.scene.touching
         if self.spec.motion == "link" and not touching:
-            raise ValueError(
-                f"body {self.spec.name!r} is a robot's link; use world.robots[...].place(state, positions)"
-            )
-        world, poses, twists = self._world, state.body_q.clone(), state.body_twist.clone()
-        twists[:, self.index] = 0.0 if twist is None else twist
-        if self.spec.motion != "arm":
-            poses[:, self.index] = pose
-            state = state.replace(body_q=poses, body_twist=twists)
-            return world.robot_solver.let_go(state, self.spec.name) if touching else world.place_projected(state)
-        joints = world.arm.reach(pose)
-        poses[:, self.index] = world.arm.tool_pose(joints)
-        return state.replace(body_q=poses, body_twist=twists, joint_q=joints, joint_qd=torch.zeros_like(joints))
+            robot = world.robots[world.scene.robot_of(self.spec.name)]
+            if twist is not None:
+                raise ValueError(
+                    f"body {self.spec.name!r} is a robot's link, whose twist follows from its joints; use "
+                    f"world.robots[{robot.spec.name!r}].place(state, positions, rates)"
+                )
+            return robot.place(state, robot.reach(state, self.spec.name.removeprefix(f"{robot.spec.name}/"), pose))
+        poses, twists = state.body_q.clone(), state.body_twist.clone()
+        poses[:, self.index], twists[:, self.index] = pose, 0.0 if twist is None else twist
+        state = state.replace(body_q=poses, body_twist=twists)
+        return world.robot_solver.let_go(state, self.spec.name) if touching else world.place_projected(state)
 
     def place_centre(self, state: State, pose: torch.Tensor) -> State:
         """As `place`, at rest, by the pose (N, 7) of its centre of mass."""

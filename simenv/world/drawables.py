@@ -133,7 +133,6 @@ class Shown:
     parameters: Any
     particles: Any
     bodies: ByName[BodyView]
-    arm: Any
     _initial: State
 
     def _find_drawables(self) -> None:
@@ -184,15 +183,12 @@ class Shown:
 
     def look_poses(self, state: State) -> torch.Tensor:
         """World poses of all shapes that are only drawn [m, quaternion xyzw], (N, looks, 7)."""
-        poses, links = [], None if self.arm is None else self.arm.link_poses(state.joint_q)
+        poses = []
         for look in self.scene.looks.values():
             place = constant(look.position, self.dtype, self.device).expand(self.num_worlds, 3)
             if any(look.slide):
                 place = place + state.grip[:, :1] * constant(look.slide, self.dtype, self.device)
-            if look.body is None or look.body in self.bodies:
-                poses.append(self._on(look.body, place, look.quaternion, state))
-            elif links is not None:  # "hand/3"
-                poses.append(on_pose(links[:, int(look.body.rpartition("/")[2])], place, look.quaternion))
+            poses.append(self._on(look.body, place, look.quaternion, state))
         return torch.stack(poses, 1) if poses else state.body_q[:, :0]
 
     def _on(self, body: str | None, place: Any, turn: Any, state: State) -> torch.Tensor:

@@ -40,7 +40,14 @@ def unpaired(scene: Scene) -> list[tuple[str, str]]:
         for pair in itertools.combinations(solid, 2)
         if not set(pair) <= told and not set(pair) & set(scene.projected) and not meets(pair)
     ]
-    return [pair for pair in pairs if frozenset(pair) not in paired | scene.passing.keys()]
+    robots = {body: robot.name for robot in scene.robots.values() for body in robot.bodies.values()}
+
+    def may(a: str, b: str) -> bool:
+        """Whether somebody said so, of the bodies or of the robots whose links they are."""
+        said = itertools.product((a, robots.get(a, a)), (b, robots.get(b, b)))
+        return any(frozenset(pair) in scene.passing for pair in said)
+
+    return [pair for pair in pairs if frozenset(pair) not in paired and not may(*pair)]
 
 
 def warn_of_unpaired(scene: Scene) -> None:

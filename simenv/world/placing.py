@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -22,28 +21,8 @@ class Placed:
     scene: Scene
     bodies: ByName[BodyView]
     gels: ByName[GelView]
-    body_names: tuple[str, ...]
     parameters: Parameters
     particles: ParticleSolver | None
-
-    def _reached(self, state: State) -> State:
-        """The state with the robot's tool where the scene has it.
-
-        Raises:
-            ValueError: the robot does not reach.
-        """
-        tool = self.bodies[self.body_names[self.scene.arm.hand]]
-        wanted = tool.pose(state)
-        state = tool.place(state, wanted)
-        pose = tool.pose(state)[0]
-        away, turn = float((pose - wanted[0])[:3].norm()), float((pose[3:] * wanted[0, 3:]).sum().abs())
-        if away > 1e-3 or turn < 0.999:
-            raise ValueError(
-                f"the arm's tool comes within {1e3 * away:.1f} mm and {2 * np.degrees(np.arccos(min(turn, 1.0))):.1f} "
-                f"degrees of where it should start, {wanted[0].tolist()}, not within 1 mm and 5 degrees; give its "
-                "chain another posture, or place it nearer"
-            )
-        return state
 
     def touch_anew(self, state: State) -> State:
         """The state with gels that remember nothing but where their objects are, and with their present readings.

@@ -11,7 +11,7 @@ NAMES = {
     "taxels": "world.gels[name].taxels", "gel_pose": "world.gels[name].pose(state)",
     "object_pose": "world.gels[name].object_pose(state)", "near": "world.bodies[name].near(state, move, turn)",
     "place_hand": "world.bodies[name].place(state, pose)", "place_rigids": "world.place_projected(state)",
-    "mounted": "world.gels[name].pose(state)", "taxel_count": "len(state.depth[0])",
+    "mounted": "world.gels[name].pose(state)", "taxel_count": "len(state.depth[0])", "arm": "world.robots[name].model",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from simenv.physics import exact
+from simenv.physics.constants import constant
 from simenv.world.bodies import ByName
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ OPEN = 1e-4  # [m, rad, m/s, rad/s], what a loop may be open by where it is plac
 
 
 class RobotView:
-    """One robot in all worlds that its joints move, with a `JointDrive`.
+    """One robot in all worlds.
 
     Attributes:
         spec: what the scene says about it; joints: names of its rates, in order; links: names of its links, which are
@@ -52,6 +53,14 @@ class RobotView:
     def rates(self, state: State) -> torch.Tensor:
         """Of its joints, (N, nv) [rad/s or m/s]."""
         return state.joint_qd[:, self.span]
+
+    def reach(self, state: State, link: str, pose: torch.Tensor) -> torch.Tensor:
+        """Positions (N, ny) of its joints, of those that follow no other, that bring a link to poses (N, 7) [m, xyzw],
+        or as near as inverse kinematics finds from where they are in a state; joints that do not move the link stay.
+        Differentiable in the poses (`simenv.robots.Robot.reach`).
+        """
+        lead = constant(tuple(self.spec.table.lead_positions.tolist()), torch.int64, state.joint_q.device)
+        return self.model.reach(pose, link, self.positions(state).index_select(1, lead))
 
     def close(
         self, positions: torch.Tensor, rates: torch.Tensor | None = None, keep: Sequence[str] = ()

@@ -13,7 +13,7 @@ import torch
 from simenv.physics import checks
 from simenv.physics.bodies.contacts import RigidContact
 from simenv.physics.bodies.forest import RobotMount
-from simenv.physics.bodies.model import ArmMount, Gripper
+from simenv.physics.bodies.model import Gripper
 from simenv.physics.bodies.parts import BodyParts, ContactLaw, Points
 from simenv.physics.bodies.touching import ROOM
 from simenv.physics.bodies.tree import Loop
@@ -37,7 +37,7 @@ MakeSolver = Callable[["Scene", int, torch.device, torch.dtype], Solver]
 _RENAMED = {
     "add_rigid": "add_body(..., motion='free')", "add_hand": "add_body(..., motion='hand')",
     "add_fixed": "add_body(..., motion='fixed')", "add_arm": "add_robot", "rigids": "projected",
-    "shapes": "bodies[name].shape", "centres": "bodies[name].centre", "slides": "looks[name].slide",
+    "shapes": "bodies[name].shape", "centres": "bodies[name].centre", "slides": "looks[name].slide", "arm": "robots",
 }  # fmt: skip
 
 
@@ -103,7 +103,6 @@ class Scene(RobotsPart, GelsPart):
     gels: dict[str, Gel] = field(default_factory=dict, init=False)
     points: list[Points] = field(default_factory=list, init=False)
     passing: dict[frozenset[str], str] = field(default_factory=dict, init=False)
-    arm: ArmMount | None = field(default=None, init=False)
     robots: dict[str, RobotMount] = field(default_factory=dict, init=False)
     touching: dict[str, RobotMount] = field(default_factory=dict, init=False)
     laws: dict[frozenset[str], RigidContact] = field(default_factory=dict, init=False)
@@ -186,14 +185,14 @@ class Scene(RobotsPart, GelsPart):
     @property
     def has_bodies(self) -> bool:
         """Whether any body moves by itself that is no robot's, or any gel touches one."""
-        moves = any(body.motion in ("free", "hand", "arm") for body in self.bodies.values())
+        moves = any(body.motion in ("free", "hand") for body in self.bodies.values())
         return moves or any(gel.touches for gel in self.gels.values())
 
     def body_parts(self) -> BodyParts:
         """What the solver of bodies gets."""
         sliding = any(np.any(gel.slide) for gel in self.gels.values())
         fingers = sliding or any(np.any(look.slide) for look in self.looks.values())
-        return BodyParts(self.bodies, self.points, self.contact, self.gripper, fingers, self.arm)
+        return BodyParts(self.bodies, self.points, self.contact, self.gripper, fingers)
 
     def particle_parts(self) -> ParticleParts:
         """What the solver of particles gets."""

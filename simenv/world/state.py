@@ -15,7 +15,7 @@ _GIVEN_BY = {
     **dict.fromkeys(("body_wrench", "push", "drive"), "add_body(..., motion='free' or 'hand')"),
     **dict.fromkeys(("stick", "gel_rotation", "gel_offset", "field", "depth", "gel_wrench"), "add_gel"),
     "held": "add_points", "grip": "add_gel(..., slide=...)", "joint_q": "add_robot", "joint_qd": "add_robot",
-    "link_wrench": "add_robot(..., drive=JointDrive(...))",
+    "link_wrench": "add_robot",
     **dict.fromkeys(("anchor", "closing", "contact_impulse"), "add_body(..., coupling='rigid')"),
     "skin_field": "add_skin", "projected_gain": "add_body(..., motion='free')",
     "substeps": "Scene(max_substeps=...)", "memory": "Task.initial_state",

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from simenv.errors import SimulationError
 from simenv.physics import checks
 from simenv.physics.bodies.robot_solver import RobotSolver
 from simenv.physics.bodies.solver import BodySolver
@@ -26,8 +25,7 @@ from simenv.physics.mpm.buffers import state_shapes
 from simenv.physics.mpm.exchange_limits import exchange_limits
 from simenv.physics.mpm.particles import ParticleSolver
 from simenv.physics.solver import Choice, Field, Parameter, Solver, Step
-from simenv.robots.arm import Arm
-from simenv.robots.ease import arm_ease, link_eases
+from simenv.robots.ease import link_eases
 from simenv.sensors.tactile import TactileField
 from simenv.world.bodies import bodies_of, colliders_of, emitters_of, gels_of, names_of
 from simenv.world.checked import Checked
@@ -63,8 +61,7 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         particles: the `ParticleSolver`, or None; particle_count: P; particle_groups: slice of the particle axis of
             every group; volume: initial volume of every particle [m^3], (N, P).
         given_names, hand_names, tool_names, collider_names: in the order of the control's, and the state's, axes.
-        arm: the robot whose tool is pulled, as an `Arm`, or None; robots: those that are moved by their joints, by name
-            (`simenv.world.robots`).
+        robots: by name (`simenv.world.robots`).
     """
 
     def __init__(
@@ -82,10 +79,9 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
             )
         warn_of_unpaired(scene)
         parts = scene.body_parts()
-        self.given_names, self.hand_names = names_of(scene.bodies, ("given",)), names_of(scene.bodies, ("hand", "arm"))
+        self.given_names, self.hand_names = names_of(scene.bodies, ("given",)), names_of(scene.bodies, ("hand",))
         self.tool_names = tuple(tool.name for mount in scene.robots.values() for tool in mount.tools)
         self.body_names, self.collider_names = tuple(scene.bodies), tuple(scene.colliders)
-        self.arm = None if scene.arm is None else Arm(scene.arm.chain, num_worlds, self.device, dtype)
         self.sensors = {
             name: TactileField(gel.grid, gel.gel, gel.shape, dtype, self.device, gel.max_depth, gel.reach)
             for name, gel in scene.gels.items()
@@ -96,7 +92,7 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         moves = scene.has_motion
         self.body_solver = BodySolver(parts, num_worlds, self.device, dtype) if scene.has_bodies else None
         self.robot_solver = self._robot_solver()
-        gels = GelSolver(scene.gels, scene.bodies, self.sensors, scene.lead, self.arm is None) if scene.gels else None
+        gels = GelSolver(scene.gels, scene.bodies, self.sensors, scene.lead) if scene.gels else None
         pressing = gels if gels is not None and gels.pressing else None
         added = [make(scene, num_worlds, self.device, dtype) for make in scene.solvers]
         every = [self.frames if moves else None, pressing, self.particles, *added, self.robot_solver, self.body_solver]
@@ -168,8 +164,6 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         fields |= {} if gels is None else gels.fields
         for solver in self.solvers.values():
             fields |= solver.fields
-        if self.arm is not None:  # with which nothing is
-            fields = {name: replace(field, differentiable=False) for name, field in fields.items()}
         return fields
 
     def _controls(self) -> dict[str, Field]:
@@ -181,8 +175,6 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         for solver in self.solvers.values():
             declared |= solver.parameters
         declared["gravity"] = Parameter(scene.gravity, "m/s^2", -math.inf)
-        if self.arm is not None:
-            declared = {name: replace(each, differentiable=False) for name, each in declared.items()}
         limits: list[Limit] = []
         carriers = [each.body for each in scene.colliders.values()] + [gel.on for gel in scene.gels.values()]
         eases = link_eases(scene.robots.values(), [name for name in carriers if name is not None])
@@ -190,9 +182,8 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
             limits += self.particles.limits(scene.shortest_substep)
             limits += exchange_limits(self.particles.parts, eases)
         if self.body_solver is not None:
-            ease = arm_ease(self.arm, scene.substep_dt)
             yields = {name: float(np.linalg.eigvalsh(each[:3, :3]).max()) for name, each in eases.items()}
-            limits += touch_limits(Pressed(parts, scene.gels, scene.lead, scene.substep_dt, ease, yields))
+            limits += touch_limits(Pressed(parts, scene.gels, scene.lead, scene.substep_dt, yields))
         areas = least_areas(scene.gels)
         return Parameters(declared, limits, areas, self.num_worlds, self.device, self.dtype)
 
@@ -209,8 +200,6 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         state = State({name: each.initial(self.num_worlds, self.dtype, self.device) for name, each in fields})
         if self.particles is not None:
             state = self.particles.placed(state)
-        if self.arm is not None:
-            state = self._reached(state)
         return self.touch_anew(state)
 
     # ----------------------------------------------------------------------------------------------------- stepping
@@ -274,7 +263,6 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
 
         Raises:
             ValueError: a tensor has a shape, dtype or device that does not fit this world.
-            SimulationError: a gradient is asked for in a scene with a robot.
         """
         control = self._check(state, control)
         packed, stopped = self.parameters.packed(self._pack)
@@ -308,11 +296,6 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         if not wanted:
             out = self.engine.forward(inputs, choice.index)
             return out, torch.where(stopped != 0, stopped, self.engine.faults(out))
-        if self.arm is not None:
-            raise SimulationError(
-                "a step with a robot arm has no gradient, but an action, state or parameter requires one; use "
-                "the scene without the arm (robot=None), or torch.no_grad()"
-            )
         return StepFunction.run(self.engine, choice.index, stopped, inputs)
 
     def _kept(self, after: State, good: torch.Tensor, before: State, given: tuple[State, Control]) -> State:

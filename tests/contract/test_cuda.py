@@ -8,14 +8,13 @@ comparisons are then without meaning.
 import contextlib
 
 import gymnasium as gym
-import numpy as np
 import pytest
 import torch
 
 import simenv
 from simenv.geometry.shapes import Sphere
 from simenv.physics.mpm.materials import Liquid
-from simenv.robots import Arm, load
+from simenv.robots import JointDrive, Robot, ToolDrive, chain, load
 from simenv.sensors.tactile import ElasticLayerGel, MarkerField, TactileField, WinklerGel, flat_grid, marker_grid
 from simenv.sensors.tactile.image import TactileImage
 from simenv.sensors.tactile.sensors import gelsight_mini
@@ -136,16 +135,25 @@ def test_markers_and_images_equal_those_of_the_cpu(device):
 
 
 @on_gpu
-def test_an_arm_equals_that_of_the_cpu(device):
+def test_a_robot_equals_that_of_the_cpu(device):
+    """By itself, and the gradient of a step under an impedance."""
     results = []
     for where in ("cpu", device):
-        arm = Arm(load("panda"), 2, where, torch.float64)
-        q = torch.as_tensor(np.stack([arm.chain.posture, arm.chain.posture + 0.1]), device=arm.device)
-        pose, (after, rate) = arm.tool_pose(q), arm.step(q, 0.1 * q, 1e-3)
-        found = {"pose": pose, "matrix": arm.mass_matrix(q), "bias": arm.bias(q, 0.1 * q), "q": after, "qd": rate}
-        results.append(host(found))
-        reached = arm.tool_pose(arm.reach(pose.float()).double())
-        assert float((reached - pose)[:, :3].abs().max()) < 1e-4
+        arm = Robot(chain(load("panda")), 2, where, torch.float64)
+        q = arm.posture + torch.tensor([[0.0], [0.1]], dtype=torch.float64, device=arm.device)
+        found = {"pose": arm.pose(q, "tool"), "matrix": arm.mass_matrix(q), "bias": arm.bias(q, 0.1 * q)}
+        found["reached"] = arm.pose(arm.reach(found["pose"], "tool"), "tool")
+        assert float((found["reached"] - found["pose"])[:, :3].abs().max()) < 1e-9
+        scene = Scene(substep_dt=1e-3, substeps=4)
+        drive, tools = JointDrive(gravity_compensation=True), {"tool": ToolDrive()}
+        scene.add_robot("arm", chain(load("panda")), drive=drive, tools=tools)
+        world = World(scene, 2, where, torch.float64)
+        state = world.robots["arm"].place(world.initial_state(), q, 0.1 * q)
+        goal = (found["pose"] + 0.01).requires_grad_()
+        after = world.step(state, world.control(goal={"arm/tool": goal}))
+        after.joint_q.sum().backward()
+        results.append(host({**found, "q": after.joint_q, "qd": after.joint_qd, "slope": goal.grad}))
+        world.close()
     agree(*results, FLOAT64)
 
 

@@ -20,8 +20,7 @@ from simenv.physics import device as devices
 from simenv.physics.gels.contact import Contact
 from simenv.physics.gels.convolution import Convolution
 from simenv.physics.mpm.materials import Liquid
-from simenv.robots import load
-from simenv.robots.arm import Arm
+from simenv.robots import Robot, load
 from simenv.sensors.tactile import TacSLGel, TactileField, flat_grid
 from simenv.sensors.tactile.image import TactileImage
 from simenv.sensors.tactile.leds import LedShader
@@ -43,7 +42,7 @@ TAKERS = {
     "LedShader": lambda device: LedShader(None, None, 0.0, torch.float32, device),
     "MarkerField": lambda device: MarkerField(None, None, -1.0, device=device),
     "Convolution": lambda device: Convolution(None, torch.float32, device),
-    "Arm": lambda device: Arm(None, 1, device),
+    "Robot": lambda device: Robot(None, 1, device),
     "load_policy": lambda device: load_policy(None, device),
     "make_model": lambda device: make_model(None, PPOConfig(device=device)),
 }
@@ -103,14 +102,14 @@ def test_none_takes_the_cpu_where_there_is_no_gpu(monkeypatch) -> None:
     assert devices.resolve_device(None) == torch.device("cpu")
 
 
-def test_worlds_arms_and_sensors_keep_the_resolved_device() -> None:
+def test_worlds_robots_and_sensors_keep_the_resolved_device() -> None:
     """Nothing keeps the caller's own spelling, such as a device without its index."""
     scene = Scene((0.2, 0.2, 0.2), 0.05, 1e-4, 1)
     scene.add_material("water", Liquid(1000.0, 4.0e4))
     scene.add_particles("water", "water", np.full((1, 3), 0.1), 1e-5)
     falls = Scene(substep_dt=1e-4, substeps=1)
     falls.add_body("ball", Sphere(0.01), 1000.0, (0.0, 0.0, 0.0), motion="free")
-    made = [World(scene, 1, "cpu:0"), World(falls, 1, "cpu:0"), Arm(load("panda"), 1, "cpu:0")]
+    made = [World(scene, 1, "cpu:0"), World(falls, 1, "cpu:0"), Robot(load("panda"), 1, "cpu:0")]
     made.append(TactileField(GRID, TacSLGel(), Sphere(0.01), torch.float32, "cpu:0"))
     assert [each.device for each in made] == [torch.device("cpu")] * len(made)
     for world in made[:2]:

@@ -40,10 +40,11 @@ mesh_sdf(trimesh.creation.box((1, 1, 1)), spacing=0.25)
     "a world of bodies": TOUCH + "world.initial_state()",
     "a camera on a body": TOUCH + 'render.BodyCamera(world, "hand", render.Camera((0, 0, 0), (1, 0, 0)), 8, 8)',
     "frames": TOUCH + "render.Renderer(world, 8, 8).render(world.initial_state())",
-    "an arm": 'robots.Arm(robots.load("panda"))',
-    "inverse kinematics": """
-from simenv.robots.inverse import InverseKinematics
-InverseKinematics(robots.chain(robots.load("panda")), 1, torch.device("cpu"))
+    "a robot": 'robots.Robot(robots.load("panda"))',
+    "a world of a robot": """
+scene = simenv.world.Scene(substep_dt=1e-3, substeps=1)
+scene.add_robot("arm", robots.chain(robots.load("panda")), reach={"tool": ((0.5, 0.0, 0.3), (1.0, 0.0, 0.0, 0.0))})
+scene.make_world(1)
 """,
     "a force field": f"touch.TactileField({GEL})",
     "a force field of an elastic gel": """
@@ -67,7 +68,7 @@ from simenv.assets import path
 from simenv.geometry import Sphere, load_mesh
 from simenv.sensors import tactile as touch
 import simenv.physics.mpm.materials, simenv.render.body_camera, simenv.render.frames, simenv.world
-import simenv.geometry.mesh_sdf, simenv.robots.inverse
+import simenv.geometry.mesh_sdf
 assert wp._src.context.runtime is None, "importing simenv has started Warp"
 wp.config.log_level = wp.LOG_ERROR
 failed = {}

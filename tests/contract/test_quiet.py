@@ -38,8 +38,8 @@ signed_distance(trimesh.creation.box((1.0, 1.0, 1.0)), [[0.0, 0.0, 0.0]])
 """
 ROBOT = """
 import torch
-from simenv.robots import Arm, load
-Arm(load("panda")).tool_pose(torch.zeros(1, 7))
+from simenv.robots import Robot, load
+Robot(load("panda")).pose(torch.zeros(1, 9), "tool")
 """
 WARP = "import warp as wp; from simenv import _warp; _warp.start(); wp.zeros(1, dtype=float, device='cpu').fill_(1.0)"
 

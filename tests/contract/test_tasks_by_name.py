@@ -18,7 +18,8 @@ BY_NAME = {
     ), "held": "world.bodies[name].push(state)", "wrench": "world.colliders[name].wrench(state)",
     "projected_gain": "world.bodies[name].wrench(state)", "link_wrench": "world.bodies[name].wrench(state)",
     **dict.fromkeys(("anchor", "closing", "contact_impulse"), "world.bodies[name].contact_force(state)"),
-    "skin_field": "world.skin(state, name)", "emitted": "world.emitters[name].emitted(state)",
+    "skin_field": "world.skin(state, name)", "tool_past": "world.control(goal={name: ...})",
+    "emitted": "world.emitters[name].emitted(state)",
 }  # fmt: skip
 # Fields of a world, of its particles (`world.particle_groups` are slices of these), or of its one robot or gripper.
 WHOLE = {"x", "v", "C", "F", "J", "active", "time", "status", "substeps", "grip", "joint_q", "joint_qd"}
@@ -71,7 +72,7 @@ def _subscript(node: ast.Subscript) -> str | None:
     key, named = node.slice, isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
     if named and _is_state(node.value) and key.value in BY_NAME and key.value != "held":  # a word of optimisers, too
         return f"[{key.value!r}]: use {BY_NAME[key.value]}"
-    if not named and not isinstance(key, (ast.Name, ast.JoinedStr)) and _counted(node.value):
+    if not named and not isinstance(key, (ast.Name, ast.JoinedStr, ast.Attribute)) and _counted(node.value):
         return "a number chooses among what has names"
     if isinstance(node.value, ast.Attribute) and node.value.attr in CONTROLS:
         return f".{node.value.attr}[...]: use world.control({node.value.attr}={{name: ...}})"
@@ -129,6 +130,7 @@ def test_the_lint_sees_numbers(source: str) -> None:
     "peg = world.bodies['peg'].pose(state)[:, :3]",
     "force = world.colliders[name].wrench(state)[:, :3]",
     "field = world.gels[f'{side}'].field(state)[..., 2]",
+    "tool = world.bodies[self.tool].pose(state)",
     "out = world.emitters['milk'].emitted(state)",
     "x = state.x[:, world.particle_groups['milk'], 2]",
     "joints = state.joint_q[:, :4]",

@@ -49,7 +49,6 @@ SLOW = {PressBump.task_id}
 tasks = pytest.mark.parametrize(
     "task_id", [pytest.param(task, marks=[pytest.mark.slow] if task in SLOW else []) for task in TASKS]
 )
-differentiable = pytest.mark.parametrize("task_id", [task for task in TASKS if task != PressBump.task_id])  # no robot
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +144,7 @@ def test_saved_state_restores_bit_for_bit(task_id: str) -> None:
     env.close()
 
 
-@differentiable
+@tasks
 def test_gradient_of_the_return_matches_finite_differences(task_id: str) -> None:
     """G7: a directional derivative over 8 steps in float64 agrees with a central difference to 1e-4."""
     env = make_vec(task_id, output="torch", dtype="float64", differentiable=True, autoreset_mode="disabled")

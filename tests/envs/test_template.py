@@ -3,6 +3,7 @@
 where chance does not, and what is differentiable has the derivative of its differences.
 """
 
+import shutil
 import warnings
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 
+from simenv.assets import path
 from simenv.envs import Task, check_vector_env
-from simenv.errors import SimulationError
 from simenv.tasks import template, template_robot, template_touch
 from simenv.tasks.template import PushBlock
 from simenv.tasks.template_robot import PressBump
@@ -50,13 +51,8 @@ def slide(env) -> torch.Tensor:
 
 
 def press(env) -> torch.Tensor:
-    """Go above the bump and down; once the gel feels it, pull with the asked force and correct what is missing."""
-    state, asked = env.state, env.episode["force"]
-    x, y, height = (env.world.bodies["tool"].pose(state)[:, :3] - env.world.bodies["bump"].pose(state)[:, :3]).unbind(1)
-    felt = -env.world.gels["gel"].wrench(state)[:, 2]
-    down = torch.where(height - template_robot.BUMP > 0.002, -0.4, -0.15)
-    down = torch.where(felt > 0.05, -asked / 6.0 - 0.1 * (asked - felt), down)
-    return torch.stack([-60.0 * x, -60.0 * y, down], 1).clamp(-1.0, 1.0)
+    """The task's own demonstration."""
+    return env.task.expert(env.world, env.state, env.episode)
 
 
 def chance(env) -> torch.Tensor:
@@ -101,11 +97,14 @@ def test_gymnasium_s_contract_without_a_warning(task) -> None:
         envs.close()
 
 
-@pytest.mark.parametrize("task", [PushBlock, SlideTile])
-def test_gradient_of_the_return_matches_central_differences(task) -> None:
+@pytest.mark.parametrize(("task", "ahead"), [(PushBlock, 0), (SlideTile, 0), (PressBump, 45)])
+def test_gradient_of_the_return_matches_central_differences(task, ahead) -> None:
     """Through eight steps of a random motion that touches, along one random direction, in float64 and to 1e-5."""
     env = make(task, 2, dtype="float64", differentiable=True)
     env.reset(seed=0)
+    for _ in range(ahead):  # until the gel is pressed in
+        env.step(press(env))
+    assert task is not PressBump or (env.world.gels["gel"].wrench(env.state)[:, 2] < -0.5).all()
     start, random = env.get_state(), np.random.default_rng(0)
     shape = (8, *env.action_space.shape)
     actions = torch.as_tensor(random.uniform(-0.1, 0.1, shape)) + torch.tensor([0.4, 0.1, -0.3][: shape[-1]])
@@ -127,19 +126,24 @@ def test_gradient_of_the_return_matches_central_differences(task) -> None:
     assert min(abs(exact - each) for each in differences) < 1e-5 * abs(exact)
 
 
-def test_a_robot_refuses_a_gradient() -> None:
-    env = make(PressBump, 1, differentiable=True)
-    env.reset(seed=0)
-    with pytest.raises(SimulationError, match="a step with a robot arm has no gradient"):
-        env.rollout(torch.zeros(1, 1, 3, requires_grad=True))
+@pytest.mark.parametrize("robot", ["lbr", "panda.urdf#link7"])
+def test_any_robot_presses_the_bump(robot, tmp_path) -> None:
+    """By name, and by a file and the name of a link, whose z points along the last joint."""
+    if "#" in robot:
+        shutil.copy(path("robots/panda.urdf"), tmp_path / "panda.urdf")
+        robot = f"{tmp_path}/{robot}"
+    env = make(PressBump, robot=robot)
+    assert env.single_observation_space.shape == (31,)
+    _, success = episode(env, press)
     env.close()
+    assert success.all()
 
 
 @pytest.mark.parametrize(
     ("module", "task"), [(template, PushBlock), (template_touch, SlideTile), (template_robot, PressBump)]
 )
 def test_a_template_is_complete_and_short(module, task) -> None:
-    assert len(Path(module.__file__).read_text(encoding="utf-8").splitlines()) < 170
+    assert len(Path(module.__file__).read_text(encoding="utf-8").splitlines()) < 190
     for hook in HOOKS:
         assert hook in vars(task), hook
         assert vars(task)[hook].__doc__, hook  # what a reader learns

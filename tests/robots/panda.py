@@ -16,9 +16,9 @@ LOWER = np.array([-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973]
 UPPER = np.array([2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973])
 
 
-def arm_chain():
-    """The file's arm, as `Arm` has it."""
-    return chain(load("panda"))
+def closed_chain():
+    """The file's chain, its fingers closed."""
+    return chain(load("panda", posture={"left_finger_joint": 0.0, "right_finger_joint": 0.0}))
 
 
 def craig(a, d, alpha, theta):

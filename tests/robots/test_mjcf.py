@@ -8,12 +8,13 @@ from xml.etree import ElementTree as ET
 import newton
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from simenv.errors import AssetError
 from simenv.geometry.shapes import Box, Capsule, MeshShape, Sphere
 from simenv.physics.bodies.tree import INF, Mimic
-from simenv.robots import chain, load
+from simenv.robots import Robot, load
 from simenv.robots.snap import Snap
 
 NEWTON_S = Path(newton.__file__).parent / "examples" / "assets"
@@ -159,13 +160,13 @@ def test_snapping_takes_the_number_that_was_written():
 
 
 def test_a_body_keeps_its_frame_where_its_joint_stands_elsewhere(read):
-    """One more link before it moves; a chain has the body's frame as tool, as at -0.4 along z of the joint."""
+    """One more link before it moves; the body's frame is where the file has it, as at -0.4 along z of the joint."""
     tree = read(body("a", '<joint name="j" axis="0 1 0" pos="0 0 0.4"/>', where='pos="1 0 0"'))
     between, last = tree.links
     assert (between.name, between.joint.name, between.joint.position) == ("a@j", "j", (1.0, 0.0, 0.4))
     assert (last.name, last.parent, last.joint.kind, last.joint.position) == ("a", "a@j", "fixed", (0.0, 0.0, -0.4))
-    place, _ = chain(tree, "a").tool_at([np.pi / 2])
-    assert place == pytest.approx((0.6, 0.0, 0.4))
+    place = Robot(tree, dtype=torch.float64).pose(torch.tensor([[np.pi / 2]], dtype=torch.float64), "a")[0, :3]
+    assert place.tolist() == pytest.approx((0.6, 0.0, 0.4))
 
 
 @pytest.mark.parametrize(("equality", "wanted"), [

@@ -13,7 +13,7 @@ import torch
 from simenv.assets import make_fetch, make_hand, make_lbr, make_quadruped, make_surgical, path
 from simenv.errors import AssetError
 from simenv.physics.rotation import quaternion_to_matrix
-from simenv.robots import Arm, Robot, chain, load
+from simenv.robots import Robot, chain, load
 from tests.robots import figures
 
 NAMES = ("panda", "fetch", "psm", "ecm", "lbr", "quadruped", "hand")
@@ -178,12 +178,12 @@ def test_bases():
 
 
 @pytest.mark.parametrize(("name", "tool"), [("fetch", "tool"), ("psm", "tool"), ("ecm", "camera"), ("lbr", "tool")])
-def test_arms_are_arms(name, tool):
-    """`Arm` places the tool where `Robot` does, whose other joints do not move it."""
-    arm = Arm(chain(load(name), tool), WORLDS, dtype=torch.float64)
+def test_chains_move_the_tool_as_the_robot(name, tool):
+    """Other joints do not."""
+    arm = Robot(chain(load(name), tool), WORLDS, dtype=torch.float64)
     q = positions(name)
-    columns = [robot(name).joints.index(joint) for joint in arm.chain.joints]
-    found = matrices(arm.tool_pose(tensor(q[:, columns])))
+    columns = [robot(name).joints.index(joint) for joint in arm.joints]
+    found = matrices(arm.pose(tensor(q[:, columns]), tool))
     assert np.abs(found - links(name, q)[tool]).max() < 1e-12
 
 

@@ -1,164 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Panda in motion: weight, stiffness of the impedance, energy, stops, motors' limits, and its spare joint."""
+"""The Panda's chain in motion: stops of its joints, and limits of its motors."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from simenv.physics.rotation import quaternion_multiply, rotate
-from simenv.robots import Arm, Drive, load
-from tests.robots.panda import arm_chain, arm_turn, joints
+from simenv.physics.rotation import quaternion_multiply
+from simenv.robots import JointDrive, ToolDrive, Tree, chain, load
+from simenv.world import Scene
+from tests.robots.panda import joints
 
-DT = 1.0 / 960.0
-GAINS = (600.0, 50.0, 120.0, 10.0)  # the slowest of the arm's motions under it dies out with 3.6 /s
-LOOSE = Drive(rate=0.0, compensate=False)
-FREE = replace(arm_chain(), lower=np.full(7, -np.inf), upper=np.full(7, np.inf))  # nothing stops it
+BENT = [[0.1, -0.4, 0.3, -1.5, 0.2, 1.8, 0.5]]
 
 
-def double(q):
-    return torch.as_tensor(q, dtype=torch.float64)
+def double(values) -> torch.Tensor:
+    return torch.as_tensor(np.asarray(values), dtype=torch.float64)
 
 
-def potential(arm, q):
-    """- sum of m g . c (N,) [J], from the links' poses."""
-    poses, chain = arm.link_poses(q), arm.chain
-    centres = poses[..., :3] + rotate(poses[..., 3:], double(chain.centres))
-    return 9.81 * (double(chain.mass) * centres[..., 2]).sum(-1)
+def panda(**changed: dict[str, float]) -> Tree:
+    """Its chain, whose joints nothing stops but what is given by joint."""
+    tree, free = chain(load("panda")), {"lower": -np.inf, "upper": np.inf}
+    return replace(tree, links=tuple(
+        link if link.joint.kind == "fixed" else
+        replace(link, joint=replace(link.joint, **free | changed.get(link.joint.name, {})))
+        for link in tree.links
+    ))  # fmt: skip
 
 
-def kinetic(arm, q, qd):
-    return 0.5 * torch.einsum("ni,nij,nj->n", qd, arm.mass_matrix(q), qd)
-
-
-def test_weight_is_the_slope_of_the_potential():
-    q, h = double(joints(4)), 1e-5
-    arm = Arm(FREE, 4, dtype=torch.float64)
-    weight = arm.bias(q, 0 * q)
-    for i in range(7):
-        step = h * torch.eye(7, dtype=torch.float64)[i]
-        slope = (potential(arm, q + step) - potential(arm, q - step)) / (2 * h)
-        assert (weight[:, i] - slope).abs().max() < 1e-7
-
-
-def test_motors_that_carry_the_weight_hold_the_arm_still():
-    """Four seconds without impedance; loose, the arm sets off with M^-1 (-weight)."""
-    q = double(joints(4))
-    arm = Arm(FREE, 4, dtype=torch.float64, drive=Drive(rate=0.0))
-    now, rate = q, 0 * q
-    for _ in range(4 * 960):
-        now, rate = arm.step(now, rate, DT)
-    assert (now - q).abs().max() < 1e-9
-    loose = Arm(FREE, 4, dtype=torch.float64, drive=LOOSE)
-    _, rate = loose.step(q, 0 * q, DT)
-    falls = -torch.linalg.solve(arm.mass_matrix(q), arm.bias(q, 0 * q))
-    assert (rate / DT - falls).abs().max() < 1e-6 * falls.abs().max()
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_force_moves_the_tool_by_its_size_over_the_stiffness(dtype):
-    """K^-1 F within 1 %, along and about each axis; of torques 2 sin(angle / 2) = T / k. Other directions stay."""
-    wrench = torch.diag(torch.tensor([6.0, 6.0, 6.0, 0.5, 0.5, 0.5])).to(dtype)
-    arm = Arm(load("panda"), 6, dtype=dtype)
-    q = torch.as_tensor(arm.chain.posture, dtype=dtype).repeat(6, 1)
-    goal, rate = arm.tool_pose(q), 0 * q
-    for _ in range(3 * 960):
-        q, rate = arm.step(q, rate, DT, goal, GAINS, wrench)
-    pose = arm.tool_pose(q)
-    turned = arm_turn(pose[:, 3:], goal[:, 3:])
-    moved = torch.cat([pose[:, :3] - goal[:, :3], turned], -1)
-    wanted = wrench / torch.tensor([600.0] * 3 + [50.0] * 3).to(dtype)
-    assert ((moved - wanted).abs() < 0.01 * wanted.sum(-1, keepdim=True)).all()
-
-
-def test_energy_of_free_motion():
-    """Swinging under its weight from rest for half a second: the error of the semi-implicit steps is of first order,
-    half of it at half the step, and a tenth of the kinetic energy, some joules, at a millisecond.
-    """
-    q = double(joints(4, seed=5, part=0.5))
-    arm = Arm(FREE, 4, dtype=torch.float64, drive=LOOSE)
-    errors = []
-    for steps in (480, 960, 1920):
-        now, rate, start = q, 0 * q, potential(arm, q)
-        for _ in range(steps):
-            now, rate = arm.step(now, rate, 0.5 / steps)
-        moving = kinetic(arm, now, rate)
-        errors.append((moving + potential(arm, now) - start) / moving)
-    assert (moving > 1.0).all()
-    assert errors[0].abs().max() < 0.1
-    for coarse, fine in pairwise(errors):
-        assert float(coarse.norm() / fine.norm()) == pytest.approx(2.0, rel=0.15)
+def world_of(tree: Tree, dt: float, ticks: int, worlds: int = 1, gravity: float = 0.0, **options):
+    """Worlds with this robot."""
+    scene = Scene(substep_dt=dt, substeps=ticks, gravity=(0.0, 0.0, gravity))
+    scene.add_robot("arm", tree, **options)
+    world = scene.make_world(worlds, dtype=torch.float64)
+    return world, world.robots["arm"]
 
 
 def test_stops_hold_and_take_energy():
-    """Loose arms fall on their stops: no joint passes its limit, the sum of energies only sinks, but for the steps'
-    error of free motion.
+    """Loose arms fall on their stops in two seconds. In the tick in which a joint reaches its limit it goes no farther
+    than its speed takes it, 2.61 rad/s at most; the sum of energies sinks.
     """
-    q = double(joints(8, seed=6))
-    arm = Arm(load("panda"), 8, dtype=torch.float64, drive=LOOSE)
-    lower, upper = double(arm.chain.lower), double(arm.chain.upper)
-    rate, stopped = 0 * q, torch.zeros(8, dtype=torch.bool)
-    start = potential(arm, q)
-    for _ in range(2 * 960):
-        q, rate = arm.step(q, rate, DT)
-        assert (q >= lower).all() and (q <= upper).all()
-        stopped |= ((q == lower) | (q == upper)).any(-1)
-    assert stopped.all()
-    assert (kinetic(arm, q, rate) + potential(arm, q) < start).all()
+    dt, tree = 1.0 / 960.0, chain(load("panda"))
+    world, arm = world_of(tree, dt, 16, 8, -9.81)
+    q, still = double(joints(8, seed=6)), torch.zeros((8, 7), dtype=torch.float64)
+    state, stopped = arm.place(world.initial_state(), q), torch.zeros(8, dtype=torch.bool)
+    lower, upper = double(arm.spec.table.lower), double(arm.spec.table.upper)
+    start = sum(arm.model.energy(q, still))
+    for _ in range(120):
+        state = world.step(state, world.zero_control())
+        q = arm.positions(state)
+        assert torch.maximum(lower - q, q - upper).max() < 2.61 * dt
+        stopped |= ((q <= lower) | (q >= upper)).any(-1)
+    assert stopped.all() and not state.status.any()
+    assert (sum(arm.model.energy(q, arm.rates(state))) < start).all()
 
 
-def test_a_stop_is_an_impulse_on_its_joint():
-    """The kinetic energy that a joint's stop takes is v^2 / (2 (M^-1)_ii), whatever the others do."""
-    chain = replace(FREE, upper=np.array([np.inf] * 3 + [-1.5] + [np.inf] * 3))
-    arm = Arm(chain, dtype=torch.float64, drive=LOOSE, gravity=(0.0, 0.0, 0.0))
-    q, rate = double([[0.1, -0.4, 0.3, -1.5, 0.2, 1.8, 0.5]]), double([[0.3, 0.2, -0.4, 1.0, 0.3, -0.2, 0.5]])
-    after, slowed = arm.step(q, rate, 1e-9)
-    inertia = arm.mass_matrix(q)
-    taken = 0.5 / float(torch.linalg.inv(inertia)[0, 3, 3])
-    assert float(slowed[0, 3]) == pytest.approx(0.0, abs=1e-6) and float(after[0, 3]) <= -1.5
-    lost = kinetic(arm, q, rate) - kinetic(arm, q, slowed)
-    assert float(lost) == pytest.approx(taken, rel=1e-6)
-
-
-def test_joints_lose_what_their_damping_takes():
-    """M q'' = - h - D q' of loose arms, and a single joint that coasts to rest as exp(-D t / M)."""
-    damping = np.array([0.5, 1.0, 1.5, 2.0, 0.3, 0.2, 0.1])
-    arm = Arm(replace(FREE, damping=damping), 4, dtype=torch.float64, drive=LOOSE)
-    q, rate = double(joints(4)), double(joints(4, seed=3))
-    _, after = arm.step(q, rate, DT)
-    push = (arm.mass_matrix(q) @ ((after - rate) / DT)[..., None])[..., 0] + arm.bias(q, rate)
-    assert (push + double(damping) * rate).abs().max() < 1e-9
+@pytest.mark.parametrize("ticks", [1, 2, 8])
+def test_a_stop_is_an_impulse_on_its_joint(ticks):
+    """M (v' - v) has the stopped joint's row alone, so that it takes (v_i^2 - v'_i^2) / (2 (M^-1)_ii) of the kinetic
+    energy; v'_i is at most a third of -v_i, the bounce of a near rigid stop that is reached within a tick.
+    """
+    world, arm = world_of(panda(joint4={"upper": -1.5}), 1e-6, ticks)
+    q, rate = double(BENT), double([[0.3, 0.2, -0.4, 1.0, 0.3, -0.2, 0.5]])
+    after = arm.rates(world.step(arm.place(world.initial_state(), q, rate), world.zero_control()))
+    inertia = arm.model.mass_matrix(q)[0]
+    impulse, there = inertia @ (after - rate)[0], torch.arange(7) == 3
+    assert impulse[~there].abs().max() < 1e-5 * ticks * impulse[there].abs()  # Coriolis forces, over microseconds
+    assert -1.0 / 3.0 < float(after[0, 3]) <= 0.0
+    lost = 0.5 * (rate @ inertia @ rate.T - after @ inertia @ after.T)
+    taken = 0.5 * (1.0 - float(after[0, 3]) ** 2) / float(torch.linalg.inv(inertia)[3, 3])
+    assert float(lost) == pytest.approx(taken, rel=1e-5 * ticks)
 
 
 def test_motors_do_not_exceed_their_torque():
     """An arm with weak motors under a stiff impedance moves as one that these torques alone act on."""
-    weak = replace(FREE, effort=np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.5, 0.2]))
-    arm = Arm(weak, dtype=torch.float64)
-    q = double([[0.1, -0.4, 0.3, -1.5, 0.2, 1.8, 0.5]])
-    goal = arm.tool_pose(q) + double([[-50.0, 30.0, 80.0, 0.0, 0.0, 0.0, 0.0]])
+    efforts = [5.0, 4.0, 3.0, 2.0, 1.0, 0.5, 0.2]
+    weak = panda(**{f"joint{i}": {"effort": effort} for i, effort in enumerate(efforts, 1)})
+    tools = {"tool": ToolDrive((600.0, 50.0), (120.0, 10.0))}
+    world, arm = world_of(weak, 1.0 / 960.0, 1, gravity=-9.81, drive=JointDrive(), tools=tools)
+    q = double(BENT)
+    state = arm.place(world.initial_state(), q)
+    goal = arm.model.pose(q, "tool") + double([[-50.0, 30.0, 80.0, 0.0, 0.0, 0.0, 0.0]])
     goal[:, 3:] = quaternion_multiply(double([[0.3, 0.3, 0.3, np.sqrt(0.73)]]), goal[:, 3:])
-    _, rate = arm.step(q, 0 * q, DT, goal, GAINS)
-    torque = (arm.mass_matrix(q) @ (rate / DT)[..., None])[..., 0] + arm.bias(q, 0 * q)
-    assert torque.abs()[0].tolist() == pytest.approx(weak.effort.tolist(), rel=1e-9)
-
-
-def test_the_spare_joint_moves_without_moving_the_tool():
-    """Seven joints, six directions: the arm swings by half a radian towards its posture. What the impedance has to hold
-    is the curvature of the motion: speeds of 3 / e * 0.5 rad/s, squared, at 0.4 m, times the 5.7 kg felt at the tool,
-    over 600 N/m, which is 1.1 mm; at the end, nothing.
-    """
-    chain = arm_chain()
-    arm = Arm(chain, dtype=torch.float64)
-    q = double(chain.posture)[None]
-    goal = arm.tool_pose(q)
-    elbow = np.linalg.svd(arm.jacobian(q)[0].numpy())[2][-1]  # the motion that the tool does not feel
-    bent = Arm(chain.with_posture(chain.posture + 0.5 * elbow), dtype=torch.float64)
-    now, rate, away = q, 0 * q, 0.0
-    for _ in range(3 * 960):
-        now, rate = bent.step(now, rate, DT, goal, GAINS)
-        away = max(away, float((bent.tool_pose(now) - goal)[:, :3].norm()))
-    assert abs(float((now - q)[0] @ double(elbow))) > 0.3
-    assert away < 1.1e-3
-    assert (bent.tool_pose(now) - goal)[:, :3].norm() < 1e-5
+    rate = arm.rates(world.step(state, world.control(goal={"arm/tool": goal})))
+    torque = (arm.model.mass_matrix(q) @ (rate / world.dt)[..., None])[..., 0] + arm.model.bias(q, 0 * q)
+    assert torque.abs()[0].tolist() == pytest.approx(efforts, rel=1e-9)

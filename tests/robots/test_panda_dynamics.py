@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from simenv.assets import path
-from simenv.robots import Arm, Robot, load
+from simenv.robots import Robot, load
 
 HOME = [0.0, -np.pi / 4, 0.0, -3 * np.pi / 4, 0.0, np.pi / 2, np.pi / 4, 0.0, 0.0]  # fingers closed
 # of the file at home, g 9.81 m/s^2, by Pinocchio and MuJoCo
@@ -92,15 +92,3 @@ def test_derivatives_are_pinocchio_s(pinocchio, states):
             found += torch.autograd.grad(method(*given), given, rows)
         for one, other in zip(found, wanted, strict=True):
             assert relative(one, other) < 1e-12
-
-
-def test_the_arm_with_closed_fingers_weighs_the_same():
-    """`Arm`, which has its own kernels, where the fingers stand at zero."""
-    chain = Arm(load("panda"), COUNT, dtype=torch.float64)
-    robot = Robot(load("panda"), COUNT, dtype=torch.float64)
-    rng = torch.Generator().manual_seed(2)
-    q, qd = torch.randn(2, COUNT, 7, dtype=torch.float64, generator=rng)
-    whole, rates = (torch.nn.functional.pad(each, (0, 2)) for each in (q, qd))
-    assert relative(robot.mass_matrix(whole)[:, :7, :7], chain.mass_matrix(q).numpy()) < 1e-12
-    assert relative(robot.bias(whole, rates)[:, :7], chain.bias(q, qd).numpy()) < 1e-12
-    assert relative(robot.jacobian(whole, "tool")[..., :7], chain.jacobian(q).numpy()) < 1e-12

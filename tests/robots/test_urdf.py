@@ -7,13 +7,13 @@ from pathlib import Path
 import newton
 import numpy as np
 import pytest
+import torch
 
 from simenv.assets import path
 from simenv.errors import AssetError
 from simenv.geometry.shapes import Box
 from simenv.physics.bodies.tree import INF, Mimic
-from simenv.robots import load
-from simenv.robots.chains import _frames
+from simenv.robots import Robot, load
 from simenv.robots.poses import Pose, matrix
 from tests.robots.urdf_text import MASS, arm, joint, link, reader
 
@@ -300,7 +300,9 @@ def test_errors_of_files(tmp_path):
     with pytest.raises(AssetError, match="it is a folder; give the path of a file in it"):
         load(tmp_path / "folder.urdf")
     (tmp_path / "arm.urdf").write_text("<robot name='r'><link name='a'/></robot>")
-    with pytest.raises(AssetError, match=r"load '.*arm.urdf', and make an arm of it with chain\(tree, 'tcp'\)"):
+    with pytest.raises(
+        AssetError, match=r"load '.*arm.urdf'; load_tool\('.*arm.urdf#tcp'\) gives it and the name of its tool, 'tcp'"
+    ):
         load(f"{tmp_path}/arm.urdf#tcp")
     for name, text, why in (
         ("robot.txt", "robot", r"ends in '\.txt'"), ("robot.xacro", "<robot/>", r"xacro FILE > robot.urdf"),
@@ -335,8 +337,8 @@ def test_newton_reads_the_same_robot(file):
     model = builder.finalize("cpu")
     state = model.state()
     newton.eval_fk(model, model.joint_q, model.joint_qd, state)
-    poses = _frames(tree, [])
+    robot = Robot(tree, dtype=torch.float64)
+    poses = dict(zip(robot.links, robot.link_poses(0 * robot.posture)[0].numpy(), strict=True))
     for name, row in zip(names, state.body_q.numpy(), strict=True):
-        number, pose = poses[name]
-        assert number == -1 and np.abs(pose.place - row[:3]).max() < 1e-6
-        assert abs(abs(pose.quaternion @ row[3:]) - 1.0) < 1e-6
+        assert np.abs(poses[name][:3] - row[:3]).max() < 1e-6
+        assert abs(abs(poses[name][3:] @ row[3:]) - 1.0) < 1e-6

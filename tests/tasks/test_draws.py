@@ -8,7 +8,7 @@ import torch
 from simenv.envs.random import EpisodeRandom
 from simenv.envs.task import draw_episode
 from simenv.tasks.template import PushBlock
-from simenv.tasks.template_robot import PressBump
+from simenv.tasks.template_robot import STIFFNESS, PressBump
 from simenv.tasks.template_touch import SlideTile
 from tests.tasks.by_hand import make
 
@@ -46,7 +46,8 @@ RANGES = {
     },
     PressBump.task_id: {
         "bump": ((0.45, -0.05), (0.55, 0.05)), "start": ((-0.008, -0.008, 0.006), (0.008, 0.008, 0.012)),
-        "force": (1.0, 3.0), "gel.k_n": (9e7, 1.5e8), "gel.mu": (0.3, 0.7), "tool.stiffness": (450.0, 750.0),
+        "force": (1.0, 3.0), "gel.k_n": (9e7, 1.5e8), "gel.mu": (0.3, 0.7),
+        "arm/tool.stiffness": (0.75 * np.array(STIFFNESS), 1.25 * np.array(STIFFNESS)),
     },
 }  # fmt: skip
 

@@ -73,24 +73,31 @@ def test_slide_success_and_end_by_hand(slide, away, speed, pad, success, outside
     assert measures == pytest.approx({"success": success, "terminated": outside, "distance": away}, rel=1e-4)
 
 
+def rows(press):
+    """Of bump and tool in the table of bodies."""
+    return press.world.bodies["bump"].index, press.world.bodies["arm/tool"].index
+
+
 def test_press_starts_as_said(press):
-    """Bodies are table, bump and tool; inverse kinematics reaches to micrometres."""
+    """Inverse kinematics reaches to rounding; nothing moves, and the gel touches nothing."""
+    bump, tool = rows(press)
     pose, top = row(press.state.body_q), np.array([*row(press.episode["bump"]), 0.02])
-    np.testing.assert_allclose(pose[1], [*top[:2], 0.0, 0.0, 0.0, 0.0, 1.0], atol=1e-15)
-    np.testing.assert_allclose(pose[2, :3], top + row(press.episode["start"]), atol=1e-5)
-    assert not row(press.state.gel_wrench).any()
+    np.testing.assert_allclose(pose[bump], [*top[:2], 0.0, 0.0, 0.0, 0.0, 1.0], atol=1e-15)
+    np.testing.assert_allclose(pose[tool, :3], top + row(press.episode["start"]), atol=1e-9)
+    assert np.abs(pose[tool, 3:] @ [1.0, 0.0, 0.0, 0.0]) == pytest.approx(1.0, abs=1e-15)
+    assert not row(press.state.gel_wrench).any() and not row(press.state.joint_qd).any()
 
 
 def test_press_by_hand(press):
     before, after, action = moved(press, 0), moved(press, 1), np.array([[0.5, -0.3, 0.2]])
-    asked = float(press.episode["force"][0])
+    asked, (bump, tool) = float(press.episode["force"][0]), rows(press)
 
     def to_top(state):
-        return row(state.body_q)[2, :3] - row(state.body_q)[1, :3] - [0.0, 0.0, 0.02]
+        return row(state.body_q)[tool, :3] - row(state.body_q)[bump, :3] - [0.0, 0.0, 0.02]
 
     pose = row(before.body_q)
     wanted = [
-        [asked], pose[1, :3] + [0.0, 0.0, 0.02], row(before.joint_q), row(before.joint_qd), pose[2],
+        [asked], pose[bump, :3] + [0.0, 0.0, 0.02], row(before.joint_q), row(before.joint_qd), pose[tool],
         row(before.gel_wrench)[0],
     ]  # fmt: skip
     seen = row(press.task.observe(press.world, before, press.episode))
@@ -100,15 +107,16 @@ def test_press_by_hand(press):
         "force": bent(-row(after.gel_wrench)[0, 2] / asked - 1.0, 0.02), "effort": -0.001 * 0.38,
     })  # fmt: skip
     control = press.task.control(press.world, before, torch.as_tensor(action), press.episode)
-    np.testing.assert_allclose(row(control.goal), [[*pose[2, :3] + [0.005, -0.003, 0.002], *pose[2, 3:]]], atol=1e-14)
+    wanted = [[*pose[tool, :3] + [0.005, -0.003, 0.002], *pose[tool, 3:]]]
+    np.testing.assert_allclose(row(control.tool_goal), wanted, atol=1e-14)
 
 
 @pytest.mark.parametrize(("aside", "share", "success"), [
     (0.0029, 1.09, True), (0.0031, 1.09, False), (0.0029, 1.11, False), (0.0029, 0.91, True), (0.0029, 0.89, False),
 ])  # fmt: skip
 def test_press_success_by_hand(press, aside, share, success):
-    pose, wrench = press.state.body_q.clone(), press.state.gel_wrench.clone()
-    pose[0, 2, :2] = pose[0, 1, :2] + aside * torch.tensor([0.8, -0.6]).double()
+    pose, wrench, (bump, tool) = press.state.body_q.clone(), press.state.gel_wrench.clone(), rows(press)
+    pose[0, tool, :2] = pose[0, bump, :2] + aside * torch.tensor([0.8, -0.6]).double()
     wrench[0, 0, 2] = -share * press.episode["force"][0]
     measures = judged(press, press.state.replace(body_q=pose, gel_wrench=wrench))
     assert measures == pytest.approx({"success": success, "aside": aside, "force_error": share - 1.0})

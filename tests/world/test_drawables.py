@@ -58,7 +58,7 @@ def test_every_field_that_is_drawn_shows_somewhere():
         shown |= {name for name in drawn & set(state) if not torch.equal(*(seen(world, each) for each in (
             state, changed(state, name))))}  # fmt: skip
         world.close()
-    assert shown == drawn >= {"x", "active", "body_q", "joint_q"}
+    assert shown == drawn >= {"x", "active", "body_q", "grip"}
 
 
 def test_frames_are_made_of_them(world):

@@ -2,7 +2,6 @@
 """Limits of the substep on parameters that are set while a world runs: as at building, and where they really are."""
 
 import re
-from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -13,12 +12,7 @@ import simenv.physics.limits as limits
 from simenv.geometry.shapes import Box, Plane, Sphere
 from simenv.physics import status
 from simenv.physics.bodies.model import Gripper
-from simenv.physics.gels.limits import Pressed, touch_limits
 from simenv.physics.mpm.materials import Bingham, Elastic, ElastoPlastic, HerschelBulkley, Liquid, Sand, Snow
-from simenv.robots import chain as arm_of
-from simenv.robots import load
-from simenv.robots.arm import Arm
-from simenv.robots.ease import arm_ease
 from simenv.sensors.tactile import ElasticLayerGel, WinklerGel, flat_grid
 from simenv.world import ContactLaw, Control, Scene, World
 from tests.gradients.scenes import block
@@ -316,25 +310,6 @@ def test_contact_points_with_too_small_a_share_are_refused():
     build(0.76)  # stiff contact is implicit: 3 / share < 4
     with pytest.raises(ValueError, match="points of 'ball' on 'table'"):
         build(0.74)
-
-
-def test_an_arm_is_held_to_its_own_inertia():
-    chain, dt = arm_of(load("panda")), 1 / 960
-    made = Scene(substep_dt=dt, substeps=4)
-    made.add_robot("hand", chain, tool=((0.45, 0.0, 0.4), (1.0, 0.0, 0.0, 0.0)))
-    arm = Arm(chain, dtype=DOUBLE)
-    push, turn = touch_limits(Pressed(made.body_parts(), made.gels, made.lead, dt, arm_ease(arm, dt)))
-    q = torch.as_tensor(chain.posture, dtype=DOUBLE)[None]
-    M, J = arm.mass_matrix(q)[0].numpy(), arm.jacobian(q)[0].numpy()
-    for limit, rows, names in ((push, J[:3], ("stiffness", "damping")), (turn, J[3:], ("turning_stiffness",))):
-        ease = np.linalg.eigvalsh(rows @ np.linalg.solve(M, rows.T)).max()
-        values = {f"hand.{name}": 0.0 for name in ("stiffness", "damping", "turning_stiffness", "turning_damping")}
-        for name in names:
-            edge = 4.0 / (ease * dt) / (2.0 if name == "damping" else dt)
-            assert limit.load({**values, f"hand.{name}": edge}) == pytest.approx(1.0, rel=1e-9)
-    stiff = replace(chain, damping=np.array([*chain.damping[:6], 2.0 / dt]))  # its last link has less than 1 kg m^2
-    with pytest.raises(ValueError, match="damping of the arm's joints"):
-        arm_ease(Arm(stiff, dtype=DOUBLE), dt)
 
 
 def test_an_environment_tells_which_parameter_ended_an_episode():

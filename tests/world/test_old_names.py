@@ -4,10 +4,12 @@
 import copy
 import importlib
 import pickle
+import re
 
 import pytest
 import torch
 
+import simenv.robots
 import simenv.world
 from simenv.geometry.shapes import Sphere
 from simenv.world import Control, Scene, World
@@ -36,6 +38,16 @@ def test_other_names_are_missing_as_anywhere():
     with pytest.raises(ImportError, match="cannot import name 'Sene'"):
         exec("from simenv.world import Sene")
     assert importlib.import_module("simenv.world.scene").Scene is Scene  # submodules are found all the same
+
+
+@pytest.mark.parametrize("old", simenv.robots._GONE)
+def test_what_robots_were(old):
+    with pytest.raises(ImportError, match=rf"simenv\.robots\.{old} is gone; use .* \(see the changelog\)") as error:
+        exec(f"from simenv.robots import {old}")
+    new = str(error.value).partition("; use ")[2].removesuffix(" (see the changelog)")
+    assert all(hasattr(simenv.robots, name) for name in re.findall(r"\b(\w+)\(", new))
+    with pytest.raises(AttributeError, match=r"module 'simenv\.robots' has no attribute 'Robt'"):
+        simenv.robots.Robt  # noqa: B018
 
 
 METHODS = {"add_rigid": ("add_body", "free"), "add_hand": ("add_body", "hand"), "add_fixed": ("add_body", "fixed"),
@@ -101,13 +113,13 @@ PARTICLES = {"rigid_names", "rigid", "model", "pace", "place_rigids"}
 
 @pytest.mark.parametrize("old", world_names.NAMES)
 def test_what_worlds_had(old):
-    world = World(SCENES["particles" if old in PARTICLES else "touch"](), 1)
+    world = World(SCENES["particles" if old in PARTICLES else "robot" if old == "arm" else "touch"](), 1)
     with pytest.raises(AttributeError, match=rf"World\.{old} is gone; use .* \(see the changelog\)") as error:
         getattr(world, old)
     assert not hasattr(world, old)
     new = str(error.value).partition("; use ")[2].removesuffix(" (see the changelog)")
     state = world.initial_state()
-    name = "block" if "bodies" in new else "left"
+    name = "arm" if "robots" in new else "block" if "bodies" in new else "left"
     none = torch.zeros(1, 3)
     known = {"world": world, "state": state, "name": name, "pose": torch.zeros(1, 7), "move": none, "turn": none,
              "tuple": tuple, "len": len}  # fmt: skip

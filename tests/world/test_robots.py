@@ -100,8 +100,6 @@ def test_a_view_places_joints_and_links():
     for wrong in (positions[:1], positions[0], positions[:, 1:]):
         with pytest.raises(ValueError, match=r"need a tensor \(2, 12\)"):
             view.place(state, wrong)
-    with pytest.raises(ValueError, match=r"'crawler/link1' is a robot's link; use world\.robots"):
-        world.bodies["crawler/link1"].place(state, body.pose(state))
 
 
 def test_a_view_has_its_robot_alone_with_the_gravity_of_the_scene():

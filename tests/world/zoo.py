@@ -5,6 +5,7 @@ import numpy as np
 
 from simenv.geometry.shapes import Box, Capsule, Cup, Plane, Sphere
 from simenv.physics.bodies.forest import JointDrive
+from simenv.physics.bodies.tools import ToolDrive
 from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Tree
 from simenv.physics.mpm.materials import Elastic, Liquid
 from simenv.sensors.tactile import WinklerGel, flat_grid
@@ -50,9 +51,11 @@ def touch() -> Scene:
 
 
 def robot() -> Scene:
-    """A Panda with nothing about it."""
+    """A Panda with nothing about it, whose tool an impedance pulls."""
     scene = Scene(substep_dt=1 / 960, substeps=4)
-    scene.add_robot("arm", "panda")
+    fingers = {"stiffness": [0.0] * 7 + [2000.0] * 2, "damping": [0.0] * 7 + [50.0] * 2}
+    tools = {"tool": ToolDrive((600.0, 50.0), (100.0, 5.0), posture_stiffness=10.0, posture_damping=6.0)}
+    scene.add_robot("arm", "panda", drive=JointDrive(**fingers, gravity_compensation=True), tools=tools)
     return scene
 
 

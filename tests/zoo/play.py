@@ -17,7 +17,6 @@ from tests.zoo.scenes import DX, ZOO
 
 DOUBLE = torch.float64
 STEPS = 2  # control steps of a run
-JOINTS = ("joint_q", "joint_qd")
 WARM = 1  # before it, so that nothing is at rest
 Leaves = dict[str, torch.Tensor]
 
@@ -74,10 +73,10 @@ def moved(world: World) -> list[int]:
 
 
 def entering_fields(world: World) -> list[str]:
-    """Fields with numbers that a step starts from: those that would be differentiable without a robot, and its."""
+    """Fields with numbers that a step starts from."""
     solvers = [world.frames, *(solver for solver in [world.particles, *world.solvers.values()] if solver is not None)]
     declared = {name: field for solver in solvers for name, field in solver.fields.items()}
-    known = [name for name in world.fields if name in declared and (declared[name].differentiable or name in JOINTS)]
+    known = [name for name in world.fields if name in declared and declared[name].differentiable]
     start = world.initial_state()
     return [name for name in known if start[name].numel()]
 
@@ -90,7 +89,7 @@ def base(world: World, seeds: Sequence[int]) -> State:
             size = {"x": 2e-4, "v": 2e-2}[name]
             changes[name] = state[name] + size * normal(name, seeds, state[name].shape[1:], state[name])
     rows = moved(world)
-    if rows and world.arm is None:
+    if rows:
         twist = state.body_twist.clone()
         size = twist.new_tensor([0.01] * 3 + [0.05] * 3)
         twist[:, rows] += size * normal("twist", seeds, (len(rows), 6), twist)
@@ -226,7 +225,7 @@ def is_differentiable(world: World, name: str) -> bool:
     kind, _, rest = name.partition(".")
     if kind == "parameter":
         return world.parameters.declared[rest].differentiable
-    return world.fields[rest].differentiable if kind == "state" else world.arm is None
+    return kind == "control" or world.fields[rest].differentiable
 
 
 def same(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -16,6 +16,7 @@ from simenv.physics.bodies.forest import JointDrive
 from simenv.physics.bodies.tools import ToolDrive
 from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Tree
 from simenv.physics.mpm.materials import Elastic, Liquid, Sand
+from simenv.robots import chain, load
 from simenv.sensors.tactile import ElasticLayerGel, WinklerGel, flat_grid
 from simenv.world import ContactLaw, Scene
 from tests.gradients.scenes import block
@@ -34,12 +35,10 @@ class Case:
     Attributes:
         build: makes the scene; options are the `Scene`'s.
         options: of the scene that are usual for it.
-        differentiable: whether a step has a gradient.
     """
 
     build: Callable[..., Scene]
     options: dict[str, Any] = field(default_factory=dict)
-    differentiable: bool = True
 
     def scene(self, **changes: Any) -> Scene:
         """The scene, with some options changed."""
@@ -193,8 +192,10 @@ def arm(**options: Any) -> Scene:
     scene.add_body("table", Plane(), motion="fixed")
     scene.add_body("ball", Sphere(0.015), 2500.0, (0.45, 0.0, 0.015), motion="free", coupling="contact")
     scene.add_points("ball", "table", np.zeros((1, 3)), 0.015)
-    scene.add_robot("arm", "panda", tool=((0.45, 0.0, 0.0295), DOWN))
-    scene.add_gel("pad", "arm", "ball", flat_grid(4, 4, 0.012, 0.012), SPRINGS)
+    tools = {"tool": ToolDrive((600.0, 50.0), (100.0, 5.0), posture_stiffness=10.0, posture_damping=6.0)}
+    start, drive = {"tool": ((0.45, 0.0, 0.0295), DOWN)}, JointDrive(5.0, 0.5, gravity_compensation=True)
+    scene.add_robot("arm", chain(load("panda")), drive=drive, reach=start, tools=tools)
+    scene.add_gel("pad", "arm/tool", "ball", flat_grid(4, 4, 0.012, 0.012), SPRINGS)
     scene.let_pass("arm", "table", "it stays above")
     return scene
 
@@ -286,7 +287,7 @@ ZOO = {
     "palpation, twice the substeps": Case(palpation, {"particle_substeps": 2 * TICKS}),
     "palpation, half the substeps": Case(palpation, {"particle_substeps": TICKS // 2}),
     "finger": Case(finger),
-    "arm": Case(arm, differentiable=False),
+    "arm": Case(arm),
     "robots": Case(robots),
     "rigid": Case(rigid),
     "tools": Case(tools),

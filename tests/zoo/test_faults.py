@@ -9,8 +9,8 @@ import torch
 from simenv.physics import status
 from simenv.physics.mpm.materials import Material, Sand
 from simenv.world import State, World
-from tests.zoo.play import Leaves, gradients, leaves_of, moved, run, same, weights, world
-from tests.zoo.scenes import ZOO, each
+from tests.zoo.play import Leaves, gradients, leaves_of, moved, same, weights, world
+from tests.zoo.scenes import each
 
 NAN = math.nan
 OF_PARTICLES = ("x", "v", "C", "F", "J")
@@ -54,7 +54,7 @@ def faults(world: World, start: State, leaves: Leaves) -> list[tuple[str, float,
         else:
             found.append((name, NAN, place(world, start, name), -1))
     for row in moved(world):
-        if world.body_names[row] not in world.scene.projected and world.arm is None:
+        if world.body_names[row] not in world.scene.projected:
             found.append(("state.body_twist", 1e9, (row, 1), status.TOO_FAST))
     if "state.v" in leaves:
         found.append(("state.v", 1e9, place(world, start, "state.v"), -1))
@@ -76,11 +76,8 @@ def test_a_fault_stops_its_world_alone_wholly_and_without_gradient(name: str) ->
     spoilt = {key: value.clone() for key, value in leaves.items()}
     for i, (leaf, value, where, _) in enumerate(known):
         spoilt[leaf][(2 * i + 1, *where)] = value
-    if ZOO[name].differentiable:
-        states, slopes = gradients(many, start, spoilt, weights(name))
-        usual, expected = gradients(many, start, leaves, weights(name))
-    else:
-        (states, slopes), (usual, expected) = (run(many, start, spoilt), {}), (run(many, start, leaves), {})
+    states, slopes = gradients(many, start, spoilt, weights(name))
+    usual, expected = gradients(many, start, leaves, weights(name))
     good = torch.arange(0, N, 2)
     last, entered = states[-1], start.replace(**{k[6:]: v for k, v in spoilt.items() if k.startswith("state.")})
     assert (usual[-1].status == 0).all() and (last.status[good] == 0).all()

@@ -12,7 +12,7 @@ from simenv.physics.mpm.materials import Liquid
 from simenv.sensors.tactile import flat_grid
 from simenv.world import Scene, State, World
 from tests.gradients.scenes import block
-from tests.zoo.play import Leaves, entering_fields, gradients, leaves_of, make, run, same, weights, world
+from tests.zoo.play import Leaves, entering_fields, gradients, leaves_of, make, same, weights, world
 from tests.zoo.scenes import DX, SPRINGS, VOLUME, ZOO, each
 
 SEEDS = [4, 2]
@@ -80,11 +80,8 @@ def test_an_idle_solver_changes_no_bit_of_the_others(name: str, idle: str) -> No
     plain, more = world(name, len(SEEDS)), with_idle(name, idle)
     start, leaves = leaves_of(plain, SEEDS)
     wider, many = widened(more, start, leaves)
-    if ZOO[name].differentiable:
-        states, slopes = gradients(plain, start, leaves, weights(name))
-        others, theirs = gradients(more, wider, many, weights(name))
-    else:
-        (states, slopes), (others, theirs) = (run(plain, start, leaves), {}), (run(more, wider, many), {})
+    states, slopes = gradients(plain, start, leaves, weights(name))
+    others, theirs = gradients(more, wider, many, weights(name))
     assert not same(others[-1].body_q, wider.body_q) or idle == "particles"
     for t, (state, other) in enumerate(zip(states, others, strict=True)):
         assert (other.status == 0).all()

@@ -8,7 +8,6 @@ from simenv.world import State, World
 from tests.zoo.play import Leaves, gradients, is_differentiable, leaves_of, make, objective, run, weights
 from tests.zoo.scenes import TICKS, ZOO
 
-SMOOTH = [name for name, case in ZOO.items() if case.differentiable]
 MEANS = ("link_wrench", "wrench", "body_wrench", "push", "drive", "skin_field", "projected_gain")  # over a control step
 STEPS = 1
 
@@ -49,7 +48,7 @@ def told(world: World, leaves: Leaves) -> Leaves:
     return {**leaves, "control.emit": shut}
 
 
-@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("name", ZOO)
 def test_a_control_step_is_the_tape_of_its_ticks(name: str) -> None:
     """Values and gradients to 1e-10 of the largest."""
     one = undrained(name)

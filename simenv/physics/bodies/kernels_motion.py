@@ -70,7 +70,7 @@ def motion_kernels(real) -> SimpleNamespace:
         felt_turn_inout: wp.array2d(dtype=vec3),
     ):
         # velocities after what pushes, gravity and impedance, before the impulses of stiff contact; kinds: 0 fixed, 1
-        # free, 2 driven (the drive carries the weight), 3 carried by an arm, whose own kernels move it, 4 given;
+        # free, 2 driven (the drive carries the weight), 3 given;
         # `share` makes a mean over the control step of what is added up in each tick
         w, b = wp.tid()
         wp.atomic_add(felt_inout, w, b, share * force_in[w, b])

@@ -9,11 +9,10 @@ import numpy as np
 
 from simenv.geometry.mass import mass_properties
 from simenv.geometry.shapes import Shape
-from simenv.physics.bodies.chain import Chain, Drive
 
-__all__ = ["CARRIED", "DRIVEN", "FIXED", "FREE", "GIVEN", "ArmMount", "BodiesModel", "Gripper", "body_properties"]
+__all__ = ["DRIVEN", "FIXED", "FREE", "GIVEN", "BodiesModel", "Gripper", "body_properties"]
 
-FIXED, FREE, DRIVEN, CARRIED, GIVEN = 0, 1, 2, 3, 4
+FIXED, FREE, DRIVEN, GIVEN = 0, 1, 2, 3
 Vector = tuple[float, ...]  # of three numbers
 Quaternion = tuple[float, ...]  # of four
 
@@ -28,20 +27,11 @@ class Gripper:
 
 
 @dataclass(frozen=True)
-class ArmMount:
-    """A robot arm whose tool is the body with index `hand`."""
-
-    chain: Chain
-    drive: Drive
-    hand: int
-
-
-@dataclass(frozen=True)
 class BodiesModel:
     """Bodies B, pairs C of a contact point and a shape.
 
     Attributes:
-        kinds: `FIXED`, `FREE`, `DRIVEN`, `CARRIED` (by the arm) or `GIVEN`, (B,) int32.
+        kinds: `FIXED`, `FREE`, `DRIVEN` or `GIVEN`, (B,) int32.
         inertia: principal moments per mass [m^2], (B, 3).
         shapes: of the pairs.
         pairs: body, shape, and the shape's body of each pair, (C, 3) int32.
@@ -50,7 +40,6 @@ class BodiesModel:
         groups: number of the (body, shape) that each point belongs to, (C,) int32; extents: radius of the ball about
             the body's centre of mass that holds the points of each, (groups,) [m].
         gripper: the fingers.
-        arm: the robot arm, if there is one.
     """
 
     kinds: np.ndarray
@@ -63,7 +52,6 @@ class BodiesModel:
     groups: np.ndarray
     extents: np.ndarray
     gripper: Gripper
-    arm: ArmMount | None = None
 
 
 def body_properties(name: str, shape: Shape) -> tuple[float, np.ndarray, np.ndarray]:

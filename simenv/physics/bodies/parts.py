@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simenv.geometry.shapes import Shape
-from simenv.physics.bodies.model import CARRIED, DRIVEN, FIXED, FREE, GIVEN, ArmMount, BodiesModel, Gripper
+from simenv.physics.bodies.model import DRIVEN, FIXED, FREE, GIVEN, BodiesModel, Gripper
 from simenv.physics.parts import Body
 
 __all__ = ["GAINS", "BodyParts", "ContactLaw", "Points"]
 
 GAINS = ("stiffness", "turning_stiffness", "damping", "turning_damping")  # of an impedance
-KINDS = {"fixed": FIXED, "free": FREE, "hand": DRIVEN, "arm": CARRIED, "given": GIVEN, "grid": GIVEN, "link": GIVEN}
+KINDS = {"fixed": FIXED, "free": FREE, "hand": DRIVEN, "given": GIVEN, "grid": GIVEN, "link": GIVEN}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,6 @@ class BodyParts:
     Attributes:
         bodies: all of the scene, in the order of the table of frames, by name.
         points: of contact; contact: their law; gripper: the fingers; fingers: whether anything sits on them.
-        arm: the robot, if there is one.
     """
 
     bodies: Mapping[str, Body]
@@ -56,7 +55,6 @@ class BodyParts:
     contact: ContactLaw = field(default_factory=ContactLaw)
     gripper: Gripper = field(default_factory=Gripper)
     fingers: bool = False
-    arm: ArmMount | None = None
 
     def model(self) -> BodiesModel:
         """The bodies as their stepper sees them."""
@@ -77,5 +75,5 @@ class BodyParts:
             np.stack([body.inertia for body in self.bodies.values()]), tuple(shapes),
             np.array(rows, dtype=np.int32).reshape(-1, 3),
             np.concatenate([np.zeros((0, 3)), *(p.offsets for p in self.points)]), radii, shares,
-            np.array(groups, dtype=np.int32), np.array(extents), self.gripper, self.arm,
+            np.array(groups, dtype=np.int32), np.array(extents), self.gripper,
         )  # fmt: skip

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies that move by themselves, as a solver: what they declare, and what torch does before and after the launches.
 
-Free bodies, hands under an impedance, and the tool of a robot. A state holds the frames of their shapes; the launches
+Free bodies, and hands under an impedance. A state holds the frames of their shapes; the launches
 move their centres of mass.
 """
 
@@ -20,7 +20,7 @@ from simenv.physics.solver import Desk, Field, Parameter, Solver, Step, Tensors
 
 __all__ = ["BodySolver"]
 
-_MOVING = ("held", "grip", "joint_q", "joint_qd")
+_MOVING = ("held", "grip")
 
 
 class BodySolver(Solver):
@@ -63,35 +63,29 @@ class BodySolver(Solver):
         if parts.fingers:
             about = "half of the gripper's opening and its rate"
             self.fields["grip"] = Field((2,), "m, m/s", about, compared=True, drawn=True)
-        if parts.arm is not None:
-            n, posture = len(parts.arm.chain), parts.arm.chain.posture
-            about = "positions of the robot's joints, which place its links and its tool"
-            self.fields["joint_q"] = Field((n,), "rad or m", about, posture, None, False, True, True)
-            self.fields["joint_qd"] = Field((n,), "rad/s or m/s", "rates of the robot's joints", 0.0, None, False)
         if self.hands:
             about = "poses that the hands' impedances pull to; where they are when the step begins, if it is not given"
             goals = np.reshape([(*parts.bodies[n].position, *parts.bodies[n].quaternion) for n in self.hands], (-1, 7))
-            self.controls["goal"] = Field((len(self.hands), 7), "m, 1", about, goals, None, parts.arm is None)
+            self.controls["goal"] = Field((len(self.hands), 7), "m, 1", about, goals)
         if parts.fingers:
             about = "force that opens each finger, negative to close; none, if it is not given"
-            self.controls["effort"] = Field((), "N", about, 0.0, None, parts.arm is None)
+            self.controls["effort"] = Field((), "N", about)
         units = dict(zip(GAINS, ("N/m", "N m/rad", "N s/m", "N m s/rad"), strict=True))
-        differentiable = parts.arm is None
         for name, body in parts.bodies.items():
             if body.motion in ("free", "hand"):
-                self.parameters[f"{name}.mass"] = Parameter(body.mass, "kg", 0.0, differentiable=differentiable)
+                self.parameters[f"{name}.mass"] = Parameter(body.mass, "kg", 0.0)
             if body.is_driven:
                 for key, value in zip(GAINS, body.gains, strict=True):
-                    self.parameters[f"{name}.{key}"] = Parameter(value, units[key], differentiable=differentiable)
+                    self.parameters[f"{name}.{key}"] = Parameter(value, units[key])
         if len(self.model.pairs):
             units = {"stiffness": "N/m", "damping": "N s/m", "shear_stiffness": "N/m", "friction": "1"}
             for key, value in asdict(parts.contact).items():
-                self.parameters[f"contact.{key}"] = Parameter(value, units[key], differentiable=differentiable)
+                self.parameters[f"contact.{key}"] = Parameter(value, units[key])
 
     # ---------------------------------------------------------------------------------------------- a control step
 
     def starts_from(self) -> list[str]:
-        """What contact, gripper and joints remember: limits and stops would make a number of one that is none."""
+        """What contact and gripper remember: limits and stops would make a number of one that is none."""
         return [name for name in _MOVING if name in self.fields]
 
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:

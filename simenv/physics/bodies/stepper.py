@@ -15,7 +15,6 @@ import torch
 import warp as wp
 
 from simenv.geometry.distance import distance_functions, pack_shapes
-from simenv.physics.bodies.arm import ArmLaunches
 from simenv.physics.bodies.kernels_motion import motion_kernels
 from simenv.physics.bodies.kernels_points import point_kernels
 from simenv.physics.bodies.model import BodiesModel
@@ -53,8 +52,6 @@ class BodiesStepper(Stepper):
         self._nears: list[Slot] = []
         self._held: list[Slot] = []
         self._work: list[list[Slot]] = []
-        arm = model.arm
-        self._arm = None if arm is None else ArmLaunches(arm.chain, arm.drive, arm.hand, memory)
 
     def _constants(self, real: type) -> None:
         model, k, device = self.model, self._motion, self.desk.memory.wp_device
@@ -90,12 +87,9 @@ class BodiesStepper(Stepper):
         return self._work[number]
 
     def enter(self, keep: bool) -> list[Phase]:
-        """The means over the control step begin at zero; an arm's links and tool take their places."""
+        """The means over the control step begin at zero."""
         sums = list(self._sums.values())
-        launches = [self.frames.clear(*sums[i : i + 2]) for i in range(0, len(sums), 2)]
-        if self._arm is not None:
-            launches.append(self._arm.motion(self.frames.pose(0)))
-        return [self.frames.phase(launches)]
+        return [self.frames.phase([self.frames.clear(*sums[i : i + 2]) for i in range(0, len(sums), 2)])]
 
     def _tick(self, tick: int, keep: bool) -> list[Launch]:
         k, model, frames, desk, inputs = self._motion, self.model, self.frames, self.desk, self._inputs
@@ -116,8 +110,6 @@ class BodiesStepper(Stepper):
                 [*moved, sums["push"], sums["push_turn"]],
             ),
         ]  # fmt: skip
-        if self._arm is not None:
-            launches += self._arm.step(desk.dt, inputs, pose, wrench, moved, (before, after))
         launches.append(frames.see_faults(after))
         if frames.fingers:
             gripper = model.gripper
@@ -160,8 +152,6 @@ class BodiesStepper(Stepper):
     def kernels(self, backward: bool) -> Iterable[wp.Kernel]:
         """Those of its launches."""
         yield from (each.kernel for each in self._tick(0, True))
-        if self._arm is not None:
-            yield self._arm.kernels.arm_motion
 
     # ----------------------------------------------------------------------------------------------------- numbers
 
@@ -171,10 +161,7 @@ class BodiesStepper(Stepper):
             named["held"] = self.held(0)
         if self.frames.fingers:
             named["grip"] = self.frames.grip(0)
-        return named | self._joints(0)
-
-    def _joints(self, number: int) -> dict[str, Slot]:
-        return {} if self._arm is None else dict(zip(("joint_q", "joint_qd"), self._arm.joints(number), strict=True))
+        return named
 
     def _leaving(self, number: int) -> dict[str, Slot]:
         named = dict(self._sums)
@@ -182,17 +169,17 @@ class BodiesStepper(Stepper):
             named["held"] = self.held(number)
         if self.frames.fingers:
             named["grip"] = self.frames.grip(number)
-        return named | self._joints(number)
+        return named
 
     def load(self, inputs: Mapping[str, torch.Tensor]) -> None:
         """``mass`` (N, B), ``gravity``, ``gains`` (N, B, 4), ``goal``, ``goal_turn``, ``contact`` (N, 4), and where
-        there are points ``held``, with fingers ``grip`` and ``effort``, with an arm ``joint_q`` and ``joint_qd``.
+        there are points ``held``, with fingers ``grip`` and ``effort``.
         """
         for name, slot in self._entries().items():
             slot.tensor.copy_(inputs[name])
 
     def results(self, keep: bool) -> Tensors:
-        """`SUMS`, and ``held``, ``grip``, ``joint_q`` and ``joint_qd`` where there are any."""
+        """`SUMS`, and ``held`` and ``grip`` where there are any."""
         last = self.frames.before(self.desk.ticks, keep)
         return {name: slot.tensor for name, slot in self._leaving(last).items()}
 

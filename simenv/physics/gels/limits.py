@@ -29,7 +29,6 @@ from simenv.physics.limits import Limit
 from simenv.physics.status import STIFF_SPRING
 
 Values = Mapping[str, Any]
-Ease = Callable[[Values], Any]  # inverse of the mass that a force moves [1/kg]
 
 
 @dataclass(frozen=True)
@@ -38,15 +37,13 @@ class Pressed:
 
     Attributes:
         parts: the bodies; gels: by name; lead: how far ahead these see [s]; dt: of a tick [s].
-        arm: inverse mass [1/kg] and inverse inertia [1/(kg m^2)] of a robot's tool in the direction in which it yields
-            most, at the chain's posture; zero leaves the robot out; links: inverse mass of links of robots, by body.
+        links: inverse mass of links of robots [1/kg], in the direction in which they yield most, by body.
     """
 
     parts: BodyParts
     gels: Mapping[str, Gel]
     lead: float
     dt: float
-    arm: tuple[float, float] = (0.0, 0.0)
     links: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -72,7 +69,7 @@ class _Maker:
     def __init__(self, pressed: Pressed):
         self._bodies, self._gels, self._lead = pressed.parts.bodies, pressed.pressing, pressed.lead
         self._points, self._gripper = pressed.parts.points, pressed.parts.gripper
-        self._arm, self._links, self._dt = pressed.arm, pressed.links, pressed.dt
+        self._links, self._dt = pressed.links, pressed.dt
         self._step = f"a substep of {pressed.dt:.3g} s"
 
     def _limit(self, names: tuple[str, ...], load: Callable[[Values], Any], what: str) -> Limit:
@@ -84,26 +81,20 @@ class _Maker:
         return 0.25 * self._dt * (self._dt * stiffness + 2.0 * damping) * ease
 
     def impedances(self) -> list[Limit]:
-        """Of hands, and of an arm's tool."""
+        """Of hands."""
         limits = []
         for name, body in self._bodies.items():
             if not body.is_driven:
                 continue
             for turn, inertia in (("", 1.0), ("turning_", float(np.min(body.inertia)))):
-                ease, mass = self._hand_ease(name, bool(turn), inertia)
-                names = (f"{name}.{turn}stiffness", f"{name}.{turn}damping", *mass)
+                names = (f"{name}.{turn}stiffness", f"{name}.{turn}damping", f"{name}.mass")
 
-                def load(values: Values, names=names, ease=ease) -> Any:
-                    return self._load(values[names[0]], values[names[1]], ease(values))
+                def load(values: Values, names=names, inertia=inertia) -> Any:
+                    stiffness, damping, mass = (values[each] for each in names)
+                    return self._load(stiffness, damping, 1.0 / (inertia * mass))
 
                 limits.append(self._limit(names, load, f"the {'turning ' if turn else ''}impedance of {name!r}"))
         return limits
-
-    def _hand_ease(self, name: str, turns: bool, inertia: float) -> tuple[Ease, tuple[str, ...]]:
-        """Inverse mass or inertia of a hand, `inertia` per mass, and the parameter that it depends on."""
-        if self._bodies[name].motion == "arm":
-            return lambda values: self._arm[turns], ()
-        return lambda values: 1.0 / (inertia * values[f"{name}.mass"]), (f"{name}.mass",)
 
     def gels(self) -> list[Limit]:
         """Of each pair of bodies that gels press together, along their normals and along the surface."""
@@ -143,8 +134,6 @@ class _Maker:
     def _ease(self, name: str, values: Values, along: bool) -> Any:
         """Inverse mass of a body where a gel presses, the least that it can be [1/kg]."""
         body = self._bodies[name]
-        if body.motion == "arm":
-            return self._arm[0]
         if body.motion not in ("free", "hand"):
             return self._links.get(name, 0.0)
         arm = self._inner_radius(name) if along and body.motion == "free" else 0.0

@@ -36,7 +36,6 @@ class GelSolver(Solver):
     Args:
         gels, bodies: of the scene, by name; sensors: the gels' laws and queries, by name.
         lead: how far ahead gels see their objects [s].
-        differentiable: whether the bodies are.
 
     Attributes:
         taxels: slice of the taxel axis of every gel.
@@ -45,8 +44,7 @@ class GelSolver(Solver):
     name = "gels"
 
     def __init__(
-        self, gels: Mapping[str, Gel], bodies: Mapping[str, Body], sensors: Mapping[str, Touching], lead: float,
-        differentiable: bool = True,
+        self, gels: Mapping[str, Gel], bodies: Mapping[str, Body], sensors: Mapping[str, Touching], lead: float
     ):  # fmt: skip
         super().__init__()
         self.gels, self._sensors, self._lead = gels, sensors, lead
@@ -76,7 +74,7 @@ class GelSolver(Solver):
             for key in gel_parameters(gel.gel):
                 value = getattr(gel.gel, key)
                 lower = 0.0 if key == "modulus" else -1e-2
-                self.parameters[f"{name}.{key}"] = Parameter(value, UNITS[key], lower, differentiable=differentiable)
+                self.parameters[f"{name}.{key}"] = Parameter(value, UNITS[key], lower)
 
     def _mount(self, gel: Gel, bodies: Mapping[str, Body]) -> GelMount:
         assert gel.touches is not None  # a gel that presses

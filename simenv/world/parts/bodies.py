@@ -13,7 +13,7 @@ from simenv.geometry.shapes import Plane, Shape
 from simenv.physics import checks
 from simenv.physics.bodies.contacts import Geom, RigidContact
 from simenv.physics.bodies.forest import RobotMount
-from simenv.physics.bodies.model import ArmMount, body_properties
+from simenv.physics.bodies.model import body_properties
 from simenv.physics.bodies.parts import GAINS, Points
 from simenv.physics.bodies.tree import Inertial
 from simenv.physics.mpm.materials import Rigid as RigidMaterial
@@ -39,15 +39,13 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
     Attributes:
         bodies: rows of the table of frames, by name; projected: those that the grid moves.
         points: of contact; passing: pairs that may pass through each other, and why.
-        arm: the robot whose tool is pulled, if there is one; robots: those that are moved by their joints, by name;
-            touching: rigid bodies that touch these and each other; laws: of pairs of bodies or robots.
+        robots: by name; touching: rigid bodies that touch these and each other; laws: of pairs of bodies or robots.
     """
 
     bodies: dict[str, Body]
     projected: dict[str, Projected]
     points: list[Points]
     passing: dict[frozenset[str], str]
-    arm: ArmMount | None
     robots: dict[str, RobotMount]
     touching: dict[str, RobotMount]
     laws: dict[frozenset[str], RigidContact]
@@ -247,8 +245,6 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
         checks.numbers(what, positive=True, share=share)
         if not np.isfinite(offsets).all():
             raise ValueError(f"{what}: an offset is NaN or infinite; all must be finite")
-        if self.bodies[body].motion == "arm":
-            raise ValueError(f"{body!r} is the tool of a robot, which only gels can push; give it a gel")
         if self.bodies[body].motion not in ("free", "hand"):
             how = self.bodies[body].motion
             raise ValueError(f"{body!r} moves otherwise ({how}); points belong to a free body or a hand")

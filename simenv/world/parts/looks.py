@@ -25,7 +25,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Look:
-    """A shape that is only drawn, on a body (None: the world; ``"hand/3"``: link 3 of the arm that carries the hand).
+    """A shape that is only drawn, on a body (None: the world).
 
     Attributes:
         position, quaternion: of its frame on the body [m, xyzw]; slide: direction on the body along which it moves with
@@ -81,10 +81,7 @@ class Drawn:
         quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0), color: Color = (0.35, 0.38, 0.42, 1.0),
         slide: Sequence[float] = (0.0, 0.0, 0.0),
     ) -> None:  # fmt: skip
-        """Add a shape that is only drawn, fixed to a body, and sliding with the gripper.
-
-        A body of None is the world; ``"hand/3"`` is link 3 of the arm that carries the hand.
-        """
+        """Add a shape that is only drawn, fixed to a body, and sliding with the gripper; on None it is in the world."""
         what = f"look {name!r}"
         if name in self.looks:
             raise ValueError(f"{what} exists already; give each look its own name")

@@ -40,7 +40,7 @@ class TiedPart(BodiesPart):
             moved = body in self.touching or self.bodies[body].motion == "link"
             if not moved and (body == a or self.bodies[body].motion not in ("fixed", "given")):
                 raise ValueError(
-                    f"{what}: {body!r} is moved otherwise; a must be a link of a robot with a JointDrive or a body "
+                    f"{what}: {body!r} is moved otherwise; a must be a link of a robot or a body "
                     "with coupling='rigid', b such a one or a body that is fixed or moves as told"
                 )
         if a == b:
