@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write robots/panda.urdf: `python assets/make_panda.py`, from the top of the repository.
+"""Write robots/panda.urdf and panda_gripper.urdf: `python assets/make_panda.py`, from the top of the repository.
 
-A Franka Emika Panda with its parallel hand, whose two fingers carry tactile sensors. Kinematics and limits: Denavit and
-Hartenberg parameters in Craig's convention and joint limits of Franka's control interface documentation ("Robot and
-interface specifications"). Inertia of the links: identified on a robot by Gaz, Cognetti, Oliva, Robuffo Giordano and
-De Luca (2019), RA-L 4(4), 4147-4154; numbers that a fixed base cannot show, such as link 1's about x and y, are only
-feasible there. Inertia of the hand: Franka's data. The fingers are boxes of 0.1 kg, a guess for a finger and a sensor.
-The looks are capsules and boxes of our own along the kinematics; no mesh is used.
+A Franka Emika Panda with its parallel hand, whose two fingers carry tactile sensors; and with the fingers of the maker,
+of which one follows the other, and shapes that collide. Kinematics and limits: Denavit and Hartenberg parameters in
+Craig's convention and joint limits of Franka's control interface documentation ("Robot and interface specifications").
+Inertia of the links: identified on a robot by Gaz, Cognetti, Oliva, Robuffo Giordano and De Luca (2019), RA-L 4(4),
+4147-4154; numbers that a fixed base cannot show, such as link 1's about x and y, are only feasible there. Inertia of the
+hand: Franka's data. Fingers with sensors are boxes of 0.1 kg, a guess for a finger and a sensor; the maker's, of 15 g
+and 53.6 mm from 58.4 mm on (franka_description), are boxes as well, over which their mass is spread evenly. The looks
+are capsules and boxes of our own along the kinematics; no mesh is used.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-PATH = Path(__file__).resolve().parent / "robots" / "panda.urdf"
+FOLDER = Path(__file__).resolve().parent / "robots"
 WHITE, GREY, DARK = "0.93 0.94 0.95 1", "0.62 0.65 0.68 1", "0.25 0.27 0.30 1"
 
 # a [m], alpha [rad], d [m] of each joint
@@ -84,6 +86,7 @@ CAPSULES: dict[str, list[tuple]] = {
 HAND = (0.063, 0.204, 0.066)  # box of the hand [m]
 FINGER = (0.024, 0.012, 0.062)  # box of a finger with its sensor, its tip 16 mm beyond the tool [m]
 FINGER_MASS, TIP = 0.1, 0.016  # [kg], [m]
+PLAIN, PLAIN_MASS, PLAIN_TIP = (0.02, 0.012, 0.0536), 0.015, 0.0086  # the same of the maker's
 STROKE = (0.0, 0.04, 0.2, 70.0)  # of a finger [m], [m/s], [N]
 
 
@@ -92,21 +95,25 @@ def text(*numbers: float) -> str:
     return " ".join(f"{n:.12g}" for n in numbers)
 
 
-def add_visual(link: ET.Element, xyz: tuple, rpy: tuple, shape: str, size: dict[str, str], color: str) -> None:
-    """A shape that is drawn."""
-    visual = ET.SubElement(link, "visual")
-    ET.SubElement(visual, "origin", xyz=text(*xyz), rpy=text(*rpy))
-    ET.SubElement(ET.SubElement(visual, "geometry"), shape, size)
-    ET.SubElement(ET.SubElement(visual, "material", name=f"c{color.replace(' ', '_')}"), "color", rgba=color)
+def add_shape(
+    link: ET.Element, xyz: tuple, rpy: tuple, shape: str, size: dict[str, str], color: str, collides: bool
+) -> None:  # fmt: skip
+    """A shape that is drawn, and may collide."""
+    for kind in ("visual", "collision")[: 1 + collides]:
+        part = ET.SubElement(link, kind)
+        ET.SubElement(part, "origin", xyz=text(*xyz), rpy=text(*rpy))
+        ET.SubElement(ET.SubElement(part, "geometry"), shape, size)
+        if kind == "visual":
+            ET.SubElement(ET.SubElement(part, "material", name=f"c{color.replace(' ', '_')}"), "color", rgba=color)
 
 
-def add_capsule(link: ET.Element, start: tuple, end: tuple, radius: float, color: str) -> None:
+def add_capsule(link: ET.Element, start: tuple, end: tuple, radius: float, color: str, collides: bool) -> None:
     """A capsule between two points; its axis is z after the turn."""
     a, b = np.asarray(start, float), np.asarray(end, float)
     x, y, z = (b - a) / np.linalg.norm(b - a)
     turn = (0.0, float(np.arctan2(np.hypot(x, y), z)), float(np.arctan2(y, x)))
     size = {"radius": text(radius), "height": text(float(np.linalg.norm(b - a)))}
-    add_visual(link, tuple((a + b) / 2), turn, "capsule", size, color)
+    add_shape(link, tuple((a + b) / 2), turn, "capsule", size, color, collides)
 
 
 def add_inertia(link: ET.Element, mass: float, centre: tuple, moments: tuple) -> None:
@@ -133,44 +140,56 @@ def add_joint(
         ET.SubElement(joint, "limit", {n: text(v) for n, v in zip(names, limits, strict=True)})
 
 
-def panda() -> ET.Element:
-    """The robot."""
-    robot = ET.Element("robot", name="panda")
+def panda(gripper: bool) -> ET.Element:
+    """The robot, with the maker's fingers and shapes that collide, or with tactile ones and without."""
+    robot = ET.Element("robot", name="panda_gripper" if gripper else "panda")
     for name in ("base", *(f"link{i}" for i in range(1, 8))):
         link = ET.SubElement(robot, "link", name=name)
         if name in INERTIA:
             add_inertia(link, *INERTIA[name])
         for capsule in CAPSULES[name]:
-            add_capsule(link, *capsule)
+            add_capsule(link, *capsule, gripper)
     for i, ((a, alpha, d), limits) in enumerate(zip(KINEMATICS, LIMITS, strict=True), start=1):
         place = (a, -d * np.sin(alpha), d * np.cos(alpha))
         parent = f"link{i - 1}" if i > 1 else "base"
         add_joint(robot, f"joint{i}", "revolute", parent, f"link{i}", place, (alpha, 0, 0), limits=limits)
     hand = ET.SubElement(robot, "link", name="hand")
     add_inertia(hand, *INERTIA["hand"])
-    add_visual(hand, (0, 0, HAND[2] / 2), (0, 0, 0), "box", {"size": text(*HAND)}, WHITE)
+    add_shape(hand, (0, 0, HAND[2] / 2), (0, 0, 0), "box", {"size": text(*HAND)}, WHITE, gripper)
     add_joint(robot, "hand_joint", "fixed", "link7", "hand", (0, 0, FLANGE), (0, 0, -np.pi / 4))
+    box, mass, tip = (PLAIN, PLAIN_MASS, PLAIN_TIP) if gripper else (FINGER, FINGER_MASS, TIP)
     for side, sign in (("left", 1), ("right", -1)):
         finger = ET.SubElement(robot, "link", name=f"{side}_finger")
-        middle = (0, sign * FINGER[1] / 2, TOOL + TIP - FINGER[2] / 2)
-        x, y, z = (s * s * FINGER_MASS / 12 for s in FINGER)
-        add_inertia(finger, FINGER_MASS, middle, (y + z, x + z, x + y, 0, 0, 0))
-        add_visual(finger, middle, (0, 0, 0), "box", {"size": text(*FINGER)}, DARK)
+        middle = (0, sign * box[1] / 2, TOOL + tip - box[2] / 2)
+        x, y, z = (s * s * mass / 12 for s in box)
+        add_inertia(finger, mass, middle, (y + z, x + z, x + y, 0, 0, 0))
+        add_shape(finger, middle, (0, 0, 0), "box", {"size": text(*box)}, DARK, gripper)
         name = f"{side}_finger_joint"
         add_joint(robot, name, "prismatic", "hand", finger.attrib["name"], (0, 0, 0), (0, 0, 0), (0, sign, 0), STROKE)
+    if gripper:
+        ET.SubElement(robot.findall("joint")[-1], "mimic", joint="left_finger_joint", multiplier="1")
     ET.SubElement(robot, "link", name="tool")
     add_joint(robot, "tool_joint", "fixed", "hand", "tool", (0, 0, TOOL), (0, 0, 0))
     return robot
 
 
-def main() -> None:
-    """Write the file."""
-    robot = panda()
-    ET.indent(robot)
+def files() -> dict[str, str]:
+    """Texts of the files by name."""
     note = "<!-- SPDX-License-Identifier: Apache-2.0. Made by assets/make_panda.py, which names its sources. -->"
-    PATH.parent.mkdir(exist_ok=True)
-    PATH.write_text(f'<?xml version="1.0"?>\n{note}\n{ET.tostring(robot, encoding="unicode")}\n', encoding="utf-8")
-    print(PATH)
+    made = {}
+    for gripper in (False, True):
+        robot = panda(gripper)
+        ET.indent(robot)
+        made[robot.attrib["name"]] = f'<?xml version="1.0"?>\n{note}\n{ET.tostring(robot, encoding="unicode")}\n'
+    return made
+
+
+def main() -> None:
+    """Write the files."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, content in files().items():
+        (FOLDER / f"{name}.urdf").write_text(content, encoding="utf-8")
+        print(FOLDER / f"{name}.urdf")
 
 
 if __name__ == "__main__":

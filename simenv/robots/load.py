@@ -27,6 +27,10 @@ POSTURES: dict[str, dict[str, float]] = {
         "joint1": 0.0, "joint2": -np.pi / 4, "joint3": 0.0, "joint4": -3 * np.pi / 4, "joint5": 0.0,
         "joint6": np.pi / 2, "joint7": np.pi / 4,
     },
+    "panda_gripper": {
+        "joint1": 0.0, "joint2": -np.pi / 4, "joint3": 0.0, "joint4": -3 * np.pi / 4, "joint5": 0.0,
+        "joint6": np.pi / 2, "joint7": np.pi / 4, "left_finger_joint": 0.04,
+    },
     "fetch": {
         "torso_lift_joint": 0.2, "head_pan_joint": 0.0, "head_tilt_joint": 0.5, "shoulder_pan_joint": 0.0,
         "shoulder_lift_joint": -0.8, "upperarm_roll_joint": 0.0, "elbow_flex_joint": np.pi / 2,
@@ -63,9 +67,10 @@ def load(
     precision; numbers that the text of an MJCF has are then taken from there, those of included files too.
 
     Args:
-        robot: one of ``"panda"``, ``"fetch"``, ``"psm"``, ``"ecm"``, ``"lbr"``, ``"quadruped"`` (which floats) and
-            ``"hand"``, or the path of a file: URDF (``.urdf``), MJCF (``.xml``, ``.mjcf``) or USD (``.usd``, ``.usda``,
-            ``.usdc``, ``.usdz``; needs the packages ``usd-core`` and ``newton-usd-schemas``).
+        robot: one of ``"panda"``, ``"panda_gripper"`` (whose shapes collide), ``"fetch"``, ``"psm"``, ``"ecm"``,
+            ``"lbr"``, ``"quadruped"`` (which floats) and ``"hand"``, or the path of a file: URDF (``.urdf``), MJCF
+            (``.xml``, ``.mjcf``) or USD (``.usd``, ``.usda``, ``.usdc``, ``.usdz``; needs the packages ``usd-core`` and
+            ``newton-usd-schemas``).
         base: what holds the root to the world: ``"fixed"``, ``"free"``, or ``"planar"``, along x and y of the world and
             about z. A file that says so itself, with a floating joint, need not be told.
         posture: positions of joints by name, where the robot starts and to which free motion returns. Others are in the

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from simenv.assets import make_fetch, make_hand, make_lbr, make_quadruped, make_surgical, path
+from simenv.assets import make_fetch, make_hand, make_lbr, make_panda, make_quadruped, make_surgical, path
 from simenv.errors import AssetError
 from simenv.physics.rotation import quaternion_to_matrix
 from simenv.robots import Robot, chain, load
 from tests.robots import figures
 
-NAMES = ("panda", "fetch", "psm", "ecm", "lbr", "quadruped", "hand")
-OURS = NAMES[1:]
+NAMES = ("panda", "panda_gripper", "fetch", "psm", "ecm", "lbr", "quadruped", "hand")
+COLLIDE, OURS = NAMES[1:], NAMES[2:]
 WORLDS = 8
 
 
@@ -130,7 +130,7 @@ def test_the_spot_s_body_is_as_heavy_to_turn_as_a_box_between_its_hips():
     assert np.abs(inertia - 32.86 / 12 * np.diag([y + z, x + z, x + y])).max() < 1e-6
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", COLLIDE)
 def test_what_is_drawn_collides(name):
     for link in load(name).links:
         both = (link.looks, link.collisions)
@@ -141,9 +141,9 @@ def test_what_is_drawn_collides(name):
 
 def test_files_are_what_the_scripts_write():
     written = {}
-    for script in (make_fetch, make_surgical, make_lbr, make_quadruped, make_hand):
+    for script in (make_panda, make_fetch, make_surgical, make_lbr, make_quadruped, make_hand):
         written |= script.files()
-    assert set(written) == set(OURS)
+    assert set(written) == set(NAMES)
     for name, text in written.items():
         assert path(f"robots/{name}.urdf").read_text(encoding="utf-8") == text, f"run assets/make_...py for {name}"
 
@@ -163,6 +163,25 @@ def test_robots_have_a_name_and_a_posture():
     tool = links("fetch", robot("fetch").posture.numpy())["tool"][0]
     assert tool[:3, 2] == pytest.approx([0, 0, -1], abs=0.05)  # the hand looks down, as that of the LBR
     assert links("lbr", robot("lbr").posture.numpy())["tool"][0, :3, 2] == pytest.approx([0, 0, -1], abs=1e-12)
+
+
+def test_the_panda_with_its_gripper_is_the_panda_but_for_its_fingers():
+    """Two of 15 g whose tips are 112 mm from the hand, the right one as far out as the left."""
+    plain, tactile = load("panda_gripper"), load("panda")
+    for one, other in zip(plain.links, tactile.links, strict=True):
+        if "finger" not in one.name:
+            assert (one.joint, one.inertial, one.looks) == (other.joint, other.inertial, other.looks)
+    fingers = [plain.link(f"{side}_finger") for side in ("left", "right")]
+    assert [finger.inertial.mass for finger in fingers] == [0.015, 0.015]
+    each = Robot(plain, 1, dtype=torch.float64)
+    assert each.joints[-1] == "left_finger_joint" and len(each.joints) == 8
+    q = each.posture.clone()
+    assert float(q[0, 7]) == 0.04
+    q[0, 7] = 0.013
+    places = [each.pose(q, link)[0, :3] for link in ("left_finger", "right_finger")]
+    assert float((places[0] - places[1]).norm()) == pytest.approx(0.026, abs=1e-15)
+    (pad,) = fingers[0].collisions
+    assert pad.position[2] + pad.shape.half_extents[2] == pytest.approx(0.112)
 
 
 def test_bases():
