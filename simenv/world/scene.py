@@ -67,6 +67,9 @@ class Scene(RobotsPart, GelsPart):
         gripper: the fingers that sliding gels sit on.
         rigid: law of contact of robots and bodies with coupling="rigid", where `set_contact` names no other.
         max_contacts: how many points of these may act in a tick of a world.
+        midpoint: whether Coriolis', centrifugal and gyroscopic forces of robots and of bodies with coupling="rigid" are
+            those of the middle of a tick and not of its beginning: their free motion is then of second order, and costs
+            about twice as much.
 
     Raises:
         TypeError: no time step, or only one of size and dx, is given.
@@ -92,6 +95,7 @@ class Scene(RobotsPart, GelsPart):
     gripper: Gripper = field(default_factory=Gripper)
     rigid: RigidContact = field(default_factory=RigidContact)
     max_contacts: int = ROOM
+    midpoint: bool = False
     materials: dict[str, Material] = field(default_factory=dict, init=False)
     particles: dict[str, Particles] = field(default_factory=dict, init=False)
     inclusions: dict[str, Inclusion] = field(default_factory=dict, init=False)

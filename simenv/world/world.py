@@ -146,8 +146,9 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         alone, where = not scene.has_bodies, touching(scene, mounts)
         seen = scene.has_bodies or bool(scene.particles) or bool(scene.solvers)
         return RobotSolver(
-            mounts, scene.bodies, where, scene.substep_dt, scene.substeps, alone, seen, self.device, self.dtype
-        )
+            mounts, scene.bodies, where, scene.substep_dt, scene.substeps, alone, seen, scene.midpoint, self.device,
+            self.dtype,
+        )  # fmt: skip
 
     def _rows(self, rows: list[int]) -> torch.Tensor | None:
         """Numbers of bodies on the device; None if these are all."""

@@ -39,6 +39,7 @@ class RobotSolver(Solver):
         mounts: of the scene, robots first; bodies: all of it, in the order of the table of frames.
         touching: where they may touch; tick: duration of a tick [s]; ticks: of a control step.
         alone: whether nothing else moves frames, after it; seen: whether any solver sees the frames of links.
+        midpoint: whether forces that depend on rates are those of the middle of a tick.
         device, dtype: of the tensors.
 
     Attributes:
@@ -51,11 +52,11 @@ class RobotSolver(Solver):
 
     def __init__(
         self, mounts: Sequence[RobotMount], bodies: Mapping[str, Any], touching: Touching, tick: float, ticks: int,
-        alone: bool, seen: bool, device: torch.device, dtype: torch.dtype,
+        alone: bool, seen: bool, midpoint: bool, device: torch.device, dtype: torch.dtype,
     ):  # fmt: skip
         super().__init__()
         self.mounts, self.touching, self._tick = tuple(mounts), touching, tick
-        self._alone, self._seen, self._device, self._dtype = alone, seen, device, dtype
+        self._alone, self._seen, self._midpoint, self._device, self._dtype = alone, seen, midpoint, device, dtype
         self.together = self.together if len(touching.slots) or seen else 256  # without contact it is small
         self.forest = forest(mounts, bodies)
         self._still = [row for row, body in enumerate(bodies.values()) if body.motion == "fixed"]
@@ -199,7 +200,7 @@ class RobotSolver(Solver):
 
     def open(self, desk: Desk) -> RobotStepper:
         """A stepper for the worlds of a desk."""
-        return RobotStepper(self.forest, self.touching, desk, self._still, self._alone, self._seen)
+        return RobotStepper(self.forest, self.touching, desk, self._still, self._alone, self._seen, self._midpoint)
 
 
 def _of_mass(rows: torch.Tensor, mass: torch.Tensor, usual: torch.Tensor) -> torch.Tensor:

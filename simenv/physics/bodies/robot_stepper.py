@@ -23,6 +23,7 @@ from simenv.physics.bodies.kernels_loops import loop_kernels
 from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
+from simenv.physics.bodies.midpoint import Midpoint, without
 from simenv.physics.bodies.robot_slots import Sunk, TickSlots
 from simenv.physics.bodies.robot_space import WorkSpace
 from simenv.physics.bodies.tool_launches import Orders, ToolLaunches, commands_of
@@ -48,13 +49,15 @@ class RobotStepper(Stepper):
         fixed: rows of the frames that stand still.
         alone: whether it passes these on, and looks for faults of all: no other solver of frames does after it.
         seen: whether any solver sees the frames of its links, or pushes them; else these have their places at the end.
+        midpoint: whether forces that depend on rates are those of the middle of a tick.
     """
 
     def __init__(
-        self, forest: Forest, touching: Touching, desk: Desk, fixed: Sequence[int], alone: bool, seen: bool
+        self, forest: Forest, touching: Touching, desk: Desk, fixed: Sequence[int], alone: bool, seen: bool,
+        midpoint: bool,
     ):  # fmt: skip
         self.forest, self.touching, self.desk, self.frames = forest, touching, desk, desk.frames
-        self._alone, self._fixed, self._seen = alone, list(fixed), seen
+        self._alone, self._fixed, self._seen, self._foresees = alone, list(fixed), seen, midpoint
         real = warp_real(desk.dtype)
         self._kernels, self._settle, self._collide = robot_kernels(real), settle_kernels(real), collide_kernels(real)
         self._unsettle, self._drive, self._bind = unsettle_kernels(real), drive_kernels(real), loop_kernels(real)
@@ -113,6 +116,10 @@ class RobotStepper(Stepper):
         self._orders = Orders(forest, self.desk, touching.joint_eases, self._drive, self._array)
         self._tools = ToolLaunches(forest, self.desk, k.real, self._array, space.make)
         self._inputs |= self._tools.inputs
+        self._midpoint = Midpoint(forest, self.desk, k, k.real, len(forest.tools) > 0) if self._foresees else None
+        if self._foresees:
+            s = self._settle
+            self._apart = without(self._contacts, s.Contacts), without(self._limits, s.Limits, "loop_")
 
     def _settle_types(self) -> SimpleNamespace:
         return SimpleNamespace(Limits=self._settle.Limits, real=self._kernels.real)
@@ -221,25 +228,45 @@ class RobotStepper(Stepper):
             return []
         return [Launch(self._collide.midway, (self.desk.worlds, len(rows[0])), [time, *rows], pose, out)]
 
-    def _kick(self, tick: int, keep: bool) -> Launch:
+    def _kick(self, tick: int, keep: bool) -> list[Launch]:
+        """By all forces; where these are those of the middle of the tick, after a kick that foresees rates there."""
+        frames = self.frames
+        work, v_after = frames.scratch(tick, keep), self.joints(frames.after(tick, keep))[1]
+        now, v = self._slots(work), self.joints(frames.before(tick, keep))[1]
+        if self._midpoint is None:
+            return [self._kicked(tick, keep, now.driven, [v_after, now.spent], now.factor)]
+        ahead, fixed = self._midpoint.slots(work), [self._block, self._trees]
+        space = [self._work[0], *self._work[2:]]
+        return [
+            self._kicked(tick, keep, now.driven, [ahead.rates, ahead.spent], ahead.factor, True),
+            self._midpoint.launch(
+                ahead, self._blocks(), fixed, (now.q, v), now.driven[0], self._inputs["inertial"], space
+            ),
+            self._kicked(tick, keep, [ahead.torques, *now.driven[1:]], [v_after, now.spent], now.factor),
+        ]
+
+    def _kicked(
+        self, tick: int, keep: bool, driven: list[Slot], out: list[Slot], factor: list[Slot], apart: bool = False
+    ) -> Launch:
+        """A kick; `apart` without contact and loops."""
         k, frames, desk, inputs = self._settle, self.frames, self.desk, self._inputs
         before, after, work = frames.before(tick, keep), frames.after(tick, keep), frames.scratch(tick, keep)
-        now, v_after = self._slots(work), self.joints(after)[1]
+        now = self._slots(work)
+        contacts, limits = self._apart if apart else (self._contacts, self._limits)
         fixed = [
-            self._block, self._trees, desk.dt, self._contacts, self._limits, self._tools.struct, self._link_of,
-            self._room, self._width,
+            self._block, self._trees, desk.dt, contacts, limits, self._tools.struct, self._link_of, self._room,
+            self._width,
         ]  # fmt: skip
-        given = [now.q, self.joints(before)[1], *now.driven, self._tools.slots(work).hard]
+        given = [now.q, self.joints(before)[1], *driven, self._tools.slots(work).hard]
         given += [inputs["gravity"], *now.pushed, inputs["inertial"]]
         touched = [*now.met, now.was[0], *now.was[2:], *self.anchor(before), self._law, inputs["friction"]]
         given += [*touched, *now.open, *now.felt, *self.anchor(after), *now.bound]
-        work_space = [partial(self._factor, now), *self._work, self._touch]
-        out = [v_after, now.spent]
+        work_space = [partial(self._factor, factor), *self._work, self._touch]
         return Launch(k.kick, self._blocks(), fixed, given, out, self._unsettle.kick_adjoint, work_space)
 
-    def _factor(self, now: TickSlots) -> Any:
+    def _factor(self, factor: list[Slot]) -> Any:
         made = self._kernels.Factor()
-        for name, slot in zip(self._kernels.Factor.vars, now.factor, strict=True):
+        for name, slot in zip(self._kernels.Factor.vars, factor, strict=True):
             setattr(made, name, slot.array)
         return made
 
@@ -277,7 +304,7 @@ class RobotStepper(Stepper):
         launches = self._pushed(tick, keep)
         if self._meets:
             launches += self._meet(tick, keep)
-        launches.append(self._kick(tick, keep))
+        launches += self._kick(tick, keep)
         see, one = [TOO_MANY_CONTACTS, UNCONVERGED, self._touch], (desk.worlds,)
         launches.append(Launch(self._settle.see_failures, one, see, [], [frames.status], differentiable=False))
         if self._meets:
@@ -304,7 +331,7 @@ class RobotStepper(Stepper):
         now, v_after = self._slots(tick), self.joints(frames.after(tick, True))[1]
         return [
             *self._pushed(tick, True), *self._meet(tick, True), *self._elsewhere(frames.pose(tick), now.now),
-            self._publish(now.q, Sunk(v_after, self._sink), now.now), *self._feel(tick, True), self._kick(tick, True),
+            self._publish(now.q, Sunk(v_after, self._sink), now.now), *self._feel(tick, True), *self._kick(tick, True),
             self._publish(now.q, v_after, now.now), *self._feel(tick, True), *self._moved(tick, True),
         ]  # fmt: skip
 
