@@ -102,13 +102,16 @@ CONTROLS = ("joint_target", "joint_rate", "joint_torque")
 EPSILONS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 
 
-@pytest.mark.parametrize("kind", LAWS)
-@pytest.mark.parametrize("name", CASES)
-def test_derivatives_agree_with_differences(name, kind):
+EACH = [(name, kind, False) for name in CASES for kind in LAWS]
+EACH += [("driven", "compliant", True), ("pressing", "whole", True)]
+
+
+@pytest.mark.parametrize(("name", "kind", "midpoint"), EACH)
+def test_derivatives_agree_with_differences(name, kind, midpoint):
     """1e-5 of the size of the derivative along a random direction, at the best of five widths: wide ones cross kinks,
     narrow ones drown in rounding.
     """
-    scene = Scene(substep_dt=1e-3, substeps=10, rigid=LAWS[kind])
+    scene = Scene(substep_dt=1e-3, substeps=10, rigid=LAWS[kind], midpoint=midpoint)
     CASES[name](scene)
     world = scene.make_world(1, dtype=torch.float64)
     start, control = world.initial_state(), world.zero_control()

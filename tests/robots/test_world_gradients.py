@@ -17,8 +17,8 @@ from tests.robots.random_trees import tree_of
 STEPS = 5  # of ten ticks each
 
 
-def scene_of(*trees) -> Scene:
-    scene = Scene(substep_dt=1e-3, substeps=10, gravity=(0.3, -0.2, -9.81))
+def scene_of(*trees, midpoint: bool = False) -> Scene:
+    scene = Scene(substep_dt=1e-3, substeps=10, gravity=(0.3, -0.2, -9.81), midpoint=midpoint)
     for number, tree in enumerate(trees):
         place = (0.4 * number, 0.1, 0.2)
         scene.add_robot(f"robot{number}", tree, place, (0.1, 0.2, -0.1, 0.96), drive=JointDrive(3.0, 0.2))
@@ -56,13 +56,15 @@ def end_of(world, leaves: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.cat([state.joint_q, state.joint_qd, state.body_q.flatten(1), state.body_twist.flatten(1)], 1)
 
 
+@pytest.mark.parametrize("midpoint", [False, True])
 @pytest.mark.parametrize(
     "kinds",
     [(("revolute", "prismatic", "revolute"),), (("free", "ball", "revolute"), ("planar", "revolute"))],
     ids=["a chain", "a floating and a mobile robot"],
 )
-def test_gradient_of_fifty_ticks_with_respect_to_everything_declared(kinds):
+def test_gradient_of_fifty_ticks_with_respect_to_everything_declared(kinds, midpoint):
     """To 1e-7 in float64 without contact; differences are of fourth order, and exact to about 1e-10."""
-    world = scene_of(*(tree_of(*each, seed=3 + n) for n, each in enumerate(kinds))).make_world(1, dtype=torch.float64)
+    trees = (tree_of(*each, seed=3 + n) for n, each in enumerate(kinds))
+    world = scene_of(*trees, midpoint=midpoint).make_world(1, dtype=torch.float64)
     for name, found, slope, size in slopes(leaves_of(world, 1), partial(end_of, world), 1e-3):
         assert abs(found - slope) < 1e-7 * size, (name, found, slope)

@@ -32,8 +32,8 @@ class Midpoint:
     """What corrects the torques of a tick.
 
     Args:
-        forest: the trees; desk: what to work with; kernels: of `robot_kernels`; pulled: whether links are by
-            impedances.
+        forest: the trees; desk: what to work with; kernels: of `robot_kernels`; real: Warp's scalar type.
+        pulled: whether links are by impedances.
     """
 
     def __init__(self, forest: Forest, desk: Desk, kernels: Any, real: Any, pulled: bool):
@@ -63,7 +63,8 @@ class Midpoint:
             dim: of the launch.
             fixed: worlds of a thread, and the trees.
             joints: positions midway, and rates before the kick.
-            torques: that drives give; inertial: of the links.
+            torques: that drives give.
+            inertial: of the links.
             work: space of `Motion`, `Swept` and `Spare`.
         """
         k, given = self._kernels, [*joints, now.rates, torques, inertial]
