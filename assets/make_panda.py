@@ -6,8 +6,8 @@ of which one follows the other, and shapes that collide. Kinematics and limits: 
 Craig's convention and joint limits of Franka's control interface documentation ("Robot and interface specifications").
 Inertia of the links: identified on a robot by Gaz, Cognetti, Oliva, Robuffo Giordano and De Luca (2019), RA-L 4(4),
 4147-4154; numbers that a fixed base cannot show, such as link 1's about x and y, are only feasible there. Inertia of
-the hand: Franka's data. Fingers with sensors are boxes of 0.1 kg, a guess for a finger and a sensor; the maker's, of 15 g
-and 53.6 mm from 58.4 mm on (franka_description), are boxes as well, over which their mass is spread evenly. The looks
+the hand: Franka's data. Fingers with sensors are boxes of 0.1 kg, a guess for a finger and a sensor; the maker's, of 15
+g and 53.6 mm from 58.4 mm on (franka_description), are boxes as well, over which their mass is spread evenly. The looks
 are capsules and boxes of our own along the kinematics; no mesh is used.
 """
 
@@ -147,8 +147,8 @@ def panda(gripper: bool) -> ET.Element:
         link = ET.SubElement(robot, "link", name=name)
         if name in INERTIA:
             add_inertia(link, *INERTIA[name])
-        for capsule in CAPSULES[name]:
-            add_capsule(link, *capsule, gripper)
+        for start, end, radius, color in CAPSULES[name]:
+            add_capsule(link, start, end, radius, color, gripper)
     for i, ((a, alpha, d), limits) in enumerate(zip(KINEMATICS, LIMITS, strict=True), start=1):
         place = (a, -d * np.sin(alpha), d * np.cos(alpha))
         parent = f"link{i - 1}" if i > 1 else "base"
