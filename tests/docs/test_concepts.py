@@ -16,7 +16,7 @@ TEMPLATES = {file.name: file.read_text(encoding="utf-8") for file in sorted((ROO
 SCENE = {"size", "dx"}  # given by place
 # what things of simenv are called in the templates
 OWNERS = {"scene", "world", "state", "before", "after", "random", "exact", "observations"}
-VIEWS = {"bodies", "gels", "colliders"}
+VIEWS = {"bodies", "gels", "colliders", "robots"}
 
 
 def listed() -> list[str]:
@@ -46,7 +46,7 @@ def used(source: str) -> set[str]:
 def _is_simenv(node: ast.AST) -> bool:
     """Whether an expression is one of the things that have names of simenv's: world, its views, and so on."""
     if isinstance(node, ast.Name):
-        return node.id in OWNERS - {"exact"} or node.id in ("tool", "bump", "tile", "pad", "gel", "WinklerGel")
+        return node.id in OWNERS - {"exact"} or node.id in ("tool", "bump", "tile", "pad", "gel", "arm", "WinklerGel")
     return isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr in VIEWS
 
 

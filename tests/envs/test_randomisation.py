@@ -43,6 +43,15 @@ def test_distribution(drawn_from: Range, low: float, high: float, middle: float)
     assert abs(quarter - (0.75 * ends[0] + 0.25 * ends[1])) < 0.015 * (ends[1] - ends[0])
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_numbers_of_one_parameter_share_a_factor(log: bool) -> None:
+    several, alone = Range(0.5, 2.0, of=(3.0, 0.0, 8.0), log=log), Range(0.5, 2.0, log=log)
+    drawn, factor = several.draw(random(), "a.b"), alone.draw(random(), "a.b")
+    assert drawn.shape == (N, 3)
+    torch.testing.assert_close(drawn, factor[:, None] * torch.tensor([3.0, 0.0, 8.0], dtype=torch.float64))
+    assert str(several).startswith("0.5 to 2 times 3, 0, 8")
+
+
 def test_a_stream_is_one_draw_and_names_are_streams() -> None:
     same = [Range(0.0, 1.0, stream="s").draw(random(), name) for name in ("a.x", "b.x")]
     other = [Range(0.0, 1.0).draw(random(), name) for name in ("a.x", "b.x")]
@@ -56,6 +65,7 @@ def test_a_stream_is_one_draw_and_names_are_streams() -> None:
         ({"low": 2.0, "high": 1.0}, "low at most high"),
         ({"low": 0.0, "high": math.inf}, "must be finite"),
         ({"low": 0.5, "high": 1.0, "of": math.nan}, "must be finite"),
+        ({"low": 0.5, "high": 1.0, "of": (1.0, math.inf)}, "must be finite"),
         ({"low": 0.0, "high": 1.0, "log": True}, "low must be above 0"),
     ],
 )

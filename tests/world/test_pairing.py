@@ -70,6 +70,17 @@ def test_what_is_said_to_pass_is_not_told():
         made.let_pass("upper", "lower", " ")
 
 
+def test_what_is_said_of_a_robot_holds_for_its_links():
+    made = Scene(substep_dt=1e-3, substeps=3)
+    made.add_body("table", Plane(), motion="fixed")
+    made.add_body("ball", Sphere(0.01), 2500.0, (0.5, 0.0, 0.01), motion="free", coupling="rigid")
+    made.add_robot("arm", "panda")
+    made.add_gel("gel", "arm/tool", "ball", flat_grid(4, 4, 0.01, 0.01), WinklerGel(1e7, 5e6, 0.8))
+    assert unpaired(made) == [("table", "arm/tool")]
+    made.let_pass("arm", "table", "it stays above")
+    assert unpaired(made) == []
+
+
 @pytest.mark.parametrize("task_id", [task for task in simenv.list_tasks() if task.startswith("SimEnv/")])
 def test_no_task_has_bodies_of_which_nobody_said_anything(task_id):
     assert unpaired(task_class(task_id)().build()) == []
