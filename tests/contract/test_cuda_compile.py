@@ -115,7 +115,7 @@ GELS = (
     "kernels_contact", "kernels_convolve", "kernels_elastic", "kernels_mount", "kernels_solve", "kernels_springs",
 )  # fmt: skip  # in simenv/physics/gels
 BODIES = (
-    "kernels_aba", "kernels_collide", "kernels_drive", "kernels_loops", "kernels_motion",
+    "kernels_aba", "kernels_collide", "kernels_drive", "kernels_loops", "kernels_midpoint", "kernels_motion",
     "kernels_points", "kernels_robots", "kernels_settle", "kernels_tool_torques", "kernels_tools", "kernels_tree",
     "kernels_tree_reverse", "kernels_unsettle",
 )  # fmt: skip  # in simenv/physics/bodies
