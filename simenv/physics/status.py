@@ -27,8 +27,9 @@ STATUS: dict[int, Status] = {
         "shorten the substep or lower the stiffness (bulk or Young's modulus)",
     ),
     TOO_FAST: Status(
-        "too_fast", "a particle moved more than one grid cell in one substep, or a body or link 100 m/s or 1000 rad/s",
-        "shorten the substep, or limit the tool's speed",
+        "too_fast", "a particle or gas moved more than one grid cell in one substep, or a body or link 100 m/s or "
+        "1000 rad/s",
+        "shorten the substep, or limit the tool's speed, or that of inlets and sources",
     ),
     LEFT_GRID: Status(
         "left_grid", "a particle left the domain by more than 1.5 cells",
@@ -53,18 +54,18 @@ STATUS: dict[int, Status] = {
         "raise the scene's blocks, or use a coarser dx",
     ),
     UNCONVERGED: Status(
-        "unconverged", "the contact solve of an elastic gel, or of robots and rigid bodies, ended at its last "
-        "iteration",
-        "shorten the substep; of a gel, raise the iterations or the tolerance of its accuracy; of rigid bodies, lower "
-        "their friction, stiffness or ratios of mass",
+        "unconverged", "the contact solve of an elastic gel, or of robots and rigid bodies, or the pressure of gas, "
+        "ended at its last iteration",
+        "shorten the substep; of a gel or of gas, raise the iterations or the tolerance of its accuracy; of rigid "
+        "bodies, lower their friction, stiffness or ratios of mass",
     ),
     BAD_PARAMETER: Status(
         "bad_parameter", "a physical parameter of this world is NaN, infinite or out of range",
         "check what draws or fits it: densities, masses and scales must be positive, Poisson's ratio below 0.5",
     ),
     TOO_VISCOUS: Status(
-        "too_viscous", "the viscosity of a material of this world over its density is more than dx^2 / 6 in the "
-        "shortest substep",
+        "too_viscous", "the viscosity of a material or gas of this world over its density, or a diffusivity, is more "
+        "than dx^2 / 6 in the shortest substep",
         "shorten the substep or raise max_substeps, lower this world's viscosity or raise its density, or use a "
         "coarser dx",
     ),

@@ -15,6 +15,7 @@ from simenv.geometry.shapes import Plane
 from simenv.physics.rotation import rotate
 from simenv.render.items import RGBA, Camera, MeshItem, ParticleItem, Studio, rgba
 from simenv.render.picture import LIQUID_STYLES, Picture
+from simenv.render.smoke import SmokeItem, draw_smoke
 
 if TYPE_CHECKING:
     from simenv.world import State, World
@@ -115,8 +116,22 @@ class Renderer:
                 lower, upper, azimuth = (part[w].detach().cpu().double().numpy() for part in view)
                 picture.look(self._aim(lower, upper, float(azimuth)))
             world_poses = np.concatenate([poses[w].cpu().numpy()[self._rows], *(place[w] for place in places.values())])
-            frames.append(picture.draw(world_poses, self._particles(state, w)))
+            frame = picture.draw(world_poses, self._particles(state, w))
+            smoke = self._smoke(state, w)
+            frames.append(draw_smoke(frame, picture.depth(), picture.camera, smoke) if smoke else frame)
         return frames
+
+    def _smoke(self, state: State, w: int) -> list[SmokeItem]:
+        """What is drawn of a world's gas."""
+        gas = self.world.scene.gas
+        if gas is None:
+            return []
+        values = state.gas_scalar[w].detach().cpu().double().numpy() if gas.scalars else ()
+        return [
+            SmokeItem(each, np.array(gas.origin), gas.dx, scalar.extinction, scalar.color)
+            for each, scalar in zip(values, gas.scalars.values(), strict=True)
+            if scalar.extinction > 0.0
+        ]
 
     def _aim(self, lower: np.ndarray, upper: np.ndarray, azimuth: float | None = None) -> Camera:
         """The camera that shows a box [m], and the table below it, from where the scene is looked at."""
@@ -136,6 +151,9 @@ class Renderer:
         for each, row, (vertices, _faces) in zip(self._drawn, self._rows, self._meshes, strict=True):
             if not isinstance(each.shape, Plane):
                 points.append(_rotate(poses[row, 3:], vertices * scales[row]) + poses[row, :3])
+        gas = self.world.scene.gas
+        if gas is not None and any(each.extinction > 0.0 for each in gas.scalars.values()):
+            points.append(np.array([gas.origin, np.add(gas.origin, gas.size)]))
         if not sum(len(p) for p in points):
             return self.world.domain()
         everything = np.concatenate(points)

@@ -15,11 +15,12 @@ from simenv.world.engine import gathered, masked
 
 if TYPE_CHECKING:
     from simenv.physics.bodies.robot_solver import RobotSolver
+    from simenv.physics.gas.solver import GasSolver
     from simenv.world.state import Control, State
 
 JOINT_CONTROLS = ("joint_target", "joint_rate", "joint_torque")
 GOALS = ("goal", "tool_goal")
-CONTROLS = ("twist", "effort", *GOALS, *JOINT_CONTROLS)
+CONTROLS = ("twist", "effort", *GOALS, *JOINT_CONTROLS, "gas_drive", "gas_feed")
 
 
 class Checked:
@@ -28,6 +29,7 @@ class Checked:
     num_worlds: int
     body_names: tuple[str, ...]
     robot_solver: RobotSolver | None
+    gas_solver: GasSolver | None
     _entering: list[str]
     _initial: State
     zero_control: Callable[[State], Control]
@@ -36,7 +38,7 @@ class Checked:
         """State and control with harmless bodies where these have numbers that are not finite, and the status of worlds
         that must not step: that of their parameters, or `NONFINITE` of those.
         """
-        if not self.body_names:
+        if not self.body_names and self.gas_solver is None:
             return state, control, status
         held = self.robot_solver.starts_from() if self.robot_solver is not None else []  # joints place what others meet
         told = {name: each for name in CONTROLS if (each := getattr(control, name)) is not None}

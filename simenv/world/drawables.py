@@ -199,11 +199,14 @@ class Shown:
         return torch.cat([part.expand(self.num_worlds, part.shape[-1]) for part in parts], -1)
 
     def domain(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper corner of the region that particles can reach [m]; of a box about the drawn shapes as built,
-        planes apart, in a scene without particles.
+        """Lower and upper corner of the region that particles or gas can reach [m]; of a box about the drawn shapes as
+        built, planes apart, in a scene without these.
         """
         if self.particles is not None:
             return self.particles.domain()
+        if self.scene.gas is not None:
+            lower = np.array(self.scene.gas.origin)
+            return lower, lower + np.array(self.scene.gas.size)
         poses, meshes = self.drawn_poses(self._initial)[0].double().cpu(), self._drawables
         corners = [poses[:, :3].numpy()]
         for pose, mesh in zip(poses, meshes, strict=True):

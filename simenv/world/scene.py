@@ -17,6 +17,7 @@ from simenv.physics.bodies.model import Gripper
 from simenv.physics.bodies.parts import BodyParts, ContactLaw, Points
 from simenv.physics.bodies.touching import ROOM
 from simenv.physics.bodies.tree import Loop
+from simenv.physics.gas.parts import Gas
 from simenv.physics.gels.parts import Gel
 from simenv.physics.mpm.blocks import default_capacity
 from simenv.physics.mpm.materials import Material
@@ -26,6 +27,7 @@ from simenv.physics.mpm.parts import Collector, Collider, Emitter, Inclusion, Pa
 from simenv.physics.mpm.projected_motion import Projected
 from simenv.physics.parts import Body
 from simenv.physics.solver import Solver
+from simenv.world.parts.gas import GasPart
 from simenv.world.parts.gels import GelsPart
 from simenv.world.parts.robots import RobotsPart
 
@@ -42,7 +44,7 @@ _RENAMED = {
 
 
 @dataclass
-class Scene(RobotsPart, GelsPart):
+class Scene(RobotsPart, GelsPart, GasPart):
     """Describes one world; `World` makes N copies of it, each with its own state and physical parameters.
 
     Args:
@@ -111,6 +113,7 @@ class Scene(RobotsPart, GelsPart):
     touching: dict[str, RobotMount] = field(default_factory=dict, init=False)
     laws: dict[frozenset[str], RigidContact] = field(default_factory=dict, init=False)
     tied: dict[str, Loop] = field(default_factory=dict, init=False)
+    gas: Gas | None = field(default=None, init=False)
     solvers: list[MakeSolver] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ _GIVEN_BY = {
     **dict.fromkeys(("body_wrench", "push", "drive"), "add_body(..., motion='free' or 'hand')"),
     **dict.fromkeys(("stick", "gel_rotation", "gel_offset", "field", "depth", "gel_wrench"), "add_gel"),
     "held": "add_points", "grip": "add_gel(..., slide=...)", "joint_q": "add_robot", "joint_qd": "add_robot",
+    **dict.fromkeys(("gas_u", "gas_v", "gas_w", "gas_scalar", "gas_pressure", "gas_divergence"), "add_gas"),
     "link_wrench": "add_robot",
     **dict.fromkeys(("anchor", "closing", "contact_impulse"), "add_body(..., coupling='rigid')"),
     "skin_field": "add_skin", "projected_gain": "add_body(..., motion='free')",
@@ -154,6 +155,8 @@ class Control:
         joint_rate: rates that they pull to, (N, nv); joint_torque: of their motors beside that (N, nv) [N m or N].
         tool_goal: pose that the impedance of each link pulls to [m, quaternion xyzw], in the order of
             `World.tool_names`, (N, T, 7); None is where they are when the step begins.
+        gas_drive: acceleration of the gas by each source (N, R, 3) [m/s^2]; gas_feed: what each gives of what is mixed
+            in, (N, R, S) per second; None is none.
     """
 
     twist: torch.Tensor | None = None
@@ -164,6 +167,8 @@ class Control:
     joint_rate: torch.Tensor | None = None
     joint_torque: torch.Tensor | None = None
     tool_goal: torch.Tensor | None = None
+    gas_drive: torch.Tensor | None = None
+    gas_feed: torch.Tensor | None = None
 
 
 def by_name(

@@ -16,6 +16,7 @@ from simenv.physics.bodies.robot_solver import RobotSolver
 from simenv.physics.bodies.solver import BodySolver
 from simenv.physics.device import resolve_device, surely
 from simenv.physics.frames import FrameSolver
+from simenv.physics.gas.solver import GasSolver
 from simenv.physics.gels.limits import Pressed, least_areas, touch_limits
 from simenv.physics.gels.solver import GelSolver
 from simenv.physics.given import GivenMotion
@@ -32,6 +33,7 @@ from simenv.world.checked import Checked
 from simenv.world.drawables import Shown
 from simenv.world.engine import Engine, Named, StepFunction
 from simenv.world.felt import FeltMaterial
+from simenv.world.gas import GasView
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
 from simenv.world.placing import Placed
@@ -60,6 +62,7 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         dt: duration of a control step [s]; substeps: ticks of it, or the least if ``scene.max_substeps`` is given.
         particles: the `ParticleSolver`, or None; particle_count: P; particle_groups: slice of the particle axis of
             every group; volume: initial volume of every particle [m^3], (N, P).
+        gas: as a `GasView`, or None.
         given_names, hand_names, tool_names, collider_names: in the order of the control's, and the state's, axes.
         robots: by name (`simenv.world.robots`).
     """
@@ -72,10 +75,10 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         checks.precision("World", dtype)
         self.scene, self.num_worlds, self.dtype = scene, num_worlds, dtype
         self.dt, self.substeps = scene.control_dt, scene.substeps
-        if not scene.particles and not scene.has_motion:
+        if not scene.particles and not scene.has_motion and scene.gas is None:
             raise ValueError(
-                "nothing moves in the scene: it has no particles, gels, or bodies with motion='free' or 'hand'; add "
-                "some with add_particles, add_gel or add_body"
+                "nothing moves in the scene: it has no particles, gas, gels, or bodies with motion='free' or 'hand'; "
+                "add some with add_particles, add_gas, add_gel or add_body"
             )
         warn_of_unpaired(scene)
         parts = scene.body_parts()
@@ -94,8 +97,17 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         self.robot_solver = self._robot_solver()
         gels = GelSolver(scene.gels, scene.bodies, self.sensors, scene.lead) if scene.gels else None
         pressing = gels if gels is not None and gels.pressing else None
+        self.gas_solver = None if scene.gas is None else GasSolver(scene.gas, scene.substep_dt)
         added = [make(scene, num_worlds, self.device, dtype) for make in scene.solvers]
-        every = [self.frames if moves else None, pressing, self.particles, *added, self.robot_solver, self.body_solver]
+        every = [
+            self.frames if moves else None,
+            pressing,
+            self.particles,
+            self.gas_solver,
+            *added,
+            self.robot_solver,
+            self.body_solver,
+        ]
         self.solvers: dict[str, Solver] = {solver.name: solver for solver in every if solver is not None}
         lanes, choices = (self.particles.lanes, len(self.particles.pace.counts)) if self.particles else (1, 1)
         self.engine = Engine(
@@ -106,6 +118,7 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         self._control_like = {n: f.initial(num_worlds, dtype, self.device) for n, f in self.controls.items()}
         self.parameters = self._parameters(parts)
         self.bodies, self.colliders = bodies_of(self, scene.bodies), colliders_of(self, scene.colliders)
+        self.gas = GasView(self) if scene.gas is not None else None
         self.emitters, self.robots = emitters_of(scene.emitters), robots_of(self)
         self.gels = gels_of(self, scene.gels, self.sensors, gels.taxels if gels else {})
         self._felt = None
@@ -182,6 +195,8 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         if self.particles is not None:
             limits += self.particles.limits(scene.shortest_substep)
             limits += exchange_limits(self.particles.parts, eases)
+        if self.gas_solver is not None:
+            limits += self.gas_solver.limits()
         if self.body_solver is not None:
             yields = {name: float(np.linalg.eigvalsh(each[:3, :3]).max()) for name, each in eases.items()}
             limits += touch_limits(Pressed(parts, scene.gels, scene.lead, scene.substep_dt, yields))
@@ -225,6 +240,8 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         self, twist: Mapping[str, torch.Tensor] | None = None, goal: Mapping[str, torch.Tensor] | None = None,
         emit: Mapping[str, torch.Tensor] | None = None, effort: torch.Tensor | None = None,
         joints: Mapping[str, torch.Tensor] | None = None, torques: Mapping[str, torch.Tensor] | None = None,
+        drive: Mapping[str, torch.Tensor] | None = None,
+        feed: Mapping[str, Mapping[str, torch.Tensor]] | None = None,
     ) -> Control:  # fmt: skip
         """A control by names.
 
@@ -235,6 +252,8 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
             effort: (N,) [N], as `Control.effort`.
             joints: positions (N, nv) by robot, which the drives of its joints pull to; all, or none, which then stay.
             torques: of motors, beside those of the drives, (N, nv) [N m, N] by robot; all, or none.
+            drive: accelerations of gas (N, 3) [m/s^2] by source; those that are not named have none.
+            feed: rates (N,) [1/s] by source, and by what is mixed into gas; what is not named is none.
 
         Raises:
             KeyError: a name is none of theirs.
@@ -246,6 +265,9 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         gates = by_name("emitter", self.scene.emitters, emit, open_) if emit else None
         targets, feeds = (by_name("robot", self.robots, each, axis=-1) if each else None for each in (joints, torques))
         told = {"joint_torque": feeds, "tool_goal": pulled}
+        if self.gas is not None:
+            told |= {"gas_drive": self.gas.drive(drive) if drive else None}
+            told |= {"gas_feed": self.gas.feed(feed) if feed else None}
         return Control(moves if self.given_names else None, gates, goals, effort, targets, **told)
 
     def step(self, state: State, control: Control) -> State:

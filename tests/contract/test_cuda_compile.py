@@ -21,7 +21,8 @@ SOURCES = ("simenv", "tasks", "agents", "scripts")
 
 
 def kernels_of(namespace) -> list[wp.Kernel]:
-    return [value for value in vars(namespace).values() if isinstance(value, wp.Kernel)]
+    every = [each for value in vars(namespace).values() for each in (value if isinstance(value, list) else [value])]
+    return [value for value in every if isinstance(value, wp.Kernel)]
 
 
 def transfer(real, kinds, periodic, sparse=False):
@@ -121,7 +122,8 @@ BODIES = (
 )  # fmt: skip  # in simenv/physics/bodies
 OTHERS = (
     "simenv.physics.kernels_exact", "simenv.physics.kernels_frames", "simenv.physics.mpm.kernels_exchange",
-    "simenv.physics.mpm.kernels_shapes", "simenv.envs.kernels_measures",
+    "simenv.physics.mpm.kernels_shapes", "simenv.envs.kernels_measures", "simenv.physics.pressure.kernels_whole",
+    *(f"simenv.physics.gas.kernels_{name}" for name in ("average", "flux", "force", "project", "scalar", "seat")),
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ Leaves = dict[str, torch.Tensor]
 # a large change of a field, by its name or its unit; of a pose 3 of position and 4 of quaternion
 BY_NAME = {
     "x": 0.5 * DX, "F": 0.1, "J": 0.1, "grip": (1e-4, 1e-3), "stick": 1e-5, "held": 1e-5, "anchor": 1e-6,
-    "gel_offset": 1e-5, "joint_past": 0.01,
+    "gel_offset": 1e-5, "joint_past": 0.01, "gas_scalar": 0.1,
 }  # fmt: skip
 BY_UNIT = {
     "m": 1e-3, "m/s": 0.1, "1/s": 10.0, "1": 1e-3, "m, 1": (1e-4,) * 3 + (1e-3,) * 4,
@@ -31,6 +31,7 @@ BY_UNIT = {
 }  # fmt: skip
 CONTROLS = {"twist": BY_UNIT["m/s, rad/s"], "goal": (1e-3,) * 3 + (1e-2,) * 4, "effort": 1.0}
 CONTROLS |= {"joint_target": 1e-2, "joint_rate": 0.1, "joint_torque": 0.1, "tool_goal": CONTROLS["goal"]}
+CONTROLS |= {"gas_drive": 0.5, "gas_feed": 0.5}
 
 
 def seeded(name: str, seed: int) -> torch.Generator:
@@ -88,6 +89,9 @@ def base(world: World, seeds: Sequence[int]) -> State:
         if name in state:
             size = {"x": 2e-4, "v": 2e-2}[name]
             changes[name] = state[name] + size * normal(name, seeds, state[name].shape[1:], state[name])
+    for name in ("gas_u", "gas_v", "gas_w"):
+        if name in state:
+            changes[name] = state[name] + 0.3 * normal(name, seeds, state[name].shape[1:], state[name])
     rows = moved(world)
     if rows:
         twist = state.body_twist.clone()
@@ -127,6 +131,9 @@ def controls(world: World, seeds: Sequence[int], state: State, steps: int = STEP
         here = here.expand(N, steps, -1, -1)
         away = here.new_tensor([1e-2] * 3 + [5e-2] * 4)
         told["control.tool_goal"] = here + away * normal("tools", seeds, here.shape[1:], here)
+    for name in ("gas_drive", "gas_feed"):
+        if name in world.controls:
+            told[f"control.{name}"] = 0.5 + 0.1 * normal(name, seeds, (steps, *world.controls[name].shape), like)
     if "grip" in state:
         told["control.effort"] = -6.0 + normal("effort", seeds, (steps,), like)
     return told
@@ -189,7 +196,7 @@ def weights(name: str) -> Weights:
         last = run(made, start, leaves)[-1]
     found = {}
     for key, value in last.items():
-        if value.is_floating_point() and key != "time" and value.numel():
+        if value.is_floating_point() and key not in ("time", "gas_divergence") and value.numel():
             size = float(value.abs().max()) or 1.0
             found[key] = normal(f"weight {key}", [0], value.shape[1:], value)[0] / (size * value[0].numel() ** 0.5)
     return found

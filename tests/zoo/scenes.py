@@ -15,6 +15,7 @@ from simenv.physics.bodies.contacts import RigidContact
 from simenv.physics.bodies.forest import JointDrive
 from simenv.physics.bodies.tools import ToolDrive
 from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Tree
+from simenv.physics.gas.model import Inlet, Outlet, Scalar, Slip, Wall
 from simenv.physics.mpm.materials import Elastic, Liquid, Sand
 from simenv.robots import chain, load
 from simenv.sensors.tactile import ElasticLayerGel, WinklerGel, flat_grid
@@ -274,6 +275,29 @@ def tools(**options: Any) -> Scene:
     return scene
 
 
+def gas(**options: Any) -> Scene:
+    """Warm smoke from an inlet, below a lid that moves, with a fan."""
+    scene = Scene(**options)
+    inlet = Inlet((0.3, 0.02, -0.03), smoke=0.5, heat=25.0)
+    sides = {"x-": inlet, "x+": Outlet(heat=19.0), "y-": Slip(), "z+": Wall((0.2, 0.1, 0.0), heat=22.0)}
+    scalars = {"heat": Scalar(1e-3, 0.01, 19.0, 20.0, "K"), "smoke": Scalar(2e-3, -0.1, start=0.1, extinction=4.0)}
+    scene.add_gas(
+        "air",
+        1.2,
+        0.002,
+        sides,
+        scalars,
+        (1.0, 0.75, 0.875),
+        0.125,
+        (0.0, 0.0, 0.0),
+        1e-13,
+        40,
+        limited=False,
+    )
+    scene.add_source("fan", Sphere(0.25), (0.5, 0.4, 0.4))
+    return scene
+
+
 ZOO = {
     "liquid": Case(liquid),
     "solids": Case(solids),
@@ -291,6 +315,7 @@ ZOO = {
     "robots": Case(robots),
     "rigid": Case(rigid),
     "tools": Case(tools),
+    "gas": Case(gas),
 }
 
 

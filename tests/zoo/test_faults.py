@@ -47,7 +47,7 @@ def faults(world: World, start: State, leaves: Leaves) -> list[tuple[str, float,
         if kind == "parameter":
             where = (0,) * (leaves[name].dim() - 1)
             found.append((name, NAN, where, status.BAD_PARAMETER))
-            if not where:
+            if not where and world.parameters.declared[name[10:]].lower > -1e9:
                 found.append((name, -1e9, where, status.BAD_PARAMETER))
         elif kind == "control":
             found.append((name, NAN, (0,) * (leaves[name].dim() - 1), status.NONFINITE))

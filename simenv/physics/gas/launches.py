@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The launches of a step of gas: what carries it, lifts it, and makes it free of divergence.
+
+A step has two stages of Heun's method, each with a projection, so that it is of second order in time: the mean of
+where it starts and where two steps one after the other lead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import warp as wp
+
+from simenv.physics.direct import warp_real
+from simenv.physics.gas.kernels_average import average_kernels
+from simenv.physics.gas.kernels_flux import flux_kernels
+from simenv.physics.gas.kernels_force import force_kernels
+from simenv.physics.gas.kernels_scalar import scalar_kernels
+from simenv.physics.gas.kernels_seat import seat_kernels
+from simenv.physics.gas.model import GasModel
+from simenv.physics.gas.projection import Projection
+from simenv.physics.launch.slots import Launch, Memory, Slot
+
+__all__ = ["FLOW", "GasLaunches"]
+
+FLOW = ("u", "v", "w")
+ENTERING = 4.0  # times the tolerance: what a step has left may enter the next as it is
+
+
+class GasLaunches:
+    """The slots and launches of gas in some worlds.
+
+    Args:
+        model: what the gas is; dt: of a step [s]; memory: makes slots.
+
+    Attributes:
+        inputs: parameters and controls by name, the same in all steps of a control step.
+        projection: makes velocities free of divergence; spare: cells to work in.
+        entry: the state that a control step is given; seated: with the velocities of sides; pressure: at its end [Pa].
+    """
+
+    def __init__(self, model: GasModel, dt: float, memory: Memory):
+        self.model, self.memory, self._dt = model, memory, dt
+        real = warp_real(memory.dtype)
+        self._flux, self._scalar, self._force = flux_kernels(real), scalar_kernels(real), force_kernels(real)
+        self._sums, self._seat, vec3 = average_kernels(real), seat_kernels(real), self._flux.vec3
+        self.projection = Projection(model.grid, model.kinds, model.accuracy, model.dx / dt, memory)
+        self._real, slot = real, memory.slot
+        scalars, sources = len(model.scalars), len(model.places)
+        self.inputs: dict[str, Slot] = {
+            "density": slot(real), "viscosity": slot(real), "gravity": slot(vec3), "speed": slot(vec3, 6),
+            "diffusivity": slot(real, max(scalars, 1)), "lightness": slot(real, max(scalars, 1)),
+            "rest": slot(real, max(scalars, 1)), "value": slot(real, 6 * max(scalars, 1)),
+            "drive": slot(vec3, max(sources, 1)), "rate": slot(real, max(scalars * sources, 1)),
+        }  # fmt: skip
+        device = memory.wp_device
+        self._profile = wp.array(model.profile, dtype=real, device=device)
+        self._held = wp.array(model.held, dtype=int, device=device)
+        places = np.concatenate(model.places) if sources else np.zeros((1, 1, 1))
+        self._place = wp.array(places, dtype=real, device=device)
+        self.pressure = slot(real, *model.shape)
+        self.spare = slot(real, *model.shape, differentiable=False)
+        self.entry = self._fields()
+        self.seated = {**self._fields(), "b": slot(real, *model.shape), "phi": slot(real, *model.shape)}
+        self._states: list[dict[str, Slot]] = []
+        self._work: list[dict[str, Slot]] = []
+
+    def _fields(self, suffix: str = "") -> dict[str, Slot]:
+        grid, slot, real = self.model.grid, self.memory.slot, self._real
+        nx, ny, nz = grid.shape
+        made = {name + suffix: slot(real, *grid.faces(axis)) for axis, name in enumerate(FLOW)}
+        scalars = len(self.model.scalars)
+        return {**made, "scalar" + suffix: slot(real, scalars * nx, ny, nz) if scalars else slot(real, 1, 1, 1)}
+
+    def state(self, number: int) -> dict[str, Slot]:
+        """``u``, ``v``, ``w`` on faces [m/s], and ``scalar`` (N, S nx, ny, nz) of cells."""
+        while len(self._states) <= number:
+            self._states.append(self._fields())
+        return self._states[number]
+
+    def work(self, number: int) -> dict[str, Slot]:
+        """What a step works in: of stages 1 and 2, velocities as carried and as lifted, scalars as carried, what flows
+        out of cells, the pressure's ``phi``, and where the stage ends.
+        """
+        slot, real, shape = self.memory.slot, self._real, self.model.grid.shape
+        while len(self._work) <= number:
+            made: dict[str, Slot] = {}
+            for stage in "12":
+                made |= {**self._fields("_carried" + stage), **self._fields("_lifted" + stage), **self._fields(stage)}
+                made |= {"b" + stage: slot(real, *shape), "phi" + stage: slot(real, *shape)}
+            self._work.append(made)
+        return self._work[number]
+
+    def enter(self) -> list[Any]:
+        """The launches from the entry, what a control step is given, to the first state: sides have velocities of their
+        own, and what diverges, as gas that somebody set in motion may, is made free of it.
+        """
+        p, lanes = self.projection, wp.vec2i(*self.projection.lanes)
+        seated, first = ([each[name] for name in FLOW] for each in (self.seated, self.state(0)))
+        made: list[Any] = [
+            Launch(
+                self._seat.seat[axis], p.dim(axis), [p.kinds, lanes, self._profile],
+                [self.inputs["speed"], self.entry[name]], [seated[axis]],
+            )
+            for axis, name in enumerate(FLOW)
+        ]  # fmt: skip
+        return made + p.project(seated, first, self.seated["b"], self.seated["phi"], ENTERING)
+
+    def read(self, work: dict[str, Slot]) -> Launch:
+        """The launch that reads the pressure off the last step."""
+        constants = [wp.vec2i(*self.projection.lanes), self.model.dx / self._dt]
+        inputs = [self.inputs["density"], work["phi2"]]
+        return Launch(self._sums.press, self.projection.dim(None), constants, inputs, [self.pressure])
+
+    def step(self, before: dict[str, Slot], work: dict[str, Slot], after: dict[str, Slot]) -> list[Any]:
+        """The launches of a step."""
+        made = self._stage(before, work, "1")
+        middle, end = ({name: work[name + stage] for name in before} for stage in "12")
+        made += self._stage(middle, work, "2")
+        lanes = wp.vec2i(*self.projection.lanes)
+        for name, first in before.items():
+            dim = (self.memory.worlds, first.size[1], *self.projection.lanes)
+            if name != "scalar" or self.model.scalars:
+                made.append(Launch(self._sums.average, dim, [lanes], [first, end[name]], [after[name]]))
+        return made
+
+    def _stage(self, q: dict[str, Slot], work: dict[str, Slot], stage: str) -> list[Any]:
+        model, p, dt = self.model, self.projection, self._dt
+        nx, per_dx, lanes = model.grid.shape[0], 1.0 / model.dx, wp.vec2i(*self.projection.lanes)
+        scalars, sources, i = len(model.scalars), len(model.places), self.inputs
+        flow = [q[name] for name in FLOW]
+        made: list[Any] = []
+        for axis, name in enumerate(FLOW):
+            carried, lifted = work[f"{name}_carried{stage}"], work[f"{name}_lifted{stage}"]
+            constants = [p.kinds, lanes, dt, per_dx, self._profile]
+            inputs = [i["viscosity"], i["speed"], *flow, q[name]]
+            made.append(Launch(self._flux.carry[axis], p.dim(axis), constants, inputs, [carried]))
+            constants = [p.kinds, lanes, nx, scalars, sources, dt, self._place]
+            inputs = [i["gravity"], i["lightness"], i["rest"], i["drive"], q["scalar"], carried]
+            made.append(Launch(self._force.lift[axis], p.dim(axis), constants, inputs, [lifted]))
+        if scalars:
+            dim, carried = (self.memory.worlds, scalars * nx, *p.lanes), work[f"scalar_carried{stage}"]
+            constants = [p.kinds, lanes, nx, int(model.limited), dt, per_dx, self._held]
+            inputs = [i["diffusivity"], i["value"], *flow, q["scalar"]]
+            made.append(Launch(self._scalar.carry_scalar, dim, constants, inputs, [carried]))
+            constants = [lanes, nx, sources, scalars, dt, self._place]
+            inputs = [i["rate"], carried]
+            made.append(Launch(self._force.feed, dim, constants, inputs, [work["scalar" + stage]]))
+        lifted_flow = [work[f"{name}_lifted{stage}"] for name in FLOW]
+        ends = [work[name + stage] for name in FLOW]
+        return [*made, *p.project(lifted_flow, ends, work["b" + stage], work["phi" + stage])]

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The launches that make a velocity free of divergence, and their adjoint: one more solve, whatever the iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import warp as wp
+
+from simenv.physics.direct import warp_real
+from simenv.physics.gas.kernels_average import average_kernels
+from simenv.physics.gas.kernels_project import project_kernels
+from simenv.physics.launch.slots import Launch, Memory, Slot
+from simenv.physics.pressure.levels import Grid, View, plain
+from simenv.physics.pressure.solve import Accuracy, PressureSolver
+
+__all__ = ["Projection"]
+
+
+class _Solve:
+    """The solve of one projection, as a launch: forward it finds phi of b, in reverse the adjoint of b of that of phi,
+    and adds to the adjoints of the open shares.
+    """
+
+    differentiable = True
+
+    def __init__(self, owner: Projection, b: Slot, phi: Slot, slack: float):
+        self._owner, self._b, self._phi, self._slack = owner, b, phi, slack
+
+    def forward(self, device: wp.Device) -> None:
+        for launch in self._owner.find(self._b, self._phi, self._slack):
+            launch.forward(device)
+
+    def backward(self, device: wp.Device) -> None:
+        for launch in self._owner.find_adjoint(self._b, self._phi):
+            launch.forward(device)
+
+    def kernels(self) -> list[wp.Kernel]:
+        both = (*self._owner.find(self._b, self._phi), *self._owner.find_adjoint(self._b, self._phi))
+        return [kernel for launch in both for kernel in launch.kernels()]
+
+
+class Projection:
+    """Makes velocities on the faces of a grid free of divergence.
+
+    Args:
+        grid: of cells; kinds: of its six sides, `kernels_walls`; accuracy: of the solves; fastest: speed
+            that gas may have [m/s]; memory: makes slots.
+
+    Attributes:
+        open: shares of faces that gas can pass, across x, y and z; solid: velocities of what closes the rest.
+        solver: of the pressure equation; failed: solves that ended at their last iteration, rushed: those of gas that
+            was too fast (N,).
+        spilled: largest flow out of a cell after the last projection (N,) [m/s].
+
+    References:
+        Batty, Bertails, Bridson 2007, A fast variational framework for accurate solid-fluid coupling; Ng, Min, Gibou
+        2009, An efficient fluid-solid coupling algorithm for single-phase flows (shares of areas).
+    """
+
+    def __init__(self, grid: Grid, kinds: Any, accuracy: Accuracy, fastest: float, memory: Memory):
+        self.grid, self.memory, self._kinds = grid, memory, kinds
+        cuda = memory.device.type == "cuda"
+        self.lanes = (grid.shape[1] + 1, grid.shape[2] + 1) if cuda else (1, 1)
+        real = warp_real(memory.dtype)
+        self._kernels, self._sums = project_kernels(real), average_kernels(real)
+        self.kinds = self._kernels.Kinds(*kinds)
+        self.open = [memory.slot(real, *grid.faces(axis)) for axis in range(3)]
+        self.solid = [memory.slot(real, *grid.faces(axis)) for axis in range(3)]
+        plainly = {"differentiable": False}
+        self._adjoint = memory.slot(real, *grid.shape, **plainly)
+        self.solver = PressureSolver(grid, accuracy, memory)
+        self._most = memory.slot(real, grid.shape[0] + 1, **plainly)
+        self._scale, self._none, self.spilled = (memory.slot(real, **plainly) for _ in range(3))
+        self.failed, self.rushed = (memory.slot(wp.int32, **plainly) for _ in range(2))
+        self._fastest = fastest
+
+    def dim(self, axis: int | None) -> tuple[int, ...]:
+        """Of launches over the faces across an axis, or over cells."""
+        shape = self.grid.shape if axis is None else self.grid.faces(axis)
+        return (self.memory.worlds, shape[0], *self.lanes)
+
+    def prepare(self) -> list[Launch]:
+        """Launches that make the equation of the open shares as they are."""
+        k, constants, levels = self._kernels, [self.kinds, wp.vec2i(*self.lanes)], self.solver.levels
+        made = [
+            plain(k.weigh[axis], self.dim(axis), constants, [self.open[axis]], [levels.weight(axis)])
+            for axis in range(3)
+        ]
+        made.append(plain(k.hold, self.dim(None), constants, self.open, [levels.shift]))
+        return [*made, *self.solver.build()]
+
+    def project(
+        self, before: Sequence[Slot], after: Sequence[Slot], b: Slot, phi: Slot, slack: float = 1.0
+    ) -> list[Any]:  # fmt: skip
+        """What leads from velocities to those without divergence.
+
+        Args:
+            before: velocities across x, y and z.
+            after: the same without divergence.
+            b: slot of the right-hand side, a tick's own, which the reverse sweep reads.
+            phi: slot of the solution, likewise.
+            slack: factor on the tolerance; what is within it stays as it is, bit for bit.
+        """
+        k, constants = self._kernels, [self.kinds, wp.vec2i(*self.lanes)]
+        slabs = [(self.memory.worlds, each.size[1]) for each in before]
+        fastest = [plain(k.fastest, slab, [], [q], [self._most]) for slab, q in zip(slabs, before, strict=True)]
+        scale = plain(k.scale_of, (self.memory.worlds,), [], [], [self._most, self._scale])
+        flows = [*self.open, *self.solid, *before]
+        pushes = [
+            Launch(
+                k.push[axis], self.dim(axis), constants, [self.open[axis], self.solid[axis], phi, before[axis]],
+                [after[axis]],
+            )
+            for axis in range(3)
+        ]  # fmt: skip
+        return [
+            *fastest, scale, Launch(k.diverge, self.dim(None), constants, flows, [b]), _Solve(self, b, phi, slack),
+            *pushes,
+        ]  # fmt: skip
+
+    def see_spilled(self, flow: Sequence[Slot], b: Slot) -> list[Launch]:
+        """Launches that measure the divergence that is left; `b` is overwritten."""
+        k, constants = self._kernels, [self.kinds, wp.vec2i(*self.lanes)]
+        slabs, inverse = (self.memory.worlds, self.grid.shape[0]), self.solver.levels.inverse
+        return [
+            plain(k.diverge, self.dim(None), constants, [*self.open, *self.solid, *flow], [b]),
+            plain(k.spill, slabs, [], [b, inverse], [self._most]),
+            plain(k.scale_of, slabs[:1], [], [], [self._most, self.spilled]),
+        ]
+
+    def find(self, b: Slot, phi: Slot, slack: float = 1.0) -> list[Launch]:
+        """Launches that solve for phi, to a share of the largest speed, `slack` times the tolerance."""
+        watch = plain(self._sums.watch, (self.memory.worlds,), [self._fastest], [self._scale], [self.rushed])
+        return [watch, *self.solver.solve(b, self._scale, phi, slack=slack), self._note()]
+
+    def _note(self) -> Launch:
+        return plain(self._sums.note, (self.memory.worlds,), [], [self.solver.done], [self.failed])
+
+    def find_adjoint(self, b: Slot, phi: Slot) -> list[Launch]:
+        """Launches that add to the adjoints of b and of the open shares what that of phi gives."""
+        k, constants, real = self._kernels, [self.kinds, wp.vec2i(*self.lanes)], self.solver.levels.real
+
+        def bar(slot: Slot) -> View:
+            return View(lambda: slot.adjoint, real)
+
+        made = self.solver.solve(phi, self._none, self._adjoint, adjoint=True)
+        made.append(plain(self._sums.add, self.dim(None), constants[1:], [self._adjoint], [bar(b)]))
+        for axis in range(3):
+            inputs = [phi, self._adjoint]
+            made.append(plain(k.blame[axis], self.dim(axis), constants, inputs, [bar(self.open[axis])]))
+        return [*made, self._note()]

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warp kernels that prepare and solve the pressure equation of a world in one thread, as the CPU does: no launch waits
+between two sweeps, and a world ends when it has converged.
+"""
+
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv._exclusive import built_once
+from simenv.physics.pressure.kernels_krylov import krylov_functions
+from simenv.physics.pressure.kernels_pockets import POCKETS, pocket_functions
+
+__all__ = ["whole_kernels"]
+
+
+@built_once
+def whole_kernels(real) -> SimpleNamespace:
+    """Kernels for one scalar type, `wp.float32` or `wp.float64`.
+
+    Returns:
+        A namespace with `prepare`, which makes coarser levels, diagonals and pockets of the finest's weights and shift,
+        `solve`, and the struct `Levels`.
+    """
+    f, g = krylov_functions(real), pocket_functions(real)
+    Levels, coarsen, invert, cycle = f.Levels, f.coarsen, f.invert, f.cycle
+    start, judge, align, turn, search, apply, advance = (
+        f.start, f.judge, f.align, f.turn, f.search, f.apply, f.advance
+    )  # fmt: skip
+    label, join, count, number, spread = g.label, g.join, g.count, g.number, g.spread
+    collect, average, remove = g.collect, g.average, g.remove
+    room = wp.constant(POCKETS)
+    options = {"module": f"simenv_pressure_{real.__name__}", "enable_backward": False}
+
+    @wp.kernel(**options)
+    def prepare(
+        levels_inout: Levels,
+        counts_out: wp.array2d(dtype=int),
+        labels_out: wp.array2d(dtype=int),
+        pockets_out: wp.array2d(dtype=int),
+    ):
+        w = wp.tid()
+        one = wp.vec2i(1, 1)
+        s = levels_inout
+        for level in range(s.n.shape[0]):
+            for i in range(s.n[level][0]):
+                if level > 0:
+                    coarsen(s, w, level, i, 0, 0, one)
+            for i in range(s.n[level][0]):
+                invert(s, w, level, i, 0, 0, one)
+        nx = s.n[0][0]
+        for i in range(nx):
+            label(s, w, i, labels_out)
+        before = int(0)
+        changes = int(1)
+        while changes > before:
+            before = int(changes)
+            for i in range(nx):
+                changes += join(s, w, i, labels_out)
+        for i in range(nx):
+            counts_out[w, i] = count(s, w, i, labels_out)
+        for i in range(nx):
+            number(s, w, i, labels_out, counts_out, pockets_out)
+        for i in range(nx):
+            spread(s, w, i, labels_out, pockets_out)
+
+    @wp.func
+    def level_out(
+        s: Levels, w: int, pockets: wp.array2d(dtype=int), parts: wp.array4d(dtype=real), mean: wp.array2d(dtype=real),
+        value: wp.array2d(dtype=real),
+    ):  # fmt: skip
+        for i in range(s.n[0][0]):
+            collect(s, w, i, pockets, value, parts)
+        for each in range(room):
+            mean[w, each] = average(w, each, parts)
+        for i in range(s.n[0][0]):
+            remove(s, w, i, pockets, mean, value)
+
+    @wp.kernel(**options)
+    def solve(
+        tolerance: real,
+        iterations: int,
+        sweeps: int,
+        last: int,
+        s: Levels,
+        pockets_in: wp.array2d(dtype=int),
+        scale_in: wp.array(dtype=real),
+        b_inout: wp.array2d(dtype=real),
+        p_out: wp.array2d(dtype=real),
+        done_out: wp.array(dtype=int),
+        left_out: wp.array2d(dtype=real),
+        spent_out: wp.array(dtype=int),
+        right_out: wp.array2d(dtype=real),
+        found_out: wp.array2d(dtype=real),
+        d_out: wp.array2d(dtype=real),
+        ad_out: wp.array2d(dtype=real),
+        sums_out: wp.array3d(dtype=real),
+        aligned_out: wp.array2d(dtype=real),
+        parts_out: wp.array4d(dtype=real),
+        mean_out: wp.array2d(dtype=real),
+    ):
+        w = wp.tid()
+        nx = s.n[0][0]
+        level_out(s, w, pockets_in, parts_out, mean_out, b_inout)
+        for i in range(nx):
+            start(s, w, i, b_inout, p_out, right_out, sums_out)
+        judge(w, 0, tolerance, scale_in, sums_out, done_out, left_out, spent_out)
+        each = int(0)
+        while each < iterations and done_out[w] == 0:
+            cycle(s, w, sweeps, last, right_out, found_out)
+            for i in range(nx):
+                sums_out[w, i, 2] = align(s, w, i, right_out, found_out)
+            turn(w, each, sums_out, aligned_out)
+            for i in range(nx):
+                search(s, w, i, each, found_out, aligned_out, d_out)
+            for i in range(nx):
+                sums_out[w, i, 0] = apply(s, w, i, d_out, ad_out)
+            for i in range(nx):
+                advance(s, w, i, d_out, ad_out, aligned_out, sums_out, p_out, right_out)
+            each += 1
+            judge(w, each, tolerance, scale_in, sums_out, done_out, left_out, spent_out)
+        level_out(s, w, pockets_in, parts_out, mean_out, p_out)
+
+    return SimpleNamespace(prepare=prepare, solve=solve, Levels=Levels)
