@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import simenv  # noqa: F401  registers the tasks
+from simenv.envs.measures import to_frame
 from tests.tasks.arm_script import scripted_action
 
 NAMES = ["PegInsertion", "PegPlacement", "BoltOnNut"]
@@ -20,9 +21,7 @@ def make(worlds, name="PegInsertion", **options):
 
 
 def in_hand(env):
-    """Pose (N, 7) of the peg in the hand's frame, turned back by the hand."""
-    from simenv.envs.measures import to_frame
-
+    """Place (N, 3) and axis (N, 3) of the peg in the hand's frame."""
     hand, peg = (env.world.bodies[name] for name in (env.task.hand, "peg"))
     place = to_frame(peg.centre(env.state)[:, None], hand.pose(env.state))[:, 0]
     axis = env.task.axis(env.world, env.state)
@@ -31,25 +30,25 @@ def in_hand(env):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_bare_fingers_hold_the_peg(name):
-    """Each with 10 N along their stroke, leaning as it may, without a slip of a tenth of a micron; the hand sinks by
+    """Each with 10 N, leaning as it may, without creeping by 1 um/s once the arm has come to rest; the hand sinks by
     m g / (c + k dt / 2), as the goal of an action of zero is where it is.
     """
     env = make(3, name, dtype="float64")
     env.reset(seed=0)
     task, world, zero = env.task, env.world, torch.zeros(3, 6, dtype=torch.float64)
-    for _ in range(30):
+    for _ in range(90):
         env.step(zero)
     first = in_hand(env)
     for _ in range(60):
         env.step(zero)
     for old, new in zip(first, in_hand(env), strict=True):
-        assert (old - new).abs().max() < 1e-7
-    weight = float(world.parameters["peg.mass"][0, 0]) * 9.81
+        assert (old - new).abs().max() < 1e-6
+    weight = float(world.parameters["peg.mass"][0]) * 9.81
     sinking = world.bodies["peg"].twist(env.state)[:, 2]
     assert sinking.tolist() == pytest.approx([-weight / (100.0 + 600.0 / 120.0)] * 3, rel=0.05)
     left, right = task._gripped(world, env.state)
-    along = -torch.linalg.vector_norm(left - right, dim=-1) / 2.0
-    assert along.tolist() == pytest.approx([-10.0] * 3, rel=0.02)
+    grip = torch.linalg.vector_norm(left - right, dim=-1) / 2.0
+    assert grip.tolist() == pytest.approx([10.0] * 3, rel=0.02)
     lifted = (left + right)[:, 2]
     assert lifted.tolist() == pytest.approx([weight] * 3, rel=1e-3)
     assert not task._pushed(world, env.state).any()
