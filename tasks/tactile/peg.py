@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -178,8 +178,8 @@ class PegTask(Task):
             self.arm.add(scene)
             scene.view, scene.angles = ((-0.12, -0.35, 0.0), (0.65, 0.35, 0.85)), (0.14, 0.35)
         brass = (0.83, 0.62, 0.30, 1.0)
-        coupling = {"coupling": "rigid"} if self.rigid else {}
-        scene.add_body("peg", shape, self.density, (0.5, 0.0, 0.12), motion="free", color=brass, **coupling)
+        free: dict[str, Any] = {"motion": "free", "coupling": "rigid" if self.rigid else "contact"}
+        scene.add_body("peg", shape, self.density, (0.5, 0.0, 0.12), color=brass, **free)
         if self.rigid:
             self._bare_fingers(scene)
             return scene
