@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
 
 from simenv.physics.constants import constant
@@ -81,14 +83,20 @@ class BodyView:
     def centre_twist(self, state: State) -> torch.Tensor:
         """Velocity of its centre of mass [m/s] and angular velocity [rad/s], world axes, (N, 6)."""
         twist = self.twist(state)
-        if not self.spec.centre.any():
+        if not self.arm.any():
             return twist
         arm = self.centre(state) - self.pose(state)[:, :3]
         return torch.cat([twist[:, :3] + torch.linalg.cross(twist[:, 3:], arm), twist[:, 3:]], -1)
 
     def _moved(self, pose: torch.Tensor, sign: float) -> torch.Tensor:
         """A pose moved by the place of the centre of mass, forth or back."""
-        return on_pose(pose, sign * self.spec.centre, (0.0, 0.0, 0.0, 1.0)) if self.spec.centre.any() else pose
+        return on_pose(pose, sign * self.arm, (0.0, 0.0, 0.0, 1.0)) if self.arm.any() else pose
+
+    @cached_property
+    def arm(self) -> np.ndarray:
+        """Its centre of mass in its frame (3,) [m]; zero of a link of a robot."""
+        rigid = self._world.scene.touching.get(self.spec.name)
+        return self.spec.centre if rigid is None else np.asarray(rigid.tree.links[0].inertial.centre)
 
     def wrench(self, state: State) -> torch.Tensor:
         """Force [N] and torque about its centre of mass [N m] of all contact, mean over the last control step, world

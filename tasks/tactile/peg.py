@@ -4,7 +4,8 @@
 After Akinola et al. 2025 (TacSL), section VI-B and appendix C: randomisation, observations, actions, rewards. The arm
 is modelled by what its task-space impedance makes of the hand: 600 N/m, 50 N s/m, 50 N m/rad, 1.41 N m s on 1 kg and
 0.01 kg m^2; or, with `robot`, the robot's joints, whose motors pull its tool with the same stiffness and close its two
-fingers (docs/robots.md). The arm's own collisions are not modelled; gels touch the held thing only.
+fingers (docs/robots.md). The arm's own collisions are not modelled; gels touch the held thing only. With
+`coupling="rigid"` bare fingers of the robot hold it by friction, and rigid contact is all that touches.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,6 +37,8 @@ LAYER = {"modulus": 1e5, "poisson": 0.45, "thickness": 4e-3, "mu": 1.0}
 GELS, SPRINGS = layer_gels(**LAYER), WinklerGel.from_layer(**LAYER).k_n  # [Pa/m]
 ROWS, COLUMNS, WIDTH, HEIGHT = 14, 10, 0.024, 0.032  # of a gel: taxels, and size [m], about that of a GelSight R1.5
 GRIP = 10.0  # force of each finger [N]
+COUPLINGS = ("gels", "rigid")
+SMOOTH = 0.3  # friction of the peg on all but fingers
 # of an arm: TacSL's stiffness [N/m], [N m/rad], and damping [N s/m], [N m s] that is half of critical with the Panda's
 # inertia, where TacSL's 50 and 1.41 are a quarter
 ARM_GAINS = (600.0, 50.0, 100.0, 5.0)
@@ -91,6 +94,9 @@ class PegTask(Task):
     contact_penalty = Argument(0.0, "weight of the contact force", unit="1/N", least=0.0)
     stage = Argument("full", "a shorter way for a curriculum is near, see `PegInsertion-v0`", choices=STAGES)
     robot = Argument(None, '"panda", or a URDF or MJCF file "FILE#TOOL": what holds the peg, with two fingers')
+    coupling = Argument(
+        "gels", "what touches: gels and stiff points, or rigid contact of a robot's bare fingers", choices=COUPLINGS
+    )
     gel = Argument("springs", "taxels of an elastic layer move each other", choices=GELS)
     tactile_sensor = Argument("gelsight_r15", "whose colours", choices=tuple(SENSORS))
     image_size = Argument((80, 60), "rows and columns of the tactile images, as TacSL's policies see", check=pixels)
@@ -107,7 +113,14 @@ class PegTask(Task):
     @cached_property
     def arm(self) -> PegArm | None:
         """The robot that holds the peg."""
-        return None if self.robot is None else PegArm(self.robot, ARM_GAINS)
+        if self.robot is None:
+            return None
+        return PegArm(self.robot, ARM_GAINS, (WIDTH, HEIGHT) if self.rigid else None)
+
+    @property
+    def rigid(self) -> bool:
+        """Whether rigid contact holds the peg, and no gels."""
+        return self.coupling == "rigid"
 
     @property
     def hand(self) -> str:
@@ -140,8 +153,19 @@ class PegTask(Task):
 
     # ------------------------------------------------------------------------------------------------- the scene
 
+    def _check_coupling(self) -> None:
+        """Raise for bare fingers of no robot, or whose gels are to be observed."""
+        if self.rigid and self.arm is None:
+            raise ValueError('coupling="rigid" is of a robot\'s fingers; name one, robot="panda", or take "gels"')
+        felt = {"tactile_image", "force_field"} & set(self.observation_mode.split("+"))
+        if self.rigid and felt:
+            raise ValueError(
+                f'observation_mode {self.observation_mode!r}: bare fingers (coupling="rigid") have no gels'
+            )
+
     def build(self) -> Scene:
-        scene = Scene(substep_dt=1.0 / 960.0, substeps=16, lead=1.5e-3, contact=ContactLaw(1e4, 3.0, 5e3, 0.3))
+        self._check_coupling()
+        scene = Scene(substep_dt=1.0 / 960.0, substeps=16, lead=1.5e-3, contact=ContactLaw(1e4, 3.0, 5e3, SMOOTH))
         scene.view, scene.angles = ((0.38, -0.1, 0.0), (0.62, 0.1, 0.22)), (0.7, 0.4)
         shape, points, gels = self.peg()
         scene.add_body("table", Plane(), motion="fixed")
@@ -154,7 +178,11 @@ class PegTask(Task):
             self.arm.add(scene)
             scene.view, scene.angles = ((-0.12, -0.35, 0.0), (0.65, 0.35, 0.85)), (0.14, 0.35)
         brass = (0.83, 0.62, 0.30, 1.0)
-        scene.add_body("peg", shape, self.density, (0.5, 0.0, 0.12), motion="free", color=brass)
+        free: dict[str, Any] = {"motion": "free", "coupling": "rigid" if self.rigid else "contact"}
+        scene.add_body("peg", shape, self.density, (0.5, 0.0, 0.12), color=brass, **free)
+        if self.rigid:
+            self._bare_fingers(scene)
+            return scene
         scene.add_points("peg", "socket", points, share=2.0)
         foot = points[points[:, 2] < points[:, 2].min() + 1e-6]
         scene.add_points("peg", "table", foot, share=2.0)
@@ -163,6 +191,20 @@ class PegTask(Task):
             scene.let_pass(carriers[1], carriers[2], "the peg is between them")
         for carrier, standing in itertools.product(carriers, ("table", "socket")):
             scene.let_pass(carrier, standing, "collisions of the arm are not modelled; its goal stays above")
+        self._add_gels(scene, gels)
+        return scene
+
+    def _bare_fingers(self, scene):
+        """What the robot's fingers look like, and how they hold: as gels do, by a friction of 1."""
+        scene.rigid = dataclasses.replace(scene.rigid, friction=SMOOTH)
+        for side in (0, 1):
+            finger = self.arm.finger(side)
+            scene.set_contact(finger, "peg", dataclasses.replace(scene.rigid, friction=LAYER["mu"]))
+            for i, ridge in enumerate(self.arm.tree.link(self.arm.fingers.links[side]).collisions):
+                color = (0.25, 0.27, 0.30, 1.0)
+                scene.add_look(f"{finger} ridge {i}", ridge.shape, finger, ridge.position, ridge.quaternion, color)
+
+    def _add_gels(self, scene, gels):
         grid, half = flat_grid(ROWS, COLUMNS, WIDTH, HEIGHT), np.sqrt(0.5)
         for name, side in (("left", 1.0), ("right", -1.0)):
             turn = (side * half, 0.0, 0.0, half)
@@ -181,7 +223,6 @@ class PegTask(Task):
             if self.arm is not None:
                 place, turned = self.arm.fingers.on(0 if side > 0.0 else 1, place)
             scene.add_look(f"{name} pad", pad, on, place, turned, color=(0.55, 0.85, 0.95, 0.25), slide=slide)
-        return scene
 
     def view(self, episode):
         """Hand and socket of the episode, from beside the fingers; or the whole arm."""
@@ -206,7 +247,13 @@ class PegTask(Task):
             episode["hand"] = episode["socket"] + mouth + episode["hand"]
         return episode
 
-    def randomisation(self):  # TacSL: stiffness 150 to 350 N/m about 250, and gains
+    def randomisation(self):
+        if self.rigid:
+            names = sorted(f"{'|'.join(sorted((self.arm.finger(side), 'peg')))}.friction" for side in (0, 1))
+            return dict.fromkeys(names, Range(0.6, 1.4, of=LAYER["mu"], stream="friction"))
+        return self._soft_randomisation()
+
+    def _soft_randomisation(self):  # TacSL: stiffness 150 to 350 N/m about 250, and gains
         stiffness = self.gel.parameters[0]
         gel = Range(0.6, 1.4, of=getattr(self.gel, stiffness), stream="gel")
         drawn = {f"left.{stiffness}": gel, f"right.{stiffness}": gel}
@@ -235,6 +282,9 @@ class PegTask(Task):
         state = world.bodies["peg"].place_centre(state, torch.cat([place - up, peg], -1))
         socket = world.bodies["socket"]
         state = socket.place(state, torch.cat([episode["socket"], socket.pose(state)[:, 3:]], -1))
+        if self.rigid:
+            state = world.touch_anew(self._held(world, state, None, joints, self.held_radius + zero))
+            return state.replace(memory=torch.zeros_like(world.bodies[name].twist(state)))
         depth = line_contact_depth(GRIP, SPRINGS, self.held_radius, self.held_length)
         for _ in range(3):  # until the gels press with the fingers' force, which grows with depth^1.5
             state = world.touch_anew(self._held(world, state, None, joints, self.held_radius - depth + zero))
@@ -284,8 +334,8 @@ class PegTask(Task):
             return {"state": torch.cat([*joints, fingers, hand.pose(state), seen, socket.pose(state)[:, 3:]], -1)}
 
         def privileged():
-            gels = [-world.gels[name].force(state) for name in ("left", "right")]  # on the peg
-            extra = [hand.twist(state), peg.centre_pose(state), episode["socket"], peg.push(state)[:, :3], *gels]
+            grip = self._gripped(world, state)
+            extra = [hand.twist(state), peg.centre_pose(state), episode["socket"], self._pushed(world, state), *grip]
             return {"state": torch.cat([reduced()["state"], *extra], -1)}
 
         def field():
@@ -296,6 +346,19 @@ class PegTask(Task):
             "tactile_image": lambda: gel_images(world, state, self.image_size, self.tactile_sensor),
             "wrist_camera": lambda: {"wrist_camera": camera_image(world, state, self.hand, WRIST, self.camera_size)},
         })  # fmt: skip
+
+    def _gripped(self, world, state):
+        """Forces (N, 3) of the fingers, the one along y first, on the peg [N]."""
+        if self.rigid:
+            return [world.bodies["peg"].contact_force(state, self.arm.finger(side)) for side in (0, 1)]
+        return [-world.gels[name].force(state) for name in ("left", "right")]
+
+    def _pushed(self, world, state):
+        """Force (N, 3) of socket and table on the peg [N]."""
+        peg = world.bodies["peg"]
+        if self.rigid:
+            return peg.contact_force(state, "socket") + peg.contact_force(state, "table")
+        return peg.push(state)[:, :3]
 
     # -------------------------------------------------------------------------------------------------- judgement
 
@@ -324,7 +387,7 @@ class PegTask(Task):
         low = peg.centre(after)[:, 2] - half * self.axis(world, after)[:, 2] < episode["socket"][:, 2] + top
         beside = low & (side > self.held_radius)
         swell = exact.exp(50.0 * distance.clamp(max=1.0))
-        push = (exact.total(peg.push(after)[:, :3] ** 2) + 1e-10).sqrt()
+        push = (exact.total(self._pushed(world, after) ** 2) + 1e-10).sqrt()
         weight = torch.where(side < self.held_radius, 0.01 * self.contact_penalty, self.contact_penalty)
         return {
             "keypoints": -0.1 * distance * torch.where(beside, 10.0, 1.0),

@@ -27,8 +27,12 @@ class PegInsertion(PegTask):
     the peg's foot and the lower 9 mm of its side as 48 points against the socket (10 kN/m each, mu 0.3), its foot
     against the table. Fingers touch nothing but the peg.
 
+    With `coupling="rigid"` there are no gels and no such points: bare fingers of the `robot`, with five ridges each,
+    hold the peg by rigid contact (friction 1), and peg, fingers, socket and table touch each other likewise (0.3).
+
     Everything is differentiable: actions, state, gels, contact and gains. Kinks: touch and slip of
-    taxels and points; `keypoints` jumps where the peg passes the mouth's height beside it.
+    taxels and points; `keypoints` jumps where the peg passes the mouth's height beside it. Forces of rigid contact, in
+    `privileged` and the reward's `contact`, have no derivative.
 
     ## Action Space
 
@@ -47,7 +51,8 @@ class PegInsertion(PegTask):
     along x and y and normal force of each taxel [N]. `tactile_image`: `left_image`, `right_image` (80, 60, 3) uint8,
     what a GelSight R1.5 would see, as TacSL's policies do; rows go along the fingers. `wrist_camera`: `wrist_camera`
     (64, 64, 3) uint8, from a camera beside the palm. Modes join blocks by `+`, at most one of `privileged` (the
-    default) and `reduced`: `reduced+tactile_image+force_field`.
+    default) and `reduced`: `reduced+tactile_image+force_field`. With `coupling="rigid"` the fingers are where the gels
+    were, and there is neither field nor image of them.
 
     ## Rewards
 
