@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from simenv.envs.constants import constant
 from simenv.robots import JointDrive, ToolDrive
 
 if TYPE_CHECKING:
@@ -49,12 +50,13 @@ class ToolArm:
         """Positions (N, ny) of its joints with the link at poses (N, 7), or as near as it gets."""
         return world.robots[NAME].model.reach(pose, self.link)
 
-    def columns(self, world: World, joints: Sequence[str]) -> list[int]:
-        """Of the state's ``joint_q``, the positions of joints."""
+    def positions(self, world: World, state: State, joints: Sequence[str]) -> torch.Tensor:
+        """Positions (N, n) of joints that turn or slide, by name."""
         robot = world.robots[NAME]
         made = robot.spec.table
         at = {name: int(made.q_start[i]) + robot.span_q.start for i, name in enumerate(made.joints)}
-        return [at[name] for name in joints]
+        columns = constant(tuple(at[name] for name in joints), torch.int64, state.joint_q.device)
+        return state.joint_q.index_select(1, columns)
 
     def placed(
         self, world: World, state: State, positions: torch.Tensor, named: Mapping[str, torch.Tensor] | None = None

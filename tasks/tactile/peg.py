@@ -329,8 +329,8 @@ class PegTask(Task):
             if self.arm is None:
                 fingers = state.grip[:, :1].expand(-1, 2)
             else:
-                arm, pair = (self.arm.columns(world, each) for each in (self.arm.fingers.arm, self.arm.fingers.joints))
-                joints, fingers = [state.joint_q[:, arm]], state.joint_q[:, pair]
+                both = self.arm.fingers.arm, self.arm.fingers.joints
+                *joints, fingers = (self.arm.positions(world, state, each) for each in both)
             return {"state": torch.cat([*joints, fingers, hand.pose(state), seen, socket.pose(state)[:, 3:]], -1)}
 
         def privileged():
