@@ -13,6 +13,7 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.bodies.kernels_aba import aba_functions
 from simenv.physics.bodies.kernels_collide import collide_kernels
+from simenv.physics.bodies.kernels_dense import dense_functions
 
 __all__ = ["gather_functions"]
 
@@ -29,7 +30,9 @@ def gather_functions(real) -> SimpleNamespace:
         for contacts before them) and `Touch` (work space: inertia of links and all they carry; A and H; of contacts
         what `prepared` gives, gap, normal, displacement held, group, place in it, velocity of what no joint moves, rate
         of the gap before, velocity now and per step, the same of angular velocities, bounds of friction and of rolling,
-        normal impulse and minus its derivative; of groups their columns; of rates iterates; `sizes`: number of
+        normal impulse and minus its derivative; of groups their columns, `jacobian` of angular and linear velocity in
+        one; of rates iterates, A (v - v*) and A d as `taken` and `taken_step`, between which rates joints are idle, A's
+        inverse diagonal, and what `solve` works in; `sizes`: number of
         contacts, of Newton steps, whether there was no room, number of groups, and whether Newton's method failed), and
         the functions
 
@@ -37,13 +40,13 @@ def gather_functions(real) -> SimpleNamespace:
           closing, law, motion, touch)`: contacts that may act;
         * `assemble(trees, w, nv, inertial, easing, motion, touch)`: the inertia A of all trees.
     """
-    aba, hit = aba_functions(real), collide_kernels(real)
+    aba, hit, dense = aba_functions(real), collide_kernels(real), dense_functions(real)
     Trees, Motion, Contacts, vec3, vec10 = aba.Trees, aba.Motion, hit.Contacts, aba.vec3, hit.vec10
     mat33, vec2, vec11, prepared, closing_speed = (
         aba.mat33, hit.law.vec2, hit.law.vec11, hit.law.prepared, hit.law.closing_speed
     )  # fmt: skip
     first_moment, second_moment, far = aba.first_moment, aba.second_moment, hit.far
-    matrix_of = aba.matrix_of
+    matrix_of, vec8, compose = aba.matrix_of, dense.vec8, dense.compose
 
     @wp.struct
     class Limits:
@@ -97,12 +100,19 @@ def gather_functions(real) -> SimpleNamespace:
         push: wp.array2d(dtype=vec2)
         count: wp.array2d(dtype=int)
         column: wp.array2d(dtype=int)
-        j_spin: wp.array2d(dtype=vec3)
-        j_speed: wp.array2d(dtype=vec3)
+        jacobian: wp.array2d(dtype=vec8)
         v: wp.array2d(dtype=real)
         g: wp.array2d(dtype=real)
         d: wp.array2d(dtype=real)
         start: wp.array2d(dtype=real)
+        rest: wp.array2d(dtype=real)
+        row: wp.array2d(dtype=real)
+        taken: wp.array2d(dtype=real)
+        taken_step: wp.array2d(dtype=real)
+        inverse: wp.array2d(dtype=real)
+        weight: wp.array2d(dtype=real)
+        least: wp.array2d(dtype=real)
+        most: wp.array2d(dtype=real)
         pull: wp.array2d(dtype=real)
         soft: wp.array2d(dtype=real)
         loop_apart: wp.array2d(dtype=vec3)
@@ -113,9 +123,12 @@ def gather_functions(real) -> SimpleNamespace:
         loop_twist: wp.array2d(dtype=vec3)
         sizes: wp.array2d(dtype=int)
 
+    # by an address: what is passed by value is copied in each call
+    Bounds, Space = wp.array(dtype=Limits), wp.array(dtype=Touch)
+
     @wp.func
     def add_side(
-        trees: Trees, w: int, link: int, sign: real, o: vec3, base: int, count: int, shared: int, m: Motion, s: Touch
+        trees: Trees, w: int, link: int, sign: real, o: vec3, base: int, count: int, shared: int, m: Motion, s: Space
     ) -> int:
         # columns of a group's Jacobian: the motion at o per rate of the joints that carry a link
         t = int(0)
@@ -129,15 +142,15 @@ def gather_functions(real) -> SimpleNamespace:
                 speed = sign * (m.axis_speed[w, k] + wp.cross(m.axis_spin[w, k], arm))
                 at = int(-1)
                 for c in range(shared):  # a joint that carries both
-                    if s.column[w, base + c] == k:
+                    if s[0].column[w, base + c] == k:
                         at = c
+                zero = real(0.0)
+                both = vec8(spin[0], spin[1], spin[2], speed[0], speed[1], speed[2], zero, zero)
                 if at >= 0:
-                    s.j_spin[w, base + at] = s.j_spin[w, base + at] + spin
-                    s.j_speed[w, base + at] = s.j_speed[w, base + at] + speed
+                    s[0].jacobian[w, base + at] = s[0].jacobian[w, base + at] + both
                 else:
-                    s.column[w, base + count] = k
-                    s.j_spin[w, base + count] = spin
-                    s.j_speed[w, base + count] = speed
+                    s[0].column[w, base + count] = k
+                    s[0].jacobian[w, base + count] = both
                     count += 1
             i = trees.parent[i]
         return count
@@ -161,7 +174,7 @@ def gather_functions(real) -> SimpleNamespace:
         closing: wp.array2d(dtype=real),
         law: wp.array2d(dtype=vec10),
         m: Motion,
-        s: Touch,
+        s: Space,
     ) -> int:
         # Contacts that may act in this tick, in groups of those between the same two bodies
         found = int(0)
@@ -169,8 +182,8 @@ def gather_functions(real) -> SimpleNamespace:
         last_a = int(-1)
         last_b = int(-1)
         o = vec3(real(0.0), real(0.0), real(0.0))
-        s.sizes[w, 2] = 0
-        s.sizes[w, 4] = 0
+        s[0].sizes[w, 2] = 0
+        s[0].sizes[w, 4] = 0
         for c in range(contacts.a.shape[0]):
             if gap[w, c] < far:
                 a = contacts.a[c]
@@ -193,7 +206,7 @@ def gather_functions(real) -> SimpleNamespace:
                                 count = add_side(trees, w, link_of[a], real(1.0), o, base, count, 0, m, s)
                             if link_of[b] >= 0:
                                 count = add_side(trees, w, link_of[b], real(-1.0), o, base, count, count, m, s)
-                            s.count[w, groups] = count
+                            s[0].count[w, groups] = count
                             groups += 1
                         given = vec3(real(0.0), real(0.0), real(0.0))
                         given_spin = vec3(real(0.0), real(0.0), real(0.0))
@@ -203,22 +216,22 @@ def gather_functions(real) -> SimpleNamespace:
                         if link_of[b] < 0:
                             given = given - of_b
                             given_spin = given_spin - omega[w, b]
-                        s.group[w, found] = groups - 1
-                        s.arm[w, found] = p - o
+                        s[0].group[w, found] = groups - 1
+                        s[0].arm[w, found] = p - o
                         n = normal[w, c]
                         sped = closing_speed(dt, closing[w, c], wp.dot(n, was))
-                        s.law[w, found] = prepared(dt, law[w, contacts.law[c]], contacts.stiffest[c], sped)
-                        s.gap[w, found] = gap[w, c]
-                        s.normal[w, found] = n
-                        s.held[w, found] = held[w, c] - wp.dot(n, held[w, c]) * n
-                        s.was[w, found] = wp.dot(n, was)
-                        s.given[w, found] = given
-                        s.given_spin[w, found] = given_spin
+                        s[0].law[w, found] = prepared(dt, law[w, contacts.law[c]], contacts.stiffest[c], sped)
+                        s[0].gap[w, found] = gap[w, c]
+                        s[0].normal[w, found] = n
+                        s[0].held[w, found] = held[w, c] - wp.dot(n, held[w, c]) * n
+                        s[0].was[w, found] = wp.dot(n, was)
+                        s[0].given[w, found] = given
+                        s[0].given_spin[w, found] = given_spin
                         found += 1
                     else:
-                        s.sizes[w, 2] = 1
-        s.sizes[w, 0] = found
-        s.sizes[w, 3] = groups
+                        s[0].sizes[w, 2] = 1
+        s[0].sizes[w, 0] = found
+        s[0].sizes[w, 3] = groups
         return found
 
     @wp.func
@@ -229,55 +242,35 @@ def gather_functions(real) -> SimpleNamespace:
         inertial: wp.array3d(dtype=real),
         easing: wp.array2d(dtype=real),
         m: Motion,
-        s: Touch,
+        s: Space,
     ):
         # composite rigid bodies, in world axes about each tree's point
-        for cell in range(nv * nv):
-            s.a[w, cell] = real(0.0)
         for t in range(trees.first.shape[0] - 1):
             first = trees.first[t]
             last = trees.first[t + 1]
             for i in range(first, last):
                 turn = matrix_of(m.turn[w, i])
-                s.about[w, i] = second_moment(inertial, w, i, turn, m.reach[w, i])
-                s.first[w, i] = first_moment(inertial, w, i, turn, m.reach[w, i])
-                s.mass[w, i] = inertial[w, i, 0]
+                s[0].about[w, i] = second_moment(inertial, w, i, turn, m.reach[w, i])
+                s[0].first[w, i] = first_moment(inertial, w, i, turn, m.reach[w, i])
+                s[0].mass[w, i] = inertial[w, i, 0]
                 for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                    s.lead[w, k] = trees.v_start[first]
-                    s.low[w, k] = trees.v_start[first]
-                    s.high[w, k] = trees.v_start[last]
-            for back in range(last - first):
-                i = last - 1 - back
-                up = trees.parent[i]
-                if up >= 0:
-                    s.about[w, up] = s.about[w, up] + s.about[w, i]
-                    s.first[w, up] = s.first[w, up] + s.first[w, i]
-                    s.mass[w, up] = s.mass[w, up] + s.mass[w, i]
-                for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                    spin = m.axis_spin[w, k]
-                    speed = m.axis_speed[w, k]
-                    n = s.about[w, i] * spin + wp.cross(s.first[w, i], speed)
-                    f = s.mass[w, i] * speed - wp.cross(s.first[w, i], spin)
-                    for j in range(trees.v_start[i], k + 1):
-                        both = wp.dot(m.axis_spin[w, j], n) + wp.dot(m.axis_speed[w, j], f)
-                        s.a[w, k * nv + j] = both
-                        s.a[w, j * nv + k] = both
-                    s.a[w, k * nv + k] = s.a[w, k * nv + k] + easing[w, k]
-                    u = up
-                    while u >= 0:
-                        for j in range(trees.v_start[u], trees.v_start[u + 1]):
-                            both = wp.dot(m.axis_spin[w, j], n) + wp.dot(m.axis_speed[w, j], f)
-                            s.a[w, k * nv + j] = both
-                            s.a[w, j * nv + k] = both
-                        u = trees.parent[u]
+                    s[0].low[w, k] = trees.v_start[first]
+                    s[0].high[w, k] = trees.v_start[last]
+        compose(
+            w, nv, trees.parent.shape[0], trees.parent, trees.v_start, m.axis_spin, m.axis_speed, easing, s[0].about,
+            s[0].first, s[0].mass, s[0].a,
+        )  # fmt: skip
 
     return SimpleNamespace(
         Limits=Limits,
+        Bounds=Bounds,
+        Space=Space,
         Touch=Touch,
         add_side=add_side,
         gather=gather,
         assemble=assemble,
         hit=hit,
+        dense=dense,
         vec2=vec2,
         vec10=vec10,
         vec11=vec11,

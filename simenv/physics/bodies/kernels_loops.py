@@ -33,39 +33,36 @@ def loop_functions(real) -> SimpleNamespace:
         * `stiffen_loops(w, nv, width, dt, limits, coupled, touch)`: adds their part of H;
         * `slope_of_loops(w, width, dt, share, limits, touch) -> real`: of what is minimised along `touch.d`, at
           `touch.v` + share d;
-        * `pull_group` and `stiffen_group`, of any group.
+        * `pull_group`, `stiffen_group` and `move_group`, of any group.
     """
     base = gather_functions(real)
-    Trees, Motion, Limits, Touch = base.Trees, base.Motion, base.Limits, base.Touch
-    vec3, mat33, add_side = base.vec3, base.mat33, base.add_side
+    Trees, Motion, Bounds, Space = base.Trees, base.Motion, base.Bounds, base.Space
+    vec3, mat33, vec8, add_side = base.vec3, base.mat33, base.dense.vec8, base.add_side
+    motion_of, pull_columns, stiffen_columns = base.dense.motion_of, base.dense.pull_columns, base.dense.stiffen_columns
 
     @wp.func
-    def pull_group(w: int, width: int, group: int, n: vec3, f: vec3, s: Touch):
+    def pull_group(w: int, width: int, group: int, n: vec3, f: vec3, s: Space):
         # a group's impulse and its moment about where the group is, taken from g
-        for e in range(group * width, group * width + s.count[w, group]):
-            k = s.column[w, e]
-            s.g[w, k] = s.g[w, k] - wp.dot(s.j_spin[w, e], n) - wp.dot(s.j_speed[w, e], f)
+        pull_columns(w, group * width, s[0].count[w, group], s[0].column, s[0].jacobian, n, f, s[0].g)
 
     @wp.func
     def stiffen_group(
-        w: int, nv: int, width: int, group: int, whole: int, nn: mat33, nf: mat33, fn: mat33, ff: mat33, s: Touch
+        w: int, nv: int, width: int, group: int, whole: int, nn: mat33, nf: mat33, fn: mat33, ff: mat33, s: Space
     ):
         # J^T K J of a group, in all of H or its lower half
-        for e in range(group * width, group * width + s.count[w, group]):
-            k = s.column[w, e]
-            by_spin = s.j_spin[w, e] * nn + s.j_speed[w, e] * fn
-            by_speed = s.j_spin[w, e] * nf + s.j_speed[w, e] * ff
-            for f in range(group * width, group * width + s.count[w, group]):
-                j = s.column[w, f]
-                if whole == 1 or j <= k:
-                    both = wp.dot(by_spin, s.j_spin[w, f]) + wp.dot(by_speed, s.j_speed[w, f])
-                    s.h[w, k * nv + j] = s.h[w, k * nv + j] + both
+        count = s[0].count[w, group]
+        stiffen_columns(w, nv, group * width, count, whole, s[0].column, s[0].jacobian, nn, nf, fn, ff, s[0].h)
+
+    @wp.func
+    def move_group(w: int, width: int, group: int, v: wp.array2d(dtype=real), s: Space) -> vec8:
+        # a group's angular and linear velocity at rates v
+        return motion_of(w, group * width, s[0].count[w, group], s[0].column, s[0].jacobian, v)
 
     @wp.func
     def gather_loops(
         trees: Trees,
         w: int,
-        limits: Limits,
+        limits: Bounds,
         link_of: wp.array(dtype=int),
         width: int,
         point: wp.array2d(dtype=vec3),
@@ -75,13 +72,13 @@ def loop_functions(real) -> SimpleNamespace:
         apart: wp.array2d(dtype=vec3),
         askew: wp.array2d(dtype=vec3),
         m: Motion,
-        s: Touch,
+        s: Space,
     ):
-        for r in range(limits.loop_hold.shape[0]):
-            group = limits.room + r
+        for r in range(limits[0].loop_hold.shape[0]):
+            group = limits[0].room + r
             p = point[w, r]
-            a = limits.loop_a[r]
-            b = limits.loop_b[r]
+            a = limits[0].loop_a[r]
+            b = limits[0].loop_b[r]
             given = vec3(real(0.0), real(0.0), real(0.0))
             given_spin = given
             count = int(0)
@@ -96,56 +93,50 @@ def loop_functions(real) -> SimpleNamespace:
                 else:
                     given = given - velocity[w, b] - wp.cross(omega[w, b], p - position[w, b])
                     given_spin = given_spin - omega[w, b]
-            s.count[w, group] = count
-            s.loop_given[w, r] = given
-            s.loop_given_spin[w, r] = given_spin
-            s.loop_apart[w, r] = apart[w, r]
-            s.loop_askew[w, r] = askew[w, r]
+            s[0].count[w, group] = count
+            s[0].loop_given[w, r] = given
+            s[0].loop_given_spin[w, r] = given_spin
+            s[0].loop_apart[w, r] = apart[w, r]
+            s[0].loop_askew[w, r] = askew[w, r]
 
     @wp.func
-    def leave_loops(w: int, width: int, dt: real, limits: Limits, v: wp.array2d(dtype=real), s: Touch):
-        for r in range(limits.loop_hold.shape[0]):
-            group = limits.room + r
-            speed = s.loop_given[w, r]
-            spin = s.loop_given_spin[w, r]
-            for e in range(group * width, group * width + s.count[w, group]):
-                rate = v[w, s.column[w, e]]
-                spin = spin + rate * s.j_spin[w, e]
-                speed = speed + rate * s.j_speed[w, e]
-            f = -dt * limits.loop_hold[r] * (s.loop_apart[w, r] + dt * speed)
-            n = -dt * limits.loop_turn[r] * (s.loop_askew[w, r] + dt * spin)
-            s.loop_pull[w, r] = f
-            s.loop_twist[w, r] = n
+    def leave_loops(w: int, width: int, dt: real, limits: Bounds, v: wp.array2d(dtype=real), s: Space):
+        for r in range(limits[0].loop_hold.shape[0]):
+            group = limits[0].room + r
+            moved = move_group(w, width, group, v, s)
+            spin = s[0].loop_given_spin[w, r] + vec3(moved[0], moved[1], moved[2])
+            speed = s[0].loop_given[w, r] + vec3(moved[3], moved[4], moved[5])
+            f = -dt * limits[0].loop_hold[r] * (s[0].loop_apart[w, r] + dt * speed)
+            n = -dt * limits[0].loop_turn[r] * (s[0].loop_askew[w, r] + dt * spin)
+            s[0].loop_pull[w, r] = f
+            s[0].loop_twist[w, r] = n
             pull_group(w, width, group, n, f, s)
 
     @wp.func
-    def stiffen_loops(w: int, nv: int, width: int, dt: real, limits: Limits, coupled: int, s: Touch):
-        for r in range(limits.loop_hold.shape[0]):
+    def stiffen_loops(w: int, nv: int, width: int, dt: real, limits: Bounds, coupled: int, s: Space):
+        for r in range(limits[0].loop_hold.shape[0]):
             one = wp.identity(n=3, dtype=real)
-            ff = (dt * dt * limits.loop_hold[r]) * one
-            nn = (dt * dt * limits.loop_turn[r]) * one
-            stiffen_group(w, nv, width, limits.room + r, coupled, nn, mat33(), mat33(), ff, s)
+            ff = (dt * dt * limits[0].loop_hold[r]) * one
+            nn = (dt * dt * limits[0].loop_turn[r]) * one
+            stiffen_group(w, nv, width, limits[0].room + r, coupled, nn, mat33(), mat33(), ff, s)
 
     @wp.func
-    def slope_of_loops(w: int, width: int, dt: real, share: real, limits: Limits, s: Touch) -> real:
+    def slope_of_loops(w: int, width: int, dt: real, share: real, limits: Bounds, s: Space) -> real:
         # after `leave_loops` at v
         out = real(0.0)
-        for r in range(limits.loop_hold.shape[0]):
-            group = limits.room + r
-            speed = vec3(real(0.0), real(0.0), real(0.0))
-            spin = speed
-            for e in range(group * width, group * width + s.count[w, group]):
-                rate = s.d[w, s.column[w, e]]
-                spin = spin + rate * s.j_spin[w, e]
-                speed = speed + rate * s.j_speed[w, e]
+        for r in range(limits[0].loop_hold.shape[0]):
+            group = limits[0].room + r
+            moved = move_group(w, width, group, s[0].d, s)
+            spin = vec3(moved[0], moved[1], moved[2])
+            speed = vec3(moved[3], moved[4], moved[5])
             more = dt * dt * share
-            out = out - wp.dot(s.loop_pull[w, r] - more * limits.loop_hold[r] * speed, speed)
-            out = out - wp.dot(s.loop_twist[w, r] - more * limits.loop_turn[r] * spin, spin)
+            out = out - wp.dot(s[0].loop_pull[w, r] - more * limits[0].loop_hold[r] * speed, speed)
+            out = out - wp.dot(s[0].loop_twist[w, r] - more * limits[0].loop_turn[r] * spin, spin)
         return out
 
     return SimpleNamespace(
-        pull_group=pull_group, stiffen_group=stiffen_group, gather_loops=gather_loops, leave_loops=leave_loops,
-        stiffen_loops=stiffen_loops, slope_of_loops=slope_of_loops, **vars(base),
+        pull_group=pull_group, stiffen_group=stiffen_group, move_group=move_group, gather_loops=gather_loops,
+        leave_loops=leave_loops, stiffen_loops=stiffen_loops, slope_of_loops=slope_of_loops, **vars(base),
     )  # fmt: skip
 
 

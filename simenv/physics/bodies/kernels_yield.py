@@ -30,7 +30,8 @@ def yield_functions(real) -> SimpleNamespace:
         * `resist(trees, tools, w, k, hard, spent, x) -> real`: a row of S times x.
     """
     gathered, tool = gather_functions(real), tool_kernels(real)
-    Trees, Tools, Limits, Touch = gathered.Trees, tool.Tools, gathered.Limits, gathered.Touch
+    Trees, Tools, Bounds, Space = gathered.Trees, tool.Tools, gathered.Bounds, gathered.Space
+    copy_matrix, solve = gathered.dense.copy_matrix, gathered.dense.solve
 
     @wp.func
     def hardness(
@@ -64,14 +65,15 @@ def yield_functions(real) -> SimpleNamespace:
         spent: wp.array2d(dtype=real),
         pull: wp.array2d(dtype=real),
         soft: wp.array2d(dtype=real),
-        s: Touch,
+        s: Space,
     ):
+        pad = (nv + 7) // 8 * 8
         for k in range(nv):
-            s.pull[w, k] = pull[w, k]
-            s.soft[w, k] = soft[w, k]
+            s[0].pull[w, k] = pull[w, k]
+            s[0].soft[w, k] = soft[w, k]
             if tools.is_motor[k] == 1 and spent[w, k] == real(0.0):
-                s.pull[w, k] = real(0.0)
-                s.soft[w, k] = real(0.0)
+                s[0].pull[w, k] = real(0.0)
+                s[0].soft[w, k] = real(0.0)
         for t in range(trees.first.shape[0] - 1):
             if tools.block[t] >= 0:
                 start = trees.v_start[trees.first[t]]
@@ -80,7 +82,7 @@ def yield_functions(real) -> SimpleNamespace:
                     k = start + i
                     for j in range(size):
                         more = hardness(tools, w, t, size, i, j, start, hard, spent)
-                        s.a[w, k * nv + start + j] = s.a[w, k * nv + start + j] + more
+                        s[0].a[w, k * pad + start + j] = s[0].a[w, k * pad + start + j] + more
 
     @wp.func
     def slow(
@@ -91,38 +93,24 @@ def yield_functions(real) -> SimpleNamespace:
         hard: wp.array2d(dtype=real),
         spent: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
-        s: Touch,
+        s: Space,
         v: wp.array2d(dtype=real),
     ):
-        # (A + S) x = - S (v - before), by Cholesky's factor; v + x
+        # (A + S) x = - S (v - before); v + x
         for t in range(trees.first.shape[0] - 1):
             if tools.block[t] >= 0:
                 start = trees.v_start[trees.first[t]]
                 end = trees.v_start[trees.first[t + 1]]
                 for k in range(start, end):
-                    s.d[w, k] = v[w, k] - before[w, k]
+                    s[0].d[w, k] = v[w, k] - before[w, k]
                 for k in range(start, end):
-                    s.g[w, k] = -resist(trees, tools, w, t, k, hard, spent, s.d)
+                    s[0].g[w, k] = resist(trees, tools, w, t, k, hard, spent, s[0].d)
+                for k in range(nv):
+                    s[0].active[w, k] = wp.where(k >= start and k < end, 1, 0)
+                copy_matrix(w, nv, s[0].a, s[0].h)
+                solve(w, nv, 0, s[0].active, s[0].g, s[0].h, s[0].lead, s[0].row, s[0].rest, s[0].d)
                 for k in range(start, end):
-                    for j in range(start, k + 1):
-                        total = s.a[w, k * nv + j]
-                        for i in range(start, j):
-                            total = total - s.h[w, k * nv + i] * s.h[w, j * nv + i]
-                        if j < k:
-                            s.h[w, k * nv + j] = total / s.h[w, j * nv + j]
-                        else:
-                            s.h[w, k * nv + k] = wp.sqrt(total)
-                    total = s.g[w, k]
-                    for i in range(start, k):
-                        total = total - s.h[w, k * nv + i] * s.d[w, i]
-                    s.d[w, k] = total / s.h[w, k * nv + k]
-                for back in range(end - start):
-                    k = end - 1 - back
-                    total = s.d[w, k]
-                    for i in range(k + 1, end):
-                        total = total - s.h[w, i * nv + k] * s.d[w, i]
-                    s.d[w, k] = total / s.h[w, k * nv + k]
-                    v[w, k] = v[w, k] + s.d[w, k]
+                    v[w, k] = v[w, k] + s[0].d[w, k]
 
     @wp.func
     def see_spent(
@@ -130,13 +118,13 @@ def yield_functions(real) -> SimpleNamespace:
         tools: Tools,
         w: int,
         dt: real,
-        limits: Limits,
+        limits: Bounds,
         hard: wp.array2d(dtype=real),
         pull: wp.array2d(dtype=real),
         soft: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         after: wp.array2d(dtype=real),
-        s: Touch,
+        s: Space,
         spent: wp.array2d(dtype=real),
     ) -> int:
         more = int(0)
@@ -145,16 +133,16 @@ def yield_functions(real) -> SimpleNamespace:
                 start = trees.v_start[trees.first[t]]
                 end = trees.v_start[trees.first[t + 1]]
                 for k in range(start, end):
-                    s.d[w, k] = after[w, k] - before[w, k]
-                    s.g[w, k] = real(0.0)
+                    s[0].d[w, k] = after[w, k] - before[w, k]
+                    s[0].g[w, k] = real(0.0)
                 for k in range(start, end):
                     if tools.is_motor[k] == 1 and spent[w, k] == real(0.0):
-                        wanted = dt * pull[w, k] - soft[w, k] * s.d[w, k]
-                        wanted = wanted - resist(trees, tools, w, t, k, hard, spent, s.d)
-                        if wp.abs(wanted) > dt * limits.effort[k]:
-                            s.g[w, k] = real(1.0)
+                        wanted = dt * pull[w, k] - soft[w, k] * s[0].d[w, k]
+                        wanted = wanted - resist(trees, tools, w, t, k, hard, spent, s[0].d)
+                        if wp.abs(wanted) > dt * limits[0].effort[k]:
+                            s[0].g[w, k] = real(1.0)
                 for k in range(start, end):
-                    if s.g[w, k] == real(1.0):
+                    if s[0].g[w, k] == real(1.0):
                         spent[w, k] = real(1.0)
                         more = 1
         return more

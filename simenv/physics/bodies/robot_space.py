@@ -7,12 +7,14 @@ from typing import Any
 
 import warp as wp
 
-__all__ = ["WorkSpace"]
+from simenv.physics.bodies.kernels_dense import padded
+
+__all__ = ["WorkSpace", "by_address"]
 
 # fields by their length, where that is not the number of links
 RATES = (
     "axis_spin", "axis_speed", "rest", "acceleration", "rates", "v", "easing", "g", "d", "pull", "soft", "active",
-    "start", "lead", "low", "high",
+    "start", "lead", "low", "high", "inverse", "weight", "least", "most", "row", "taken", "taken_step",
 )  # fmt: skip
 OF_CONTACTS = (
     "law", "gap", "normal", "held", "group", "arm", "count", "given", "was", "now", "step", "bound", "push",
@@ -20,6 +22,13 @@ OF_CONTACTS = (
 )  # fmt: skip
 OF_LOOPS = ("loop_apart", "loop_askew", "loop_given", "loop_given_spin", "loop_pull", "loop_twist")
 KEPT = ("sizes",)  # read by another launch than the one that wrote it
+
+
+def by_address(struct: Any, device: Any) -> wp.array:
+    """An array of one struct: by value, its dozens of arrays would be copied in every call of a function."""
+    made = wp.array([struct], dtype=struct._cls, device=device)
+    made.of = struct  # whose arrays these are
+    return made
 
 
 class WorkSpace:
@@ -40,8 +49,9 @@ class WorkSpace:
         device: Any,
     ):  # fmt: skip
         self._worlds, self._together, self._links, self._device = worlds, together, links, device
-        self._sizes = {**dict.fromkeys(RATES, rates), **dict.fromkeys(("a", "h"), rates * rates), "q": positions}
-        self._sizes |= dict.fromkeys(("column", "j_spin", "j_speed"), (room + loops) * width)
+        wide = padded(rates)
+        self._sizes = {**dict.fromkeys(RATES, wide), **dict.fromkeys(("a", "h"), rates * wide), "q": positions}
+        self._sizes |= dict.fromkeys(("column", "jacobian"), (room + loops) * width)
         self._sizes |= {**dict.fromkeys(OF_CONTACTS, room), "sizes": 5, "count": room + loops}
         self._sizes |= dict.fromkeys(OF_LOOPS, loops)
 

@@ -25,7 +25,7 @@ from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
 from simenv.physics.bodies.midpoint import Midpoint, without
 from simenv.physics.bodies.robot_slots import Sunk, TickSlots
-from simenv.physics.bodies.robot_space import WorkSpace
+from simenv.physics.bodies.robot_space import WorkSpace, by_address
 from simenv.physics.bodies.tool_launches import Orders, ToolLaunches, commands_of
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays, loop_arrays
 from simenv.physics.direct import warp_real
@@ -102,24 +102,25 @@ class RobotStepper(Stepper):
         self._still = self._array(self._fixed, int), self._array(np.zeros(len(self._fixed)), int)
         self._contacts, self._shapes, self._values = contact_arrays(touching, self.desk.dt, self._collide, self._array)
         self._room = max(min(self._points, touching.room), 1)
-        self._limits = limit_arrays(touching, forest, self.desk.dt, self._settle_types(), self._array, self._room)
+        limits = limit_arrays(touching, forest, self.desk.dt, self._settle_types(), self._array, self._room)
         self._tied = loop_arrays(touching, self.desk.dt, self._bind, self._array)
         self._width = 2 * longest_path(forest)
         worlds, where = self.desk.worlds, self.desk.memory.wp_device
+        self._limits = by_address(limits, where)
         # on a CPU one thread has all worlds: each thread of a launch copies the kernel's arguments
         self._block = worlds if where.is_cpu else 1
         sizes = (len(forest), forest.positions, forest.rates, self._room, self._width, self._loops)
         space = WorkSpace(worlds, where.is_cpu, *sizes, where)
         self._work = [space.make(k.Motion), space.make(k.Articulated), space.make(self._unsettle.Swept)]
         self._work.append(space.make(k.Spare, a=forest.rates))
-        self._touch = space.make(self._settle.Touch)
+        self._touch = by_address(space.make(self._settle.Touch), where)
         self._orders = Orders(forest, self.desk, touching.joint_eases, self._drive, self._array)
         self._tools = ToolLaunches(forest, self.desk, k.real, self._array, space.make)
         self._inputs |= self._tools.inputs
         self._midpoint = Midpoint(forest, self.desk, k, k.real, len(forest.tools) > 0) if self._foresees else None
         if self._foresees:
             s = self._settle
-            self._apart = without(self._contacts, s.Contacts), without(self._limits, s.Limits, "loop_")
+            self._apart = without(self._contacts, s.Contacts), by_address(without(limits, s.Limits, "loop_"), where)
 
     def _settle_types(self) -> SimpleNamespace:
         return SimpleNamespace(Limits=self._settle.Limits, real=self._kernels.real)
