@@ -12,6 +12,7 @@ import numpy as np
 
 from simenv.geometry.shapes import Box, Capsule, Cylinder, Plane, Shape, Sphere
 from simenv.physics import checks
+from simenv.physics.bodies.kernels_boxes import BOX_POINTS
 
 __all__ = ["Geom", "RigidContact", "Slots", "slots"]
 
@@ -110,7 +111,8 @@ class Slots:
         pair: of each slot (C,); pairs: bodies of each; balls: centre and radius on both, of each.
         law: number in `laws` of each slot, (C,).
         rim: radius of a circle about the offset, of which the lowest point counts, 0 for none; axis: of it, in a's
-        frame. laws: by name of their parameters.
+        frame. own: number of the shape on a of two whose points have a closed form, -1 of a point; own_turn: of it
+        there, at the offset. laws: by name of their parameters.
     """
 
     a: list[str] = field(default_factory=list)
@@ -124,6 +126,8 @@ class Slots:
     law: list[int] = field(default_factory=list)
     rim: list[float] = field(default_factory=list)
     axis: list[Vector] = field(default_factory=list)
+    own: list[int] = field(default_factory=list)
+    own_turn: list[Vector] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)
     balls: list[tuple[np.ndarray, float, np.ndarray, float]] = field(default_factory=list)
     shapes: list[Shape] = field(default_factory=list)
@@ -132,12 +136,21 @@ class Slots:
     def __len__(self) -> int:
         return len(self.a)
 
+    def number(self, shape: Shape) -> int:
+        """Of a shape, which is added where it is new."""
+        if shape not in self.shapes:
+            self.shapes.append(shape)
+        return self.shapes.index(shape)
+
     def add(
-        self, points: Geom, target: Geom, offset: np.ndarray, radius: float, law: int, rim: float = 0.0
+        self, points: Geom, target: Geom, offset: np.ndarray, radius: float, law: int, rim: float = 0.0,
+        whole: bool = False,
     ) -> None:  # fmt: skip
         """Add a slot of the next pair: a point (3,) [m] on the body of one shape, or a ball or a circle about it, on
-        another.
+        another; or one of those that have a closed form of the `whole` shapes.
         """
+        self.own.append(self.number(points.shape) if whole else -1)
+        self.own_turn.append(points.quaternion)
         self.rim.append(rim)
         self.axis.append(
             tuple((points.place(np.array([[0.0, 0.0, 1.0]])) - points.place(np.zeros((1, 3))))[0].tolist())
@@ -146,11 +159,16 @@ class Slots:
         self.b.append(target.body)
         self.offset.append(offset)
         self.radius.append(radius)
-        self.shape.append(self.shapes.index(target.shape))
+        self.shape.append(self.number(target.shape))
         self.place.append(target.position)
         self.turn.append(target.quaternion)
         self.pair.append(len(self.pairs))
         self.law.append(law)
+
+    def close(self, points: Geom, target: Geom) -> None:
+        """End a pair, whose slots have been added."""
+        self.pairs.append((points.body, target.body))
+        self.balls.append((*points.ball(), *target.ball()))
 
 
 def slots(
@@ -176,20 +194,22 @@ def slots(
         if group[0] == group[1] or not {one.body, other.body} & moved or any(kind in free for kind in kinds):
             continue
         law = next((names.index("|".join(sorted(kind))) for kind in kinds if kind in special), 0)
+        if isinstance(one.shape, Box) and isinstance(other.shape, Box):
+            for _ in range(BOX_POINTS):
+                found.add(one, other, np.array(one.position), 0.0, law, whole=True)
+            found.close(one, other)
+            continue
         for points, target in ((one, other), (other, one)):
             offsets, radius = sampled(points.shape, target.shape)
             if not len(offsets):
                 continue
-            if target.shape not in found.shapes:
-                found.shapes.append(target.shape)
             for offset in points.place(offsets):
                 found.add(points, target, offset, radius, law)
             if isinstance(points.shape, Cylinder) and isinstance(target.shape, Plane):  # which rolls
                 ends = np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]]) * points.shape.half_height
                 for centre in points.place(ends):
                     found.add(points, target, centre, 0.0, law, points.shape.radius)
-            found.pairs.append((points.body, target.body))
-            found.balls.append((*points.ball(), *target.ball()))
+            found.close(points, target)
     return found
 
 

@@ -92,6 +92,7 @@ def contact_arrays(touching: Touching, dt: float, kernels: Any, array: Any) -> t
     made.box_centre, made.box_half = array(boxes[:, 0], k.vec3), array(boxes[:, 1], k.vec3)
     made.stiffest = array(touching.stiffest(dt), k.real)
     made.rim, made.axis = array(slots.rim, k.real), array(np.reshape(slots.axis, (-1, 3)), k.vec3)
+    made.own, made.own_turn = array(slots.own, int), array(np.reshape(slots.own_turn, (-1, 4)), k.quat)
     pairs = [[numbers[name] for name in pair] for pair in slots.pairs]
     made.pair_law = array([slots.law[slots.pair.index(i)] for i in range(len(pairs))], int)
     made.pair_a, made.pair_b = (array([pair[side] for pair in pairs], int) for side in (0, 1))
