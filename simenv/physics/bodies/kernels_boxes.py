@@ -175,7 +175,9 @@ def box_functions(real) -> SimpleNamespace:
         return packed(edges_kind, 0, face, up, other, other_up, other_edge, edge)
 
     @wp.func
-    def meets(i: int, j: int, l2: real, n: vec3, n_b: vec3, turn: mat33, away: vec3, half_a: vec3, half_b: vec3) -> bool:
+    def meets(
+        i: int, j: int, l2: real, n: vec3, n_b: vec3, turn: mat33, away: vec3, half_a: vec3, half_b: vec3
+    ) -> bool:
         # whether the places where these edges are next to each other are on them; `l2`: squared sine between them
         a = vec3(real(0.0), real(0.0), real(0.0))
         b = vec3(real(0.0), real(0.0), real(0.0))
