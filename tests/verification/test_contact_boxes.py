@@ -97,7 +97,7 @@ def test_points_of_faces_are_the_corners_of_what_they_have_in_common():
         # what is beyond the rim by 0.002 of the least half width counts as on it
         assert away.min(0).max() < limit and away.min(1).max() < limit
     counts = touches.sum(1)
-    assert np.unique(counts).tolist() == [0, 3, 4, 5, 6, 7, 8]
+    assert np.unique(counts).tolist() == [0, 3, 4, 5, 6, 7]
 
 
 def test_counts_and_depths_are_those_of_mujoco():

@@ -7,8 +7,8 @@ eight. These are corners of one box before a face of the other, or two edges tha
 normal and point then follow smoothly.
 
 A code has, from its lowest bits on: kind (3), whether the face is b's (1), the face's axis (2) and sign (1), the same
-of the face against it (3), a corner or an edge of that (2), an edge of the face (2). Corner i and edge i of a face begin
-at (+, +), (-, +), (-, -), (+, -) of the two axes that follow its own.
+of the face against it (3), a corner or an edge of that (2), an edge of the face (2). Corners of a face are (+, +),
+(-, +), (-, -), (+, -) of the two axes that follow its own, and edge i begins at corner i.
 """
 
 from types import SimpleNamespace
@@ -299,15 +299,15 @@ def box_functions(real) -> SimpleNamespace:
             a = wp.quat_rotate(turn, axis_of((axis + 1 + edge % 2) % 3))
             b = wp.quat_rotate(turn_in, axis_of((other + 1 + i % 2) % 3))
             r = x - y
-            l = wp.cross(a, b)
-            size2 = wp.dot(l, l)
-            facing = wp.dot(l, n)
+            across = wp.cross(a, b)
+            size2 = wp.dot(across, across)
+            facing = wp.dot(across, n)
             if kind == edges_kind:
-                facing = wp.dot(l, place_in - place)
+                facing = wp.dot(across, place_in - place)
             if kind == edges_kind or (size2 > askew * askew and facing * facing > real(0.25) * size2):
-                n = (wp.where(facing >= real(0.0), real(1.0), real(-1.0)) / wp.sqrt(size2)) * l
+                n = (wp.where(facing >= real(0.0), real(1.0), real(-1.0)) / wp.sqrt(size2)) * across
                 gap = wp.dot(n, r)
-                point = y + (wp.dot(wp.cross(r, b), l) / size2) * a + (real(0.5) * gap) * n
+                point = y + (wp.dot(wp.cross(r, b), across) / size2) * a + (real(0.5) * gap) * n
             else:  # edges that hardly cross: where the other's passes the rim of the face
                 outward = second_sign(edge) * axis_of((axis + 2) % 3)
                 if edge % 2 == 1:
