@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,12 +80,16 @@ class RigidContact:
 
 @dataclass(frozen=True)
 class Geom:
-    """A shape on a body, at a place [m] and quaternion xyzw in its frame."""
+    """A shape on a body, at a place [m] and quaternion xyzw in its frame. Those of one robot touch where bits of the
+    `kind` of either are among those that the other `meets`.
+    """
 
     body: str
     shape: Shape
     position: Vector = (0.0, 0.0, 0.0)
     quaternion: Vector = (0.0, 0.0, 0.0, 1.0)
+    kind: int = 1
+    meets: int = 1
 
     def ball(self) -> tuple[np.ndarray, float]:
         """Centre in the body's frame (3,) [m] and radius [m] of a ball about it."""
@@ -172,7 +176,8 @@ class Slots:
 
 
 def slots(
-    geoms: Sequence[Geom], moving: Iterable[str], groups: Mapping[str, str], passing: Iterable[frozenset[str]],
+    geoms: Sequence[Geom], moving: Iterable[str], groups: Mapping[str, str], folding: Container[frozenset[str]],
+    passing: Iterable[frozenset[str]],
     usual: RigidContact, special: Mapping[frozenset[str], RigidContact],
 ) -> Slots:  # fmt: skip
     """The slots of all pairs of shapes that may touch.
@@ -181,6 +186,7 @@ def slots(
         geoms: shapes of the scene.
         moving: bodies that contact moves; of a pair at least one must be.
         groups: of bodies that do not touch each other, such as the links of a robot.
+        folding: pairs of a group that do.
         passing: pairs of bodies, or of groups, that may pass through each other.
         usual: law of contact.
         special: laws of pairs of bodies or groups.
@@ -191,7 +197,10 @@ def slots(
     for one, other in ((geoms[i], geoms[j]) for j in range(len(geoms)) for i in range(j)):
         group = groups.get(one.body, one.body), groups.get(other.body, other.body)
         kinds = [frozenset(each) for each in itertools.product((one.body, group[0]), (other.body, group[1]))]
-        if group[0] == group[1] or not {one.body, other.body} & moved or any(kind in free for kind in kinds):
+        apart = group[0] == group[1] and (
+            frozenset((one.body, other.body)) not in folding or not (one.kind & other.meets or other.kind & one.meets)
+        )
+        if apart or not {one.body, other.body} & moved or any(kind in free for kind in kinds):
             continue
         law = next((names.index("|".join(sorted(kind))) for kind in kinds if kind in special), 0)
         if isinstance(one.shape, Box) and isinstance(other.shape, Box):
