@@ -170,12 +170,11 @@ def test_derivatives_agree_with_differences(name, tmp_path):
     world = made(tree, RigidContact(2e4, 2e-3, 0.5, 0.4), self_contact=True)
     torques = [0.3, -0.2, 0.1, 0.05, 0.02, 0.01, -1.0, 1.1] if name == "legs" else [0.0, 0.2, 0.4]
     state, control = world.initial_state(), told(world, torques)
-    for _ in range(200):
-        if float(state.contact_impulse.norm()) > 0.0:
-            break
+    touched = 0
+    while touched < 3:  # it may bounce at first
         state = world.step(state, control)
-    state = world.step(state, control)
-    assert float(state.contact_impulse.norm()) > 0.0
+        touched = touched + 1 if float(state.contact_impulse.norm()) > 0.0 else 0
+        assert float(state.time) < 3.0
     leaves = {n: state[n].clone() for n in ("joint_q", "joint_qd", "anchor")}
     leaves |= {"torque": torch.tensor([torques], dtype=torch.float64)}
     leaves |= {n: v.clone() for n, v in world.parameters.items() if n.endswith(("mass", "friction", "stiffness"))}
@@ -190,5 +189,5 @@ def test_derivatives_agree_with_differences(name, tmp_path):
             at = world.step(at, replace(control, joint_torque=values["torque"]))
         return torch.cat([at.joint_q.ravel(), at.joint_qd.ravel(), at.anchor.ravel()])
 
-    for leaf, exact, differences, size in slopes(leaves, end, 1e-7):
+    for leaf, exact, differences, size in slopes(leaves, end, 1e-6):
         assert exact == pytest.approx(differences, abs=1e-6 * size + 1e-7), leaf
