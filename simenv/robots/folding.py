@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from simenv.geometry.shapes import Capsule, Shape
 from simenv.physics.bodies.contacts import sampled
 from simenv.physics.bodies.table import Table
 from simenv.physics.bodies.tree import Fitted, Link, Tree
@@ -16,6 +17,8 @@ from simenv.robots.placed import start_poses
 from simenv.robots.poses import Pose
 
 __all__ = ["folding_pairs"]
+
+ALONG = 33  # balls along a capsule
 
 
 def folding_pairs(tree: Tree, made: Table, name: str) -> frozenset[frozenset[str]]:
@@ -73,8 +76,16 @@ def _gap(one: Fitted, other: Fitted, at: Pose, by: Pose) -> float:
     least = np.inf
     for first, second, there in ((one, other, places[1].inverse() @ places[0]),
                                  (other, one, places[0].inverse() @ places[1])):  # fmt: skip
-        offsets, radius = sampled(first.shape, second.shape)
+        offsets, radius = _balls(first.shape, second.shape)
         if len(offsets):
             points = np.array([there.point(each) for each in offsets])
             least = min(least, float(second.shape.signed_distance(points).min()) - radius)
     return least
+
+
+def _balls(shape: Shape, target: Shape) -> tuple[np.ndarray, float]:
+    """As `sampled`, and of capsules balls all along."""
+    if isinstance(shape, Capsule):
+        heights = np.linspace(-shape.half_height, shape.half_height, ALONG)
+        return np.stack([0.0 * heights, 0.0 * heights, heights], -1), shape.radius
+    return sampled(shape, target)

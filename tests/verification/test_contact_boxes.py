@@ -220,6 +220,48 @@ def test_a_box_leans_on_a_rim():
 
 # ---------------------------------------------------------------------------------------------------------- derivatives
 
+
+def derivatives_agree(one, other, first, second, axis):
+    """Of two free bodies that close at 0.4 m/s along an axis: states after three ticks by all that there is."""
+
+    def build(scene):
+        free(scene, "one", one, tuple(first[:3]), tuple(first[3:]), velocity=(0.02, 0.01, 0.0))
+        free(scene, "two", other, tuple(second[:3]), tuple(second[3:]), velocity=tuple((0.05, 0.02, 0.0) - 0.4 * axis))
+
+    world = world_of(build, 1e-3, 1, gravity=(0.0, 0.0, 0.0), rigid=RigidContact(2e4, 2e-3, 0.5, 0.4))
+    start, rng = world.initial_state(), np.random.default_rng(8)
+    start = world.step(start, Control())
+    weights: dict[str, torch.Tensor] = {}
+
+    def end(values):
+        for parameter in world.parameters:
+            world.parameters[parameter] = values.get(parameter, world.parameters[parameter])
+        state = start.replace(body_q=values["body_q"], body_twist=values["body_twist"], anchor=values["anchor"])
+        pushed = 0.0
+        for _ in range(3):
+            state = world.step(state, Control())
+            pushed = max(pushed, float(state.contact_impulse.detach().abs().max()))
+        assert pushed > 0.0
+        for field in ("body_q", "body_twist", "anchor"):
+            weights.setdefault(field, torch.as_tensor(rng.normal(size=tuple(state[field].shape))))
+        return sum((weights[field] * state[field]).sum() for field in ("body_q", "body_twist", "anchor"))
+
+    leaves = {n: start[n].clone() for n in ("body_q", "body_twist", "anchor")}
+    leaves |= {n: v.clone() for n, v in world.parameters.items() if "mass" in n or "friction" in n or "stiffness" in n}
+    grown = {n: v.clone().requires_grad_() for n, v in leaves.items()}
+    slopes = dict(zip(grown, torch.autograd.grad(end(grown), list(grown.values())), strict=True))
+    scales = {"body_q": 1e-2, "body_twist": 0.1, "anchor": 1e-5}
+    with torch.no_grad():
+        for leaf, value in leaves.items():
+            way = scales.get(leaf, float(value.abs().max())) * torch.as_tensor(rng.normal(size=tuple(value.shape)))
+            exact, size = float((slopes[leaf] * way).sum()), float((slopes[leaf] * way).norm())
+            errors = []
+            for h in (1e-4, 1e-5, 1e-6):
+                ends = [float(end({**leaves, leaf: value + share * h * way})) for share in (2.0, 1.0, -1.0, -2.0)]
+                errors.append(abs((8.0 * (ends[1] - ends[2]) - ends[0] + ends[3]) / (12.0 * h) - exact))
+            assert min(errors) <= 1e-6 * size + 1e-9, (leaf, errors, exact, size)
+
+
 POSES = {
     "face on face": (0.013, 0.021, 0.0798, *about((0.1, -0.07, 3.0), 27.0)),
     "corner on face": (0.003, 0.007, 0.0, *about((0.5, 0.6, 0.2), 40.0)),
@@ -241,37 +283,4 @@ def test_derivatives_of_boxes_agree_with_differences(name):
             pose[:3] -= axis * (exact + 2e-4)
             exact, axis, *_ = distance_between(ONE, OTHER, first, pose)
 
-    def build(scene):
-        free(scene, "one", ONE, tuple(first[:3]), tuple(first[3:]), velocity=(0.02, 0.01, 0.0))
-        free(scene, "two", OTHER, tuple(pose[:3]), tuple(pose[3:]), velocity=tuple((0.05, 0.02, 0.0) - 0.4 * axis))
-
-    world = world_of(build, 1e-3, 1, gravity=(0.0, 0.0, 0.0), rigid=RigidContact(2e4, 2e-3, 0.5, 0.4))
-    start, rng = world.initial_state(), np.random.default_rng(8)
-    start = world.step(start, Control())
-    weights: dict[str, torch.Tensor] = {}
-
-    def end(values):
-        for parameter in world.parameters:
-            world.parameters[parameter] = values.get(parameter, world.parameters[parameter])
-        state = start.replace(body_q=values["body_q"], body_twist=values["body_twist"], anchor=values["anchor"])
-        for _ in range(3):
-            state = world.step(state, Control())
-        assert float(state.contact_impulse.detach().abs().max()) > 0.0
-        for field in ("body_q", "body_twist", "anchor"):
-            weights.setdefault(field, torch.as_tensor(rng.normal(size=tuple(state[field].shape))))
-        return sum((weights[field] * state[field]).sum() for field in ("body_q", "body_twist", "anchor"))
-
-    leaves = {n: start[n].clone() for n in ("body_q", "body_twist", "anchor")}
-    leaves |= {n: v.clone() for n, v in world.parameters.items() if "mass" in n or "friction" in n or "stiffness" in n}
-    grown = {n: v.clone().requires_grad_() for n, v in leaves.items()}
-    slopes = dict(zip(grown, torch.autograd.grad(end(grown), list(grown.values())), strict=True))
-    scales = {"body_q": 1e-2, "body_twist": 0.1, "anchor": 1e-5}
-    with torch.no_grad():
-        for leaf, value in leaves.items():
-            way = scales.get(leaf, float(value.abs().max())) * torch.as_tensor(rng.normal(size=tuple(value.shape)))
-            exact, size = float((slopes[leaf] * way).sum()), float((slopes[leaf] * way).norm())
-            errors = []
-            for h in (1e-4, 1e-5, 1e-6):
-                ends = [float(end({**leaves, leaf: value + share * h * way})) for share in (2.0, 1.0, -1.0, -2.0)]
-                errors.append(abs((8.0 * (ends[1] - ends[2]) - ends[0] + ends[3]) / (12.0 * h) - exact))
-            assert min(errors) <= 1e-6 * size + 1e-9, (leaf, errors, exact, size)
+    derivatives_agree(ONE, OTHER, first, pose, axis)

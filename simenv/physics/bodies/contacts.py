@@ -13,6 +13,7 @@ import numpy as np
 from simenv.geometry.shapes import Box, Capsule, Cylinder, Plane, Shape, Sphere
 from simenv.physics import checks
 from simenv.physics.bodies.kernels_boxes import BOX_POINTS
+from simenv.physics.bodies.kernels_rods import BOX_EDGES
 
 __all__ = ["Geom", "RigidContact", "Slots", "slots"]
 
@@ -203,12 +204,16 @@ def slots(
         if apart or not {one.body, other.body} & moved or any(kind in free for kind in kinds):
             continue
         law = next((names.index("|".join(sorted(kind))) for kind in kinds if kind in special), 0)
-        if isinstance(one.shape, Box) and isinstance(other.shape, Box):
-            for _ in range(BOX_POINTS):
+        if not isinstance(one.shape, Capsule) and isinstance(other.shape, Capsule):
+            one, other = other, one
+        count = _closed(one.shape, other.shape)
+        if count:
+            for _ in range(count):
                 found.add(one, other, np.array(one.position), 0.0, law, whole=True)
             found.close(one, other)
-            continue
         for points, target in ((one, other), (other, one)):
+            if isinstance(points.shape, Box) and isinstance(target.shape, Box):
+                continue
             offsets, radius = sampled(points.shape, target.shape)
             if not len(offsets):
                 continue
@@ -222,6 +227,15 @@ def slots(
     return found
 
 
+def _closed(shape: Shape, target: Shape) -> int:
+    """How many points of two shapes have a closed form beside those of `sampled`."""
+    if isinstance(shape, Box) and isinstance(target, Box):
+        return BOX_POINTS
+    if isinstance(shape, Capsule) and isinstance(target, Capsule | Box):
+        return 1 if isinstance(target, Capsule) else BOX_EDGES
+    return 0
+
+
 def sampled(shape: Shape, target: Shape) -> tuple[np.ndarray, float]:
     """Points (n, 3) of a shape, and the radius of balls about them, that stand for it in the distance of another; none
     where the other's points in its distance do. Balls lie inside of edges and corners, where distances have no normal.
@@ -233,10 +247,10 @@ def sampled(shape: Shape, target: Shape) -> tuple[np.ndarray, float]:
         return none, 0.0
     if isinstance(shape, Capsule):
         apart = math.ceil(4.0 * shape.half_height / shape.radius) + 1  # half a radius or less: it sinks by 3 % of it
-        count = 2 if isinstance(target, Plane) else min(max(2, apart), MOST)
+        count = 2 if isinstance(target, Plane | Box | Capsule) else min(max(2, apart), MOST)
         heights = np.linspace(-shape.half_height, shape.half_height, count)
         return np.stack([0.0 * heights, 0.0 * heights, heights], -1), shape.radius
-    if isinstance(target, Capsule):
+    if isinstance(target, Capsule) and not isinstance(shape, Box):
         return none, 0.0
     if isinstance(shape, Box):
         return _of_box(np.array(shape.half_extents), target)
@@ -250,9 +264,9 @@ def sampled(shape: Shape, target: Shape) -> tuple[np.ndarray, float]:
 
 
 def _of_box(half: np.ndarray, target: Shape) -> tuple[np.ndarray, float]:
-    """Corners, and but for planes points of the edges that are no farther apart than the other is thick."""
+    """Corners; against cylinders, cups and meshes points of edges too, no farther apart than the other is thick."""
     corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
-    if isinstance(target, Plane):
+    if isinstance(target, Plane | Capsule):
         return corners * half, 0.0
     low, high = target.bounds()
     thick = 0.5 * float((high - low).min())
