@@ -95,6 +95,7 @@ def box_functions(real) -> SimpleNamespace:
     ):  # fmt: skip
         # what the face across an axis has in common with the other box's face against it; all in the frame of the
         # first, `turn` has the axes of the other
+        four = int(4)  # loops that are not unrolled, which compile in half the time
         u = (axis + 1) % 3
         v = (axis + 2) % 3
         up = wp.where(away[axis] >= real(0.0), 1, 0)
@@ -115,7 +116,7 @@ def box_functions(real) -> SimpleNamespace:
         side_m = vec3(turn[0, m], turn[1, m], turn[2, m])
         out_in = sign_of(other_up) * vec3(turn[0, other], turn[1, other], turn[2, other])
         middle = away + half_in[other] * out_in
-        for i in range(4):
+        for i in range(four):
             e = (i + 1) % 4
             p = middle + (first_sign(i) * half_in[k]) * side_k + (second_sign(i) * half_in[m]) * side_m
             q = middle + (first_sign(e) * half_in[k]) * side_k + (second_sign(e) * half_in[m]) * side_m
@@ -123,7 +124,7 @@ def box_functions(real) -> SimpleNamespace:
             leave = real(1.0)
             through = int(-1)
             out = int(-1)
-            for s in range(4):  # edges of the face: +v, -u, -v, +u
+            for s in range(four):  # edges of the face: +v, -u, -v, +u
                 before = second_sign(s) * p[v] - h_v
                 after = second_sign(s) * q[v] - h_v
                 if s == 1 or s == 3:
@@ -146,11 +147,11 @@ def box_functions(real) -> SimpleNamespace:
                     near[w, first + i] = packed(crossing_kind, of_b, axis, up, other, other_up, i, through)
                 if out >= 0:
                     near[w, first + 4 + e] = packed(crossing_kind, of_b, axis, up, other, other_up, i, out)
-        for i in range(4):  # where one edge still ends at a corner it has its slot
+        for i in range(four):  # where one edge still ends at a corner it has its slot
             if near[w, first + i] == 0:
                 near[w, first + i] = near[w, first + 4 + i]
                 near[w, first + 4 + i] = 0
-        for i in range(4):  # corners of the face, where the other is before them
+        for i in range(four):  # corners of the face, where the other is before them
             x_u = first_sign(i) * h_u
             x_v = second_sign(i) * h_v
             height = (out_in[u] * (middle[u] - x_u) + out_in[v] * (middle[v] - x_v)) / out_in[axis] + middle[axis]
@@ -227,9 +228,10 @@ def box_functions(real) -> SimpleNamespace:
         if of_b:
             across = vec3(turn[0, face_b], turn[1, face_b], turn[2, face_b])
             across = sign_of(wp.where(from_b[face_b] >= real(0.0), 1, 0)) * across
+        three = int(3)
         found = int(0)
-        for i in range(3):
-            for j in range(3):
+        for i in range(three):
+            for j in range(three):
                 l2 = real(1.0) - turn[i, j] * turn[i, j]
                 if l2 > parallel:
                     n = wp.cross(axis_of(i), vec3(turn[0, j], turn[1, j], turn[2, j])) / wp.sqrt(l2)

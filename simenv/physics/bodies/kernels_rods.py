@@ -88,7 +88,8 @@ def rod_functions(real) -> SimpleNamespace:
             )
             near[w, first] = wp.where(wp.length(way) > real(0.0), rods, 0)
             return
-        for edge in range(12):
+        edges = int(12)  # not unrolled
+        for edge in range(edges):
             k = edge // 4
             middle = away + turn * middle_of(edge, half_b)
             way = between(reach + rod_a[0], rod_a[1], middle, vec3(turn[0, k], turn[1, k], turn[2, k]), half_b[k])
