@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from simenv.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
+from simenv.geometry.shapes import Box, Capsule, Cylinder, Plane, Shape, Sphere
 from simenv.world import Control, Scene, World
 
 
 def met(one: Shape, other: Shape, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Gaps (n, C) [m], normals (n, C, 3) from the second to the first and points of the contacts of two free bodies at
-    poses (n, 7).
+    """Gaps (n, C) [m], normals (n, C, 3) from the second to the first, and points of the contacts of two bodies at poses
+    (n, 7); planes are fixed, others free.
     """
     scene = Scene(substep_dt=1e-2, substeps=1, gravity=(0.0, 0.0, 0.0))
     for name, shape in (("one", one), ("two", other)):
-        scene.add_body(name, shape, 500.0, motion="free", coupling="rigid")
+        if isinstance(shape, Plane):
+            scene.add_body(name, shape, motion="fixed")
+        else:
+            scene.add_body(name, shape, 500.0, motion="free", coupling="rigid")
     gaps = []
     world = World(scene, 2, dtype=torch.float64)  # of which a program has the first
     for a, b in zip(first, second, strict=True):

@@ -112,3 +112,38 @@ def test_derivatives_agree_with_differences(name):
         exact, axis, *_ = distance_between(one, other, first, second)
         first[:3] += axis * (exact + 2e-4)
     derivatives_agree(one, other, first, second, axis)
+
+
+@pytest.mark.parametrize("name", ["ball", "capsule", "box", "can"])
+def test_depths_over_a_plane_are_those_of_mujoco(name):
+    """At random attitudes: the deepest point, and for a ball, a capsule and a box as many below the plane."""
+    mujoco = pytest.importorskip("mujoco")
+    shape = {**SHAPES, "can": Cylinder(0.03, 0.05)}[name]
+    kind, size = {
+        "ball": ("sphere", "0.03"), "capsule": ("capsule", "0.02 0.05"), "box": ("box", "0.03 0.05 0.02"),
+        "can": ("cylinder", "0.03 0.05"),
+    }[name]  # fmt: skip
+    model = mujoco.MjModel.from_xml_string(
+        '<mujoco><worldbody><geom type="plane" size="1 1 1"/><body><freejoint/>'
+        f'<geom type="{kind}" size="{size}"/></body></worldbody></mujoco>'
+    )
+    data, rng, count = mujoco.MjData(model), np.random.default_rng(3), 40
+    poses = np.concatenate([rng.uniform(-0.1, 0.1, (count, 3)), rng.normal(size=(count, 4))], 1)
+    poses[:, 2] = rng.uniform(0.0, 0.03, count)
+    poses[:, 3:] /= np.linalg.norm(poses[:, 3:], axis=1)[:, None]
+    gap, normal, _ = met(shape, Plane(), poses, np.tile([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0], (count, 1)))
+    touched = 0
+    for k, pose in enumerate(poses):
+        data.qpos[:] = np.r_[pose[:3], pose[6], pose[3:6]]
+        mujoco.mj_forward(model, data)
+        theirs = np.array([each.dist for each in data.contact[: data.ncon] if each.dist < 0.0])
+        ours = gap[k][gap[k] < 0.0]
+        assert (len(ours) > 0) == (len(theirs) > 0)
+        if not len(ours):
+            continue
+        touched += 1
+        assert ours.min() == pytest.approx(theirs.min(), abs=1e-6)
+        assert normal[k, gap[k].argmin()] == pytest.approx([0.0, 0.0, 1.0], abs=1e-12)
+        if name in ("ball", "capsule") or (name == "box" and len(theirs) < 4):
+            assert sorted(ours) == pytest.approx(sorted(theirs), abs=1e-9)
+    assert touched > 10
