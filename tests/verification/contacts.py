@@ -13,7 +13,7 @@ from simenv.world import Control, Scene, World
 
 
 def met(one: Shape, other: Shape, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Gaps (n, C) [m], normals (n, C, 3) from the second to the first, and points of the contacts of two bodies at poses
+    """Gaps (n, C) [m], normals (n, C, 3) from the second to the first, and points of contacts of two bodies at poses
     (n, 7); planes are fixed, others free.
     """
     scene = Scene(substep_dt=1e-2, substeps=1, gravity=(0.0, 0.0, 0.0))
