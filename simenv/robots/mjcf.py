@@ -18,6 +18,7 @@ from simenv.errors import AssetError
 from simenv.physics.bodies.tree import INF, Inertial, Joint, Link, Mimic, Tree
 from simenv.robots.document import Document, led, planted, repaired
 from simenv.robots.mjcf_checks import expand, look_over, text_for_newton
+from simenv.robots.mjcf_contact import excluded, keep_masks
 from simenv.robots.mjcf_loops import loop_elements, looped
 from simenv.robots.mjcf_shapes import shapes_of
 from simenv.robots.mjcf_text import JointText, bodies, mimics, rows_of, total_mass, turns
@@ -66,7 +67,10 @@ def read_with_newton(file: Path, document: Document | None, base: str = "fixed",
         text = text_for_newton(document, repair)
     folders = [file.parent] if document is None else document.folders
     tree = _Reader(_parse(file, text, folders), file, document, followers, repair).tree(base)
-    return tree if document is None else looped(tree, loops, document)
+    if document is None:
+        return tree
+    apart = excluded(document, [link.name for link in tree.links])
+    return replace(looped(tree, loops, document), apart=apart, folds=True)
 
 
 @one_at_a_time
@@ -80,6 +84,7 @@ def _parse(file: Path, text: str | None, folders: list[Path]) -> newton.ModelBui
 
     _warp.start()
     builder = newton.ModelBuilder()
+    keep_masks(builder)
     try:
         if text is not None:
             builder.add_mjcf(text, enable_self_collisions=False, path_resolver=beside)

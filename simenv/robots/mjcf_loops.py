@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -54,7 +55,7 @@ def looped(tree: Tree, elements: list[ET.Element], document: Document) -> Tree:
         return tree
     poses = _as_written(tree)
     loops = [_loop(document, element, i, poses) for i, element in enumerate(elements)]
-    return Tree(tree.name, tree.links, tree.posture, tuple(loops))
+    return replace(tree, loops=tuple(loops))
 
 
 def _as_written(tree: Tree) -> Mapping[str, Pose]:

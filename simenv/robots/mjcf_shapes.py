@@ -12,6 +12,7 @@ import numpy as np
 from simenv.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
 from simenv.physics.bodies.tree import Fitted
 from simenv.robots.meshes import stored_mesh
+from simenv.robots.mjcf_contact import masks
 from simenv.robots.snap import Snap
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def shapes_of(builder: newton.ModelBuilder, snap: Snap, names: Sequence[str], fi
             color = (red, green, blue, 1.0 if opacity is None else snap.number(opacity))
             looks = (*looks, Fitted(shape, place, quaternion, color))
         if flags & ShapeFlags.COLLIDE_SHAPES:
-            collisions = (*collisions, Fitted(shape, place, quaternion))
+            collisions = (*collisions, Fitted(shape, place, quaternion, None, *masks(builder, i)))
         out[body] = (looks, collisions)
     return out
 

@@ -42,7 +42,8 @@ def placed(tree: Tree, position: Numbers, quaternion: Numbers) -> Tree:
         turn = None if loop.turn is None else (Pose.of(quaternion=loop.turn) @ base.inverse()).tuples()[1]
         return replace(loop, at=tuple(base.point(loop.at).tolist()), turn=turn)
 
-    return Tree(tree.name, links, posture, tuple(anchored(loop) for loop in tree.loops))
+    loops = tuple(anchored(loop) for loop in tree.loops)
+    return replace(tree, links=links, posture=posture, loops=loops)
 
 
 def joint_positions(made: Table) -> dict[str, np.ndarray]:

@@ -30,19 +30,23 @@ def touching(scene: Scene, mounts: list[RobotMount]) -> Touching:
         mounts: its robots and rigid bodies.
     """
     checks.whole("Scene", max_contacts=scene.max_contacts)
-    geoms, groups, moving = [], {}, []
+    geoms, groups, moving, folding = [], {}, [], set()
     for mount in mounts:
         for link in mount.tree.links:
             name = mount.bodies[link.name]
             groups[name] = mount.name
             if mount.table.frames[link.name].link >= 0:
                 moving.append(name)
-            geoms += [Geom(name, each.shape, each.position, each.quaternion) for each in link.collisions]
+            geoms += [
+                Geom(name, each.shape, each.position, each.quaternion, each.kind, each.meets)
+                for each in link.collisions if each.kind or each.meets
+            ]  # fmt: skip
+        folding |= {frozenset(mount.bodies[link] for link in pair) for pair in mount.folding}
     known = set(groups)
     for name, body in scene.bodies.items():
         if body.shape is not None and (name in known or body.motion in ("fixed", "given")):
             geoms.append(Geom(name, body.shape))
-    made = slots(geoms, moving, groups, scene.passing, scene.rigid, scene.laws)
+    made = slots(geoms, moving, groups, folding, scene.passing, scene.rigid, scene.laws)
     eases: dict[str, float] = {}
     carriers = {geom.body for geom in geoms}
     for mount in mounts:

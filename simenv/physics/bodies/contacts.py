@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from simenv.geometry.shapes import Box, Capsule, Cylinder, Plane, Shape, Sphere
 from simenv.physics import checks
+from simenv.physics.bodies.kernels_boxes import BOX_POINTS
+from simenv.physics.bodies.kernels_rods import BOX_EDGES
 
 __all__ = ["Geom", "RigidContact", "Slots", "slots"]
 
@@ -79,12 +81,16 @@ class RigidContact:
 
 @dataclass(frozen=True)
 class Geom:
-    """A shape on a body, at a place [m] and quaternion xyzw in its frame."""
+    """A shape on a body, at a place [m] and quaternion xyzw in its frame. Those of one robot touch where bits of the
+    `kind` of either are among those that the other `meets`.
+    """
 
     body: str
     shape: Shape
     position: Vector = (0.0, 0.0, 0.0)
     quaternion: Vector = (0.0, 0.0, 0.0, 1.0)
+    kind: int = 1
+    meets: int = 1
 
     def ball(self) -> tuple[np.ndarray, float]:
         """Centre in the body's frame (3,) [m] and radius [m] of a ball about it."""
@@ -110,7 +116,8 @@ class Slots:
         pair: of each slot (C,); pairs: bodies of each; balls: centre and radius on both, of each.
         law: number in `laws` of each slot, (C,).
         rim: radius of a circle about the offset, of which the lowest point counts, 0 for none; axis: of it, in a's
-        frame. laws: by name of their parameters.
+        frame. own: number of the shape on a of two whose points have a closed form, -1 of a point; own_turn: of it
+        there, at the offset. laws: by name of their parameters.
     """
 
     a: list[str] = field(default_factory=list)
@@ -124,6 +131,8 @@ class Slots:
     law: list[int] = field(default_factory=list)
     rim: list[float] = field(default_factory=list)
     axis: list[Vector] = field(default_factory=list)
+    own: list[int] = field(default_factory=list)
+    own_turn: list[Vector] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)
     balls: list[tuple[np.ndarray, float, np.ndarray, float]] = field(default_factory=list)
     shapes: list[Shape] = field(default_factory=list)
@@ -132,12 +141,21 @@ class Slots:
     def __len__(self) -> int:
         return len(self.a)
 
+    def number(self, shape: Shape) -> int:
+        """Of a shape, which is added where it is new."""
+        if shape not in self.shapes:
+            self.shapes.append(shape)
+        return self.shapes.index(shape)
+
     def add(
-        self, points: Geom, target: Geom, offset: np.ndarray, radius: float, law: int, rim: float = 0.0
+        self, points: Geom, target: Geom, offset: np.ndarray, radius: float, law: int, rim: float = 0.0,
+        whole: bool = False,
     ) -> None:  # fmt: skip
         """Add a slot of the next pair: a point (3,) [m] on the body of one shape, or a ball or a circle about it, on
-        another.
+        another; or one of those that have a closed form of the `whole` shapes.
         """
+        self.own.append(self.number(points.shape) if whole else -1)
+        self.own_turn.append(points.quaternion)
         self.rim.append(rim)
         self.axis.append(
             tuple((points.place(np.array([[0.0, 0.0, 1.0]])) - points.place(np.zeros((1, 3))))[0].tolist())
@@ -146,15 +164,21 @@ class Slots:
         self.b.append(target.body)
         self.offset.append(offset)
         self.radius.append(radius)
-        self.shape.append(self.shapes.index(target.shape))
+        self.shape.append(self.number(target.shape))
         self.place.append(target.position)
         self.turn.append(target.quaternion)
         self.pair.append(len(self.pairs))
         self.law.append(law)
 
+    def close(self, points: Geom, target: Geom) -> None:
+        """End a pair, whose slots have been added."""
+        self.pairs.append((points.body, target.body))
+        self.balls.append((*points.ball(), *target.ball()))
+
 
 def slots(
-    geoms: Sequence[Geom], moving: Iterable[str], groups: Mapping[str, str], passing: Iterable[frozenset[str]],
+    geoms: Sequence[Geom], moving: Iterable[str], groups: Mapping[str, str], folding: Container[frozenset[str]],
+    passing: Iterable[frozenset[str]],
     usual: RigidContact, special: Mapping[frozenset[str], RigidContact],
 ) -> Slots:  # fmt: skip
     """The slots of all pairs of shapes that may touch.
@@ -163,6 +187,7 @@ def slots(
         geoms: shapes of the scene.
         moving: bodies that contact moves; of a pair at least one must be.
         groups: of bodies that do not touch each other, such as the links of a robot.
+        folding: pairs of a group that do.
         passing: pairs of bodies, or of groups, that may pass through each other.
         usual: law of contact.
         special: laws of pairs of bodies or groups.
@@ -173,24 +198,42 @@ def slots(
     for one, other in ((geoms[i], geoms[j]) for j in range(len(geoms)) for i in range(j)):
         group = groups.get(one.body, one.body), groups.get(other.body, other.body)
         kinds = [frozenset(each) for each in itertools.product((one.body, group[0]), (other.body, group[1]))]
-        if group[0] == group[1] or not {one.body, other.body} & moved or any(kind in free for kind in kinds):
+        apart = group[0] == group[1] and (
+            frozenset((one.body, other.body)) not in folding or not (one.kind & other.meets or other.kind & one.meets)
+        )
+        if apart or not {one.body, other.body} & moved or any(kind in free for kind in kinds):
             continue
         law = next((names.index("|".join(sorted(kind))) for kind in kinds if kind in special), 0)
+        if not isinstance(one.shape, Capsule) and isinstance(other.shape, Capsule):
+            one, other = other, one
+        count = _closed(one.shape, other.shape)
+        if count:
+            for _ in range(count):
+                found.add(one, other, np.array(one.position), 0.0, law, whole=True)
+            found.close(one, other)
         for points, target in ((one, other), (other, one)):
+            if isinstance(points.shape, Box) and isinstance(target.shape, Box):
+                continue
             offsets, radius = sampled(points.shape, target.shape)
             if not len(offsets):
                 continue
-            if target.shape not in found.shapes:
-                found.shapes.append(target.shape)
             for offset in points.place(offsets):
                 found.add(points, target, offset, radius, law)
             if isinstance(points.shape, Cylinder) and isinstance(target.shape, Plane):  # which rolls
                 ends = np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]]) * points.shape.half_height
                 for centre in points.place(ends):
                     found.add(points, target, centre, 0.0, law, points.shape.radius)
-            found.pairs.append((points.body, target.body))
-            found.balls.append((*points.ball(), *target.ball()))
+            found.close(points, target)
     return found
+
+
+def _closed(shape: Shape, target: Shape) -> int:
+    """How many points of two shapes have a closed form beside those of `sampled`."""
+    if isinstance(shape, Box) and isinstance(target, Box):
+        return BOX_POINTS
+    if isinstance(shape, Capsule) and isinstance(target, Capsule | Box):
+        return 1 if isinstance(target, Capsule) else BOX_EDGES
+    return 0
 
 
 def sampled(shape: Shape, target: Shape) -> tuple[np.ndarray, float]:
@@ -204,10 +247,10 @@ def sampled(shape: Shape, target: Shape) -> tuple[np.ndarray, float]:
         return none, 0.0
     if isinstance(shape, Capsule):
         apart = math.ceil(4.0 * shape.half_height / shape.radius) + 1  # half a radius or less: it sinks by 3 % of it
-        count = 2 if isinstance(target, Plane) else min(max(2, apart), MOST)
+        count = 2 if isinstance(target, Plane | Box | Capsule) else min(max(2, apart), MOST)
         heights = np.linspace(-shape.half_height, shape.half_height, count)
         return np.stack([0.0 * heights, 0.0 * heights, heights], -1), shape.radius
-    if isinstance(target, Capsule):
+    if isinstance(target, Capsule) and not isinstance(shape, Box):
         return none, 0.0
     if isinstance(shape, Box):
         return _of_box(np.array(shape.half_extents), target)
@@ -221,9 +264,9 @@ def sampled(shape: Shape, target: Shape) -> tuple[np.ndarray, float]:
 
 
 def _of_box(half: np.ndarray, target: Shape) -> tuple[np.ndarray, float]:
-    """Corners, and but for planes points of the edges that are no farther apart than the other is thick."""
+    """Corners; against cylinders, cups and meshes points of edges too, no farther apart than the other is thick."""
     corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
-    if isinstance(target, Plane):
+    if isinstance(target, Plane | Capsule):
         return corners * half, 0.0
     low, high = target.bounds()
     thick = 0.5 * float((high - low).min())

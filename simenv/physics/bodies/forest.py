@@ -51,6 +51,7 @@ class RobotMount:
         stiffness, damping, delay: of the drive of each rate, (nv,); integrates, is_told: what it does with targets.
         tools: impedances of its links; compensated: whether motors carry its weight.
         is_robot: whether it has joints of its own in the state; a free body is where the table of frames has it.
+        folding: pairs of its links that touch each other.
     """
 
     name: str
@@ -65,6 +66,7 @@ class RobotMount:
     tools: tuple[ToolMount, ...] = ()
     compensated: bool = False
     is_robot: bool = True
+    folding: frozenset[frozenset[str]] = frozenset()
 
     @staticmethod
     def of(name: str, tree: Tree, drive: JointDrive, tools: Mapping[str, ToolDrive] | None = None) -> RobotMount:

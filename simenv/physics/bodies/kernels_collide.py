@@ -11,7 +11,9 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.geometry.distance import distance_functions
+from simenv.physics.bodies.kernels_boxes import box_functions
 from simenv.physics.bodies.kernels_law import law_functions
+from simenv.physics.bodies.kernels_rods import rod_functions
 from simenv.physics.bodies.kernels_tree import tree_functions
 from simenv.physics.kernels_rotation import rotation_functions
 
@@ -34,9 +36,13 @@ def collide_kernels(real) -> SimpleNamespace:
     dist, law = distance_functions(real), law_functions(real)
     Shape, vec3, distance = dist.Shape, dist.vec3, dist.distance
     quat, vec10 = wp.types.quaternion(dtype=real), law.vec10
+    vec2 = law.vec2
     turned, matrix_of = rotation_functions(real).turned, tree_functions(real).matrix_of
     normal_impulse, drag, resistance, prepared = law.normal_impulse, law.drag, law.resistance, law.prepared
     closing_speed, closing_after = law.closing_speed, law.closing_after
+    boxes = box_functions(real)
+    match_boxes, box_point = boxes.match_boxes, boxes.box_point
+    match_rods, rod_point = rod_functions(real).match_rods, rod_functions(real).rod_point
     both = {"module": f"simenv_bodies_collide_{real.__name__}", "enable_backward": True}
     felt = {"module": f"simenv_bodies_feel_{real.__name__}", "enable_backward": True}
     once = {"module": f"simenv_bodies_pairs_{real.__name__}", "enable_backward": False}
@@ -55,9 +61,12 @@ def collide_kernels(real) -> SimpleNamespace:
         stiffest: wp.array(dtype=real)
         rim: wp.array(dtype=real)
         axis: wp.array(dtype=vec3)
+        own: wp.array(dtype=int)
+        own_turn: wp.array(dtype=quat)
         first: wp.array(dtype=int)
         box_centre: wp.array(dtype=vec3)
         box_half: wp.array(dtype=vec3)
+        rod: wp.array(dtype=vec2)
         pair_a: wp.array(dtype=int)
         pair_b: wp.array(dtype=int)
         pair_law: wp.array(dtype=int)
@@ -126,6 +135,22 @@ def collide_kernels(real) -> SimpleNamespace:
                 spin_b = wp.length(omega_in[w, b])
                 apart = wp.length(position_in[w, a] - position_in[w, b])
                 quick = dt * (spin_a + spin_b) > real(0.5)
+                if contacts.own[first] >= 0:
+                    arm = wp.length(contacts.offset[first]) + wp.length(contacts.box_half[contacts.own[first]])
+                    speed = slow + spin_a * arm + spin_b * (apart + arm)
+                    reach = real(2.0) * (wide + dt * (real(2.0) * speed + real(1.0)))
+                    own = matrix_of(quaternion_in[w, a] * contacts.own_turn[first])
+                    away = origin - position_in[w, a] - wp.quat_rotate(quaternion_in[w, a], contacts.offset[first])
+                    there = wp.transpose(back * own)
+                    away = wp.transpose(own) * away
+                    rod = contacts.rod[contacts.own[first]]
+                    half_a = contacts.box_half[contacts.own[first]]
+                    if rod[0] < real(0.0):
+                        match_boxes(w, first, reach, there, away, half_a, half, near_out)
+                    else:
+                        rod_b = contacts.rod[contacts.shape[first]]
+                        match_rods(w, first, reach, there, away, rod, rod_b, half, near_out)
+                    continue
                 for c in range(first, contacts.first[p + 1]):
                     round = contacts.radius[c] + contacts.rim[c]
                     arm = wp.length(contacts.offset[c]) + round
@@ -160,6 +185,7 @@ def collide_kernels(real) -> SimpleNamespace:
                 point_out[w, c] = vec3(real(0.0), real(0.0), real(0.0))
             else:
                 turn = quaternion_in[w, b] * contacts.turn[c]
+                origin = position_in[w, b] + wp.quat_rotate(quaternion_in[w, b], contacts.place[c])
                 x = position_in[w, a] + wp.quat_rotate(quaternion_in[w, a], contacts.offset[c])
                 if contacts.rim[c] > real(0.0):
                     # the lowest point of a circle over a plane; of one that lies flat its centre, and others count
@@ -168,14 +194,32 @@ def collide_kernels(real) -> SimpleNamespace:
                     axis = wp.quat_rotate(quaternion_in[w, a], contacts.axis[c])
                     down = wp.dot(up, axis) * axis - up
                     x = x + (contacts.rim[c] / wp.sqrt(wp.dot(down, down) + flat)) * down
-                origin = position_in[w, b] + wp.quat_rotate(quaternion_in[w, b], contacts.place[c])
-                near = distance(shapes[contacts.shape[c]], sdf_values, wp.quat_rotate_inv(turn, x - origin))
-                n = wp.quat_rotate(turn, vec3(near[0], near[1], near[2]))
-                gap = near[3] - contacts.radius[c]
-                gap_out[w, c] = gap
-                normal_out[w, c] = n
-                # in the middle of what overlaps
-                point_out[w, c] = x - (contacts.radius[c] + real(0.5) * gap) * n
+                if contacts.own[c] >= 0:
+                    turn_a = quaternion_in[w, a] * contacts.own_turn[c]
+                    half_b = contacts.box_half[contacts.shape[c]]
+                    if contacts.rod[contacts.own[c]][0] < real(0.0):
+                        found = box_point(
+                            near_in[w, c], x, turn_a, contacts.box_half[contacts.own[c]], origin, turn, half_b
+                        )
+                        gap_out[w, c] = found[0]
+                        normal_out[w, c] = vec3(found[1], found[2], found[3])
+                        point_out[w, c] = vec3(found[4], found[5], found[6])
+                    else:
+                        crossed = rod_point(
+                            near_in[w, c], x, turn_a, contacts.rod[contacts.own[c]], origin, turn,
+                            contacts.rod[contacts.shape[c]], half_b,
+                        )  # fmt: skip
+                        gap_out[w, c] = crossed[0]
+                        normal_out[w, c] = vec3(crossed[1], crossed[2], crossed[3])
+                        point_out[w, c] = vec3(crossed[4], crossed[5], crossed[6])
+                else:
+                    near = distance(shapes[contacts.shape[c]], sdf_values, wp.quat_rotate_inv(turn, x - origin))
+                    n = wp.quat_rotate(turn, vec3(near[0], near[1], near[2]))
+                    gap = near[3] - contacts.radius[c]
+                    gap_out[w, c] = gap
+                    normal_out[w, c] = n
+                    # in the middle of what overlaps
+                    point_out[w, c] = x - (contacts.radius[c] + real(0.5) * gap) * n
 
     @wp.kernel(**felt)
     def feel(

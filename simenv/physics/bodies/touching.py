@@ -12,7 +12,7 @@ import numpy as np
 import warp as wp
 
 from simenv.geometry.distance import pack_shapes
-from simenv.geometry.shapes import Plane, Shape
+from simenv.geometry.shapes import Capsule, Plane, Shape
 from simenv.physics.bodies.contacts import Slots
 from simenv.physics.bodies.forest import Forest
 
@@ -90,8 +90,11 @@ def contact_arrays(touching: Touching, dt: float, kernels: Any, array: Any) -> t
     made.first = array(np.searchsorted(slots.pair, np.arange(len(slots.pairs) + 1)), int)
     boxes = np.reshape([_box_of(shape) for shape in slots.shapes], (-1, 2, 3))
     made.box_centre, made.box_half = array(boxes[:, 0], k.vec3), array(boxes[:, 1], k.vec3)
+    rods = [(s.radius, s.half_height) if isinstance(s, Capsule) else (-1.0, 0.0) for s in slots.shapes]
+    made.rod = array(np.reshape(rods, (-1, 2)), k.law.vec2)
     made.stiffest = array(touching.stiffest(dt), k.real)
     made.rim, made.axis = array(slots.rim, k.real), array(np.reshape(slots.axis, (-1, 3)), k.vec3)
+    made.own, made.own_turn = array(slots.own, int), array(np.reshape(slots.own_turn, (-1, 4)), k.quat)
     pairs = [[numbers[name] for name in pair] for pair in slots.pairs]
     made.pair_law = array([slots.law[slots.pair.index(i)] for i in range(len(pairs))], int)
     made.pair_a, made.pair_b = (array([pair[side] for pair in pairs], int) for side in (0, 1))

@@ -119,13 +119,16 @@ class Inertial:
 @dataclass(frozen=True)
 class Fitted:
     """A shape on a link, with its pose in the link's frame [m, xyzw]; `color` RGBA where it is drawn, None where it
-    collides.
+    collides. Shapes of one robot touch where bits of the `kind` of either are among those that the other `meets`, as
+    MJCF's contype and conaffinity; one without any touches nothing.
     """
 
     shape: Shape
     position: tuple[float, float, float] = (0.0, 0.0, 0.0)
     quaternion: tuple[float, float, float, float] = UPRIGHT
     color: tuple[float, float, float, float] | None = None
+    kind: int = 1
+    meets: int = 1
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,7 @@ class Tree:
         posture: position of joints by name, where the robot starts and to which free motion returns; joints that are
             not named are in the middle of their limits, or at zero without.
         loops: what holds links together beside their joints.
+        apart: pairs of links that never touch; folds: whether others but neighbours do, unless it is said.
 
     Raises:
         AssetError: a name comes twice or is unknown, a link stands before what carries it, or numbers of a joint, an
@@ -183,6 +187,8 @@ class Tree:
     links: tuple[Link, ...]
     posture: dict[str, Any] = field(default_factory=dict)
     loops: tuple[Loop, ...] = ()
+    apart: frozenset[frozenset[str]] = frozenset()
+    folds: bool = False
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class RobotsPart(TiedPart):
         self, name: str, robot: str | Path | Tree, position: Vector = (0.0, 0.0, 0.0), quaternion: Vector = UPRIGHT, *,
         drive: JointDrive | None = None, base: str = "fixed", posture: Mapping[str, Any] | None = None,
         reach: Mapping[str, tuple[Vector, Vector]] | None = None, tools: Mapping[str, ToolDrive] | None = None,
+        self_contact: bool | None = None,
     ) -> None:  # fmt: skip
         """Add a robot: a tree of joints, differentiable in everything, of which a scene can have many.
 
@@ -46,12 +48,15 @@ class RobotsPart(TiedPart):
             reach: links that start at poses, world positions [m] and quaternions by name, for which inverse kinematics
                 finds the joints from the posture.
             tools: links that an impedance pulls to goals, by name, ``World.control(goal={"<name>/<link>": pose})``.
+            self_contact: whether links touch each other, but for neighbours, pairs that the file excludes and, with a
+                warning, those that overlap at the start; None as the file has it: of an MJCF they do, of others not.
 
         Raises:
             ValueError: the name is taken, a number is out of range, or a link does not reach its pose.
             AssetError: the file cannot be used.
         """
         from simenv.robots.closing import closed
+        from simenv.robots.folding import folding_pairs
         from simenv.robots.load import load  # only those who have a robot pay for it
         from simenv.robots.placed import placed, start_poses
         from simenv.robots.starts import reaching
@@ -65,6 +70,8 @@ class RobotsPart(TiedPart):
         if reach:
             tree = reaching(tree, {link: self._pose(f"{what}: reach[{link!r}]", *at) for link, at in reach.items()})
         mount = RobotMount.of(name, tree, drive or JointDrive(), tools)
+        if tree.folds if self_contact is None else self_contact:
+            mount = replace(mount, folding=folding_pairs(tree, mount.table, name))
         for frame, at in start_poses(tree, mount.table).items():
             motion = "link" if mount.table.frames[frame].link >= 0 else "fixed"
             self._name(self.bodies, f"{name}/{frame}", "body")
