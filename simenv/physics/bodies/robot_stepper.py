@@ -24,7 +24,7 @@ from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
 from simenv.physics.bodies.midpoint import Midpoint, without
-from simenv.physics.bodies.robot_slots import Sunk, TickSlots
+from simenv.physics.bodies.robot_slots import Sunk, TickSlots, tick_slots, tree_arrays
 from simenv.physics.bodies.robot_space import WorkSpace, by_address
 from simenv.physics.bodies.tool_launches import Orders, ToolLaunches, commands_of
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays, loop_arrays
@@ -84,15 +84,7 @@ class RobotStepper(Stepper):
 
     def _constants(self) -> None:
         k, forest, touching = self._kernels, self.forest, self.touching
-        self._trees, self._rows = k.Trees(), k.Rows()
-        for name in ("first", "parent", "kind", "q_start", "v_start"):
-            setattr(self._trees, name, self._array(getattr(forest, name), int))
-        for name, kind in {"place": k.vec3, "turn": k.quat, "axis": k.vec3}.items():
-            setattr(self._trees, name, self._array(getattr(forest, name), kind))
-        for name, values in {"own": forest.own, "row": forest.rows, "link": forest.on}.items():
-            setattr(self._rows, name, self._array(values, int))
-        self._rows.place = self._array(forest.frame_place, k.vec3)
-        self._rows.turn = self._array(forest.frame_turn, k.quat)
+        self._trees, self._rows = tree_arrays(forest, k, self._array)
         self._position = self._array(forest.position, int)
         link_of = np.full(len(touching.bodies), -1)
         link_of[forest.rows] = forest.on
@@ -144,20 +136,10 @@ class RobotStepper(Stepper):
         return self._anchors[number]
 
     def _slots(self, number: int) -> TickSlots:
-        k, slot, forest, points = self._kernels, self.desk.memory.slot, self.forest, self._points
-        frames, vectors = len(self.touching.bodies) if self._meets else 0, (k.vec3, k.vec3)
-        pose = (k.vec3, k.quat, k.vec3, k.vec3)
+        frames = len(self.touching.bodies) if self._meets else 0
         while len(self._ticks) <= number:
-            self._ticks.append(TickSlots(
-                slot(k.real, forest.positions),
-                [slot(kind, forest.rates, differentiable=False) for kind in (k.vec3, k.vec3, k.real)],
-                [slot(k.real, forest.rates) for _ in range(4)],
-                [slot(k.vec3, len(forest)) for _ in range(3)], [slot(kind, frames) for kind in pose],
-                [slot(kind, frames) for kind in pose], slot(wp.int32, points),
-                [slot(kind, points) for kind in (k.real, k.vec3, k.vec3)], [slot(kind, points) for kind in vectors],
-                [slot(k.vec3, self._loops) for _ in range(3)], [slot(kind, self._loops) for kind in vectors],
-                slot(k.real, forest.rates if len(forest.tools) else 0),
-            ))  # fmt: skip
+            made = tick_slots(self.desk.memory.slot, self._kernels, self.forest, frames, self._points, self._loops)
+            self._ticks.append(made)
         return self._ticks[number]
 
     # ------------------------------------------------------------------------------------------------ the launches
