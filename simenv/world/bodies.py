@@ -14,6 +14,7 @@ import torch
 from simenv.physics.constants import constant
 from simenv.physics.rotation import quaternion_from_rotation_vector, quaternion_multiply, rotate
 from simenv.sensors.tactile import TactileField
+from simenv.world.state import check_tensor
 
 if TYPE_CHECKING:
     from simenv.physics.gels.parts import Gel
@@ -182,8 +183,13 @@ class BodyView:
     def near(self, state: State, move: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
         """A pose (N, 7) beside its present one: moved (N, 3) [m] and turned by a rotation vector (N, 3) [rad], world
         axes.
+
+        Raises:
+            ValueError: a tensor has another dtype or device.
         """
         pose = self.pose(state)
+        for name, given in (("move", move), ("turn", turn)):
+            check_tensor(f"near: {name}", given, pose.new_empty(given.shape))
         turned = quaternion_multiply(quaternion_from_rotation_vector(turn), pose[:, 3:])
         return torch.cat([pose[:, :3] + move, turned], -1)
 
