@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import warp as wp
 
+from simenv.physics.bodies.forest import Forest
 from simenv.physics.launch.slots import Slot
 
-__all__ = ["Sunk", "TickSlots"]
+__all__ = ["Sunk", "TickSlots", "tick_slots"]
 
 
 class Sunk:
@@ -59,3 +62,31 @@ class TickSlots:
     open: list[Slot]
     bound: list[Slot]
     spent: Slot
+
+
+def tick_slots(slot: Callable[..., Slot], k: Any, forest: Forest, frames: int, points: int, loops: int) -> TickSlots:
+    """The slots of a tick.
+
+    Args:
+        slot: makes one of a Warp dtype and a shape.
+        k: types of `robot_kernels`.
+        forest: the trees.
+        frames: how many of the scene meet.
+        points: of contact.
+        loops: how many.
+    """
+    vectors, pose = (k.vec3, k.vec3), (k.vec3, k.quat, k.vec3, k.vec3)
+    return TickSlots(
+        slot(k.real, forest.positions),
+        [slot(kind, forest.rates, differentiable=False) for kind in (k.vec3, k.vec3, k.real)],
+        [slot(k.real, forest.rates) for _ in range(4)],
+        [slot(k.vec3, len(forest)) for _ in range(3)],
+        [slot(kind, frames) for kind in pose],
+        [slot(kind, frames) for kind in pose],
+        slot(wp.int32, points),
+        [slot(kind, points) for kind in (k.real, k.vec3, k.vec3)],
+        [slot(kind, points) for kind in vectors],
+        [slot(k.vec3, loops) for _ in range(3)],
+        [slot(kind, loops) for kind in vectors],
+        slot(k.real, forest.rates if len(forest.tools) else 0),
+    )

@@ -24,7 +24,7 @@ from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
 from simenv.physics.bodies.midpoint import Midpoint, without
-from simenv.physics.bodies.robot_slots import Sunk, TickSlots
+from simenv.physics.bodies.robot_slots import Sunk, TickSlots, tick_slots
 from simenv.physics.bodies.robot_space import WorkSpace
 from simenv.physics.bodies.tool_launches import Orders, ToolLaunches, commands_of
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays, loop_arrays
@@ -143,20 +143,10 @@ class RobotStepper(Stepper):
         return self._anchors[number]
 
     def _slots(self, number: int) -> TickSlots:
-        k, slot, forest, points = self._kernels, self.desk.memory.slot, self.forest, self._points
-        frames, vectors = len(self.touching.bodies) if self._meets else 0, (k.vec3, k.vec3)
-        pose = (k.vec3, k.quat, k.vec3, k.vec3)
+        frames = len(self.touching.bodies) if self._meets else 0
         while len(self._ticks) <= number:
-            self._ticks.append(TickSlots(
-                slot(k.real, forest.positions),
-                [slot(kind, forest.rates, differentiable=False) for kind in (k.vec3, k.vec3, k.real)],
-                [slot(k.real, forest.rates) for _ in range(4)],
-                [slot(k.vec3, len(forest)) for _ in range(3)], [slot(kind, frames) for kind in pose],
-                [slot(kind, frames) for kind in pose], slot(wp.int32, points),
-                [slot(kind, points) for kind in (k.real, k.vec3, k.vec3)], [slot(kind, points) for kind in vectors],
-                [slot(k.vec3, self._loops) for _ in range(3)], [slot(kind, self._loops) for kind in vectors],
-                slot(k.real, forest.rates if len(forest.tools) else 0),
-            ))  # fmt: skip
+            made = tick_slots(self.desk.memory.slot, self._kernels, self.forest, frames, self._points, self._loops)
+            self._ticks.append(made)
         return self._ticks[number]
 
     # ------------------------------------------------------------------------------------------------ the launches
