@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Slots of a tick of robots, and one whose adjoint nobody wants."""
+"""Slots of a tick of robots, one whose adjoint nobody wants, and the arrays of the trees."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import warp as wp
 from simenv.physics.bodies.forest import Forest
 from simenv.physics.launch.slots import Slot
 
-__all__ = ["Sunk", "TickSlots", "tick_slots"]
+__all__ = ["Sunk", "TickSlots", "tick_slots", "tree_arrays"]
 
 
 class Sunk:
@@ -90,3 +90,22 @@ def tick_slots(slot: Callable[..., Slot], k: Any, forest: Forest, frames: int, p
         [slot(kind, loops) for kind in vectors],
         slot(k.real, forest.rates if len(forest.tools) else 0),
     )
+
+
+def tree_arrays(forest: Forest, k: Any, array: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
+    """The structs `Trees` and `Rows`.
+
+    Args:
+        forest: the trees.
+        k: types of `robot_kernels`.
+        array: makes a Warp array of values and a dtype.
+    """
+    trees, rows = k.Trees(), k.Rows()
+    for name in ("first", "parent", "kind", "q_start", "v_start"):
+        setattr(trees, name, array(getattr(forest, name), int))
+    for name, kind in {"place": k.vec3, "turn": k.quat, "axis": k.vec3}.items():
+        setattr(trees, name, array(getattr(forest, name), kind))
+    for name, values in {"own": forest.own, "row": forest.rows, "link": forest.on}.items():
+        setattr(rows, name, array(values, int))
+    rows.place, rows.turn = array(forest.frame_place, k.vec3), array(forest.frame_turn, k.quat)
+    return trees, rows

@@ -24,7 +24,7 @@ from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
 from simenv.physics.bodies.midpoint import Midpoint, without
-from simenv.physics.bodies.robot_slots import Sunk, TickSlots, tick_slots
+from simenv.physics.bodies.robot_slots import Sunk, TickSlots, tick_slots, tree_arrays
 from simenv.physics.bodies.robot_space import WorkSpace
 from simenv.physics.bodies.tool_launches import Orders, ToolLaunches, commands_of
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays, loop_arrays
@@ -84,15 +84,7 @@ class RobotStepper(Stepper):
 
     def _constants(self) -> None:
         k, forest, touching = self._kernels, self.forest, self.touching
-        self._trees, self._rows = k.Trees(), k.Rows()
-        for name in ("first", "parent", "kind", "q_start", "v_start"):
-            setattr(self._trees, name, self._array(getattr(forest, name), int))
-        for name, kind in {"place": k.vec3, "turn": k.quat, "axis": k.vec3}.items():
-            setattr(self._trees, name, self._array(getattr(forest, name), kind))
-        for name, values in {"own": forest.own, "row": forest.rows, "link": forest.on}.items():
-            setattr(self._rows, name, self._array(values, int))
-        self._rows.place = self._array(forest.frame_place, k.vec3)
-        self._rows.turn = self._array(forest.frame_turn, k.quat)
+        self._trees, self._rows = tree_arrays(forest, k, self._array)
         self._position = self._array(forest.position, int)
         link_of = np.full(len(touching.bodies), -1)
         link_of[forest.rows] = forest.on
