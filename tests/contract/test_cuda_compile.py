@@ -90,12 +90,15 @@ def plain(name):
         return [module._kernel()]
     if name == "simenv.physics.launch.programs":
         return [module.meeting_kernel()]
+    if name == "simenv.physics.launch.denormals":
+        return kernels_of(module.flush_kernels())
     return kernels_of(module)
 
 
 PLAIN = (
     "simenv.geometry.mesh_intersection",
     "simenv.geometry.mesh_sdf",
+    "simenv.physics.launch.denormals",
     "simenv.physics.launch.programs",
     "simenv.render.kernels_frame",
     "simenv.render.kernels_surface",

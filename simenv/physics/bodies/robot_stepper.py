@@ -29,6 +29,7 @@ from simenv.physics.bodies.robot_space import WorkSpace, by_address
 from simenv.physics.bodies.tool_launches import Orders, ToolLaunches, commands_of
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays, loop_arrays
 from simenv.physics.direct import warp_real
+from simenv.physics.launch.denormals import Flush
 from simenv.physics.launch.programs import Phase
 from simenv.physics.launch.slots import Launch, Slot
 from simenv.physics.solver import Desk, Stepper, Tensors
@@ -73,6 +74,7 @@ class RobotStepper(Stepper):
             self._inputs["law"] = self._law
         self._felt = [slot(k.vec3, len(forest.rows)) for _ in range(2)]
         self._sink = slot(k.real, nv)
+        self._flush = Flush(desk.dtype, desk.memory.wp_device)
         self._joints: list[tuple[Slot, Slot]] = []
         self._anchors: list[tuple[Slot, Slot]] = []
         self._ticks: list[TickSlots] = []
@@ -327,11 +329,15 @@ class RobotStepper(Stepper):
 
     def forward(self, tick: int, keep: bool) -> list[Phase]:
         """Robots move by what the other solvers added to the wrenches of their links in this tick."""
-        return [self.frames.phase(self._tick(tick, keep))]
+        return [self._phase(self._tick(tick, keep))]
 
     def backward(self, tick: int) -> list[Phase]:
         """The adjoint of `forward`, which gives those of the wrenches."""
-        return [self.frames.phase(self._undone(tick), True)]
+        return [self._phase(self._undone(tick), True)]
+
+    def _phase(self, launches: list[Launch], reverse: bool = False) -> Phase:
+        phase = self.frames.phase(launches, reverse)
+        return [self._flush(phase[0]), *phase[1:]]
 
     def leave(self) -> list[Phase]:
         """The adjoint of `enter`."""
@@ -341,6 +347,7 @@ class RobotStepper(Stepper):
         """Those of its launches."""
         for each in (*self._opening(), *self._tick(0, True), *self._moved(self.desk.ticks - 1, True)):
             yield from each.kernels() if backward else [each.kernel]
+        yield from self._flush.kernels
 
     # ----------------------------------------------------------------------------------------------------- numbers
 
