@@ -50,7 +50,8 @@ class Commands:
         self._lower, self._upper = (np.clip(each[:rates], -1e30, 1e30) for each in (forest.lower, forest.upper))
         self._past_goals = commands_of(forest.tools.delay, tick, ticks, GOALS)[1]
         names = list(bodies)
-        self._rows = torch.tensor([names.index(tool.name) for tool in self.tools], dtype=torch.int64, device=device)
+        self._numbers = [names.index(tool.name) for tool in self.tools]
+        self._rows = torch.tensor(self._numbers, dtype=torch.int64, device=device)
         start = np.where(position >= 0, np.reshape(posture, -1)[np.maximum(position, 0)], 0.0) if rates else posture
         self.fields: dict[str, Field] = {}
         self.controls: dict[str, Field] = {}
@@ -167,7 +168,8 @@ class Commands:
         mine = [i for i, tool in enumerate(self.tools) if tool.robot == robot]
         if self._past_goals and mine:
             goals = state.tool_past.clone()
-            goals[:, :, mine] = state.body_q[:, None, self._rows[mine]]
+            for i in mine:  # one by one: an index that is a list waits for the device
+                goals[:, :, i] = state.body_q[:, None, self._numbers[i]]
             state = state.replace(tool_past=goals)
         return state
 
