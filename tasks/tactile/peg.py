@@ -31,6 +31,7 @@ from simenv.sensors.tactile import WinklerGel, flat_grid, layer_gels
 from simenv.sensors.tactile.sensors import SENSORS
 from simenv.tasks.tactile.peg_arm import PegArm
 from simenv.tasks.tactile.peg_expert import lower_into_place
+from simenv.tasks.tactile.peg_stages import STAGES
 from simenv.world import ContactLaw, Scene
 
 LAYER = {"modulus": 1e5, "poisson": 0.45, "thickness": 4e-3, "mu": 1.0}
@@ -49,30 +50,6 @@ DOWN = (1.0, 0.0, 0.0, 0.0)
 # the wrist camera in the hand's frame, whose z points along the fingers: beside the palm, looking between the fingers
 WRIST = Camera((0.10, 0.0, -0.05), (0.0, 0.0, 0.045), fov_y=0.9, up=(0.0, 0.0, -1.0))
 LOW = 0.018  # the hand's goal stays this far above the table [m]
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """Where episodes start. Nothing of it depends on how the peg lies in the hand, so that it gives nothing away."""
-
-    hand: tuple[tuple[float, ...], tuple[float, ...]]
-    """Lowest and highest place of the hand [m]."""
-    above: bool
-    """Whether it is counted from where a straight peg, held as high as can be, would touch the middle of the mouth."""
-    turn: float
-    """Largest turn of the hand about the vertical [rad]."""
-    socket: tuple[tuple[float, ...], tuple[float, ...]]
-    """Lowest and highest place of the socket's foot [m]."""
-    noise: float
-    """Largest error of its observed place, on each axis [m]."""
-
-
-STAGES = {
-    "full": Stage(((0.4, -0.1, 0.1), (0.6, 0.1, 0.2)), False, 1.0, ((0.4, -0.1, 0.0), (0.6, 0.1, 0.02)), 0.005),
-    "near": Stage(
-        ((-0.01, -0.01, 0.006), (0.01, 0.01, 0.016)), True, 0.1, ((0.48, -0.02, 0.0), (0.52, 0.02, 0.0)), 0.001
-    ),
-}
 
 
 def rings(radius: float, heights: np.ndarray, count: int = 12) -> np.ndarray:
