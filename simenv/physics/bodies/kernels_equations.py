@@ -26,6 +26,7 @@ def equation_functions(real) -> SimpleNamespace:
         * `of_joint(dt, limits, w, k, q, dry, pull, soft, before, after) -> vec2`: impulse of limits, of dry friction,
           and of what a motor lacks, at a rate, and
           minus its derivative;
+        * `idle_rates(dt, limits, k, q, w, dry, pull, soft, before) -> vec2`: between which rates that is zero;
         * `leave(w, nv, width, dt, limits, q, dry, before, free, v, renew, touch) -> vec2`: A (v - v*) less all
           impulses, in `touch.g`; where `renew` is 1, friction is bounded by the normal impulses at v, where it is 2, by
           none;
@@ -42,6 +43,9 @@ def equation_functions(real) -> SimpleNamespace:
     leave_loops, stiffen_loops, slope_of_loops = base.leave_loops, base.stiffen_loops, base.slope_of_loops
     zero = wp.constant(real(0.0))
     still, stuck = wp.constant(real(STILL)), wp.constant(real(1.0e15))
+    huge, boundless, close = wp.constant(real(1.0e35)), wp.constant(real(1.0e29)), wp.constant(real(1.0e-5))
+    dense, move_group = base.dense, base.move_group
+    times, add, square, leaving, copy_matrix = dense.times, dense.add, dense.square, dense.leaving, dense.copy_matrix
 
     @wp.func
     def of_joint(
@@ -82,6 +86,38 @@ def equation_functions(real) -> SimpleNamespace:
         if beyond > real(0.0):
             out = out + vec2(-dt * dt * stiff * wp.sign(after) * beyond, dt * dt * stiff)
         return out
+
+    @wp.func
+    def idle_rates(
+        dt: real, limits: Limits, k: int, q: wp.array2d(dtype=real), w: int, dry: real, pull: real, soft: real,
+        before: real,
+    ) -> vec2:  # fmt: skip
+        # between which rates `of_joint` is zero; where that is nowhere, the second is below the first
+        if dry != real(0.0):
+            return vec2(real(1.0), real(-1.0))
+        least = real(-huge)
+        most = real(huge)
+        at = limits.position[k]
+        half = real(0.5) * dt
+        if at >= 0:
+            low = q[w, at] - limits.lower[k]
+            high = limits.upper[k] - q[w, at]
+            if half * before > low or -half * before > high:
+                return vec2(real(1.0), real(-1.0))
+            least = -low / half + close * wp.abs(low) / half
+            most = high / half - close * wp.abs(high) / half
+        if limits.effort[k] < boundless:
+            wanted = dt * pull + soft * before
+            can = dt * limits.effort[k]
+            spare = close * (wp.abs(wanted) + can)
+            if soft > real(0.0):
+                least = wp.max(least, (wanted - can + spare) / soft)
+                most = wp.min(most, (wanted + can - spare) / soft)
+            elif wp.abs(wanted) > can:
+                return vec2(real(1.0), real(-1.0))
+        least = wp.max(least, -limits.fastest[k])
+        most = wp.min(most, limits.fastest[k])
+        return vec2(least, most)
 
     @wp.func
     def of_follower(
@@ -125,12 +161,9 @@ def equation_functions(real) -> SimpleNamespace:
         for r in range(s.sizes[w, 0]):
             if s.group[w, r] != group:
                 group = s.group[w, r]
-                spin = vec3(real(0.0), real(0.0), real(0.0))
-                speed = vec3(real(0.0), real(0.0), real(0.0))
-                for e in range(group * width, group * width + s.count[w, group]):
-                    rate = v[w, s.column[w, e]]
-                    spin = spin + rate * s.j_spin[w, e]
-                    speed = speed + rate * s.j_speed[w, e]
+                moved = move_group(w, width, group, v, s)
+                spin = vec3(moved[0], moved[1], moved[2])
+                speed = vec3(moved[3], moved[4], moved[5])
             now = speed + wp.cross(spin, s.arm[w, r])
             if given == 1:
                 now = now + s.given[w, r]
@@ -161,26 +194,20 @@ def equation_functions(real) -> SimpleNamespace:
     ) -> vec2:
         # What the equations leave at rates v, A (v - v*) less all impulses, in g; and its square over A's diagonal,
         # beside that of A (v - v*) and of A v, which rounding of stiff contact is in proportion to
-        size = real(0.0)
-        whole = real(0.0)
-        for k in range(nv):
-            if s.active[w, k] == 0:
-                s.g[w, k] = real(0.0)
-                continue
-            total = real(0.0)
-            for j in range(s.low[w, k], s.high[w, k]):
-                total = total + s.a[w, k * nv + j] * (v[w, j] - free[w, j])
+        times(w, nv, s.a, s.low, s.high, v, free, 1, s.taken)
+        add(w, nv, s.taken, zero, s.taken, s.g)
+        whole = square(w, nv, s.taken, s.inverse) + square(w, nv, v, s.weight)
+        k = leaving(w, nv, 0, 0, zero, s.active, v, v, s.least, s.most)
+        while k < nv:
             joint = of_joint(dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], v[w, k])
-            s.g[w, k] = total - joint[0]
-            whole = whole + total * total / s.a[w, k * nv + k]
-            if limits.told[k] == 0:  # else what holds it would hide all others
-                whole = whole + s.a[w, k * nv + k] * v[w, k] * v[w, k]
+            s.g[w, k] = s.g[w, k] - joint[0]
+            k = leaving(w, nv, k + 1, 0, zero, s.active, v, v, s.least, s.most)
         for r in range(limits.follower.shape[0]):
             pulled_along = of_follower(dt, limits, w, r, q, v)
-            k = limits.follower[r]
-            j = limits.leader[r]
-            s.g[w, k] = s.g[w, k] - pulled_along
-            s.g[w, j] = s.g[w, j] + limits.ratio[r] * pulled_along
+            first = limits.follower[r]
+            other = limits.leader[r]
+            s.g[w, first] = s.g[w, first] - pulled_along
+            s.g[w, other] = s.g[w, other] + limits.ratio[r] * pulled_along
         leave_loops(w, width, dt, limits, v, s)
         move_points(w, width, v, 1, s, s.now, s.spun)
         group = int(-1)
@@ -215,9 +242,7 @@ def equation_functions(real) -> SimpleNamespace:
                 moment = moment + resistance(s.press[w, r], x[7], x[8], n, s.spun[w, r])
         if group >= 0:
             pull_group(w, width, group, moment, force, s)
-        for k in range(nv):
-            size = size + s.g[w, k] * s.g[w, k] / s.a[w, k * nv + k]
-        return vec2(size, whole)
+        return vec2(square(w, nv, s.g, s.inverse), whole)
 
     @wp.func
     def stiffen(
@@ -234,27 +259,24 @@ def equation_functions(real) -> SimpleNamespace:
         s: Touch,
     ):
         # H = A + J^T G J at rates v, `now` and `bound` of `leave`; without coupling its lower half in the envelope
-        for k in range(nv):
-            start = s.lead[w, k]
-            end = k + 1
-            if coupled == 1:
-                start = 0
-                end = nv
-            for j in range(start, end):
-                s.h[w, k * nv + j] = s.a[w, k * nv + j]
+        pad = (nv + 7) // 8 * 8
+        copy_matrix(w, nv, s.a, s.h)
+        k = leaving(w, nv, 0, 0, zero, s.active, v, v, s.least, s.most)
+        while k < nv:
             joint = of_joint(dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], v[w, k])
-            s.h[w, k * nv + k] = s.h[w, k * nv + k] + joint[1]
+            s.h[w, k * pad + k] = s.h[w, k * pad + k] + joint[1]
+            k = leaving(w, nv, k + 1, 0, zero, s.active, v, v, s.least, s.most)
         for r in range(limits.follower.shape[0]):
-            k = limits.follower[r]
-            j = limits.leader[r]
+            first = limits.follower[r]
+            other = limits.leader[r]
             held = real(2.5) * dt * dt * limits.hold[r]
-            s.h[w, k * nv + k] = s.h[w, k * nv + k] + held
-            s.h[w, j * nv + j] = s.h[w, j * nv + j] + limits.ratio[r] * limits.ratio[r] * held
-            high = wp.max(k, j)
-            low = wp.min(k, j)
-            s.h[w, high * nv + low] = s.h[w, high * nv + low] - limits.ratio[r] * held
+            s.h[w, first * pad + first] = s.h[w, first * pad + first] + held
+            s.h[w, other * pad + other] = s.h[w, other * pad + other] + limits.ratio[r] * limits.ratio[r] * held
+            high = wp.max(first, other)
+            low = wp.min(first, other)
+            s.h[w, high * pad + low] = s.h[w, high * pad + low] - limits.ratio[r] * held
             if coupled == 1:
-                s.h[w, low * nv + high] = s.h[w, low * nv + high] - limits.ratio[r] * held
+                s.h[w, low * pad + high] = s.h[w, low * pad + high] - limits.ratio[r] * held
         stiffen_loops(w, nv, width, dt, limits, coupled, s)
         group = int(-1)
         nn = mat33()
@@ -319,20 +341,20 @@ def equation_functions(real) -> SimpleNamespace:
             if x[7] != zero or x[8] != zero:
                 spun = s.spun[w, r] + share * s.step_spin[w, r]
                 out = out - wp.dot(resistance(s.press[w, r], x[7], x[8], n, spun), s.step_spin[w, r])
-        for k in range(nv):
+        k = leaving(w, nv, 0, 1, share, s.active, s.v, s.d, s.least, s.most)
+        while k < nv:
             pulled = of_joint(
                 dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], s.v[w, k] + share * s.d[w, k]
             )
             out = out - pulled[0] * s.d[w, k]
+            k = leaving(w, nv, k + 1, 1, share, s.active, s.v, s.d, s.least, s.most)
         for r in range(limits.follower.shape[0]):
-            k = limits.follower[r]
-            j = limits.leader[r]
-            along_d = s.d[w, k] - limits.ratio[r] * s.d[w, j]
+            along_d = s.d[w, limits.follower[r]] - limits.ratio[r] * s.d[w, limits.leader[r]]
             so_far = of_follower(dt, limits, w, r, q, s.v)
             out = out - (so_far - real(2.5) * dt * dt * limits.hold[r] * share * along_d) * along_d
         return out
 
     return SimpleNamespace(
-        of_joint=of_joint, of_follower=of_follower, leave=leave, stiffen=stiffen, slope_at=slope_at,
+        of_joint=of_joint, idle_rates=idle_rates, of_follower=of_follower, leave=leave, stiffen=stiffen, slope_at=slope_at,
         move_points=move_points, normal_partials=law.normal_partials, **vars(base),
     )  # fmt: skip

@@ -13,6 +13,7 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.bodies.kernels_aba import aba_functions
 from simenv.physics.bodies.kernels_collide import collide_kernels
+from simenv.physics.bodies.kernels_dense import dense_functions
 
 __all__ = ["gather_functions"]
 
@@ -37,13 +38,13 @@ def gather_functions(real) -> SimpleNamespace:
           closing, law, motion, touch)`: contacts that may act;
         * `assemble(trees, w, nv, inertial, easing, motion, touch)`: the inertia A of all trees.
     """
-    aba, hit = aba_functions(real), collide_kernels(real)
+    aba, hit, dense = aba_functions(real), collide_kernels(real), dense_functions(real)
     Trees, Motion, Contacts, vec3, vec10 = aba.Trees, aba.Motion, hit.Contacts, aba.vec3, hit.vec10
     mat33, vec2, vec11, prepared, closing_speed = (
         aba.mat33, hit.law.vec2, hit.law.vec11, hit.law.prepared, hit.law.closing_speed
     )  # fmt: skip
     first_moment, second_moment, far = aba.first_moment, aba.second_moment, hit.far
-    matrix_of = aba.matrix_of
+    matrix_of, vec8 = aba.matrix_of, dense.vec8
 
     @wp.struct
     class Limits:
@@ -97,12 +98,19 @@ def gather_functions(real) -> SimpleNamespace:
         push: wp.array2d(dtype=vec2)
         count: wp.array2d(dtype=int)
         column: wp.array2d(dtype=int)
-        j_spin: wp.array2d(dtype=vec3)
-        j_speed: wp.array2d(dtype=vec3)
+        jacobian: wp.array2d(dtype=vec8)
         v: wp.array2d(dtype=real)
         g: wp.array2d(dtype=real)
         d: wp.array2d(dtype=real)
         start: wp.array2d(dtype=real)
+        rest: wp.array2d(dtype=real)
+        row: wp.array2d(dtype=real)
+        taken: wp.array2d(dtype=real)
+        taken_step: wp.array2d(dtype=real)
+        inverse: wp.array2d(dtype=real)
+        weight: wp.array2d(dtype=real)
+        least: wp.array2d(dtype=real)
+        most: wp.array2d(dtype=real)
         pull: wp.array2d(dtype=real)
         soft: wp.array2d(dtype=real)
         loop_apart: wp.array2d(dtype=vec3)
@@ -131,13 +139,13 @@ def gather_functions(real) -> SimpleNamespace:
                 for c in range(shared):  # a joint that carries both
                     if s.column[w, base + c] == k:
                         at = c
+                zero = real(0.0)
+                both = vec8(spin[0], spin[1], spin[2], speed[0], speed[1], speed[2], zero, zero)
                 if at >= 0:
-                    s.j_spin[w, base + at] = s.j_spin[w, base + at] + spin
-                    s.j_speed[w, base + at] = s.j_speed[w, base + at] + speed
+                    s.jacobian[w, base + at] = s.jacobian[w, base + at] + both
                 else:
                     s.column[w, base + count] = k
-                    s.j_spin[w, base + count] = spin
-                    s.j_speed[w, base + count] = speed
+                    s.jacobian[w, base + count] = both
                     count += 1
             i = trees.parent[i]
         return count
@@ -232,7 +240,8 @@ def gather_functions(real) -> SimpleNamespace:
         s: Touch,
     ):
         # composite rigid bodies, in world axes about each tree's point
-        for cell in range(nv * nv):
+        pad = (nv + 7) // 8 * 8
+        for cell in range(nv * pad):
             s.a[w, cell] = real(0.0)
         for t in range(trees.first.shape[0] - 1):
             first = trees.first[t]
@@ -243,7 +252,6 @@ def gather_functions(real) -> SimpleNamespace:
                 s.first[w, i] = first_moment(inertial, w, i, turn, m.reach[w, i])
                 s.mass[w, i] = inertial[w, i, 0]
                 for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                    s.lead[w, k] = trees.v_start[first]
                     s.low[w, k] = trees.v_start[first]
                     s.high[w, k] = trees.v_start[last]
             for back in range(last - first):
@@ -260,15 +268,15 @@ def gather_functions(real) -> SimpleNamespace:
                     f = s.mass[w, i] * speed - wp.cross(s.first[w, i], spin)
                     for j in range(trees.v_start[i], k + 1):
                         both = wp.dot(m.axis_spin[w, j], n) + wp.dot(m.axis_speed[w, j], f)
-                        s.a[w, k * nv + j] = both
-                        s.a[w, j * nv + k] = both
-                    s.a[w, k * nv + k] = s.a[w, k * nv + k] + easing[w, k]
+                        s.a[w, k * pad + j] = both
+                        s.a[w, j * pad + k] = both
+                    s.a[w, k * pad + k] = s.a[w, k * pad + k] + easing[w, k]
                     u = up
                     while u >= 0:
                         for j in range(trees.v_start[u], trees.v_start[u + 1]):
                             both = wp.dot(m.axis_spin[w, j], n) + wp.dot(m.axis_speed[w, j], f)
-                            s.a[w, k * nv + j] = both
-                            s.a[w, j * nv + k] = both
+                            s.a[w, k * pad + j] = both
+                            s.a[w, j * pad + k] = both
                         u = trees.parent[u]
 
     return SimpleNamespace(
@@ -278,6 +286,7 @@ def gather_functions(real) -> SimpleNamespace:
         gather=gather,
         assemble=assemble,
         hit=hit,
+        dense=dense,
         vec2=vec2,
         vec10=vec10,
         vec11=vec11,

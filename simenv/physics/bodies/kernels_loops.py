@@ -33,33 +33,30 @@ def loop_functions(real) -> SimpleNamespace:
         * `stiffen_loops(w, nv, width, dt, limits, coupled, touch)`: adds their part of H;
         * `slope_of_loops(w, width, dt, share, limits, touch) -> real`: of what is minimised along `touch.d`, at
           `touch.v` + share d;
-        * `pull_group` and `stiffen_group`, of any group.
+        * `pull_group`, `stiffen_group` and `move_group`, of any group.
     """
     base = gather_functions(real)
     Trees, Motion, Limits, Touch = base.Trees, base.Motion, base.Limits, base.Touch
-    vec3, mat33, add_side = base.vec3, base.mat33, base.add_side
+    vec3, mat33, vec8, add_side = base.vec3, base.mat33, base.dense.vec8, base.add_side
+    motion_of, pull_columns, stiffen_columns = base.dense.motion_of, base.dense.pull_columns, base.dense.stiffen_columns
 
     @wp.func
     def pull_group(w: int, width: int, group: int, n: vec3, f: vec3, s: Touch):
         # a group's impulse and its moment about where the group is, taken from g
-        for e in range(group * width, group * width + s.count[w, group]):
-            k = s.column[w, e]
-            s.g[w, k] = s.g[w, k] - wp.dot(s.j_spin[w, e], n) - wp.dot(s.j_speed[w, e], f)
+        pull_columns(w, group * width, s.count[w, group], s.column, s.jacobian, n, f, s.g)
 
     @wp.func
     def stiffen_group(
         w: int, nv: int, width: int, group: int, whole: int, nn: mat33, nf: mat33, fn: mat33, ff: mat33, s: Touch
     ):
         # J^T K J of a group, in all of H or its lower half
-        for e in range(group * width, group * width + s.count[w, group]):
-            k = s.column[w, e]
-            by_spin = s.j_spin[w, e] * nn + s.j_speed[w, e] * fn
-            by_speed = s.j_spin[w, e] * nf + s.j_speed[w, e] * ff
-            for f in range(group * width, group * width + s.count[w, group]):
-                j = s.column[w, f]
-                if whole == 1 or j <= k:
-                    both = wp.dot(by_spin, s.j_spin[w, f]) + wp.dot(by_speed, s.j_speed[w, f])
-                    s.h[w, k * nv + j] = s.h[w, k * nv + j] + both
+        count = s.count[w, group]
+        stiffen_columns(w, nv, group * width, count, whole, s.column, s.jacobian, nn, nf, fn, ff, s.h)
+
+    @wp.func
+    def move_group(w: int, width: int, group: int, v: wp.array2d(dtype=real), s: Touch) -> vec8:
+        # a group's angular and linear velocity at rates v
+        return motion_of(w, group * width, s.count[w, group], s.column, s.jacobian, v)
 
     @wp.func
     def gather_loops(
@@ -106,12 +103,9 @@ def loop_functions(real) -> SimpleNamespace:
     def leave_loops(w: int, width: int, dt: real, limits: Limits, v: wp.array2d(dtype=real), s: Touch):
         for r in range(limits.loop_hold.shape[0]):
             group = limits.room + r
-            speed = s.loop_given[w, r]
-            spin = s.loop_given_spin[w, r]
-            for e in range(group * width, group * width + s.count[w, group]):
-                rate = v[w, s.column[w, e]]
-                spin = spin + rate * s.j_spin[w, e]
-                speed = speed + rate * s.j_speed[w, e]
+            moved = move_group(w, width, group, v, s)
+            spin = s.loop_given_spin[w, r] + vec3(moved[0], moved[1], moved[2])
+            speed = s.loop_given[w, r] + vec3(moved[3], moved[4], moved[5])
             f = -dt * limits.loop_hold[r] * (s.loop_apart[w, r] + dt * speed)
             n = -dt * limits.loop_turn[r] * (s.loop_askew[w, r] + dt * spin)
             s.loop_pull[w, r] = f
@@ -132,19 +126,16 @@ def loop_functions(real) -> SimpleNamespace:
         out = real(0.0)
         for r in range(limits.loop_hold.shape[0]):
             group = limits.room + r
-            speed = vec3(real(0.0), real(0.0), real(0.0))
-            spin = speed
-            for e in range(group * width, group * width + s.count[w, group]):
-                rate = s.d[w, s.column[w, e]]
-                spin = spin + rate * s.j_spin[w, e]
-                speed = speed + rate * s.j_speed[w, e]
+            moved = move_group(w, width, group, s.d, s)
+            spin = vec3(moved[0], moved[1], moved[2])
+            speed = vec3(moved[3], moved[4], moved[5])
             more = dt * dt * share
             out = out - wp.dot(s.loop_pull[w, r] - more * limits.loop_hold[r] * speed, speed)
             out = out - wp.dot(s.loop_twist[w, r] - more * limits.loop_turn[r] * spin, spin)
         return out
 
     return SimpleNamespace(
-        pull_group=pull_group, stiffen_group=stiffen_group, gather_loops=gather_loops, leave_loops=leave_loops,
+        pull_group=pull_group, stiffen_group=stiffen_group, move_group=move_group, gather_loops=gather_loops, leave_loops=leave_loops,
         stiffen_loops=stiffen_loops, slope_of_loops=slope_of_loops, **vars(base),
     )  # fmt: skip
 

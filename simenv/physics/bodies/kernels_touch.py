@@ -21,6 +21,8 @@ __all__ = ["touch_functions"]
 
 STEPS = 50  # of Newton's method
 FAILED = 1.0e-4  # what they may leave at last, squared, over the momentum that there is: a hundredth
+DONE, START, ROUND, RENEW, TRY, BACK, STUCK, LAST = range(8)  # what rates are: see `settle`
+NONE, BOUNDED, WHOLE = range(3)  # steps
 NEAR = 1.0e-4  # what a bounded problem may leave, over what it began with, before the whole is tried
 
 
@@ -39,55 +41,13 @@ def touch_functions(real) -> SimpleNamespace:
     base = equation_functions(real)
     Limits, Touch = base.Limits, base.Touch
     leave, stiffen, slope_at, move_points = base.leave, base.stiffen, base.slope_at, base.move_points
-    Trees, of_joint = base.Trees, base.of_joint
+    Trees, of_joint, idle_rates, vec2 = base.Trees, base.of_joint, base.idle_rates, base.vec2
+    times, add, dot, transpose, solve = (
+        base.dense.times, base.dense.add, base.dense.dot, base.dense.transpose, base.dense.solve
+    )  # fmt: skip
     exact = wp.constant(real(1.0e-26 if real is wp.float64 else 1.0e-11))
     rounded = wp.constant(real(1.0e-20 if real is wp.float64 else 1.0e-8))
     near, failed = wp.constant(real(NEAR)), wp.constant(real(FAILED))
-
-    @wp.func
-    def widen(w: int, base: int, count: int, s: Touch):
-        # the envelope of H
-        low = s.column[w, base]
-        for c in range(count):
-            low = wp.min(low, s.column[w, base + c])
-            low = wp.min(low, s.lead[w, s.column[w, base + c]])
-        for c in range(count):
-            s.lead[w, s.column[w, base + c]] = low
-
-    @wp.func
-    def descend(w: int, nv: int, s: Touch):
-        # d = -H^-1 g by Cholesky's factor in the envelope
-        for k in range(nv):
-            low = s.lead[w, k]
-            for j in range(low, k + 1):
-                total = s.h[w, k * nv + j]
-                for i in range(wp.max(low, s.lead[w, j]), j):
-                    total = total - s.h[w, k * nv + i] * s.h[w, j * nv + i]
-                if j < k:
-                    s.h[w, k * nv + j] = total / s.h[w, j * nv + j]
-                else:
-                    s.h[w, k * nv + k] = wp.sqrt(total)
-        for k in range(nv):
-            total = -s.g[w, k]
-            for i in range(s.lead[w, k], k):
-                total = total - s.h[w, k * nv + i] * s.d[w, i]
-            s.d[w, k] = total / s.h[w, k * nv + k]
-        for back in range(nv):
-            k = nv - 1 - back
-            s.d[w, k] = s.d[w, k] / s.h[w, k * nv + k]
-            for i in range(s.lead[w, k], k):
-                s.d[w, i] = s.d[w, i] - s.h[w, k * nv + i] * s.d[w, k]
-
-    @wp.func
-    def eliminate_all(w: int, nv: int, s: Touch):
-        # H = L U, with ones on the diagonal of L
-        for k in range(nv):
-            for i in range(k + 1, nv):
-                part = s.h[w, i * nv + k] / s.h[w, k * nv + k]
-                s.h[w, i * nv + k] = part
-                if part != real(0.0):
-                    for j in range(k + 1, nv):
-                        s.h[w, i * nv + j] = s.h[w, i * nv + j] - part * s.h[w, k * nv + j]
 
     @wp.func
     def search(
@@ -103,44 +63,32 @@ def touch_functions(real) -> SimpleNamespace:
         s: Touch,
     ) -> real:
         # how far to go along d of the convex problem, whose slope along it rises
-        start = real(0.0)
-        linear = real(0.0)
-        square = real(0.0)
-        for k in range(nv):
-            start = start + s.g[w, k] * s.d[w, k]
-            total = real(0.0)
-            away = real(0.0)
-            for j in range(s.low[w, k], s.high[w, k]):
-                total = total + s.a[w, k * nv + j] * s.d[w, j]
-                away = away + s.a[w, k * nv + j] * (s.v[w, j] - free[w, j])
-            square = square + total * s.d[w, k]
-            linear = linear + away * s.d[w, k]
+        start = dot(w, nv, s.g, s.d)
+        times(w, nv, s.a, s.low, s.high, s.d, s.d, 0, s.taken_step)
+        square = dot(w, nv, s.taken_step, s.d)
+        linear = dot(w, nv, s.taken, s.d)
         move_points(w, width, s.d, 0, s, s.step, s.step_spin)
         share = real(1.0)
-        rise = slope_at(
-            w, nv, width, dt, share, limits, q, dry, before, linear, square, s
-        )  # fmt: skip
         low = real(0.0)
         high = real(1.0)
         low_rise = start
-        high_rise = rise
-        tries = int(0)
-        while high_rise > -real(0.1) * start and tries < 20:
-            # between, by the secant, or the middle where that is slow
-            share = low - low_rise * (high - low) / (high_rise - low_rise)
-            share = wp.clamp(share, low + real(0.1) * (high - low), low + real(0.9) * (high - low))
-            rise = slope_at(
-                w, nv, width, dt, share, limits, q, dry, before, linear, square, s
-            )  # fmt: skip
-            if rise > real(0.0):
+        high_rise = start
+        tries = int(-1)
+        while tries < 20:
+            rise = slope_at(w, nv, width, dt, share, limits, q, dry, before, linear, square, s)
+            if rise > real(0.0) or tries < 0:
                 high = share
                 high_rise = rise
             else:
                 low = share
                 low_rise = rise
             tries += 1
-            if wp.abs(rise) <= -real(0.1) * start:
+            if wp.abs(rise) <= -real(0.1) * start or high_rise <= -real(0.1) * start:
                 tries = 20
+            # between, by the secant, or the middle where that is slow
+            if tries < 20:
+                share = low - low_rise * (high - low) / (high_rise - low_rise)
+                share = wp.clamp(share, low + real(0.1) * (high - low), low + real(0.9) * (high - low))
         return share
 
     @wp.func
@@ -160,106 +108,95 @@ def touch_functions(real) -> SimpleNamespace:
         # friction is bounded by the last normal impulses, and Newton's method on the whole equations, which converges
         # squarely, as long as that leaves less. Returns the number of steps.
         found = s.sizes[w, 0]
+        pad = (nv + 7) // 8 * 8
         for k in range(nv):
             s.v[w, k] = free[w, k]
-            if found > 0 and s.active[w, k] == 1:
-                s.v[w, k] = before[w, k]
-        for r in range(limits.follower.shape[0]):
-            both = wp.min(s.lead[w, limits.follower[r]], s.lead[w, limits.leader[r]])
-            s.lead[w, limits.follower[r]] = both
-            s.lead[w, limits.leader[r]] = both
-        for r in range(s.sizes[w, 3]):
-            widen(w, r * width, s.count[w, r], s)
-        for r in range(limits.room, limits.room + limits.loop_hold.shape[0]):
-            widen(w, r * width, s.count[w, r], s)
-        left = leave(w, nv, width, dt, limits, q, dry, before, free, s.v, 1, s)
+            s.inverse[w, k] = real(0.0)
+            s.weight[w, k] = real(0.0)
+            if s.active[w, k] == 1:
+                heavy = s.a[w, k * pad + k]
+                s.inverse[w, k] = real(1.0) / heavy
+                if limits.told[k] == 0:  # else what holds it would hide all others
+                    s.weight[w, k] = heavy
+                if found > 0:
+                    s.v[w, k] = before[w, k]
+        task = int(START)  # what the rates are that `leave` is asked about
+        bounds = int(1)
         steps = int(0)
         rounds = int(0)
-        bounded = int(1)
-        stalled = int(0)
-        while left[0] > exact * left[1] and steps < STEPS and stalled == 0:
-            if bounded == 1:
-                if rounds == 1:  # from what would be if all stuck
-                    for k in range(nv):
-                        if s.active[w, k] == 1:
-                            s.v[w, k] = before[w, k]
-                    left = leave(
-                        w, nv, width, dt, limits, q, dry, before, free, s.v, 2, s
-                    )  # fmt: skip
-                rounds += 1
-                goal = near * left[0]
-                inner = int(0)
-                while inner < 12:
-                    stiffen(w, nv, width, dt, limits, q, dry, before, s.v, 0, s)
-                    descend(w, nv, s)
-                    share = search(
-                        w, nv, width, dt, limits, q, dry, before, free, s
-                    )  # fmt: skip
-                    for k in range(nv):
-                        s.v[w, k] = s.v[w, k] + share * s.d[w, k]
-                    left = leave(
-                        w, nv, width, dt, limits, q, dry, before, free, s.v, 0, s
-                    )  # fmt: skip
-                    inner += 1
-                    steps += 1
-                    if left[0] <= wp.max(goal, exact * left[1]):
-                        inner = 12
-                left = leave(
-                    w, nv, width, dt, limits, q, dry, before, free, s.v, 1, s
-                )  # fmt: skip
-                bounded = int(0)
+        inner = int(0)
+        goal = real(0.0)
+        share = real(1.0)
+        left = vec2(real(0.0), real(0.0))
+        while task != DONE:
+            now = leave(w, nv, width, dt, limits, q, dry, before, free, s.v, bounds, s)
+            inner += 1
+            kind = int(NONE)
+            over = int(0)
+            if task == TRY and not now[0] < left[0]:
+                share = real(0.5) * share
+                if inner == 4:
+                    share = real(0.0)
+                    task = BACK
             else:
-                stiffen(w, nv, width, dt, limits, q, dry, before, s.v, 1, s)
-                eliminate_all(w, nv, s)
-                for k in range(nv):
-                    total = -s.g[w, k]
-                    for i in range(k):
-                        total = total - s.h[w, k * nv + i] * s.d[w, i]
-                    s.d[w, k] = total
-                for back in range(nv):
-                    k = nv - 1 - back
-                    total = s.d[w, k]
-                    for i in range(k + 1, nv):
-                        total = total - s.h[w, k * nv + i] * s.d[w, i]
-                    s.d[w, k] = total / s.h[w, k * nv + k]
-                for k in range(nv):
-                    s.start[w, k] = s.v[w, k]
-                bounded = int(1)
-                tries = int(0)
-                while bounded == 1 and tries < 4:
-                    share = wp.pow(real(0.5), real(tries))
-                    for k in range(nv):
-                        s.v[w, k] = s.start[w, k] + share * s.d[w, k]
-                    less = leave(
-                        w, nv, width, dt, limits, q, dry, before, free, s.v, 1, s
-                    )  # fmt: skip
-                    if less[0] < left[0]:
-                        bounded = int(0)
-                        left = less
-                    tries += 1
-                if bounded == 1:
-                    if left[0] <= rounded * left[1]:  # no more can be had
-                        stalled = int(1)
-                    for k in range(nv):
-                        s.v[w, k] = s.start[w, k]
-                    left = leave(
-                        w, nv, width, dt, limits, q, dry, before, free, s.v, 1, s
-                    )  # fmt: skip
+                left = now
+                if task == ROUND and inner < 12 and left[0] > wp.max(goal, exact * left[1]):
+                    kind = BOUNDED
+                elif task == ROUND:
+                    task = RENEW
+                    bounds = 1
+                elif task == STUCK:
+                    kind = BOUNDED
+                elif task == LAST:
+                    kind = BOUNDED
+                    if inner > STEPS or left[0] <= exact * left[1]:
+                        kind = NONE
+                        task = DONE
+                elif left[0] <= exact * left[1] or steps >= STEPS:
+                    over = 1
+                elif task == BACK and left[0] <= rounded * left[1]:  # no more can be had
+                    over = 1
+                elif task == RENEW or task == TRY:
+                    kind = WHOLE
+                else:
+                    rounds += 1
+                    kind = BOUNDED
+                    if rounds == 2:  # from what would be if all stuck
+                        kind = NONE
+                        task = STUCK
+                        bounds = 2
+                        for k in range(nv):
+                            if s.active[w, k] == 1:
+                                s.v[w, k] = before[w, k]
+            if over == 1:
+                task = DONE
+                if left[0] > failed * left[1]:
+                    # no rest: that of the convex problem, whose friction is bounded by the last normal impulses
+                    task = LAST
+                    kind = BOUNDED
+                    inner = 0
+            if kind == BOUNDED:
+                bounds = 0
+                if task != LAST and task != ROUND:
+                    task = ROUND
+                    goal = near * left[0]
+                    inner = 0
+            if kind == WHOLE:
+                task = TRY
+                bounds = 1
+                inner = 0
+            if kind != NONE:
+                stiffen(w, nv, width, dt, limits, q, dry, before, s.v, kind - 1, s)
+                solve(w, nv, kind - 1, s.active, s.g, s.h, s.lead, s.row, s.rest, s.d)
+                share = real(1.0)
+                if kind == BOUNDED:
+                    share = search(w, nv, width, dt, limits, q, dry, before, free, s)
+                add(w, nv, s.v, real(0.0), s.d, s.start)
                 steps += 1
+            if kind != NONE or task == TRY or task == BACK:
+                add(w, nv, s.start, share, s.d, s.v)
         if left[0] > failed * left[1]:
-            # no rest: that of the convex problem, whose friction is bounded by the normal impulses of the last iterate
-            inner = int(0)
-            while inner < STEPS and left[0] > exact * left[1]:
-                stiffen(w, nv, width, dt, limits, q, dry, before, s.v, 0, s)
-                descend(w, nv, s)
-                share = search(w, nv, width, dt, limits, q, dry, before, free, s)
-                for k in range(nv):
-                    s.v[w, k] = s.v[w, k] + share * s.d[w, k]
-                left = leave(w, nv, width, dt, limits, q, dry, before, free, s.v, 0, s)
-                inner += 1
-            steps += inner
-            if left[0] > failed * left[1]:
-                s.sizes[w, 4] = 1
+            s.sizes[w, 4] = 1
         return steps
 
     @wp.func
@@ -281,18 +218,9 @@ def touch_functions(real) -> SimpleNamespace:
         # x = H^-T rhs with the Jacobian of the equations that `after` solves
         leave(w, nv, width, dt, limits, q, dry, before, free, after, 1, s)
         stiffen(w, nv, width, dt, limits, q, dry, before, after, 1, s)
-        eliminate_all(w, nv, s)
-        for k in range(nv):  # U^T y = rhs
-            total = rhs[w, k]
-            for i in range(k):
-                total = total - s.h[w, i * nv + k] * x_out[w, i]
-            x_out[w, k] = total / s.h[w, k * nv + k]
-        for back in range(nv):  # L^T x = y
-            k = nv - 1 - back
-            total = x_out[w, k]
-            for i in range(k + 1, nv):
-                total = total - s.h[w, i * nv + k] * x_out[w, i]
-            x_out[w, k] = total
+        transpose(w, nv, s.h)
+        add(w, nv, rhs, real(-2.0), rhs, s.g)
+        solve(w, nv, 1, s.active, s.g, s.h, s.lead, s.row, s.rest, x_out)
 
     @wp.func
     def see_active(
@@ -328,7 +256,15 @@ def touch_functions(real) -> SimpleNamespace:
                     if s.column[w, e] >= start and s.column[w, e] < end:
                         active = 1
             for k in range(start, end):
+                least = real(-1.0e35)
+                most = real(1.0e35)
                 if limits.free[k] == 0 or dry[w, k] != real(0.0):
+                    idle = idle_rates(dt, limits, k, q, w, dry[w, k], pull[w, k], soft[w, k], before[w, k])
+                    least = idle[0]
+                    most = idle[1]
+                s.least[w, k] = least
+                s.most[w, k] = most
+                if not (after[w, k] >= least and after[w, k] <= most):
                     pulled = of_joint(
                         dt, limits, w, k, q, dry[w, k], pull[w, k], soft[w, k], before[w, k], after[w, k]
                     )  # fmt: skip

@@ -31,6 +31,7 @@ def yield_functions(real) -> SimpleNamespace:
     """
     gathered, tool = gather_functions(real), tool_kernels(real)
     Trees, Tools, Limits, Touch = gathered.Trees, tool.Tools, gathered.Limits, gathered.Touch
+    copy_matrix, solve = gathered.dense.copy_matrix, gathered.dense.solve
 
     @wp.func
     def hardness(
@@ -66,6 +67,7 @@ def yield_functions(real) -> SimpleNamespace:
         soft: wp.array2d(dtype=real),
         s: Touch,
     ):
+        pad = (nv + 7) // 8 * 8
         for k in range(nv):
             s.pull[w, k] = pull[w, k]
             s.soft[w, k] = soft[w, k]
@@ -80,7 +82,7 @@ def yield_functions(real) -> SimpleNamespace:
                     k = start + i
                     for j in range(size):
                         more = hardness(tools, w, t, size, i, j, start, hard, spent)
-                        s.a[w, k * nv + start + j] = s.a[w, k * nv + start + j] + more
+                        s.a[w, k * pad + start + j] = s.a[w, k * pad + start + j] + more
 
     @wp.func
     def slow(
@@ -94,7 +96,7 @@ def yield_functions(real) -> SimpleNamespace:
         s: Touch,
         v: wp.array2d(dtype=real),
     ):
-        # (A + S) x = - S (v - before), by Cholesky's factor; v + x
+        # (A + S) x = - S (v - before); v + x
         for t in range(trees.first.shape[0] - 1):
             if tools.block[t] >= 0:
                 start = trees.v_start[trees.first[t]]
@@ -102,26 +104,12 @@ def yield_functions(real) -> SimpleNamespace:
                 for k in range(start, end):
                     s.d[w, k] = v[w, k] - before[w, k]
                 for k in range(start, end):
-                    s.g[w, k] = -resist(trees, tools, w, t, k, hard, spent, s.d)
+                    s.g[w, k] = resist(trees, tools, w, t, k, hard, spent, s.d)
+                for k in range(nv):
+                    s.active[w, k] = wp.where(k >= start and k < end, 1, 0)
+                copy_matrix(w, nv, s.a, s.h)
+                solve(w, nv, 0, s.active, s.g, s.h, s.lead, s.row, s.rest, s.d)
                 for k in range(start, end):
-                    for j in range(start, k + 1):
-                        total = s.a[w, k * nv + j]
-                        for i in range(start, j):
-                            total = total - s.h[w, k * nv + i] * s.h[w, j * nv + i]
-                        if j < k:
-                            s.h[w, k * nv + j] = total / s.h[w, j * nv + j]
-                        else:
-                            s.h[w, k * nv + k] = wp.sqrt(total)
-                    total = s.g[w, k]
-                    for i in range(start, k):
-                        total = total - s.h[w, k * nv + i] * s.d[w, i]
-                    s.d[w, k] = total / s.h[w, k * nv + k]
-                for back in range(end - start):
-                    k = end - 1 - back
-                    total = s.d[w, k]
-                    for i in range(k + 1, end):
-                        total = total - s.h[w, i * nv + k] * s.d[w, i]
-                    s.d[w, k] = total / s.h[w, k * nv + k]
                     v[w, k] = v[w, k] + s.d[w, k]
 
     @wp.func

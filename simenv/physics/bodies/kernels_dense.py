@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Native functions for the dense algebra of one world's contact: products, and the solve for a step of Newton's method.
+
+They work on raw rows, in blocks of eight that compilers turn into vector instructions: rows of matrices are `padded`
+to whole blocks, and a column of a group's Jacobian is eight numbers, of which the last two are zero. The order in which
+anything is added up is that of the code.
+"""
+
+from types import SimpleNamespace
+
+import warp as wp
+
+from simenv._exclusive import built_once
+
+__all__ = ["dense_functions", "padded"]
+
+# what all begin with: rows of a world, and eight at a time
+_ROWS = """
+#if !defined(__CUDACC__)
+    #pragma clang fp contract(fast)
+#endif
+    typedef {scalar} T;
+    #define ROW(array) ((T*)((char*)(array).data + (size_t)w * (array).strides[0]))
+    #define MARKS(array) ((const int*)((const char*)(array).data + (size_t)w * (array).strides[0]))
+    #define EIGHT _Pragma("unroll") for (int l = 0; l < 8; ++l)
+"""
+
+# y = A (v - free), of a matrix that is symmetric and in blocks on its diagonal, from `low` to `high`
+_TIMES = """
+    const int pad = (nv + 7) / 8 * 8;
+    const T *a_ = ROW(a), *v_ = ROW(v), *free_ = ROW(free);
+    const int *low_ = MARKS(low), *high_ = MARKS(high);
+    T* y_ = ROW(y);
+    for (int b = 0; b < pad; b += 8) {
+        const int end = high_[b + 7 < nv ? b + 7 : nv - 1];
+        T sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+        for (int j = low_[b]; j < end; ++j) {
+            const T x = v_[j] - (less ? free_[j] : (T)0);
+            const T* row = a_ + j * pad + b;
+            EIGHT sum[l] += x * row[l];
+        }
+        EIGHT y_[b + l] = sum[l];
+    }
+"""
+
+# the motion of a group at rates v: spin, speed and two zeros
+_MOTION = """
+    const T *j_ = ROW(jacobian) + 8 * base, *v_ = ROW(v);
+    const int* column_ = MARKS(column) + base;
+    T sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    for (int e = 0; e < count; ++e) {
+        const T rate = v_[column_[e]];
+        EIGHT sum[l] += rate * j_[8 * e + l];
+    }
+    wp::vec_t<8, T> out;
+    EIGHT out[l] = sum[l];
+    return out;
+"""
+
+# g -= J^T (n, f)
+_PULL = """
+    const T* j_ = ROW(jacobian) + 8 * base;
+    const int* column_ = MARKS(column) + base;
+    T* g_ = ROW(g);
+    for (int e = 0; e < count; ++e) {
+        const T* x = j_ + 8 * e;
+        g_[column_[e]] -= x[0] * n[0] + x[1] * n[1] + x[2] * n[2] + x[3] * f[0] + x[4] * f[1] + x[5] * f[2];
+    }
+"""
+
+# h += J^T K J, in all of it or its lower half; K has blocks nn, nf and fn, ff
+_STIFFEN = """
+    const int pad = (nv + 7) / 8 * 8;
+    const T* j_ = ROW(jacobian) + 8 * base;
+    const int* column_ = MARKS(column) + base;
+    T* h_ = ROW(h);
+    T k[6][8];
+    for (int r = 0; r < 3; ++r) {
+        for (int c = 0; c < 3; ++c) {
+            k[r][c] = nn.data[r][c];
+            k[r][3 + c] = nf.data[r][c];
+            k[3 + r][c] = fn.data[r][c];
+            k[3 + r][3 + c] = ff.data[r][c];
+        }
+        k[r][6] = k[r][7] = k[3 + r][6] = k[3 + r][7] = 0;
+    }
+    for (int first = 0; first < count; first += 8) {
+        const int some = count - first < 8 ? count - first : 8;
+        T across[6][8];
+        for (int c = 0; c < 6; ++c)
+            EIGHT across[c][l] = l < some ? j_[8 * (first + l) + c] : (T)0;
+        for (int e = 0; e < count; ++e) {
+            const T* x = j_ + 8 * e;
+            const int row = column_[e];
+            T by[8] = {0, 0, 0, 0, 0, 0, 0, 0}, all[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+            for (int c = 0; c < 6; ++c) EIGHT by[l] += x[c] * k[c][l];
+            for (int c = 0; c < 6; ++c) EIGHT all[l] += by[c] * across[c][l];
+            for (int l = 0; l < some; ++l) {
+                const int at = column_[first + l];
+                if (whole || at <= row) h_[row * pad + at] += all[l];
+            }
+        }
+    }
+"""
+
+# x = -H^-1 g of the rates that are `active`, of H or of the symmetric matrix that has its lower half. Elimination
+# begins with the last rate, so that trees, whose joints come after those that carry them, fill nothing in; what is
+# zero is passed over
+_SOLVE = """
+    const int pad = (nv + 7) / 8 * 8;
+    const T* g_ = ROW(g);
+    const int* active_ = MARKS(active);
+    int* lead_ = (int*)MARKS(lead);
+    T *h_ = ROW(h), *x_ = ROW(x), *rest_ = ROW(rest), *part_ = ROW(row);
+    for (int k = 0; k < nv; ++k) {
+        rest_[k] = -g_[k];
+        x_[k] = 0;
+    }
+    for (int k = nv - 1; k >= 0; --k) {
+        if (!active_[k]) continue;
+        const T* pivot = h_ + k * pad;
+        int lead = 0;
+        while (lead < k && pivot[lead] == 0 && !(whole && h_[lead * pad + k] != 0)) ++lead;
+        lead_[k] = lead;
+        const int begin = lead / 8 * 8;
+        const T inverse = 1 / pivot[k], rest = rest_[k];
+        for (int j = begin; j < k; ++j) part_[j] = pivot[j];
+        for (int j = k; j < (k + 7) / 8 * 8; ++j) part_[j] = 0;
+        for (int i = lead; i < k; ++i) {
+            const T tied = whole ? h_[i * pad + k] : pivot[i];
+            if (tied == 0) continue;
+            const T share = tied * inverse;
+            rest_[i] -= share * rest;
+            T* target = h_ + i * pad;
+            const int end = whole ? k : i + 1;
+            for (int b = begin; b < end; b += 8) {
+                T less[8];
+                EIGHT less[l] = target[b + l] - share * part_[b + l];
+                EIGHT target[b + l] = less[l];
+            }
+        }
+    }
+    for (int k = 0; k < nv; ++k) {
+        if (!active_[k]) continue;
+        const T* pivot = h_ + k * pad;
+        T total = rest_[k];
+        for (int j = lead_[k]; j < k; ++j) total -= pivot[j] * x_[j];
+        x_[k] = total / pivot[k];
+    }
+"""
+
+_TRANSPOSE = """
+    const int pad = (nv + 7) / 8 * 8;
+    T* h_ = ROW(h);
+    for (int k = 0; k < nv; ++k)
+        for (int j = 0; j < k; ++j) {
+            const T kept = h_[k * pad + j];
+            h_[k * pad + j] = h_[j * pad + k];
+            h_[j * pad + k] = kept;
+        }
+"""
+
+_COPY = """
+    const int cells = (nv + 7) / 8 * 8 * nv;
+    const T* a_ = ROW(a);
+    T* h_ = ROW(h);
+    for (int b = 0; b < cells; b += 8) EIGHT h_[b + l] = a_[b + l];
+"""
+
+# the first rate from `k` on that is active and has left where it may be, at v + share d; nv if there is none
+_LEAVING = """
+    const int* active_ = MARKS(active);
+    const T *v_ = ROW(v), *d_ = ROW(d), *least_ = ROW(least), *most_ = ROW(most);
+    int next = k;
+    for (; next < nv; ++next) {
+        const T x = along ? v_[next] + share * d_[next] : v_[next];
+        if (active_[next] && !(x >= least_[next] && x <= most_[next])) break;
+    }
+    return next;
+"""
+
+# sum of x^2 weight
+_SQUARE = """
+    const T *x_ = ROW(x), *weight_ = ROW(weight);
+    T sum = 0;
+    for (int k = 0; k < nv; ++k) sum += x_[k] * x_[k] * weight_[k];
+    return sum;
+"""
+
+_DOT = """
+    const T *x_ = ROW(x), *y_ = ROW(y);
+    T sum = 0;
+    for (int k = 0; k < nv; ++k) sum += x_[k] * y_[k];
+    return sum;
+"""
+
+# out = x + share y
+_ADD = """
+    const T *x_ = ROW(x), *y_ = ROW(y);
+    T* out_ = ROW(out);
+    for (int k = 0; k < nv; ++k) out_[k] = share == 0 ? x_[k] : x_[k] + share * y_[k];
+"""
+
+
+def padded(rates: int) -> int:
+    """How long a row of a matrix is, of some rates."""
+    return (rates + 7) // 8 * 8
+
+
+@built_once
+def dense_functions(real) -> SimpleNamespace:
+    """Functions for one scalar type, `wp.float32` or `wp.float64`; arrays are of one row for each world.
+
+    Returns:
+        A namespace with `vec8` and the functions
+
+        * `times(w, nv, a, low, high, v, free, less, y)`: y = A v, or A (v - free) where `less` is 1;
+        * `motion_of(w, base, count, column, jacobian, v) -> vec8`: of a group, angular and linear velocity;
+        * `pull_columns(w, base, count, column, jacobian, n, f, g)`: g -= J^T (n, f);
+        * `stiffen_columns(w, nv, base, count, whole, column, jacobian, nn, nf, fn, ff, h)`: h += J^T K J;
+        * `solve(w, nv, whole, active, g, h, lead, row, rest, x)`: x = -H^-1 g; overwrites h, and the next three;
+        * `transpose(w, nv, h)`, `copy_matrix(w, nv, a, h)`;
+        * `leaving(w, nv, k, along, share, active, v, d, least, most) -> int`: the next rate that is outside of its
+          bounds;
+        * `square(w, nv, x, weight)`, `dot(w, nv, x, y)` and `add(w, nv, x, share, y, out)` of vectors.
+    """
+    rows = _ROWS.format(scalar="float" if real is wp.float32 else "double")
+    vec3, vec8 = wp.types.vector(length=3, dtype=real), wp.types.vector(length=8, dtype=real)
+    mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
+    Row, Marks, Columns = wp.array2d(dtype=real), wp.array2d(dtype=int), wp.array2d(dtype=vec8)
+
+    @wp.func_native(rows + _TIMES)
+    def times(w: int, nv: int, a: Row, low: Marks, high: Marks, v: Row, free: Row, less: int, y: Row): ...
+
+    @wp.func_native(rows + _MOTION)
+    def motion_of(w: int, base: int, count: int, column: Marks, jacobian: Columns, v: Row) -> vec8: ...
+
+    @wp.func_native(rows + _PULL)
+    def pull_columns(
+        w: int, base: int, count: int, column: Marks, jacobian: Columns, n: vec3, f: vec3, g: Row
+    ): ...  # fmt: skip
+
+    @wp.func_native(rows + _STIFFEN)
+    def stiffen_columns(
+        w: int, nv: int, base: int, count: int, whole: int, column: Marks, jacobian: Columns, nn: mat33, nf: mat33,
+        fn: mat33, ff: mat33, h: Row,
+    ): ...  # fmt: skip
+
+    @wp.func_native(rows + _SOLVE)
+    def solve(
+        w: int, nv: int, whole: int, active: Marks, g: Row, h: Row, lead: Marks, row: Row, rest: Row, x: Row
+    ): ...  # fmt: skip
+
+    @wp.func_native(rows + _TRANSPOSE)
+    def transpose(w: int, nv: int, h: Row): ...
+
+    @wp.func_native(rows + _COPY)
+    def copy_matrix(w: int, nv: int, a: Row, h: Row): ...
+
+    @wp.func_native(rows + _LEAVING)
+    def leaving(
+        w: int, nv: int, k: int, along: int, share: real, active: Marks, v: Row, d: Row, least: Row, most: Row
+    ) -> int: ...  # fmt: skip
+
+    @wp.func_native(rows + _SQUARE)
+    def square(w: int, nv: int, x: Row, weight: Row) -> real: ...
+
+    @wp.func_native(rows + _DOT)
+    def dot(w: int, nv: int, x: Row, y: Row) -> real: ...
+
+    @wp.func_native(rows + _ADD)
+    def add(w: int, nv: int, x: Row, share: real, y: Row, out: Row): ...
+
+    return SimpleNamespace(
+        vec8=vec8, times=times, motion_of=motion_of, pull_columns=pull_columns, stiffen_columns=stiffen_columns,
+        solve=solve, transpose=transpose, copy_matrix=copy_matrix, leaving=leaving, square=square, dot=dot, add=add,
+    )  # fmt: skip
