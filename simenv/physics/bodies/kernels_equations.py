@@ -36,7 +36,7 @@ def equation_functions(real) -> SimpleNamespace:
         * `move_points`, relative velocities of all contacts.
     """
     base, law = loop_functions(real), law_functions(real)
-    Limits, Touch, vec2, vec3, vec11, mat33 = base.Limits, base.Touch, base.vec2, base.vec3, base.vec11, base.mat33
+    Bounds, Space, vec2, vec3, vec11, mat33 = base.Bounds, base.Space, base.vec2, base.vec3, base.vec11, base.mat33
     normal_impulse, drag = law.normal_impulse, law.drag
     resistance, resistance_slope = law.resistance, law.resistance_slope
     pull_group, stiffen_group = base.pull_group, base.stiffen_group
@@ -50,7 +50,7 @@ def equation_functions(real) -> SimpleNamespace:
     @wp.func
     def of_joint(
         dt: real,
-        limits: Limits,
+        limits: Bounds,
         w: int,
         k: int,
         q: wp.array2d(dtype=real),
@@ -62,14 +62,14 @@ def equation_functions(real) -> SimpleNamespace:
     ) -> vec2:
         # impulse of limits and dry friction at a rate, and minus its derivative
         out = vec2(real(0.0), real(0.0))
-        stiff = limits.stiffest[k]
-        at = limits.position[k]
+        stiff = limits[0].stiffest[k]
+        at = limits[0].position[k]
         if at >= 0:
             push = normal_impulse(
-                dt, q[w, at] - limits.lower[k], before, after, stiff, dt * stiff, zero, zero, zero, zero
+                dt, q[w, at] - limits[0].lower[k], before, after, stiff, dt * stiff, zero, zero, zero, zero
             )  # fmt: skip
             back = normal_impulse(
-                dt, limits.upper[k] - q[w, at], -before, -after, stiff, dt * stiff, zero, zero, zero, zero
+                dt, limits[0].upper[k] - q[w, at], -before, -after, stiff, dt * stiff, zero, zero, zero, zero
             )  # fmt: skip
             out = vec2(push[0] - back[0], push[1] + back[1])
         if dry != real(0.0):
@@ -79,17 +79,17 @@ def equation_functions(real) -> SimpleNamespace:
                 out = out + vec2(-dt * dry * wp.sign(after), real(0.0))
         # what the motor cannot give, which the inertia and the torque count as given
         wanted = dt * pull - soft * (after - before)
-        most = dt * limits.effort[k]
+        most = dt * limits[0].effort[k]
         if wp.abs(wanted) > most:
             out = out + vec2(wp.sign(wanted) * most - wanted, -soft)
-        beyond = wp.abs(after) - limits.fastest[k]
+        beyond = wp.abs(after) - limits[0].fastest[k]
         if beyond > real(0.0):
             out = out + vec2(-dt * dt * stiff * wp.sign(after) * beyond, dt * dt * stiff)
         return out
 
     @wp.func
     def idle_rates(
-        dt: real, limits: Limits, k: int, q: wp.array2d(dtype=real), w: int, dry: real, pull: real, soft: real,
+        dt: real, limits: Bounds, k: int, q: wp.array2d(dtype=real), w: int, dry: real, pull: real, soft: real,
         before: real,
     ) -> vec2:  # fmt: skip
         # between which rates `of_joint` is zero; where that is nowhere, the second is below the first
@@ -97,36 +97,36 @@ def equation_functions(real) -> SimpleNamespace:
             return vec2(real(1.0), real(-1.0))
         least = real(-huge)
         most = real(huge)
-        at = limits.position[k]
+        at = limits[0].position[k]
         half = real(0.5) * dt
         if at >= 0:
-            low = q[w, at] - limits.lower[k]
-            high = limits.upper[k] - q[w, at]
+            low = q[w, at] - limits[0].lower[k]
+            high = limits[0].upper[k] - q[w, at]
             if half * before > low or -half * before > high:
                 return vec2(real(1.0), real(-1.0))
             least = -low / half + close * wp.abs(low) / half
             most = high / half - close * wp.abs(high) / half
-        if limits.effort[k] < boundless:
+        if limits[0].effort[k] < boundless:
             wanted = dt * pull + soft * before
-            can = dt * limits.effort[k]
+            can = dt * limits[0].effort[k]
             spare = close * (wp.abs(wanted) + can)
             if soft > real(0.0):
                 least = wp.max(least, (wanted - can + spare) / soft)
                 most = wp.min(most, (wanted + can - spare) / soft)
             elif wp.abs(wanted) > can:
                 return vec2(real(1.0), real(-1.0))
-        least = wp.max(least, -limits.fastest[k])
-        most = wp.min(most, limits.fastest[k])
+        least = wp.max(least, -limits[0].fastest[k])
+        most = wp.min(most, limits[0].fastest[k])
         return vec2(least, most)
 
     @wp.func
     def of_follower(
-        dt: real, limits: Limits, w: int, r: int, q: wp.array2d(dtype=real), v: wp.array2d(dtype=real)
+        dt: real, limits: Bounds, w: int, r: int, q: wp.array2d(dtype=real), v: wp.array2d(dtype=real)
     ) -> real:
         # impulse that makes a joint follow another
-        off = q[w, limits.follower_at[r]] - limits.ratio[r] * q[w, limits.leader_at[r]] - limits.offset[r]
-        rate = v[w, limits.follower[r]] - limits.ratio[r] * v[w, limits.leader[r]]
-        return -dt * limits.hold[r] * (off + real(2.5) * dt * rate)
+        off = q[w, limits[0].follower_at[r]] - limits[0].ratio[r] * q[w, limits[0].leader_at[r]] - limits[0].offset[r]
+        rate = v[w, limits[0].follower[r]] - limits[0].ratio[r] * v[w, limits[0].leader[r]]
+        return -dt * limits[0].hold[r] * (off + real(2.5) * dt * rate)
 
     @wp.func
     def stiffness_of(
@@ -151,23 +151,23 @@ def equation_functions(real) -> SimpleNamespace:
 
     @wp.func
     def move_points(
-        w: int, width: int, v: wp.array2d(dtype=real), given: int, s: Touch, out: wp.array2d(dtype=vec3),
+        w: int, width: int, v: wp.array2d(dtype=real), given: int, s: Space, out: wp.array2d(dtype=vec3),
         out_spin: wp.array2d(dtype=vec3),
     ):  # fmt: skip
         # relative velocities and angular velocities of all contacts at rates v
         group = int(-1)
         spin = vec3(real(0.0), real(0.0), real(0.0))
         speed = vec3(real(0.0), real(0.0), real(0.0))
-        for r in range(s.sizes[w, 0]):
-            if s.group[w, r] != group:
-                group = s.group[w, r]
+        for r in range(s[0].sizes[w, 0]):
+            if s[0].group[w, r] != group:
+                group = s[0].group[w, r]
                 moved = move_group(w, width, group, v, s)
                 spin = vec3(moved[0], moved[1], moved[2])
                 speed = vec3(moved[3], moved[4], moved[5])
-            now = speed + wp.cross(spin, s.arm[w, r])
+            now = speed + wp.cross(spin, s[0].arm[w, r])
             if given == 1:
-                now = now + s.given[w, r]
-                out_spin[w, r] = spin + s.given_spin[w, r]
+                now = now + s[0].given[w, r]
+                out_spin[w, r] = spin + s[0].given_spin[w, r]
             else:
                 out_spin[w, r] = spin
             out[w, r] = now
@@ -183,66 +183,66 @@ def equation_functions(real) -> SimpleNamespace:
         nv: int,
         width: int,
         dt: real,
-        limits: Limits,
+        limits: Bounds,
         q: wp.array2d(dtype=real),
         dry: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         free: wp.array2d(dtype=real),
         v: wp.array2d(dtype=real),
         renew: int,
-        s: Touch,
+        s: Space,
     ) -> vec2:
         # What the equations leave at rates v, A (v - v*) less all impulses, in g; and its square over A's diagonal,
         # beside that of A (v - v*) and of A v, which rounding of stiff contact is in proportion to
-        times(w, nv, s.a, s.low, s.high, v, free, 1, s.taken)
-        add(w, nv, s.taken, zero, s.taken, s.g)
-        whole = square(w, nv, s.taken, s.inverse) + square(w, nv, v, s.weight)
-        k = leaving(w, nv, 0, 0, zero, s.active, v, v, s.least, s.most)
+        times(w, nv, s[0].a, s[0].low, s[0].high, v, free, 1, s[0].taken)
+        add(w, nv, s[0].taken, zero, s[0].taken, s[0].g)
+        whole = square(w, nv, s[0].taken, s[0].inverse) + square(w, nv, v, s[0].weight)
+        k = leaving(w, nv, 0, 0, zero, s[0].active, v, v, s[0].least, s[0].most)
         while k < nv:
-            joint = of_joint(dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], v[w, k])
-            s.g[w, k] = s.g[w, k] - joint[0]
-            k = leaving(w, nv, k + 1, 0, zero, s.active, v, v, s.least, s.most)
-        for r in range(limits.follower.shape[0]):
+            joint = of_joint(dt, limits, w, k, q, dry[w, k], s[0].pull[w, k], s[0].soft[w, k], before[w, k], v[w, k])
+            s[0].g[w, k] = s[0].g[w, k] - joint[0]
+            k = leaving(w, nv, k + 1, 0, zero, s[0].active, v, v, s[0].least, s[0].most)
+        for r in range(limits[0].follower.shape[0]):
             pulled_along = of_follower(dt, limits, w, r, q, v)
-            first = limits.follower[r]
-            other = limits.leader[r]
-            s.g[w, first] = s.g[w, first] - pulled_along
-            s.g[w, other] = s.g[w, other] + limits.ratio[r] * pulled_along
+            first = limits[0].follower[r]
+            other = limits[0].leader[r]
+            s[0].g[w, first] = s[0].g[w, first] - pulled_along
+            s[0].g[w, other] = s[0].g[w, other] + limits[0].ratio[r] * pulled_along
         leave_loops(w, width, dt, limits, v, s)
-        move_points(w, width, v, 1, s, s.now, s.spun)
+        move_points(w, width, v, 1, s, s[0].now, s[0].spun)
         group = int(-1)
         moment = vec3(real(0.0), real(0.0), real(0.0))
         force = vec3(real(0.0), real(0.0), real(0.0))
-        for r in range(s.sizes[w, 0]):
-            if s.group[w, r] != group:
+        for r in range(s[0].sizes[w, 0]):
+            if s[0].group[w, r] != group:
                 if group >= 0:
                     pull_group(w, width, group, moment, force, s)
-                group = s.group[w, r]
+                group = s[0].group[w, r]
                 moment = vec3(real(0.0), real(0.0), real(0.0))
                 force = vec3(real(0.0), real(0.0), real(0.0))
-            x = s.law[w, r]
-            n = s.normal[w, r]
-            now = s.now[w, r]
+            x = s[0].law[w, r]
+            n = s[0].normal[w, r]
+            now = s[0].now[w, r]
             rate = wp.dot(n, now)
-            push = normal_impulse(dt, s.gap[w, r], s.was[w, r], rate, x[0], x[1], x[2], x[5], x[6], x[10])
-            bound = s.bound[w, r]
+            push = normal_impulse(dt, s[0].gap[w, r], s[0].was[w, r], rate, x[0], x[1], x[2], x[5], x[6], x[10])
+            bound = s[0].bound[w, r]
             if renew == 1:
                 bound = x[3] * push[0]
             elif renew == 2:
                 bound = stuck
-            s.bound[w, r] = bound
+            s[0].bound[w, r] = bound
             if renew != 0:
-                s.press[w, r] = push[0]
-            s.push[w, r] = push
+                s[0].press[w, r] = push[0]
+            s[0].push[w, r] = push
             if push[0] > real(0.0):
-                pulled = push[0] * n + drag(dt, bound, x[4], x[9], s.held[w, r], now - rate * n)
+                pulled = push[0] * n + drag(dt, bound, x[4], x[9], s[0].held[w, r], now - rate * n)
                 force = force + pulled
-                moment = moment + wp.cross(s.arm[w, r], pulled)
+                moment = moment + wp.cross(s[0].arm[w, r], pulled)
             if x[7] != zero or x[8] != zero:
-                moment = moment + resistance(s.press[w, r], x[7], x[8], n, s.spun[w, r])
+                moment = moment + resistance(s[0].press[w, r], x[7], x[8], n, s[0].spun[w, r])
         if group >= 0:
             pull_group(w, width, group, moment, force, s)
-        return vec2(square(w, nv, s.g, s.inverse), whole)
+        return vec2(square(w, nv, s[0].g, s[0].inverse), whole)
 
     @wp.func
     def stiffen(
@@ -250,64 +250,64 @@ def equation_functions(real) -> SimpleNamespace:
         nv: int,
         width: int,
         dt: real,
-        limits: Limits,
+        limits: Bounds,
         q: wp.array2d(dtype=real),
         dry: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         v: wp.array2d(dtype=real),
         coupled: int,
-        s: Touch,
+        s: Space,
     ):
         # H = A + J^T G J at rates v, `now` and `bound` of `leave`; without coupling its lower half in the envelope
         pad = (nv + 7) // 8 * 8
-        copy_matrix(w, nv, s.a, s.h)
-        k = leaving(w, nv, 0, 0, zero, s.active, v, v, s.least, s.most)
+        copy_matrix(w, nv, s[0].a, s[0].h)
+        k = leaving(w, nv, 0, 0, zero, s[0].active, v, v, s[0].least, s[0].most)
         while k < nv:
-            joint = of_joint(dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], v[w, k])
-            s.h[w, k * pad + k] = s.h[w, k * pad + k] + joint[1]
-            k = leaving(w, nv, k + 1, 0, zero, s.active, v, v, s.least, s.most)
-        for r in range(limits.follower.shape[0]):
-            first = limits.follower[r]
-            other = limits.leader[r]
-            held = real(2.5) * dt * dt * limits.hold[r]
-            s.h[w, first * pad + first] = s.h[w, first * pad + first] + held
-            s.h[w, other * pad + other] = s.h[w, other * pad + other] + limits.ratio[r] * limits.ratio[r] * held
+            joint = of_joint(dt, limits, w, k, q, dry[w, k], s[0].pull[w, k], s[0].soft[w, k], before[w, k], v[w, k])
+            s[0].h[w, k * pad + k] = s[0].h[w, k * pad + k] + joint[1]
+            k = leaving(w, nv, k + 1, 0, zero, s[0].active, v, v, s[0].least, s[0].most)
+        for r in range(limits[0].follower.shape[0]):
+            first = limits[0].follower[r]
+            other = limits[0].leader[r]
+            held = real(2.5) * dt * dt * limits[0].hold[r]
+            s[0].h[w, first * pad + first] = s[0].h[w, first * pad + first] + held
+            s[0].h[w, other * pad + other] = s[0].h[w, other * pad + other] + limits[0].ratio[r] * limits[0].ratio[r] * held
             high = wp.max(first, other)
             low = wp.min(first, other)
-            s.h[w, high * pad + low] = s.h[w, high * pad + low] - limits.ratio[r] * held
+            s[0].h[w, high * pad + low] = s[0].h[w, high * pad + low] - limits[0].ratio[r] * held
             if coupled == 1:
-                s.h[w, low * pad + high] = s.h[w, low * pad + high] - limits.ratio[r] * held
+                s[0].h[w, low * pad + high] = s[0].h[w, low * pad + high] - limits[0].ratio[r] * held
         stiffen_loops(w, nv, width, dt, limits, coupled, s)
         group = int(-1)
         nn = mat33()
         nf = mat33()
         fn = mat33()
         ff = mat33()
-        for r in range(s.sizes[w, 0]):
-            if s.group[w, r] != group:
+        for r in range(s[0].sizes[w, 0]):
+            if s[0].group[w, r] != group:
                 if group >= 0:
                     stiffen_group(w, nv, width, group, coupled, nn, nf, fn, ff, s)
-                group = s.group[w, r]
+                group = s[0].group[w, r]
                 nn = mat33()
                 nf = mat33()
                 fn = mat33()
                 ff = mat33()
             stiff = stiffness_of(
-                dt, s.law[w, r], s.push[w, r], s.normal[w, r], s.held[w, r], s.now[w, r], s.bound[w, r], coupled
+                dt, s[0].law[w, r], s[0].push[w, r], s[0].normal[w, r], s[0].held[w, r], s[0].now[w, r], s[0].bound[w, r], coupled
             )  # fmt: skip
-            arm = skew(s.arm[w, r])
+            arm = skew(s[0].arm[w, r])
             turned = stiff * arm
             ff = ff + stiff
             fn = fn - turned
             nf = nf + arm * stiff
             nn = nn - arm * turned
-            if s.law[w, r][7] != zero or s.law[w, r][8] != zero:
-                rolls = s.law[w, r][7]
-                spins = s.law[w, r][8]
-                nn = nn + resistance_slope(s.press[w, r], rolls, spins, s.normal[w, r], s.spun[w, r])
+            if s[0].law[w, r][7] != zero or s[0].law[w, r][8] != zero:
+                rolls = s[0].law[w, r][7]
+                spins = s[0].law[w, r][8]
+                nn = nn + resistance_slope(s[0].press[w, r], rolls, spins, s[0].normal[w, r], s[0].spun[w, r])
                 if coupled == 1:
-                    one = resistance(real(1.0), rolls, spins, s.normal[w, r], s.spun[w, r])
-                    tied = s.push[w, r][1] * wp.outer(one, s.normal[w, r])
+                    one = resistance(real(1.0), rolls, spins, s[0].normal[w, r], s[0].spun[w, r])
+                    tied = s[0].push[w, r][1] * wp.outer(one, s[0].normal[w, r])
                     nf = nf + tied
                     nn = nn - tied * arm
         if group >= 0:
@@ -320,38 +320,38 @@ def equation_functions(real) -> SimpleNamespace:
         width: int,
         dt: real,
         share: real,
-        limits: Limits,
+        limits: Bounds,
         q: wp.array2d(dtype=real),
         dry: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         linear: real,
         square: real,
-        s: Touch,
+        s: Space,
     ) -> real:
         # derivative along d of what is minimised, at v + share d
         out = linear + share * square + slope_of_loops(w, width, dt, share, limits, s)
-        for r in range(s.sizes[w, 0]):
-            x = s.law[w, r]
-            n = s.normal[w, r]
-            now = s.now[w, r] + share * s.step[w, r]
+        for r in range(s[0].sizes[w, 0]):
+            x = s[0].law[w, r]
+            n = s[0].normal[w, r]
+            now = s[0].now[w, r] + share * s[0].step[w, r]
             rate = wp.dot(n, now)
-            push = normal_impulse(dt, s.gap[w, r], s.was[w, r], rate, x[0], x[1], x[2], x[5], x[6], x[10])
-            along = drag(dt, s.bound[w, r], x[4], x[9], s.held[w, r], now - rate * n)
-            out = out - wp.dot(push[0] * n + along, s.step[w, r])
+            push = normal_impulse(dt, s[0].gap[w, r], s[0].was[w, r], rate, x[0], x[1], x[2], x[5], x[6], x[10])
+            along = drag(dt, s[0].bound[w, r], x[4], x[9], s[0].held[w, r], now - rate * n)
+            out = out - wp.dot(push[0] * n + along, s[0].step[w, r])
             if x[7] != zero or x[8] != zero:
-                spun = s.spun[w, r] + share * s.step_spin[w, r]
-                out = out - wp.dot(resistance(s.press[w, r], x[7], x[8], n, spun), s.step_spin[w, r])
-        k = leaving(w, nv, 0, 1, share, s.active, s.v, s.d, s.least, s.most)
+                spun = s[0].spun[w, r] + share * s[0].step_spin[w, r]
+                out = out - wp.dot(resistance(s[0].press[w, r], x[7], x[8], n, spun), s[0].step_spin[w, r])
+        k = leaving(w, nv, 0, 1, share, s[0].active, s[0].v, s[0].d, s[0].least, s[0].most)
         while k < nv:
             pulled = of_joint(
-                dt, limits, w, k, q, dry[w, k], s.pull[w, k], s.soft[w, k], before[w, k], s.v[w, k] + share * s.d[w, k]
+                dt, limits, w, k, q, dry[w, k], s[0].pull[w, k], s[0].soft[w, k], before[w, k], s[0].v[w, k] + share * s[0].d[w, k]
             )
-            out = out - pulled[0] * s.d[w, k]
-            k = leaving(w, nv, k + 1, 1, share, s.active, s.v, s.d, s.least, s.most)
-        for r in range(limits.follower.shape[0]):
-            along_d = s.d[w, limits.follower[r]] - limits.ratio[r] * s.d[w, limits.leader[r]]
-            so_far = of_follower(dt, limits, w, r, q, s.v)
-            out = out - (so_far - real(2.5) * dt * dt * limits.hold[r] * share * along_d) * along_d
+            out = out - pulled[0] * s[0].d[w, k]
+            k = leaving(w, nv, k + 1, 1, share, s[0].active, s[0].v, s[0].d, s[0].least, s[0].most)
+        for r in range(limits[0].follower.shape[0]):
+            along_d = s[0].d[w, limits[0].follower[r]] - limits[0].ratio[r] * s[0].d[w, limits[0].leader[r]]
+            so_far = of_follower(dt, limits, w, r, q, s[0].v)
+            out = out - (so_far - real(2.5) * dt * dt * limits[0].hold[r] * share * along_d) * along_d
         return out
 
     return SimpleNamespace(

@@ -121,9 +121,12 @@ def gather_functions(real) -> SimpleNamespace:
         loop_twist: wp.array2d(dtype=vec3)
         sizes: wp.array2d(dtype=int)
 
+    # by an address: what is passed by value is copied in each call
+    Bounds, Space = wp.array(dtype=Limits), wp.array(dtype=Touch)
+
     @wp.func
     def add_side(
-        trees: Trees, w: int, link: int, sign: real, o: vec3, base: int, count: int, shared: int, m: Motion, s: Touch
+        trees: Trees, w: int, link: int, sign: real, o: vec3, base: int, count: int, shared: int, m: Motion, s: Space
     ) -> int:
         # columns of a group's Jacobian: the motion at o per rate of the joints that carry a link
         t = int(0)
@@ -137,15 +140,15 @@ def gather_functions(real) -> SimpleNamespace:
                 speed = sign * (m.axis_speed[w, k] + wp.cross(m.axis_spin[w, k], arm))
                 at = int(-1)
                 for c in range(shared):  # a joint that carries both
-                    if s.column[w, base + c] == k:
+                    if s[0].column[w, base + c] == k:
                         at = c
                 zero = real(0.0)
                 both = vec8(spin[0], spin[1], spin[2], speed[0], speed[1], speed[2], zero, zero)
                 if at >= 0:
-                    s.jacobian[w, base + at] = s.jacobian[w, base + at] + both
+                    s[0].jacobian[w, base + at] = s[0].jacobian[w, base + at] + both
                 else:
-                    s.column[w, base + count] = k
-                    s.jacobian[w, base + count] = both
+                    s[0].column[w, base + count] = k
+                    s[0].jacobian[w, base + count] = both
                     count += 1
             i = trees.parent[i]
         return count
@@ -169,7 +172,7 @@ def gather_functions(real) -> SimpleNamespace:
         closing: wp.array2d(dtype=real),
         law: wp.array2d(dtype=vec10),
         m: Motion,
-        s: Touch,
+        s: Space,
     ) -> int:
         # Contacts that may act in this tick, in groups of those between the same two bodies
         found = int(0)
@@ -177,8 +180,8 @@ def gather_functions(real) -> SimpleNamespace:
         last_a = int(-1)
         last_b = int(-1)
         o = vec3(real(0.0), real(0.0), real(0.0))
-        s.sizes[w, 2] = 0
-        s.sizes[w, 4] = 0
+        s[0].sizes[w, 2] = 0
+        s[0].sizes[w, 4] = 0
         for c in range(contacts.a.shape[0]):
             if gap[w, c] < far:
                 a = contacts.a[c]
@@ -201,7 +204,7 @@ def gather_functions(real) -> SimpleNamespace:
                                 count = add_side(trees, w, link_of[a], real(1.0), o, base, count, 0, m, s)
                             if link_of[b] >= 0:
                                 count = add_side(trees, w, link_of[b], real(-1.0), o, base, count, count, m, s)
-                            s.count[w, groups] = count
+                            s[0].count[w, groups] = count
                             groups += 1
                         given = vec3(real(0.0), real(0.0), real(0.0))
                         given_spin = vec3(real(0.0), real(0.0), real(0.0))
@@ -211,22 +214,22 @@ def gather_functions(real) -> SimpleNamespace:
                         if link_of[b] < 0:
                             given = given - of_b
                             given_spin = given_spin - omega[w, b]
-                        s.group[w, found] = groups - 1
-                        s.arm[w, found] = p - o
+                        s[0].group[w, found] = groups - 1
+                        s[0].arm[w, found] = p - o
                         n = normal[w, c]
                         sped = closing_speed(dt, closing[w, c], wp.dot(n, was))
-                        s.law[w, found] = prepared(dt, law[w, contacts.law[c]], contacts.stiffest[c], sped)
-                        s.gap[w, found] = gap[w, c]
-                        s.normal[w, found] = n
-                        s.held[w, found] = held[w, c] - wp.dot(n, held[w, c]) * n
-                        s.was[w, found] = wp.dot(n, was)
-                        s.given[w, found] = given
-                        s.given_spin[w, found] = given_spin
+                        s[0].law[w, found] = prepared(dt, law[w, contacts.law[c]], contacts.stiffest[c], sped)
+                        s[0].gap[w, found] = gap[w, c]
+                        s[0].normal[w, found] = n
+                        s[0].held[w, found] = held[w, c] - wp.dot(n, held[w, c]) * n
+                        s[0].was[w, found] = wp.dot(n, was)
+                        s[0].given[w, found] = given
+                        s[0].given_spin[w, found] = given_spin
                         found += 1
                     else:
-                        s.sizes[w, 2] = 1
-        s.sizes[w, 0] = found
-        s.sizes[w, 3] = groups
+                        s[0].sizes[w, 2] = 1
+        s[0].sizes[w, 0] = found
+        s[0].sizes[w, 3] = groups
         return found
 
     @wp.func
@@ -237,50 +240,52 @@ def gather_functions(real) -> SimpleNamespace:
         inertial: wp.array3d(dtype=real),
         easing: wp.array2d(dtype=real),
         m: Motion,
-        s: Touch,
+        s: Space,
     ):
         # composite rigid bodies, in world axes about each tree's point
         pad = (nv + 7) // 8 * 8
         for cell in range(nv * pad):
-            s.a[w, cell] = real(0.0)
+            s[0].a[w, cell] = real(0.0)
         for t in range(trees.first.shape[0] - 1):
             first = trees.first[t]
             last = trees.first[t + 1]
             for i in range(first, last):
                 turn = matrix_of(m.turn[w, i])
-                s.about[w, i] = second_moment(inertial, w, i, turn, m.reach[w, i])
-                s.first[w, i] = first_moment(inertial, w, i, turn, m.reach[w, i])
-                s.mass[w, i] = inertial[w, i, 0]
+                s[0].about[w, i] = second_moment(inertial, w, i, turn, m.reach[w, i])
+                s[0].first[w, i] = first_moment(inertial, w, i, turn, m.reach[w, i])
+                s[0].mass[w, i] = inertial[w, i, 0]
                 for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                    s.low[w, k] = trees.v_start[first]
-                    s.high[w, k] = trees.v_start[last]
+                    s[0].low[w, k] = trees.v_start[first]
+                    s[0].high[w, k] = trees.v_start[last]
             for back in range(last - first):
                 i = last - 1 - back
                 up = trees.parent[i]
                 if up >= 0:
-                    s.about[w, up] = s.about[w, up] + s.about[w, i]
-                    s.first[w, up] = s.first[w, up] + s.first[w, i]
-                    s.mass[w, up] = s.mass[w, up] + s.mass[w, i]
+                    s[0].about[w, up] = s[0].about[w, up] + s[0].about[w, i]
+                    s[0].first[w, up] = s[0].first[w, up] + s[0].first[w, i]
+                    s[0].mass[w, up] = s[0].mass[w, up] + s[0].mass[w, i]
                 for k in range(trees.v_start[i], trees.v_start[i + 1]):
                     spin = m.axis_spin[w, k]
                     speed = m.axis_speed[w, k]
-                    n = s.about[w, i] * spin + wp.cross(s.first[w, i], speed)
-                    f = s.mass[w, i] * speed - wp.cross(s.first[w, i], spin)
+                    n = s[0].about[w, i] * spin + wp.cross(s[0].first[w, i], speed)
+                    f = s[0].mass[w, i] * speed - wp.cross(s[0].first[w, i], spin)
                     for j in range(trees.v_start[i], k + 1):
                         both = wp.dot(m.axis_spin[w, j], n) + wp.dot(m.axis_speed[w, j], f)
-                        s.a[w, k * pad + j] = both
-                        s.a[w, j * pad + k] = both
-                    s.a[w, k * pad + k] = s.a[w, k * pad + k] + easing[w, k]
+                        s[0].a[w, k * pad + j] = both
+                        s[0].a[w, j * pad + k] = both
+                    s[0].a[w, k * pad + k] = s[0].a[w, k * pad + k] + easing[w, k]
                     u = up
                     while u >= 0:
                         for j in range(trees.v_start[u], trees.v_start[u + 1]):
                             both = wp.dot(m.axis_spin[w, j], n) + wp.dot(m.axis_speed[w, j], f)
-                            s.a[w, k * pad + j] = both
-                            s.a[w, j * pad + k] = both
+                            s[0].a[w, k * pad + j] = both
+                            s[0].a[w, j * pad + k] = both
                         u = trees.parent[u]
 
     return SimpleNamespace(
         Limits=Limits,
+        Bounds=Bounds,
+        Space=Space,
         Touch=Touch,
         add_side=add_side,
         gather=gather,

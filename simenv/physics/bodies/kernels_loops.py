@@ -36,33 +36,33 @@ def loop_functions(real) -> SimpleNamespace:
         * `pull_group`, `stiffen_group` and `move_group`, of any group.
     """
     base = gather_functions(real)
-    Trees, Motion, Limits, Touch = base.Trees, base.Motion, base.Limits, base.Touch
+    Trees, Motion, Bounds, Space = base.Trees, base.Motion, base.Bounds, base.Space
     vec3, mat33, vec8, add_side = base.vec3, base.mat33, base.dense.vec8, base.add_side
     motion_of, pull_columns, stiffen_columns = base.dense.motion_of, base.dense.pull_columns, base.dense.stiffen_columns
 
     @wp.func
-    def pull_group(w: int, width: int, group: int, n: vec3, f: vec3, s: Touch):
+    def pull_group(w: int, width: int, group: int, n: vec3, f: vec3, s: Space):
         # a group's impulse and its moment about where the group is, taken from g
-        pull_columns(w, group * width, s.count[w, group], s.column, s.jacobian, n, f, s.g)
+        pull_columns(w, group * width, s[0].count[w, group], s[0].column, s[0].jacobian, n, f, s[0].g)
 
     @wp.func
     def stiffen_group(
-        w: int, nv: int, width: int, group: int, whole: int, nn: mat33, nf: mat33, fn: mat33, ff: mat33, s: Touch
+        w: int, nv: int, width: int, group: int, whole: int, nn: mat33, nf: mat33, fn: mat33, ff: mat33, s: Space
     ):
         # J^T K J of a group, in all of H or its lower half
-        count = s.count[w, group]
-        stiffen_columns(w, nv, group * width, count, whole, s.column, s.jacobian, nn, nf, fn, ff, s.h)
+        count = s[0].count[w, group]
+        stiffen_columns(w, nv, group * width, count, whole, s[0].column, s[0].jacobian, nn, nf, fn, ff, s[0].h)
 
     @wp.func
-    def move_group(w: int, width: int, group: int, v: wp.array2d(dtype=real), s: Touch) -> vec8:
+    def move_group(w: int, width: int, group: int, v: wp.array2d(dtype=real), s: Space) -> vec8:
         # a group's angular and linear velocity at rates v
-        return motion_of(w, group * width, s.count[w, group], s.column, s.jacobian, v)
+        return motion_of(w, group * width, s[0].count[w, group], s[0].column, s[0].jacobian, v)
 
     @wp.func
     def gather_loops(
         trees: Trees,
         w: int,
-        limits: Limits,
+        limits: Bounds,
         link_of: wp.array(dtype=int),
         width: int,
         point: wp.array2d(dtype=vec3),
@@ -72,13 +72,13 @@ def loop_functions(real) -> SimpleNamespace:
         apart: wp.array2d(dtype=vec3),
         askew: wp.array2d(dtype=vec3),
         m: Motion,
-        s: Touch,
+        s: Space,
     ):
-        for r in range(limits.loop_hold.shape[0]):
-            group = limits.room + r
+        for r in range(limits[0].loop_hold.shape[0]):
+            group = limits[0].room + r
             p = point[w, r]
-            a = limits.loop_a[r]
-            b = limits.loop_b[r]
+            a = limits[0].loop_a[r]
+            b = limits[0].loop_b[r]
             given = vec3(real(0.0), real(0.0), real(0.0))
             given_spin = given
             count = int(0)
@@ -93,45 +93,45 @@ def loop_functions(real) -> SimpleNamespace:
                 else:
                     given = given - velocity[w, b] - wp.cross(omega[w, b], p - position[w, b])
                     given_spin = given_spin - omega[w, b]
-            s.count[w, group] = count
-            s.loop_given[w, r] = given
-            s.loop_given_spin[w, r] = given_spin
-            s.loop_apart[w, r] = apart[w, r]
-            s.loop_askew[w, r] = askew[w, r]
+            s[0].count[w, group] = count
+            s[0].loop_given[w, r] = given
+            s[0].loop_given_spin[w, r] = given_spin
+            s[0].loop_apart[w, r] = apart[w, r]
+            s[0].loop_askew[w, r] = askew[w, r]
 
     @wp.func
-    def leave_loops(w: int, width: int, dt: real, limits: Limits, v: wp.array2d(dtype=real), s: Touch):
-        for r in range(limits.loop_hold.shape[0]):
-            group = limits.room + r
+    def leave_loops(w: int, width: int, dt: real, limits: Bounds, v: wp.array2d(dtype=real), s: Space):
+        for r in range(limits[0].loop_hold.shape[0]):
+            group = limits[0].room + r
             moved = move_group(w, width, group, v, s)
-            spin = s.loop_given_spin[w, r] + vec3(moved[0], moved[1], moved[2])
-            speed = s.loop_given[w, r] + vec3(moved[3], moved[4], moved[5])
-            f = -dt * limits.loop_hold[r] * (s.loop_apart[w, r] + dt * speed)
-            n = -dt * limits.loop_turn[r] * (s.loop_askew[w, r] + dt * spin)
-            s.loop_pull[w, r] = f
-            s.loop_twist[w, r] = n
+            spin = s[0].loop_given_spin[w, r] + vec3(moved[0], moved[1], moved[2])
+            speed = s[0].loop_given[w, r] + vec3(moved[3], moved[4], moved[5])
+            f = -dt * limits[0].loop_hold[r] * (s[0].loop_apart[w, r] + dt * speed)
+            n = -dt * limits[0].loop_turn[r] * (s[0].loop_askew[w, r] + dt * spin)
+            s[0].loop_pull[w, r] = f
+            s[0].loop_twist[w, r] = n
             pull_group(w, width, group, n, f, s)
 
     @wp.func
-    def stiffen_loops(w: int, nv: int, width: int, dt: real, limits: Limits, coupled: int, s: Touch):
-        for r in range(limits.loop_hold.shape[0]):
+    def stiffen_loops(w: int, nv: int, width: int, dt: real, limits: Bounds, coupled: int, s: Space):
+        for r in range(limits[0].loop_hold.shape[0]):
             one = wp.identity(n=3, dtype=real)
-            ff = (dt * dt * limits.loop_hold[r]) * one
-            nn = (dt * dt * limits.loop_turn[r]) * one
-            stiffen_group(w, nv, width, limits.room + r, coupled, nn, mat33(), mat33(), ff, s)
+            ff = (dt * dt * limits[0].loop_hold[r]) * one
+            nn = (dt * dt * limits[0].loop_turn[r]) * one
+            stiffen_group(w, nv, width, limits[0].room + r, coupled, nn, mat33(), mat33(), ff, s)
 
     @wp.func
-    def slope_of_loops(w: int, width: int, dt: real, share: real, limits: Limits, s: Touch) -> real:
+    def slope_of_loops(w: int, width: int, dt: real, share: real, limits: Bounds, s: Space) -> real:
         # after `leave_loops` at v
         out = real(0.0)
-        for r in range(limits.loop_hold.shape[0]):
-            group = limits.room + r
-            moved = move_group(w, width, group, s.d, s)
+        for r in range(limits[0].loop_hold.shape[0]):
+            group = limits[0].room + r
+            moved = move_group(w, width, group, s[0].d, s)
             spin = vec3(moved[0], moved[1], moved[2])
             speed = vec3(moved[3], moved[4], moved[5])
             more = dt * dt * share
-            out = out - wp.dot(s.loop_pull[w, r] - more * limits.loop_hold[r] * speed, speed)
-            out = out - wp.dot(s.loop_twist[w, r] - more * limits.loop_turn[r] * spin, spin)
+            out = out - wp.dot(s[0].loop_pull[w, r] - more * limits[0].loop_hold[r] * speed, speed)
+            out = out - wp.dot(s[0].loop_twist[w, r] - more * limits[0].loop_turn[r] * spin, spin)
         return out
 
     return SimpleNamespace(

@@ -28,7 +28,7 @@ def settle_kernels(real) -> SimpleNamespace:
     """
     touch, back, robots = touch_functions(real), tree_adjoint_functions(real), robot_kernels(real)
     Trees, Motion, Articulated, Swept, Spare = touch.Trees, touch.Motion, touch.Articulated, back.Swept, robots.Spare
-    Touch, Limits, Contacts, vec3, vec10 = touch.Touch, touch.Limits, touch.hit.Contacts, touch.vec3, touch.vec10
+    Space, Bounds, Contacts, vec3, vec10 = touch.Space, touch.Bounds, touch.hit.Contacts, touch.vec3, touch.vec10
     move, accelerate, Factor = touch.move, touch.accelerate, touch.Factor
     gather_loops = touch.gather_loops
     gather, assemble, settle, see_active = touch.gather, touch.assemble, touch.settle, touch.see_active
@@ -42,7 +42,7 @@ def settle_kernels(real) -> SimpleNamespace:
         trees: Trees,
         dt: real,
         contacts: Contacts,
-        limits: Limits,
+        limits: Bounds,
         tools: Tools,
         link_of: wp.array(dtype=int),
         room: int,
@@ -85,7 +85,7 @@ def settle_kernels(real) -> SimpleNamespace:
         articulated_out: Articulated,
         swept_out: Swept,
         spare_out: Spare,
-        touch_out: Touch,
+        touch_out: Space,
     ):
         nv = v_in.shape[1]
         start = wp.tid() * block
@@ -112,14 +112,14 @@ def settle_kernels(real) -> SimpleNamespace:
             while more == 1:  # again where motors of impedances would give more than they can
                 for k in range(nv):
                     spare_out.v[w, k] = v_in[w, k] + dt * spare_out.acceleration[w, k]
-                touch_out.sizes[w, 1] = 0
+                touch_out[0].sizes[w, 1] = 0
                 active = int(0)
                 if pulled > 0:
                     assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
                     harden(trees, tools, w, nv, hard_in, spent_out, pull_in, soft_in, touch_out)
                     slow(trees, tools, w, nv, hard_in, spent_out, v_in, touch_out, spare_out.v)
                     active = see_active(
-                        trees, w, dt, limits, width, q_in, dry_in, touch_out.pull, touch_out.soft, v_in, spare_out.v,
+                        trees, w, dt, limits, width, q_in, dry_in, touch_out[0].pull, touch_out[0].soft, v_in, spare_out.v,
                         touch_out,
                     )  # fmt: skip
                 else:
@@ -129,9 +129,9 @@ def settle_kernels(real) -> SimpleNamespace:
                     if active == 1:
                         assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
                 if active == 1:
-                    touch_out.sizes[w, 1] = settle(w, nv, width, dt, limits, q_in, dry_in, v_in, spare_out.v, touch_out)
+                    touch_out[0].sizes[w, 1] = settle(w, nv, width, dt, limits, q_in, dry_in, v_in, spare_out.v, touch_out)
                     for k in range(nv):
-                        v_out[w, k] = touch_out.v[w, k]
+                        v_out[w, k] = touch_out[0].v[w, k]
                 else:
                     for k in range(nv):
                         v_out[w, k] = spare_out.v[w, k]
@@ -142,14 +142,14 @@ def settle_kernels(real) -> SimpleNamespace:
                     )  # fmt: skip
 
     @wp.kernel(**forward)
-    def see_failures(no_room: int, unconverged: int, touch_in: Touch, status_inout: wp.array(dtype=int)):
+    def see_failures(no_room: int, unconverged: int, touch_in: Space, status_inout: wp.array(dtype=int)):
         w = wp.tid()
-        if touch_in.sizes[w, 2] == 1:
+        if touch_in[0].sizes[w, 2] == 1:
             wp.atomic_or(status_inout, w, no_room)
-        if touch_in.sizes[w, 4] == 1:
+        if touch_in[0].sizes[w, 4] == 1:
             wp.atomic_or(status_inout, w, unconverged)
 
     return SimpleNamespace(
-        kick=kick, see_failures=see_failures, Touch=Touch, Limits=Limits, Contacts=Contacts, Tools=Tools,
+        kick=kick, see_failures=see_failures, Touch=touch.Touch, Limits=touch.Limits, Contacts=Contacts, Tools=Tools,
         Spare=Spare, Swept=Swept, Motion=Motion, Articulated=Articulated, Factor=Factor,
     )  # fmt: skip

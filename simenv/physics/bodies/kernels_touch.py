@@ -39,7 +39,7 @@ def touch_functions(real) -> SimpleNamespace:
         * `unsettle(w, nv, width, dt, limits, q, dry, before, free, after, rhs, touch, x)`: the adjoint's solve.
     """
     base = equation_functions(real)
-    Limits, Touch = base.Limits, base.Touch
+    Bounds, Space = base.Bounds, base.Space
     leave, stiffen, slope_at, move_points = base.leave, base.stiffen, base.slope_at, base.move_points
     Trees, of_joint, idle_rates, vec2 = base.Trees, base.of_joint, base.idle_rates, base.vec2
     times, add, dot, transpose, solve = (
@@ -55,19 +55,19 @@ def touch_functions(real) -> SimpleNamespace:
         nv: int,
         width: int,
         dt: real,
-        limits: Limits,
+        limits: Bounds,
         q: wp.array2d(dtype=real),
         dry: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         free: wp.array2d(dtype=real),
-        s: Touch,
+        s: Space,
     ) -> real:
         # how far to go along d of the convex problem, whose slope along it rises
-        start = dot(w, nv, s.g, s.d)
-        times(w, nv, s.a, s.low, s.high, s.d, s.d, 0, s.taken_step)
-        square = dot(w, nv, s.taken_step, s.d)
-        linear = dot(w, nv, s.taken, s.d)
-        move_points(w, width, s.d, 0, s, s.step, s.step_spin)
+        start = dot(w, nv, s[0].g, s[0].d)
+        times(w, nv, s[0].a, s[0].low, s[0].high, s[0].d, s[0].d, 0, s[0].taken_step)
+        square = dot(w, nv, s[0].taken_step, s[0].d)
+        linear = dot(w, nv, s[0].taken, s[0].d)
+        move_points(w, width, s[0].d, 0, s, s[0].step, s[0].step_spin)
         share = real(1.0)
         low = real(0.0)
         high = real(1.0)
@@ -97,29 +97,29 @@ def touch_functions(real) -> SimpleNamespace:
         nv: int,
         width: int,
         dt: real,
-        limits: Limits,
+        limits: Bounds,
         q: wp.array2d(dtype=real),
         dry: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         free: wp.array2d(dtype=real),
-        s: Touch,
+        s: Space,
     ) -> int:
         # From the rates before the tick, or without contact those without impulses. In turn the convex problem whose
         # friction is bounded by the last normal impulses, and Newton's method on the whole equations, which converges
         # squarely, as long as that leaves less. Returns the number of steps.
-        found = s.sizes[w, 0]
+        found = s[0].sizes[w, 0]
         pad = (nv + 7) // 8 * 8
         for k in range(nv):
-            s.v[w, k] = free[w, k]
-            s.inverse[w, k] = real(0.0)
-            s.weight[w, k] = real(0.0)
-            if s.active[w, k] == 1:
-                heavy = s.a[w, k * pad + k]
-                s.inverse[w, k] = real(1.0) / heavy
-                if limits.told[k] == 0:  # else what holds it would hide all others
-                    s.weight[w, k] = heavy
+            s[0].v[w, k] = free[w, k]
+            s[0].inverse[w, k] = real(0.0)
+            s[0].weight[w, k] = real(0.0)
+            if s[0].active[w, k] == 1:
+                heavy = s[0].a[w, k * pad + k]
+                s[0].inverse[w, k] = real(1.0) / heavy
+                if limits[0].told[k] == 0:  # else what holds it would hide all others
+                    s[0].weight[w, k] = heavy
                 if found > 0:
-                    s.v[w, k] = before[w, k]
+                    s[0].v[w, k] = before[w, k]
         task = int(START)  # what the rates are that `leave` is asked about
         bounds = int(1)
         steps = int(0)
@@ -129,7 +129,7 @@ def touch_functions(real) -> SimpleNamespace:
         share = real(1.0)
         left = vec2(real(0.0), real(0.0))
         while task != DONE:
-            now = leave(w, nv, width, dt, limits, q, dry, before, free, s.v, bounds, s)
+            now = leave(w, nv, width, dt, limits, q, dry, before, free, s[0].v, bounds, s)
             inner += 1
             kind = int(NONE)
             over = int(0)
@@ -166,8 +166,8 @@ def touch_functions(real) -> SimpleNamespace:
                         task = STUCK
                         bounds = 2
                         for k in range(nv):
-                            if s.active[w, k] == 1:
-                                s.v[w, k] = before[w, k]
+                            if s[0].active[w, k] == 1:
+                                s[0].v[w, k] = before[w, k]
             if over == 1:
                 task = DONE
                 if left[0] > failed * left[1]:
@@ -186,17 +186,17 @@ def touch_functions(real) -> SimpleNamespace:
                 bounds = 1
                 inner = 0
             if kind != NONE:
-                stiffen(w, nv, width, dt, limits, q, dry, before, s.v, kind - 1, s)
-                solve(w, nv, kind - 1, s.active, s.g, s.h, s.lead, s.row, s.rest, s.d)
+                stiffen(w, nv, width, dt, limits, q, dry, before, s[0].v, kind - 1, s)
+                solve(w, nv, kind - 1, s[0].active, s[0].g, s[0].h, s[0].lead, s[0].row, s[0].rest, s[0].d)
                 share = real(1.0)
                 if kind == BOUNDED:
                     share = search(w, nv, width, dt, limits, q, dry, before, free, s)
-                add(w, nv, s.v, real(0.0), s.d, s.start)
+                add(w, nv, s[0].v, real(0.0), s[0].d, s[0].start)
                 steps += 1
             if kind != NONE or task == TRY or task == BACK:
-                add(w, nv, s.start, share, s.d, s.v)
+                add(w, nv, s[0].start, share, s[0].d, s[0].v)
         if left[0] > failed * left[1]:
-            s.sizes[w, 4] = 1
+            s[0].sizes[w, 4] = 1
         return steps
 
     @wp.func
@@ -205,29 +205,29 @@ def touch_functions(real) -> SimpleNamespace:
         nv: int,
         width: int,
         dt: real,
-        limits: Limits,
+        limits: Bounds,
         q: wp.array2d(dtype=real),
         dry: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         free: wp.array2d(dtype=real),
         after: wp.array2d(dtype=real),
         rhs: wp.array2d(dtype=real),
-        s: Touch,
+        s: Space,
         x_out: wp.array2d(dtype=real),
     ):
         # x = H^-T rhs with the Jacobian of the equations that `after` solves
         leave(w, nv, width, dt, limits, q, dry, before, free, after, 1, s)
         stiffen(w, nv, width, dt, limits, q, dry, before, after, 1, s)
-        transpose(w, nv, s.h)
-        add(w, nv, rhs, real(-2.0), rhs, s.g)
-        solve(w, nv, 1, s.active, s.g, s.h, s.lead, s.row, s.rest, x_out)
+        transpose(w, nv, s[0].h)
+        add(w, nv, rhs, real(-2.0), rhs, s[0].g)
+        solve(w, nv, 1, s[0].active, s[0].g, s[0].h, s[0].lead, s[0].row, s[0].rest, x_out)
 
     @wp.func
     def see_active(
         trees: Trees,
         w: int,
         dt: real,
-        limits: Limits,
+        limits: Bounds,
         width: int,
         q: wp.array2d(dtype=real),
         dry: wp.array2d(dtype=real),
@@ -235,7 +235,7 @@ def touch_functions(real) -> SimpleNamespace:
         soft: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         after: wp.array2d(dtype=real),
-        s: Touch,
+        s: Space,
     ) -> int:
         # Trees with contacts, or on which limits, dry friction or motors do anything at rates, or whose joints follow
         # others; and whether there are any. The rest move as if these were not there, bit for bit.
@@ -244,26 +244,26 @@ def touch_functions(real) -> SimpleNamespace:
             start = trees.v_start[trees.first[t]]
             end = trees.v_start[trees.first[t + 1]]
             active = int(0)
-            for r in range(limits.follower.shape[0]):
-                if limits.follower[r] >= start and limits.follower[r] < end:
+            for r in range(limits[0].follower.shape[0]):
+                if limits[0].follower[r] >= start and limits[0].follower[r] < end:
                     active = 1
-            for group in range(s.sizes[w, 3]):
-                for e in range(group * width, group * width + s.count[w, group]):
-                    if s.column[w, e] >= start and s.column[w, e] < end:
+            for group in range(s[0].sizes[w, 3]):
+                for e in range(group * width, group * width + s[0].count[w, group]):
+                    if s[0].column[w, e] >= start and s[0].column[w, e] < end:
                         active = 1
-            for group in range(limits.room, limits.room + limits.loop_hold.shape[0]):
-                for e in range(group * width, group * width + s.count[w, group]):
-                    if s.column[w, e] >= start and s.column[w, e] < end:
+            for group in range(limits[0].room, limits[0].room + limits[0].loop_hold.shape[0]):
+                for e in range(group * width, group * width + s[0].count[w, group]):
+                    if s[0].column[w, e] >= start and s[0].column[w, e] < end:
                         active = 1
             for k in range(start, end):
                 least = real(-1.0e35)
                 most = real(1.0e35)
-                if limits.free[k] == 0 or dry[w, k] != real(0.0):
+                if limits[0].free[k] == 0 or dry[w, k] != real(0.0):
                     idle = idle_rates(dt, limits, k, q, w, dry[w, k], pull[w, k], soft[w, k], before[w, k])
                     least = idle[0]
                     most = idle[1]
-                s.least[w, k] = least
-                s.most[w, k] = most
+                s[0].least[w, k] = least
+                s[0].most[w, k] = most
                 if not (after[w, k] >= least and after[w, k] <= most):
                     pulled = of_joint(
                         dt, limits, w, k, q, dry[w, k], pull[w, k], soft[w, k], before[w, k], after[w, k]
@@ -271,12 +271,12 @@ def touch_functions(real) -> SimpleNamespace:
                     if pulled[0] != real(0.0) or pulled[1] != real(0.0):
                         active = 1
             for k in range(start, end):
-                s.active[w, k] = active
+                s[0].active[w, k] = active
             any_active = wp.max(any_active, active)
         if any_active == 1:
             for k in range(pull.shape[1]):
-                s.pull[w, k] = pull[w, k]
-                s.soft[w, k] = soft[w, k]
+                s[0].pull[w, k] = pull[w, k]
+                s[0].soft[w, k] = soft[w, k]
         return any_active
 
     return SimpleNamespace(see_active=see_active, settle=settle, unsettle=unsettle, **vars(base))

@@ -25,7 +25,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
     """
     touch, back, robots = touch_functions(real), tree_adjoint_functions(real), robot_kernels(real)
     Trees, Motion, Articulated, Swept, Spare = touch.Trees, touch.Motion, touch.Articulated, back.Swept, robots.Spare
-    Touch, Limits, Contacts, vec3, vec10 = touch.Touch, touch.Limits, touch.hit.Contacts, touch.vec3, touch.vec10
+    Space, Bounds, Contacts, vec3, vec10 = touch.Space, touch.Bounds, touch.hit.Contacts, touch.vec3, touch.vec10
     move, unload, differentiate, Factor = touch.move, touch.unload, back.differentiate, touch.Factor
     gather_loops = touch.gather_loops
     gather, assemble, unsettle, see_active = touch.gather, touch.assemble, touch.unsettle, touch.see_active
@@ -61,7 +61,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
         trees: Trees,
         dt: real,
         contacts: Contacts,
-        limits: Limits,
+        limits: Bounds,
         tools: Tools,
         link_of: wp.array(dtype=int),
         room: int,
@@ -137,7 +137,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
         articulated_out: Articulated,
         swept_out: Swept,
         spare_out: Spare,
-        touch_out: Touch,
+        touch_out: Space,
     ):
         # The residual is ID(q, v, (v' - v) / dt) + (easing + S) (v' - v) / dt - tau - J^T impulse / dt. What it does by
         # the impulses' own dependences is left to `feel`, which is told the adjoints of these here.
@@ -164,13 +164,13 @@ def unsettle_kernels(real) -> SimpleNamespace:
                 assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
                 harden(trees, tools, w, nv, hard_in, spent_in, pull_in, soft_in, touch_out)
                 active = see_active(
-                    trees, w, dt, limits, width, q_in, dry_in, touch_out.pull, touch_out.soft, v_in, after_in,
+                    trees, w, dt, limits, width, q_in, dry_in, touch_out[0].pull, touch_out[0].soft, v_in, after_in,
                     touch_out,
                 )  # fmt: skip
                 for t in range(trees.first.shape[0] - 1):
                     if tools.block[t] >= 0:
                         for k in range(trees.v_start[trees.first[t]], trees.v_start[trees.first[t + 1]]):
-                            touch_out.active[w, k] = 1
+                            touch_out[0].active[w, k] = 1
                             active = 1
             else:
                 active = see_active(
@@ -184,7 +184,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
                     spare_out.rates,
                 )  # fmt: skip
             for t in range(trees.first.shape[0] - 1):
-                if touch_out.active[w, trees.v_start[trees.first[t]]] == 0:
+                if touch_out[0].active[w, trees.v_start[trees.first[t]]] == 0:
                     unload(trees, w, t, spare_out.a, motion_out, factor_inout, articulated_out, spare_out.rates)
             # contact pushes links as well, at points in the world: all forces and torques, where velocities have their
             # place
@@ -205,11 +205,11 @@ def unsettle_kernels(real) -> SimpleNamespace:
                         push_at(w, a, push, turn, point_in[w, c], at_in, spare_out)
                     if b >= 0:
                         push_at(w, b, -push, -turn, point_in[w, c], at_in, spare_out)
-            for r in range(limits.loop_hold.shape[0]):
+            for r in range(limits[0].loop_hold.shape[0]):
                 push = loop_pull_in[w, r] / dt
                 turn = loop_twist_in[w, r] / dt
-                a = link_of[limits.loop_a[r]]
-                b = end_of(link_of, limits.loop_b[r])
+                a = link_of[limits[0].loop_a[r]]
+                b = end_of(link_of, limits[0].loop_b[r])
                 if a >= 0:
                     push_at(w, a, push, turn, middle_in[w, r], at_in, spare_out)
                 if b >= 0:
@@ -258,12 +258,12 @@ def unsettle_kernels(real) -> SimpleNamespace:
                     adj_impulse_inout[w, c] = told / dt
                     adj_moment_inout[w, c] = turning / dt
                     adj_point_inout[w, c] = adj_point_inout[w, c] + wp.cross(impulse_in[w, c], turning) / dt
-            for r in range(limits.loop_hold.shape[0]):
+            for r in range(limits[0].loop_hold.shape[0]):
                 p = middle_in[w, r]
                 told = zero
                 turning = zero
-                a = link_of[limits.loop_a[r]]
-                b = end_of(link_of, limits.loop_b[r])
+                a = link_of[limits[0].loop_a[r]]
+                b = end_of(link_of, limits[0].loop_b[r])
                 if a >= 0:
                     told = virtual_velocity(trees, w, a, p, motion_out, swept_out)
                     turning = swept_out.w_spin[w, a]
@@ -278,20 +278,20 @@ def unsettle_kernels(real) -> SimpleNamespace:
             for k in range(nv):
                 through = -spare_out.a[w, k] / dt  # the acceleration's adjoint, by the rates before
                 drawn = spare_out.rates[w, k] / dt
-                at = limits.position[k]
+                at = limits[0].position[k]
                 if at >= 0:
-                    stiff = limits.stiffest[k]
+                    stiff = limits[0].stiffest[k]
                     low = normal_partials(
-                        dt, q_in[w, at] - limits.lower[k], v_in[w, k], after_in[w, k], stiff, dt * stiff
+                        dt, q_in[w, at] - limits[0].lower[k], v_in[w, k], after_in[w, k], stiff, dt * stiff
                     )  # fmt: skip
                     high = normal_partials(
-                        dt, limits.upper[k] - q_in[w, at], -v_in[w, k], -after_in[w, k], stiff, dt * stiff
+                        dt, limits[0].upper[k] - q_in[w, at], -v_in[w, k], -after_in[w, k], stiff, dt * stiff
                     )  # fmt: skip
                     adj_q_inout[w, at] = adj_q_inout[w, at] + drawn * (low[0] + high[0])
                     through = through + drawn * (low[1] + high[1])
                 wanted = dt * pull_in[w, k] - soft_in[w, k] * (after_in[w, k] - v_in[w, k])
                 # motors of impedances that can give what is asked have all of it in S and tau
-                if wp.abs(wanted) > dt * limits.effort[k] and (tools.is_motor[k] == 0 or spent_in[w, k] != real(0.0)):
+                if wp.abs(wanted) > dt * limits[0].effort[k] and (tools.is_motor[k] == 0 or spent_in[w, k] != real(0.0)):
                     adj_pull_inout[w, k] = adj_pull_inout[w, k] - drawn * dt
                     adj_soft_inout[w, k] = adj_soft_inout[w, k] + drawn * (after_in[w, k] - v_in[w, k])
                     through = through - drawn * soft_in[w, k]
@@ -301,12 +301,12 @@ def unsettle_kernels(real) -> SimpleNamespace:
                 slip = wp.clamp(after_in[w, k] / still, real(-1.0), real(1.0))
                 adj_dry_inout[w, k] = adj_dry_inout[w, k] - drawn * dt * slip
 
-            for r in range(limits.follower.shape[0]):
-                drawn = spare_out.rates[w, limits.follower[r]] - limits.ratio[r] * spare_out.rates[w, limits.leader[r]]
-                held = -limits.hold[r] * drawn
-                a = limits.follower_at[r]
-                b = limits.leader_at[r]
+            for r in range(limits[0].follower.shape[0]):
+                drawn = spare_out.rates[w, limits[0].follower[r]] - limits[0].ratio[r] * spare_out.rates[w, limits[0].leader[r]]
+                held = -limits[0].hold[r] * drawn
+                a = limits[0].follower_at[r]
+                b = limits[0].leader_at[r]
                 adj_q_inout[w, a] = adj_q_inout[w, a] + held
-                adj_q_inout[w, b] = adj_q_inout[w, b] - limits.ratio[r] * held
+                adj_q_inout[w, b] = adj_q_inout[w, b] - limits[0].ratio[r] * held
 
     return SimpleNamespace(kick_adjoint=kick_adjoint, Swept=Swept)

@@ -30,7 +30,7 @@ def yield_functions(real) -> SimpleNamespace:
         * `resist(trees, tools, w, k, hard, spent, x) -> real`: a row of S times x.
     """
     gathered, tool = gather_functions(real), tool_kernels(real)
-    Trees, Tools, Limits, Touch = gathered.Trees, tool.Tools, gathered.Limits, gathered.Touch
+    Trees, Tools, Bounds, Space = gathered.Trees, tool.Tools, gathered.Bounds, gathered.Space
     copy_matrix, solve = gathered.dense.copy_matrix, gathered.dense.solve
 
     @wp.func
@@ -65,15 +65,15 @@ def yield_functions(real) -> SimpleNamespace:
         spent: wp.array2d(dtype=real),
         pull: wp.array2d(dtype=real),
         soft: wp.array2d(dtype=real),
-        s: Touch,
+        s: Space,
     ):
         pad = (nv + 7) // 8 * 8
         for k in range(nv):
-            s.pull[w, k] = pull[w, k]
-            s.soft[w, k] = soft[w, k]
+            s[0].pull[w, k] = pull[w, k]
+            s[0].soft[w, k] = soft[w, k]
             if tools.is_motor[k] == 1 and spent[w, k] == real(0.0):
-                s.pull[w, k] = real(0.0)
-                s.soft[w, k] = real(0.0)
+                s[0].pull[w, k] = real(0.0)
+                s[0].soft[w, k] = real(0.0)
         for t in range(trees.first.shape[0] - 1):
             if tools.block[t] >= 0:
                 start = trees.v_start[trees.first[t]]
@@ -82,7 +82,7 @@ def yield_functions(real) -> SimpleNamespace:
                     k = start + i
                     for j in range(size):
                         more = hardness(tools, w, t, size, i, j, start, hard, spent)
-                        s.a[w, k * pad + start + j] = s.a[w, k * pad + start + j] + more
+                        s[0].a[w, k * pad + start + j] = s[0].a[w, k * pad + start + j] + more
 
     @wp.func
     def slow(
@@ -93,7 +93,7 @@ def yield_functions(real) -> SimpleNamespace:
         hard: wp.array2d(dtype=real),
         spent: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
-        s: Touch,
+        s: Space,
         v: wp.array2d(dtype=real),
     ):
         # (A + S) x = - S (v - before); v + x
@@ -102,15 +102,15 @@ def yield_functions(real) -> SimpleNamespace:
                 start = trees.v_start[trees.first[t]]
                 end = trees.v_start[trees.first[t + 1]]
                 for k in range(start, end):
-                    s.d[w, k] = v[w, k] - before[w, k]
+                    s[0].d[w, k] = v[w, k] - before[w, k]
                 for k in range(start, end):
-                    s.g[w, k] = resist(trees, tools, w, t, k, hard, spent, s.d)
+                    s[0].g[w, k] = resist(trees, tools, w, t, k, hard, spent, s[0].d)
                 for k in range(nv):
-                    s.active[w, k] = wp.where(k >= start and k < end, 1, 0)
-                copy_matrix(w, nv, s.a, s.h)
-                solve(w, nv, 0, s.active, s.g, s.h, s.lead, s.row, s.rest, s.d)
+                    s[0].active[w, k] = wp.where(k >= start and k < end, 1, 0)
+                copy_matrix(w, nv, s[0].a, s[0].h)
+                solve(w, nv, 0, s[0].active, s[0].g, s[0].h, s[0].lead, s[0].row, s[0].rest, s[0].d)
                 for k in range(start, end):
-                    v[w, k] = v[w, k] + s.d[w, k]
+                    v[w, k] = v[w, k] + s[0].d[w, k]
 
     @wp.func
     def see_spent(
@@ -118,13 +118,13 @@ def yield_functions(real) -> SimpleNamespace:
         tools: Tools,
         w: int,
         dt: real,
-        limits: Limits,
+        limits: Bounds,
         hard: wp.array2d(dtype=real),
         pull: wp.array2d(dtype=real),
         soft: wp.array2d(dtype=real),
         before: wp.array2d(dtype=real),
         after: wp.array2d(dtype=real),
-        s: Touch,
+        s: Space,
         spent: wp.array2d(dtype=real),
     ) -> int:
         more = int(0)
@@ -133,16 +133,16 @@ def yield_functions(real) -> SimpleNamespace:
                 start = trees.v_start[trees.first[t]]
                 end = trees.v_start[trees.first[t + 1]]
                 for k in range(start, end):
-                    s.d[w, k] = after[w, k] - before[w, k]
-                    s.g[w, k] = real(0.0)
+                    s[0].d[w, k] = after[w, k] - before[w, k]
+                    s[0].g[w, k] = real(0.0)
                 for k in range(start, end):
                     if tools.is_motor[k] == 1 and spent[w, k] == real(0.0):
-                        wanted = dt * pull[w, k] - soft[w, k] * s.d[w, k]
-                        wanted = wanted - resist(trees, tools, w, t, k, hard, spent, s.d)
-                        if wp.abs(wanted) > dt * limits.effort[k]:
-                            s.g[w, k] = real(1.0)
+                        wanted = dt * pull[w, k] - soft[w, k] * s[0].d[w, k]
+                        wanted = wanted - resist(trees, tools, w, t, k, hard, spent, s[0].d)
+                        if wp.abs(wanted) > dt * limits[0].effort[k]:
+                            s[0].g[w, k] = real(1.0)
                 for k in range(start, end):
-                    if s.g[w, k] == real(1.0):
+                    if s[0].g[w, k] == real(1.0):
                         spent[w, k] = real(1.0)
                         more = 1
         return more

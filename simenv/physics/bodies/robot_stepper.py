@@ -82,6 +82,12 @@ class RobotStepper(Stepper):
         where = self.desk.memory.wp_device
         return wp.array(np.ascontiguousarray(values, dtype=np.int32 if kind is int else None), dtype=kind, device=where)
 
+    def _one(self, struct: Any) -> wp.array:
+        """An array of a struct, by which kernels find it."""
+        made = wp.array([struct], dtype=struct._cls, device=self.desk.memory.wp_device)
+        made.of = struct  # whose arrays these are
+        return made
+
     def _constants(self) -> None:
         k, forest, touching = self._kernels, self.forest, self.touching
         self._trees, self._rows = k.Trees(), k.Rows()
@@ -102,7 +108,8 @@ class RobotStepper(Stepper):
         self._still = self._array(self._fixed, int), self._array(np.zeros(len(self._fixed)), int)
         self._contacts, self._shapes, self._values = contact_arrays(touching, self.desk.dt, self._collide, self._array)
         self._room = max(min(self._points, touching.room), 1)
-        self._limits = limit_arrays(touching, forest, self.desk.dt, self._settle_types(), self._array, self._room)
+        limits = limit_arrays(touching, forest, self.desk.dt, self._settle_types(), self._array, self._room)
+        self._limits = self._one(limits)
         self._tied = loop_arrays(touching, self.desk.dt, self._bind, self._array)
         self._width = 2 * longest_path(forest)
         worlds, where = self.desk.worlds, self.desk.memory.wp_device
@@ -112,7 +119,7 @@ class RobotStepper(Stepper):
         space = WorkSpace(worlds, where.is_cpu, *sizes, where)
         self._work = [space.make(k.Motion), space.make(k.Articulated), space.make(self._unsettle.Swept)]
         self._work.append(space.make(k.Spare, a=forest.rates))
-        self._touch = space.make(self._settle.Touch)
+        self._touch = self._one(space.make(self._settle.Touch))
         self._orders = Orders(forest, self.desk, touching.joint_eases, self._drive, self._array)
         self._tools = ToolLaunches(forest, self.desk, k.real, self._array, space.make)
         self._inputs |= self._tools.inputs
