@@ -156,7 +156,7 @@ def touch_functions(real) -> SimpleNamespace:
                     over = 1
                 elif task == BACK and left[0] <= rounded * left[1]:  # no more can be had
                     over = 1
-                elif task == RENEW or task == TRY:
+                elif task == START or task == RENEW or task == TRY:
                     kind = WHOLE
                 else:
                     rounds += 1
