@@ -124,8 +124,7 @@ _SOLVE = """
         lead_[k] = lead;
         const int begin = lead / 8 * 8;
         const T inverse = 1 / pivot[k], rest = rest_[k];
-        for (int j = begin; j < k; ++j) part_[j] = pivot[j];
-        for (int j = k; j < (k + 7) / 8 * 8; ++j) part_[j] = 0;
+        for (int b = begin; b < k; b += 8) EIGHT part_[b + l] = b + l < k ? pivot[b + l] : (T)0;
         for (int i = lead; i < k; ++i) {
             const T tied = whole ? h_[i * pad + k] : pivot[i];
             if (tied == 0) continue;
@@ -139,13 +138,14 @@ _SOLVE = """
                 EIGHT target[b + l] = less[l];
             }
         }
+        h_[k * pad + k] = inverse;
     }
     for (int k = 0; k < nv; ++k) {
         if (!active_[k]) continue;
         const T* pivot = h_ + k * pad;
         T total = rest_[k];
         for (int j = lead_[k]; j < k; ++j) total -= pivot[j] * x_[j];
-        x_[k] = total / pivot[k];
+        x_[k] = total * pivot[k];
     }
 """
 
@@ -158,6 +158,44 @@ _TRANSPOSE = """
             h_[k * pad + j] = h_[j * pad + k];
             h_[j * pad + k] = kept;
         }
+"""
+
+# A by composite rigid bodies: of each link and all that it carries `about`, `first` and `mass` (its own at the
+# beginning), in world axes about the tree's point
+_COMPOSE = """
+    const int pad = (nv + 7) / 8 * 8;
+    T *a_ = ROW(a), *about_ = ROW(about), *first_ = ROW(first), *mass_ = ROW(mass);
+    const T *spin_ = ROW(axis_spin), *speed_ = ROW(axis_speed), *easing_ = ROW(easing);
+    for (int b = 0; b < nv * pad; b += 8) EIGHT a_[b + l] = 0;
+    for (int i = links - 1; i >= 0; --i) {
+        const int up = parent.data[i];
+        const T *j = about_ + 9 * i, *h = first_ + 3 * i, mass = mass_[i];
+        if (up >= 0) {
+            for (int c = 0; c < 9; ++c) about_[9 * up + c] += j[c];
+            for (int c = 0; c < 3; ++c) first_[3 * up + c] += h[c];
+            mass_[up] += mass;
+        }
+        for (int k = v_start.data[i]; k < v_start.data[i + 1]; ++k) {
+            const T *s = spin_ + 3 * k, *v = speed_ + 3 * k;
+            const T n[3] = {
+                j[0] * s[0] + j[1] * s[1] + j[2] * s[2] + h[1] * v[2] - h[2] * v[1],
+                j[3] * s[0] + j[4] * s[1] + j[5] * s[2] + h[2] * v[0] - h[0] * v[2],
+                j[6] * s[0] + j[7] * s[1] + j[8] * s[2] + h[0] * v[1] - h[1] * v[0]};
+            const T f[3] = {
+                mass * v[0] - h[1] * s[2] + h[2] * s[1], mass * v[1] - h[2] * s[0] + h[0] * s[2],
+                mass * v[2] - h[0] * s[1] + h[1] * s[0]};
+            for (int u = i; u >= 0; u = parent.data[u]) {
+                const int end = u == i ? k + 1 : v_start.data[u + 1];
+                for (int m = v_start.data[u]; m < end; ++m) {
+                    const T *s = spin_ + 3 * m, *v = speed_ + 3 * m;
+                    const T both = s[0] * n[0] + s[1] * n[1] + s[2] * n[2] + v[0] * f[0] + v[1] * f[1] + v[2] * f[2];
+                    a_[k * pad + m] = both;
+                    a_[m * pad + k] = both;
+                }
+            }
+            a_[k * pad + k] += easing_[k];
+        }
+    }
 """
 
 _COPY = """
@@ -219,6 +257,7 @@ def dense_functions(real) -> SimpleNamespace:
         * `pull_columns(w, base, count, column, jacobian, n, f, g)`: g -= J^T (n, f);
         * `stiffen_columns(w, nv, base, count, whole, column, jacobian, nn, nf, fn, ff, h)`: h += J^T K J;
         * `solve(w, nv, whole, active, g, h, lead, row, rest, x)`: x = -H^-1 g; overwrites h, and the next three;
+        * `compose(w, nv, links, parent, v_start, axis_spin, axis_speed, easing, about, first, mass, a)`: A of all trees;
         * `transpose(w, nv, h)`, `copy_matrix(w, nv, a, h)`;
         * `leaving(w, nv, k, along, share, active, v, d, least, most) -> int`: the next rate that is outside of its
           bounds;
@@ -228,6 +267,7 @@ def dense_functions(real) -> SimpleNamespace:
     vec3, vec8 = wp.types.vector(length=3, dtype=real), wp.types.vector(length=8, dtype=real)
     mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
     Row, Marks, Columns = wp.array2d(dtype=real), wp.array2d(dtype=int), wp.array2d(dtype=vec8)
+    Vectors = wp.array2d(dtype=vec3)
 
     @wp.func_native(rows + _TIMES)
     def times(w: int, nv: int, a: Row, low: Marks, high: Marks, v: Row, free: Row, less: int, y: Row): ...
@@ -254,6 +294,12 @@ def dense_functions(real) -> SimpleNamespace:
     @wp.func_native(rows + _TRANSPOSE)
     def transpose(w: int, nv: int, h: Row): ...
 
+    @wp.func_native(rows + _COMPOSE)
+    def compose(
+        w: int, nv: int, links: int, parent: wp.array(dtype=int), v_start: wp.array(dtype=int), axis_spin: Vectors,
+        axis_speed: Vectors, easing: Row, about: wp.array2d(dtype=mat33), first: Vectors, mass: Row, a: Row,
+    ): ...  # fmt: skip
+
     @wp.func_native(rows + _COPY)
     def copy_matrix(w: int, nv: int, a: Row, h: Row): ...
 
@@ -273,5 +319,5 @@ def dense_functions(real) -> SimpleNamespace:
 
     return SimpleNamespace(
         vec8=vec8, times=times, motion_of=motion_of, pull_columns=pull_columns, stiffen_columns=stiffen_columns,
-        solve=solve, transpose=transpose, copy_matrix=copy_matrix, leaving=leaving, square=square, dot=dot, add=add,
+        solve=solve, compose=compose, transpose=transpose, copy_matrix=copy_matrix, leaving=leaving, square=square, dot=dot, add=add,
     )  # fmt: skip

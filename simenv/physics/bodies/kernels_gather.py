@@ -44,7 +44,7 @@ def gather_functions(real) -> SimpleNamespace:
         aba.mat33, hit.law.vec2, hit.law.vec11, hit.law.prepared, hit.law.closing_speed
     )  # fmt: skip
     first_moment, second_moment, far = aba.first_moment, aba.second_moment, hit.far
-    matrix_of, vec8 = aba.matrix_of, dense.vec8
+    matrix_of, vec8, compose = aba.matrix_of, dense.vec8, dense.compose
 
     @wp.struct
     class Limits:
@@ -243,9 +243,6 @@ def gather_functions(real) -> SimpleNamespace:
         s: Space,
     ):
         # composite rigid bodies, in world axes about each tree's point
-        pad = (nv + 7) // 8 * 8
-        for cell in range(nv * pad):
-            s[0].a[w, cell] = real(0.0)
         for t in range(trees.first.shape[0] - 1):
             first = trees.first[t]
             last = trees.first[t + 1]
@@ -257,30 +254,10 @@ def gather_functions(real) -> SimpleNamespace:
                 for k in range(trees.v_start[i], trees.v_start[i + 1]):
                     s[0].low[w, k] = trees.v_start[first]
                     s[0].high[w, k] = trees.v_start[last]
-            for back in range(last - first):
-                i = last - 1 - back
-                up = trees.parent[i]
-                if up >= 0:
-                    s[0].about[w, up] = s[0].about[w, up] + s[0].about[w, i]
-                    s[0].first[w, up] = s[0].first[w, up] + s[0].first[w, i]
-                    s[0].mass[w, up] = s[0].mass[w, up] + s[0].mass[w, i]
-                for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                    spin = m.axis_spin[w, k]
-                    speed = m.axis_speed[w, k]
-                    n = s[0].about[w, i] * spin + wp.cross(s[0].first[w, i], speed)
-                    f = s[0].mass[w, i] * speed - wp.cross(s[0].first[w, i], spin)
-                    for j in range(trees.v_start[i], k + 1):
-                        both = wp.dot(m.axis_spin[w, j], n) + wp.dot(m.axis_speed[w, j], f)
-                        s[0].a[w, k * pad + j] = both
-                        s[0].a[w, j * pad + k] = both
-                    s[0].a[w, k * pad + k] = s[0].a[w, k * pad + k] + easing[w, k]
-                    u = up
-                    while u >= 0:
-                        for j in range(trees.v_start[u], trees.v_start[u + 1]):
-                            both = wp.dot(m.axis_spin[w, j], n) + wp.dot(m.axis_speed[w, j], f)
-                            s[0].a[w, k * pad + j] = both
-                            s[0].a[w, j * pad + k] = both
-                        u = trees.parent[u]
+        compose(
+            w, nv, trees.parent.shape[0], trees.parent, trees.v_start, m.axis_spin, m.axis_speed, easing, s[0].about,
+            s[0].first, s[0].mass, s[0].a,
+        )  # fmt: skip
 
     return SimpleNamespace(
         Limits=Limits,

@@ -167,12 +167,13 @@ def law_functions(real) -> SimpleNamespace:
             return vec2(zero, zero)
         more = eased(after, d, d_in, rebound)
         full = mean[0] + k * dt * dt * shallow  # of what damps as well as it can
-        slows = real(1.0) + d * wp.abs(after)
-        pushed = mean[0] * more[0] - c * (after / slows) * mean[0] / full
+        part = real(1.0) / full
+        slow = real(1.0) / (real(1.0) + d * wp.abs(after))
+        pushed = mean[0] * more[0] - c * (after * slow) * mean[0] * part
         if pushed <= zero:
             return vec2(zero, zero)
-        by_mean = more[0] - c * (after / slows) * k * dt * dt * shallow / (full * full)
-        fall = mean[0] * more[1] - half * mean[2] * by_mean - c * mean[0] / (full * slows * slows)
+        by_mean = more[0] - c * (after * slow) * k * dt * dt * shallow * part * part
+        fall = mean[0] * more[1] - half * mean[2] * by_mean - c * mean[0] * part * slow * slow
         return vec2(dt * pushed, wp.max(-dt * fall, zero))
 
     @wp.func
