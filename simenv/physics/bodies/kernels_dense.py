@@ -217,6 +217,12 @@ _LEAVING = """
     return next;
 """
 
+_MARK = """
+    const int* column_ = MARKS(column) + base;
+    int* active_ = (int*)MARKS(active);
+    for (int e = 0; e < count; ++e) active_[column_[e]] = 1;
+"""
+
 # sum of x^2 weight
 _SQUARE = """
     const T *x_ = ROW(x), *weight_ = ROW(weight);
@@ -257,10 +263,11 @@ def dense_functions(real) -> SimpleNamespace:
         * `pull_columns(w, base, count, column, jacobian, n, f, g)`: g -= J^T (n, f);
         * `stiffen_columns(w, nv, base, count, whole, column, jacobian, nn, nf, fn, ff, h)`: h += J^T K J;
         * `solve(w, nv, whole, active, g, h, lead, row, rest, x)`: x = -H^-1 g; overwrites h, and the next three;
-        * `compose(w, nv, links, parent, v_start, axis_spin, axis_speed, easing, about, first, mass, a)`: A of all trees;
+        * `compose(w, nv, links, parent, v_start, axis_spin, axis_speed, easing, about, first, mass, a)`: A;
         * `transpose(w, nv, h)`, `copy_matrix(w, nv, a, h)`;
         * `leaving(w, nv, k, along, share, active, v, d, least, most) -> int`: the next rate that is outside of its
           bounds;
+        * `mark(w, base, count, column, active)`: a group's rates as active;
         * `square(w, nv, x, weight)`, `dot(w, nv, x, y)` and `add(w, nv, x, share, y, out)` of vectors.
     """
     rows = _ROWS.format(scalar="float" if real is wp.float32 else "double")
@@ -308,6 +315,9 @@ def dense_functions(real) -> SimpleNamespace:
         w: int, nv: int, k: int, along: int, share: real, active: Marks, v: Row, d: Row, least: Row, most: Row
     ) -> int: ...  # fmt: skip
 
+    @wp.func_native(rows + _MARK)
+    def mark(w: int, base: int, count: int, column: Marks, active: Marks): ...
+
     @wp.func_native(rows + _SQUARE)
     def square(w: int, nv: int, x: Row, weight: Row) -> real: ...
 
@@ -319,5 +329,6 @@ def dense_functions(real) -> SimpleNamespace:
 
     return SimpleNamespace(
         vec8=vec8, times=times, motion_of=motion_of, pull_columns=pull_columns, stiffen_columns=stiffen_columns,
-        solve=solve, compose=compose, transpose=transpose, copy_matrix=copy_matrix, leaving=leaving, square=square, dot=dot, add=add,
+        solve=solve, compose=compose, transpose=transpose, copy_matrix=copy_matrix, leaving=leaving, mark=mark,
+        square=square, dot=dot, add=add,
     )  # fmt: skip

@@ -271,12 +271,13 @@ def equation_functions(real) -> SimpleNamespace:
             other = limits[0].leader[r]
             held = real(2.5) * dt * dt * limits[0].hold[r]
             s[0].h[w, first * pad + first] = s[0].h[w, first * pad + first] + held
-            s[0].h[w, other * pad + other] = s[0].h[w, other * pad + other] + limits[0].ratio[r] * limits[0].ratio[r] * held
+            across = limits[0].ratio[r] * held
+            s[0].h[w, other * pad + other] = s[0].h[w, other * pad + other] + limits[0].ratio[r] * across
             high = wp.max(first, other)
             low = wp.min(first, other)
-            s[0].h[w, high * pad + low] = s[0].h[w, high * pad + low] - limits[0].ratio[r] * held
+            s[0].h[w, high * pad + low] = s[0].h[w, high * pad + low] - across
             if coupled == 1:
-                s[0].h[w, low * pad + high] = s[0].h[w, low * pad + high] - limits[0].ratio[r] * held
+                s[0].h[w, low * pad + high] = s[0].h[w, low * pad + high] - across
         stiffen_loops(w, nv, width, dt, limits, coupled, s)
         group = int(-1)
         nn = mat33()
@@ -293,7 +294,8 @@ def equation_functions(real) -> SimpleNamespace:
                 fn = mat33()
                 ff = mat33()
             stiff = stiffness_of(
-                dt, s[0].law[w, r], s[0].push[w, r], s[0].normal[w, r], s[0].held[w, r], s[0].now[w, r], s[0].bound[w, r], coupled
+                dt, s[0].law[w, r], s[0].push[w, r], s[0].normal[w, r], s[0].held[w, r], s[0].now[w, r],
+                s[0].bound[w, r], coupled,
             )  # fmt: skip
             arm = skew(s[0].arm[w, r])
             turned = stiff * arm
@@ -343,9 +345,8 @@ def equation_functions(real) -> SimpleNamespace:
                 out = out - wp.dot(resistance(s[0].press[w, r], x[7], x[8], n, spun), s[0].step_spin[w, r])
         k = leaving(w, nv, 0, 1, share, s[0].active, s[0].v, s[0].d, s[0].least, s[0].most)
         while k < nv:
-            pulled = of_joint(
-                dt, limits, w, k, q, dry[w, k], s[0].pull[w, k], s[0].soft[w, k], before[w, k], s[0].v[w, k] + share * s[0].d[w, k]
-            )
+            there = s[0].v[w, k] + share * s[0].d[w, k]
+            pulled = of_joint(dt, limits, w, k, q, dry[w, k], s[0].pull[w, k], s[0].soft[w, k], before[w, k], there)
             out = out - pulled[0] * s[0].d[w, k]
             k = leaving(w, nv, k + 1, 1, share, s[0].active, s[0].v, s[0].d, s[0].least, s[0].most)
         for r in range(limits[0].follower.shape[0]):
@@ -355,6 +356,6 @@ def equation_functions(real) -> SimpleNamespace:
         return out
 
     return SimpleNamespace(
-        of_joint=of_joint, idle_rates=idle_rates, of_follower=of_follower, leave=leave, stiffen=stiffen, slope_at=slope_at,
-        move_points=move_points, normal_partials=law.normal_partials, **vars(base),
+        of_joint=of_joint, idle_rates=idle_rates, of_follower=of_follower, leave=leave, stiffen=stiffen,
+        slope_at=slope_at, move_points=move_points, normal_partials=law.normal_partials, **vars(base),
     )  # fmt: skip

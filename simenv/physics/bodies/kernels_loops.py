@@ -135,8 +135,8 @@ def loop_functions(real) -> SimpleNamespace:
         return out
 
     return SimpleNamespace(
-        pull_group=pull_group, stiffen_group=stiffen_group, move_group=move_group, gather_loops=gather_loops, leave_loops=leave_loops,
-        stiffen_loops=stiffen_loops, slope_of_loops=slope_of_loops, **vars(base),
+        pull_group=pull_group, stiffen_group=stiffen_group, move_group=move_group, gather_loops=gather_loops,
+        leave_loops=leave_loops, stiffen_loops=stiffen_loops, slope_of_loops=slope_of_loops, **vars(base),
     )  # fmt: skip
 
 

@@ -119,8 +119,8 @@ def settle_kernels(real) -> SimpleNamespace:
                     harden(trees, tools, w, nv, hard_in, spent_out, pull_in, soft_in, touch_out)
                     slow(trees, tools, w, nv, hard_in, spent_out, v_in, touch_out, spare_out.v)
                     active = see_active(
-                        trees, w, dt, limits, width, q_in, dry_in, touch_out[0].pull, touch_out[0].soft, v_in, spare_out.v,
-                        touch_out,
+                        trees, w, dt, limits, width, q_in, dry_in, touch_out[0].pull, touch_out[0].soft, v_in,
+                        spare_out.v, touch_out,
                     )  # fmt: skip
                 else:
                     active = see_active(
@@ -129,7 +129,9 @@ def settle_kernels(real) -> SimpleNamespace:
                     if active == 1:
                         assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
                 if active == 1:
-                    touch_out[0].sizes[w, 1] = settle(w, nv, width, dt, limits, q_in, dry_in, v_in, spare_out.v, touch_out)
+                    touch_out[0].sizes[w, 1] = settle(
+                        w, nv, width, dt, limits, q_in, dry_in, v_in, spare_out.v, touch_out
+                    )
                     for k in range(nv):
                         v_out[w, k] = touch_out[0].v[w, k]
                 else:

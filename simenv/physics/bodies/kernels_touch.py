@@ -42,8 +42,9 @@ def touch_functions(real) -> SimpleNamespace:
     Bounds, Space = base.Bounds, base.Space
     leave, stiffen, slope_at, move_points = base.leave, base.stiffen, base.slope_at, base.move_points
     Trees, of_joint, idle_rates, vec2 = base.Trees, base.of_joint, base.idle_rates, base.vec2
-    times, add, dot, transpose, solve = (
-        base.dense.times, base.dense.add, base.dense.dot, base.dense.transpose, base.dense.solve
+    dense = base.dense
+    times, add, dot, transpose, solve, mark = (
+        dense.times, dense.add, dense.dot, dense.transpose, dense.solve, dense.mark
     )  # fmt: skip
     exact = wp.constant(real(1.0e-26 if real is wp.float64 else 1.0e-11))
     rounded = wp.constant(real(1.0e-20 if real is wp.float64 else 1.0e-8))
@@ -152,11 +153,9 @@ def touch_functions(real) -> SimpleNamespace:
                     if inner > STEPS or left[0] <= exact * left[1]:
                         kind = NONE
                         task = DONE
-                elif left[0] <= exact * left[1] or steps >= STEPS:
-                    over = 1
-                elif task == BACK and left[0] <= rounded * left[1]:  # no more can be had
-                    over = 1
-                elif task == START or task == RENEW or task == TRY:
+                elif left[0] <= exact * left[1] or steps >= STEPS or (task == BACK and left[0] <= rounded * left[1]):
+                    over = 1  # or no more can be had
+                elif task == START or task == RENEW or task == TRY:  # noqa: SIM109  Warp has no `in`
                     kind = WHOLE
                 else:
                     rounds += 1
@@ -193,7 +192,7 @@ def touch_functions(real) -> SimpleNamespace:
                     share = search(w, nv, width, dt, limits, q, dry, before, free, s)
                 add(w, nv, s[0].v, real(0.0), s[0].d, s[0].start)
                 steps += 1
-            if kind != NONE or task == TRY or task == BACK:
+            if kind != NONE or task == TRY or task == BACK:  # noqa: SIM109
                 add(w, nv, s[0].start, share, s[0].d, s[0].v)
         if left[0] > failed * left[1]:
             s[0].sizes[w, 4] = 1
@@ -239,22 +238,22 @@ def touch_functions(real) -> SimpleNamespace:
     ) -> int:
         # Trees with contacts, or on which limits, dry friction or motors do anything at rates, or whose joints follow
         # others; and whether there are any. The rest move as if these were not there, bit for bit.
+        nv = pull.shape[1]
         any_active = int(0)
+        for k in range(nv):
+            s[0].active[w, k] = 0
+        for r in range(limits[0].follower.shape[0]):
+            s[0].active[w, limits[0].follower[r]] = 1
+        for group in range(s[0].sizes[w, 3]):
+            mark(w, group * width, s[0].count[w, group], s[0].column, s[0].active)
+        for group in range(limits[0].room, limits[0].room + limits[0].loop_hold.shape[0]):
+            mark(w, group * width, s[0].count[w, group], s[0].column, s[0].active)
         for t in range(trees.first.shape[0] - 1):
             start = trees.v_start[trees.first[t]]
             end = trees.v_start[trees.first[t + 1]]
             active = int(0)
-            for r in range(limits[0].follower.shape[0]):
-                if limits[0].follower[r] >= start and limits[0].follower[r] < end:
-                    active = 1
-            for group in range(s[0].sizes[w, 3]):
-                for e in range(group * width, group * width + s[0].count[w, group]):
-                    if s[0].column[w, e] >= start and s[0].column[w, e] < end:
-                        active = 1
-            for group in range(limits[0].room, limits[0].room + limits[0].loop_hold.shape[0]):
-                for e in range(group * width, group * width + s[0].count[w, group]):
-                    if s[0].column[w, e] >= start and s[0].column[w, e] < end:
-                        active = 1
+            for k in range(start, end):
+                active = wp.max(active, s[0].active[w, k])
             for k in range(start, end):
                 least = real(-1.0e35)
                 most = real(1.0e35)
@@ -274,7 +273,7 @@ def touch_functions(real) -> SimpleNamespace:
                 s[0].active[w, k] = active
             any_active = wp.max(any_active, active)
         if any_active == 1:
-            for k in range(pull.shape[1]):
+            for k in range(nv):
                 s[0].pull[w, k] = pull[w, k]
                 s[0].soft[w, k] = soft[w, k]
         return any_active

@@ -291,7 +291,9 @@ def unsettle_kernels(real) -> SimpleNamespace:
                     through = through + drawn * (low[1] + high[1])
                 wanted = dt * pull_in[w, k] - soft_in[w, k] * (after_in[w, k] - v_in[w, k])
                 # motors of impedances that can give what is asked have all of it in S and tau
-                if wp.abs(wanted) > dt * limits[0].effort[k] and (tools.is_motor[k] == 0 or spent_in[w, k] != real(0.0)):
+                if wp.abs(wanted) > dt * limits[0].effort[k] and (
+                    tools.is_motor[k] == 0 or spent_in[w, k] != real(0.0)
+                ):
                     adj_pull_inout[w, k] = adj_pull_inout[w, k] - drawn * dt
                     adj_soft_inout[w, k] = adj_soft_inout[w, k] + drawn * (after_in[w, k] - v_in[w, k])
                     through = through - drawn * soft_in[w, k]
@@ -302,7 +304,10 @@ def unsettle_kernels(real) -> SimpleNamespace:
                 adj_dry_inout[w, k] = adj_dry_inout[w, k] - drawn * dt * slip
 
             for r in range(limits[0].follower.shape[0]):
-                drawn = spare_out.rates[w, limits[0].follower[r]] - limits[0].ratio[r] * spare_out.rates[w, limits[0].leader[r]]
+                drawn = (
+                    spare_out.rates[w, limits[0].follower[r]]
+                    - limits[0].ratio[r] * spare_out.rates[w, limits[0].leader[r]]
+                )
                 held = -limits[0].hold[r] * drawn
                 a = limits[0].follower_at[r]
                 b = limits[0].leader_at[r]
