@@ -90,18 +90,23 @@ class Server:
         return self._microseconds(world, lambda: self._check(world.step(state, control)))
 
     def gradient(self, request: dict) -> dict:
-        """The same with the gradient by positions, rates and torques."""
+        """The same with a gradient, of robots by positions, rates and torques."""
         world = self.worlds[request["dtype"]]
         state, control = self._start(request, world)
-        leaves = [state.joint_q.requires_grad_(), state.joint_qd.requires_grad_(), control.joint_torque]
-        leaves[2].requires_grad_()
+        leaves = self._leaves(state, control)
 
         def run() -> None:
             end = world.step(state, control)
             self._check(end)
-            torch.autograd.grad(end.joint_q.sum() + end.joint_qd.sum(), leaves)
+            torch.autograd.grad(self._total(end), leaves)
 
         return self._microseconds(world, run)
+
+    def _leaves(self, state: State, control: Control) -> list[torch.Tensor]:
+        return [state.joint_q.requires_grad_(), state.joint_qd.requires_grad_(), control.joint_torque.requires_grad_()]
+
+    def _total(self, end: State) -> torch.Tensor:
+        return end.joint_q.sum() + end.joint_qd.sum()
 
     def _check(self, state: State) -> None:
         if bool(state.status.any()):
