@@ -226,28 +226,32 @@ _MARK = """
 # sum of x^2 weight
 _SQUARE = """
     const T *x_ = ROW(x), *weight_ = ROW(weight);
-    T sum = 0;
-    for (int k = 0; k < nv; ++k) sum += x_[k] * x_[k] * weight_[k];
-    return sum;
+    T sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    for (int b = 0; b < nv; b += 8) EIGHT sum[l] += x_[b + l] * x_[b + l] * weight_[b + l];
+    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
 """
 
 _DOT = """
     const T *x_ = ROW(x), *y_ = ROW(y);
-    T sum = 0;
-    for (int k = 0; k < nv; ++k) sum += x_[k] * y_[k];
-    return sum;
+    T sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    for (int b = 0; b < nv; b += 8) EIGHT sum[l] += x_[b + l] * y_[b + l];
+    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
 """
 
 # out = x + share y
 _ADD = """
     const T *x_ = ROW(x), *y_ = ROW(y);
     T* out_ = ROW(out);
-    for (int k = 0; k < nv; ++k) out_[k] = share == 0 ? x_[k] : x_[k] + share * y_[k];
+    for (int b = 0; b < nv; b += 8) {
+        T total[8];
+        EIGHT total[l] = share == 0 ? x_[b + l] : x_[b + l] + share * y_[b + l];
+        EIGHT out_[b + l] = total[l];
+    }
 """
 
 
 def padded(rates: int) -> int:
-    """How long a row of a matrix is, of some rates."""
+    """How long a row of some rates is."""
     return (rates + 7) // 8 * 8
 
 
@@ -268,7 +272,8 @@ def dense_functions(real) -> SimpleNamespace:
         * `leaving(w, nv, k, along, share, active, v, d, least, most) -> int`: the next rate that is outside of its
           bounds;
         * `mark(w, base, count, column, active)`: a group's rates as active;
-        * `square(w, nv, x, weight)`, `dot(w, nv, x, y)` and `add(w, nv, x, share, y, out)` of vectors.
+        * `square(w, nv, x, weight)`, `dot(w, nv, x, y)` and `add(w, nv, x, share, y, out)` of vectors whose rows are
+          `padded` with zeros.
     """
     rows = _ROWS.format(scalar="float" if real is wp.float32 else "double")
     vec3, vec8 = wp.types.vector(length=3, dtype=real), wp.types.vector(length=8, dtype=real)

@@ -215,10 +215,13 @@ def touch_functions(real) -> SimpleNamespace:
         x_out: wp.array2d(dtype=real),
     ):
         # x = H^-T rhs with the Jacobian of the equations that `after` solves
-        leave(w, nv, width, dt, limits, q, dry, before, free, after, 1, s)
-        stiffen(w, nv, width, dt, limits, q, dry, before, after, 1, s)
+        for k in range(nv):
+            s[0].v[w, k] = after[w, k]
+        leave(w, nv, width, dt, limits, q, dry, before, free, s[0].v, 1, s)
+        stiffen(w, nv, width, dt, limits, q, dry, before, s[0].v, 1, s)
         transpose(w, nv, s[0].h)
-        add(w, nv, rhs, real(-2.0), rhs, s[0].g)
+        for k in range(nv):
+            s[0].g[w, k] = -rhs[w, k]
         solve(w, nv, 1, s[0].active, s[0].g, s[0].h, s[0].lead, s[0].row, s[0].rest, x_out)
 
     @wp.func

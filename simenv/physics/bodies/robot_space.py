@@ -14,13 +14,12 @@ __all__ = ["WorkSpace"]
 # fields by their length, where that is not the number of links
 RATES = (
     "axis_spin", "axis_speed", "rest", "acceleration", "rates", "v", "easing", "g", "d", "pull", "soft", "active",
-    "start", "lead", "low", "high", "rest", "inverse", "weight", "least", "most",
+    "start", "lead", "low", "high", "inverse", "weight", "least", "most", "row", "taken", "taken_step",
 )  # fmt: skip
 OF_CONTACTS = (
     "law", "gap", "normal", "held", "group", "arm", "count", "given", "was", "now", "step", "bound", "push",
     "given_spin", "spun", "step_spin", "press",
 )  # fmt: skip
-ROWS = ("row", "taken", "taken_step")  # of a matrix
 OF_LOOPS = ("loop_apart", "loop_askew", "loop_given", "loop_given_spin", "loop_pull", "loop_twist")
 KEPT = ("sizes",)  # read by another launch than the one that wrote it
 
@@ -44,8 +43,7 @@ class WorkSpace:
     ):  # fmt: skip
         self._worlds, self._together, self._links, self._device = worlds, together, links, device
         wide = padded(rates)
-        self._sizes = {**dict.fromkeys(RATES, rates), **dict.fromkeys(("a", "h"), rates * wide), "q": positions}
-        self._sizes |= dict.fromkeys(ROWS, wide)
+        self._sizes = {**dict.fromkeys(RATES, wide), **dict.fromkeys(("a", "h"), rates * wide), "q": positions}
         self._sizes |= dict.fromkeys(("column", "jacobian"), (room + loops) * width)
         self._sizes |= {**dict.fromkeys(OF_CONTACTS, room), "sizes": 5, "count": room + loops}
         self._sizes |= dict.fromkeys(OF_LOOPS, loops)
