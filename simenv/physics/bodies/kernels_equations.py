@@ -229,12 +229,12 @@ def equation_functions(real) -> SimpleNamespace:
             if renew == 1:
                 bound = x[3] * push[0]
             elif renew == 2:
-                bound = stuck
+                bound = wp.where(push[0] > real(0.0), stuck, real(0.0))
             s[0].bound[w, r] = bound
             if renew != 0:
                 s[0].press[w, r] = push[0]
             s[0].push[w, r] = push
-            if push[0] > real(0.0):
+            if push[0] > real(0.0) or bound > real(0.0):
                 pulled = push[0] * n + drag(dt, bound, x[4], x[9], s[0].held[w, r], now - rate * n)
                 force = force + pulled
                 moment = moment + wp.cross(s[0].arm[w, r], pulled)
