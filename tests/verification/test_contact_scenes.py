@@ -146,6 +146,23 @@ def test_a_pile_comes_to_rest():
 # ----------------------------------------------------------------------------------------------------------- collisions
 
 
+def test_boxes_tumble_into_a_heap_near_rigid():
+    # rates are found in every tick of every world, though edges slide and stick on each other
+    scene, worlds = Scene(substep_dt=1e-3, substeps=10), 32
+    floor(scene)
+    for i in range(5):
+        rigid(scene, f"box {i}", Box((0.05, 0.05, 0.05)), 500.0, (0.02 * (i % 3), 0.015 * (i % 2), 0.1 + 0.2 * i))
+    world = scene.make_world(worlds, dtype=DOUBLE)
+    state, noise = world.initial_state(), torch.Generator().manual_seed(3)
+    for i in range(5):
+        turn = torch.nn.functional.normalize(torch.randn(worlds, 4, generator=noise, dtype=DOUBLE))
+        state = world.bodies[f"box {i}"].place(state, torch.cat([world.bodies[f"box {i}"].pose(state)[:, :3], turn], 1))
+    state = lasting(world, 1.5, state)
+    heights = torch.stack([world.bodies[f"box {i}"].pose(state)[:, 2] for i in range(5)])
+    assert heights.min() > 0.05 - 1e-4  # none is in the floor, and none has been thrown up
+    assert heights.max() < 0.9
+
+
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 def test_two_balls_keep_their_momentum(law):
     """Off centre, with spin and friction: linear and angular momentum about the origin."""
