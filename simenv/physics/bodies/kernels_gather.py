@@ -30,7 +30,9 @@ def gather_functions(real) -> SimpleNamespace:
         for contacts before them) and `Touch` (work space: inertia of links and all they carry; A and H; of contacts
         what `prepared` gives, gap, normal, displacement held, group, place in it, velocity of what no joint moves, rate
         of the gap before, velocity now and per step, the same of angular velocities, bounds of friction and of rolling,
-        normal impulse and minus its derivative; of groups their columns; of rates iterates; `sizes`: number of
+        normal impulse and minus its derivative; of groups their columns, `jacobian` of angular and linear velocity in
+        one; of rates iterates, A (v - v*) and A d as `taken` and `taken_step`, between which rates joints are idle, A's
+        inverse diagonal, and what `solve` works in; `sizes`: number of
         contacts, of Newton steps, whether there was no room, number of groups, and whether Newton's method failed), and
         the functions
 

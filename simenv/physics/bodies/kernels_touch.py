@@ -2,10 +2,11 @@
 """Warp functions of the velocities that contact, joint limits and dry friction leave: a convex problem for every world.
 
 With A the joint-space inertia and what is taken implicitly, and v* the rates without contact, v minimises
-|v - v*|_A^2 / 2 + sum l(J v), where -l' is the impulse of a contact (kernels_law). Newton's method with a dense
-Cholesky factor in its envelope and a line search along each step; the bound on friction is that of the last iterate's
-normal impulse, so that what it converges to is Coulomb's law. The adjoint is one more solve with the transpose of the
-Jacobian of the converged equations, which that bound makes unsymmetric.
+|v - v*|_A^2 / 2 + sum l(J v), where -l' is the impulse of a contact (kernels_law), with friction bounded by the normal
+impulse, so that what is found is Coulomb's law. Newton's method on these whole equations converges squarely; where it
+does not leave less, it takes in turn the convex problem whose friction is bounded by the last iterate's normal
+impulses, with a line search along each step. The adjoint is one more solve with the transpose of the Jacobian of the
+converged equations, which that bound makes unsymmetric. kernels_dense has the algebra.
 
 One thread has one world.
 """
@@ -105,9 +106,9 @@ def touch_functions(real) -> SimpleNamespace:
         free: wp.array2d(dtype=real),
         s: Space,
     ) -> int:
-        # From the rates before the tick, or without contact those without impulses. In turn the convex problem whose
-        # friction is bounded by the last normal impulses, and Newton's method on the whole equations, which converges
-        # squarely, as long as that leaves less. Returns the number of steps.
+        # From the rates before the tick, or without contact those without impulses. Newton's method on the whole
+        # equations as long as that leaves less, and then a round on the problem whose friction is bounded by the last
+        # normal impulses. One loop, so that each part is compiled once. Returns the number of steps.
         found = s[0].sizes[w, 0]
         pad = (nv + 7) // 8 * 8
         for k in range(nv):
