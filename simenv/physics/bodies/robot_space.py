@@ -9,7 +9,7 @@ import warp as wp
 
 from simenv.physics.bodies.kernels_dense import padded
 
-__all__ = ["WorkSpace"]
+__all__ = ["WorkSpace", "by_address"]
 
 # fields by their length, where that is not the number of links
 RATES = (
@@ -22,6 +22,13 @@ OF_CONTACTS = (
 )  # fmt: skip
 OF_LOOPS = ("loop_apart", "loop_askew", "loop_given", "loop_given_spin", "loop_pull", "loop_twist")
 KEPT = ("sizes",)  # read by another launch than the one that wrote it
+
+
+def by_address(struct: Any, device: Any) -> wp.array:
+    """An array of one struct: by value, its dozens of arrays would be copied in every call of a function."""
+    made = wp.array([struct], dtype=struct._cls, device=device)
+    made.of = struct  # whose arrays these are
+    return made
 
 
 class WorkSpace:

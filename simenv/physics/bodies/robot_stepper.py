@@ -25,7 +25,7 @@ from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
 from simenv.physics.bodies.midpoint import Midpoint, without
 from simenv.physics.bodies.robot_slots import Sunk, TickSlots
-from simenv.physics.bodies.robot_space import WorkSpace
+from simenv.physics.bodies.robot_space import WorkSpace, by_address
 from simenv.physics.bodies.tool_launches import Orders, ToolLaunches, commands_of
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays, loop_arrays
 from simenv.physics.direct import warp_real
@@ -82,12 +82,6 @@ class RobotStepper(Stepper):
         where = self.desk.memory.wp_device
         return wp.array(np.ascontiguousarray(values, dtype=np.int32 if kind is int else None), dtype=kind, device=where)
 
-    def _one(self, struct: Any) -> wp.array:
-        """An array of a struct, by which kernels find it."""
-        made = wp.array([struct], dtype=struct._cls, device=self.desk.memory.wp_device)
-        made.of = struct  # whose arrays these are
-        return made
-
     def _constants(self) -> None:
         k, forest, touching = self._kernels, self.forest, self.touching
         self._trees, self._rows = k.Trees(), k.Rows()
@@ -109,24 +103,24 @@ class RobotStepper(Stepper):
         self._contacts, self._shapes, self._values = contact_arrays(touching, self.desk.dt, self._collide, self._array)
         self._room = max(min(self._points, touching.room), 1)
         limits = limit_arrays(touching, forest, self.desk.dt, self._settle_types(), self._array, self._room)
-        self._limits = self._one(limits)
         self._tied = loop_arrays(touching, self.desk.dt, self._bind, self._array)
         self._width = 2 * longest_path(forest)
         worlds, where = self.desk.worlds, self.desk.memory.wp_device
+        self._limits = by_address(limits, where)
         # on a CPU one thread has all worlds: each thread of a launch copies the kernel's arguments
         self._block = worlds if where.is_cpu else 1
         sizes = (len(forest), forest.positions, forest.rates, self._room, self._width, self._loops)
         space = WorkSpace(worlds, where.is_cpu, *sizes, where)
         self._work = [space.make(k.Motion), space.make(k.Articulated), space.make(self._unsettle.Swept)]
         self._work.append(space.make(k.Spare, a=forest.rates))
-        self._touch = self._one(space.make(self._settle.Touch))
+        self._touch = by_address(space.make(self._settle.Touch), where)
         self._orders = Orders(forest, self.desk, touching.joint_eases, self._drive, self._array)
         self._tools = ToolLaunches(forest, self.desk, k.real, self._array, space.make)
         self._inputs |= self._tools.inputs
         self._midpoint = Midpoint(forest, self.desk, k, k.real, len(forest.tools) > 0) if self._foresees else None
         if self._foresees:
             s = self._settle
-            self._apart = without(self._contacts, s.Contacts), without(self._limits, s.Limits, "loop_")
+            self._apart = without(self._contacts, s.Contacts), by_address(without(limits, s.Limits, "loop_"), where)
 
     def _settle_types(self) -> SimpleNamespace:
         return SimpleNamespace(Limits=self._settle.Limits, real=self._kernels.real)
