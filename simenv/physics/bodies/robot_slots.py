@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import warp as wp
 from simenv.physics.bodies.forest import Forest
 from simenv.physics.launch.slots import Slot
 
-__all__ = ["Sunk", "TickSlots", "tick_slots", "tree_arrays"]
+__all__ = ["Sunk", "TickSlots", "struct_of", "tick_slots", "tree_arrays"]
 
 
 class Sunk:
@@ -109,3 +109,11 @@ def tree_arrays(forest: Forest, k: Any, array: Callable[[Any, Any], Any]) -> tup
         setattr(rows, name, array(values, int))
     rows.place, rows.turn = array(forest.frame_place, k.vec3), array(forest.frame_turn, k.quat)
     return trees, rows
+
+
+def struct_of(kind: Any, slots: Sequence[Slot]) -> Any:
+    """A struct of the arrays of slots, in the order of its fields."""
+    made = kind()
+    for name, slot in zip(kind.vars, slots, strict=True):
+        setattr(made, name, slot.array)
+    return made

@@ -24,7 +24,7 @@ from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
 from simenv.physics.bodies.midpoint import Midpoint, without
-from simenv.physics.bodies.robot_slots import Sunk, TickSlots, tick_slots, tree_arrays
+from simenv.physics.bodies.robot_slots import Sunk, TickSlots, struct_of, tick_slots, tree_arrays
 from simenv.physics.bodies.robot_space import WorkSpace, by_address
 from simenv.physics.bodies.tool_launches import Orders, ToolLaunches, commands_of
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays, loop_arrays
@@ -96,7 +96,8 @@ class RobotStepper(Stepper):
         self._still = self._array(self._fixed, int), self._array(np.zeros(len(self._fixed)), int)
         self._contacts, self._shapes, self._values = contact_arrays(touching, self.desk.dt, self._collide, self._array)
         self._room = max(min(self._points, touching.room), 1)
-        limits = limit_arrays(touching, forest, self.desk.dt, self._settle_types(), self._array, self._room)
+        kinds = SimpleNamespace(Limits=self._settle.Limits, real=k.real)
+        limits = limit_arrays(touching, forest, self.desk.dt, kinds, self._array, self._room)
         self._tied = loop_arrays(touching, self.desk.dt, self._bind, self._array)
         self._width = 2 * longest_path(forest)
         worlds, where = self.desk.worlds, self.desk.memory.wp_device
@@ -115,9 +116,6 @@ class RobotStepper(Stepper):
         if self._foresees:
             s = self._settle
             self._apart = without(self._contacts, s.Contacts), by_address(without(limits, s.Limits, "loop_"), where)
-
-    def _settle_types(self) -> SimpleNamespace:
-        return SimpleNamespace(Limits=self._settle.Limits, real=self._kernels.real)
 
     # --------------------------------------------------------------------------------------------------- slots
 
@@ -246,14 +244,8 @@ class RobotStepper(Stepper):
         given += [inputs["gravity"], *now.pushed, inputs["inertial"]]
         touched = [*now.met, now.was[0], *now.was[2:], *self.anchor(before), self._law, inputs["friction"]]
         given += [*touched, *now.open, *now.felt, *self.anchor(after), *now.bound]
-        work_space = [partial(self._factor, factor), *self._work, self._touch]
+        work_space = [partial(struct_of, self._kernels.Factor, factor), *self._work, self._touch]
         return Launch(k.kick, self._blocks(), fixed, given, out, self._unsettle.kick_adjoint, work_space)
-
-    def _factor(self, factor: list[Slot]) -> Any:
-        made = self._kernels.Factor()
-        for name, slot in zip(self._kernels.Factor.vars, factor, strict=True):
-            setattr(made, name, slot.array)
-        return made
 
     def _feel(self, tick: int, keep: bool) -> list[Launch]:
         """What contacts and loops do."""
