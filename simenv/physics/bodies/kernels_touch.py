@@ -136,7 +136,7 @@ def touch_functions(real) -> SimpleNamespace:
             kind = int(NONE)
             over = int(0)
             if task == TRY and not now[0] < left[0]:
-                share = real(0.5) * share
+                share = wp.pow(real(0.5), real(inner))
                 if inner == 4:
                     share = real(0.0)
                     task = BACK
