@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -57,18 +57,20 @@ class Palpation:
     ranges of depth and stiffness, or to one side of it."""
     iterations: int = 30
     """Iterations of the search at most."""
+    finger: Literal["round", "gel"] = "round"
+    """What presses: a hard round tip with taxels, or a flat gel."""
     out: Path = Path("benchmarks/results")
-    """Folder of palpation_cpu.json and palpation_cpu.md."""
+    """Folder of palpation_cpu.json and palpation_cpu.md; with a gel palpation_gel_cpu."""
 
     def run(self) -> None:
         """Measure what is missing, and write the table after every case."""
-        path = self.out / "palpation_cpu.json"
+        path = self.out / ("palpation_cpu.json" if self.finger == "round" else f"palpation_{self.finger}_cpu.json")
         rows = json.loads(path.read_text())["rows"] if path.exists() else []
         for noise in self.noise:
             for seed in range(self.first, self.first + self.cases):
                 if any(row["seed"] == seed and row["noise"] == noise for row in rows):
                     continue
-                rows.append(measure(seed, noise, self.starts, self.iterations))
+                rows.append(measure(seed, noise, self.starts, self.iterations, self.finger))
                 print(json.dumps(rows[-1]), flush=True)
                 path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
                 path.with_suffix(".md").write_text(table(rows))
@@ -79,11 +81,12 @@ class Bench:
 
     Args:
         worlds: how many; seed: of the episode, of which all worlds have a copy; dtype: of its numbers.
+        finger: of the task.
     """
 
-    def __init__(self, worlds: int, seed: int, dtype: str = "float32"):
+    def __init__(self, worlds: int, seed: int, dtype: str = "float32", finger: str = "round"):
         self.env = gym.make_vec(
-            TASK, num_envs=worlds, output="torch", device="cpu", dtype=dtype, autoreset_mode="disabled"
+            TASK, num_envs=worlds, finger=finger, output="torch", device="cpu", dtype=dtype, autoreset_mode="disabled"
         ).unwrapped
         self.env.reset(seed=seed)
         self.world, self.start = self.env.world, self.env.state
@@ -143,7 +146,7 @@ def search(model: Bench, touch: np.ndarray, scale: float, point: np.ndarray, way
     return identify(model.world, model.drive, observed, LIMITS, initial=first, start=model.start, config=config)
 
 
-def measure(seed: int, noise: float, starts: int, iterations: int) -> dict[str, Any]:
+def measure(seed: int, noise: float, starts: int, iterations: int, finger: str = "round") -> dict[str, Any]:
     """Record one ball, find it, and say by how much that is off.
 
     Args:
@@ -151,14 +154,15 @@ def measure(seed: int, noise: float, starts: int, iterations: int) -> dict[str, 
         noise: Its standard deviation [N].
         starts: Searches at most.
         iterations: Of each at most.
+        finger: Of the task.
     """
     began = time.perf_counter()
-    real = Bench(1, seed)
+    real = Bench(1, seed, finger=finger)
     truth = {name: float(real.world.parameters[name][0]) for name in LIMITS}
     touch = real.feel()
     touch = touch + noise * np.random.default_rng(seed).normal(size=touch.shape)
     point = above(touch, real.feel(stiffness=1.0), real.places())
-    model, tried = Bench(1, seed + 1), []  # another ball, of which nothing is used
+    model, tried = Bench(1, seed + 1, finger=finger), []  # another ball, of which nothing is used
     for way in WAYS[:starts]:
         tried.append(search(model, touch, noise or FINEST, point, way, iterations))
         if tried[-1].deviations[TOUCH] <= max(ENOUGH * noise, REST):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -14,6 +15,7 @@ from simenv.envs.modes import observe_blocks, with_extras
 from simenv.geometry.shapes import Box, Capsule, Sphere
 from simenv.physics import exact
 from simenv.physics.mpm.materials import Elastic
+from simenv.sensors.tactile import WinklerGel, flat_grid
 from simenv.world import Scene
 
 DX = 0.008  # grid spacing [m]; particles at half of it
@@ -36,6 +38,7 @@ SCALE, FACTOR = 0.010, 0.5  # error of the place [m], and of the stiffness's log
 # a spiral of presses, 12 mm from each to the next
 SPIRAL = ((0, 0), (1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
 LUMP = "block.lump"
+FINGERS, SPRINGS = ("round", "gel"), (2.5e7, 8e6)  # of a gel: stiffness [Pa/m] along the normal and along the surface
 
 
 @register_task("SimEnv/Palpate-v0", max_episode_steps=64)
@@ -44,8 +47,10 @@ class Palpate(Task):
 
     Find a hard ball in a soft block by touch: its place and its stiffness. The elastic block (56 x 56 x 32 mm, 5 kPa)
     stands on a table, its foot held. Somewhere in it is a ball 20 mm in diameter, 2 to 6 times as stiff. A finger with
-    a round tip, 12 mm in radius, presses from above; its 4 x 4 taxels share the contact forces under it. The finger is
-    kinematic: it moves as told, within 20 mm of the middle and down to 10 mm below the top.
+    a round tip, 12 mm in radius, presses from above; its 4 x 4 taxels share the contact forces under it. With
+    `finger="gel"` it is a flat gel of 24 x 24 mm, with as many taxels, whose front the block meets as it meets a tip:
+    material does not press the gel in. The finger is kinematic: it moves as told, within 20 mm of the middle and down
+    to 10 mm below the top.
 
     The agent says at any time where it believes the ball to be, and how stiff; the last word counts. One touch says
     little, so that a policy needs memory, or its own last estimate, which it observes.
@@ -106,6 +111,7 @@ class Palpate(Task):
 
     youngs_modulus = Argument(5e3, "of the block", unit="Pa", above=0.0)
     friction = Argument(0.3, "between finger and block", least=0.0)
+    finger = Argument("round", "a hard round tip with taxels, or a flat gel", choices=FINGERS)
 
     def build(self) -> Scene:
         half = SIDE / 2 + MARGIN
@@ -120,8 +126,14 @@ class Palpate(Task):
         scene.add_inclusion("lump", "block", (0.0, 0.0, HEIGHT - MIDDLE), BALL, USUAL)
         scene.add_body("finger", position=(0.0, 0.0, HEIGHT + GAP + TIP))
         color = (0.35, 0.42, 0.50, 1.0)
-        scene.add_collider("tip", Sphere(TIP), "finger", friction=self.friction, width=DX, color=color)
-        scene.add_skin("tip", TAXELS, TAXELS, SKIN, SKIN, (0.0, 0.0, -TIP), (1.0, 0.0, 0.0, 0.0))
+        down = (0.0, 0.0, -TIP), (1.0, 0.0, 0.0, 0.0)
+        if self.finger == "gel":
+            gel = WinklerGel(*SPRINGS, mu=self.friction)
+            scene.add_gel("tip", "finger", None, flat_grid(TAXELS, TAXELS, SKIN, SKIN), gel, *down, thickness=TIP)
+            scene.colliders["tip"] = dataclasses.replace(scene.colliders["tip"], friction=self.friction)
+        else:
+            scene.add_collider("tip", Sphere(TIP), "finger", friction=self.friction, width=DX, color=color)
+            scene.add_skin("tip", TAXELS, TAXELS, SKIN, SKIN, *down)
         scene.add_look("stem", Capsule(TIP, TIP), "finger", (0.0, 0.0, TIP), color=color)
         scene.view = ((-0.03, -0.03, 0.0), (0.03, 0.03, 0.066))
         for name, paint in (("ball", (0.05, 0.62, 0.52, 1.0)), ("estimate", (0.95, 0.65, 0.1, 1.0))):

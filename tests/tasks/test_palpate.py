@@ -192,3 +192,39 @@ def test_what_is_felt_has_the_derivative_of_the_ball():
     print(f"\nmeasured {errors.tolist()}")
     assert float(errors[:, 1:].max()) < 1e-7
     one.close(), many.close()
+
+
+def test_a_gel_feels_the_ball_with_its_derivative():
+    """As the round tip does: of what its taxels read in a press the derivative by the ball's numbers is that of central
+    differences.
+    """
+    made = make("SimEnv/Palpate-v0", finger="gel", differentiable=True)
+    world, task, names = made.world, made.task, ("x", "y", "z", "stiffness")
+    start = made.state.detach()
+    values = torch.tensor([0.004, -0.003, 0.017, 3.0]).double().requires_grad_()
+    weight = torch.as_tensor(np.random.default_rng(0).normal(size=(16, 3)))
+
+    def felt(values):
+        for name, value in zip(names, values, strict=True):
+            world.parameters[f"block.lump.{name}"] = value[None]
+        state = start
+        for step in range(3):
+            action = torch.tensor([[0.3, 0.0, -0.9 + 0.1 * step, 0.0, 0.0, 0.0, 0.0]]).double()
+            state = world.step(state, task.control(world, state, action, made.episode))
+        read = world.skin(state, "tip")[0].reshape(16, 3)
+        assert int(state.status) == 0 and float(read.detach().sum(0).norm()) > 0.1
+        return (weight * read).sum()
+
+    (grad,) = torch.autograd.grad(felt(values), values)
+    for i, size in enumerate((1e-3, 1e-3, 1e-3, 1.0)):
+        errors = []
+        for step in (1e-2, 1e-3, 1e-4):
+            ends = []
+            for sign in (1.0, -1.0):
+                moved = values.detach().clone()
+                moved[i] += sign * step * size
+                with torch.no_grad():
+                    ends.append(float(felt(moved)))
+            errors.append(abs((ends[0] - ends[1]) / (2.0 * step * size) - float(grad[i])))
+        assert min(errors) < 1e-5 * abs(float(grad[i])), (names[i], errors, float(grad[i]))
+    made.close()
