@@ -134,7 +134,9 @@ class PegTask(Task):
         """Raise for bare fingers of no robot, or whose gels are to be observed."""
         if self.rigid and self.arm is None:
             raise ValueError('coupling="rigid" is of a robot\'s fingers; name one, robot="panda", or take "gels"')
-        felt = {"tactile_image", "force_field"} & set(self.observation_mode.split("+"))
+        chosen = self.observation_mode
+        modes = [chosen] if isinstance(chosen, str) else chosen.values()
+        felt = {"tactile_image", "force_field"} & {block for mode in modes for block in mode.split("+")}
         if self.rigid and felt:
             raise ValueError(
                 f'observation_mode {self.observation_mode!r}: bare fingers (coupling="rigid") have no gels'

@@ -19,10 +19,13 @@ BY_NAME = {
     "projected_gain": "world.bodies[name].wrench(state)", "link_wrench": "world.bodies[name].wrench(state)",
     **dict.fromkeys(("anchor", "closing", "contact_impulse"), "world.bodies[name].contact_force(state)"),
     "skin_field": "world.skin(state, name)", "tool_past": "world.control(goal={name: ...})",
+    **dict.fromkeys(("gas_u", "gas_v", "gas_w"), "world.gas.velocity(state)"),
+    "gas_scalar": "world.gas.scalar(state, name)",
     "emitted": "world.emitters[name].emitted(state)",
 }  # fmt: skip
 # Fields of a world, of its particles (`world.particle_groups` are slices of these), or of its one robot or gripper.
 WHOLE = {"x", "v", "C", "F", "J", "active", "time", "status", "substeps", "grip", "joint_q", "joint_qd"}
+WHOLE |= {"gas_pressure", "gas_divergence"}
 VIEWS = {"bodies", "gels", "colliders", "emitters", "sensors", "hands"}
 NAMES = {"body_names", "given_names", "hand_names", "collider_names", "gel_names"}
 LISTS = {"list", "tuple", "sorted", "reversed", "iter", "enumerate", "dict"}

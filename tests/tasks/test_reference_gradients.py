@@ -9,7 +9,7 @@ import simenv  # noqa: F401  registers the tasks
 
 # Control steps before, played without a gradient, so that feet are on the floor; steps; and the size of actions.
 CASES = {"CartPole": (0, 50, 1.0), "Hopper": (8, 24, 0.4), "Ant": (8, 12, 0.3)}
-STEPS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)  # of the differences: long ones cross kinks, short ones are rounded
+STEPS = (1e-4, 3e-5, 1e-5, 1e-6, 1e-7, 1e-8)  # of the differences: long ones cross kinks, short ones are rounded
 
 
 def make(task):

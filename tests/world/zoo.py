@@ -7,6 +7,7 @@ from simenv.geometry.shapes import Box, Capsule, Cup, Plane, Sphere
 from simenv.physics.bodies.forest import JointDrive
 from simenv.physics.bodies.tools import ToolDrive
 from simenv.physics.bodies.tree import Fitted, Inertial, Joint, Link, Tree
+from simenv.physics.gas.model import Scalar
 from simenv.physics.mpm.materials import Elastic, Liquid
 from simenv.sensors.tactile import WinklerGel, flat_grid
 from simenv.world import Scene
@@ -86,4 +87,13 @@ def jointed() -> Scene:
     return scene
 
 
-SCENES = {"particles": particles, "touch": touch, "robot": robot, "mixed": mixed, "jointed": jointed}
+def gas() -> Scene:
+    """A box of gas with heat and smoke, and a fan in it."""
+    scene = Scene(substep_dt=0.01, substeps=4)
+    scalars = {"heat": Scalar(1e-4, 3e-3, 20.0, 20.0, "K"), "smoke": Scalar()}
+    scene.add_gas("air", scalars=scalars, size=(0.5, 0.5, 0.5), dx=0.125)
+    scene.add_source("fan", Sphere(0.15), (0.25, 0.25, 0.25))
+    return scene
+
+
+SCENES = {"particles": particles, "touch": touch, "robot": robot, "mixed": mixed, "jointed": jointed, "gas": gas}

@@ -8,6 +8,7 @@ from typing import Any
 
 import warp as wp
 
+from simenv.physics.device import on_cuda
 from simenv.physics.direct import warp_real
 from simenv.physics.gas.kernels_average import average_kernels
 from simenv.physics.gas.kernels_project import project_kernels
@@ -61,7 +62,7 @@ class Projection:
 
     def __init__(self, grid: Grid, kinds: Any, accuracy: Accuracy, fastest: float, memory: Memory):
         self.grid, self.memory, self._kinds = grid, memory, kinds
-        cuda = memory.device.type == "cuda"
+        cuda = on_cuda(memory.device)
         self.lanes = (grid.shape[1] + 1, grid.shape[2] + 1) if cuda else (1, 1)
         real = warp_real(memory.dtype)
         self._kernels, self._sums = project_kernels(real), average_kernels(real)
