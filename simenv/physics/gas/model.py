@@ -12,7 +12,7 @@ from simenv.physics.gas.kernels_walls import OPEN, PERIODIC, SLIP, WALL
 from simenv.physics.pressure.levels import Grid
 from simenv.physics.pressure.solve import Accuracy
 
-__all__ = ["SIDES", "GasModel", "Inlet", "Outlet", "Periodic", "Scalar", "Side", "Slip", "Wall"]
+__all__ = ["GasModel", "Inlet", "Outlet", "Periodic", "Scalar", "Side", "Slip", "Wall"]
 
 SIDES = ("x-", "x+", "y-", "y+", "z-", "z+")
 
