@@ -123,14 +123,16 @@ class Renderer:
 
     def _smoke(self, state: State, w: int) -> list[SmokeItem]:
         """What is drawn of a world's gas."""
-        gas = self.world.scene.gas
+        gas = self.world.gas
         if gas is None:
             return []
-        values = state.gas_scalar[w].detach().cpu().double().numpy() if gas.scalars else ()
+        lower, dx = np.array(gas.spec.origin), gas.spec.dx
         return [
-            SmokeItem(each, np.array(gas.origin), gas.dx, scalar.extinction, scalar.color)
-            for each, scalar in zip(values, gas.scalars.values(), strict=True)
-            if scalar.extinction > 0.0
+            SmokeItem(
+                gas.scalar(state, name)[w].detach().cpu().double().numpy(), lower, dx, each.extinction, each.color
+            )
+            for name, each in gas.spec.scalars.items()
+            if each.extinction > 0.0
         ]
 
     def _aim(self, lower: np.ndarray, upper: np.ndarray, azimuth: float | None = None) -> Camera:
