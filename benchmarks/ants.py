@@ -94,7 +94,7 @@ def measure(worlds: int, ticks: int, rounds: int) -> dict[str, Any]:
 
 def markdown(report: dict[str, Any]) -> str:
     """The report as tables."""
-    machine, part = report["machine"], report["parts"]["ants"]
+    part = report["parts"]["ants"]
     off = ", ".join(f"{name} {value:.0e}" for name, value in part["disagreement"].items())
     contacts = ", ".join(f"{name} {value:.2f}" for name, value in part["contacts"].items())
     lines = [
@@ -102,10 +102,7 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         f"`python -m benchmarks.ants`: {report['worlds']} worlds of an ant (14 degrees of freedom) on a floor, steps "
         f"of 5 ms, {report['ticks']} in a control step, one thread; random torques of up to {TORQUE:g} N m.",
-        f"Processor time of a step of a world; {len(part['rows'][0]['rounds'])} rounds in turns, medians and "
-        f"quartiles. Commit {part['commit']}, {part['date']}, load {part['load_before']:.1f} before and "
-        f"{part['load_after']:.1f} after; {machine['model']}, {machine['cores']} cores, {machine['system']};",
-        robots.versions(part["versions"]) + ".",
+        *robots.moment(report, part),
         f"Accelerations in the air differ from MuJoCo's by, of the largest: {off}. Contacts of a world: {contacts}.",
         "",
         *robots.table(part["rows"]),

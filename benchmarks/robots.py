@@ -174,6 +174,17 @@ def versions(answers: dict[str, dict[str, Any]]) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
 
 
+def moment(report: dict[str, Any], part: dict[str, Any]) -> list[str]:
+    """When, where and with what a part was measured."""
+    machine = report["machine"]
+    return [
+        f"Processor time of a step of a world; {len(part['rows'][0]['rounds'])} rounds in turns, medians and "
+        f"quartiles. Commit {part['commit']}, {part['date']}, load {part['load_before']:.1f} before and "
+        f"{part['load_after']:.1f} after; {machine['model']}, {machine['cores']} cores, {machine['system']};",
+        versions(part["versions"]) + ".",
+    ]
+
+
 def table(found: list[reports.Row]) -> list[str]:
     """Rows as Markdown."""
     lines = ["| measurement | median | quartiles | target | |", "|---|---|---|---|---|"]
@@ -187,18 +198,14 @@ def table(found: list[reports.Row]) -> list[str]:
 
 def markdown(report: dict[str, Any]) -> str:
     """The report as tables."""
-    machine, part = report["machine"], report["parts"]["robots"]
+    part = report["parts"]["robots"]
     off = ", ".join(f"{name} {value:.0e}" for name, value in part["disagreement"].items())
-    rounds = len(part["rows"][0]["rounds"])
     lines = [
         "# Robots beside MuJoCo, Pinocchio and Newton",
         "",
         f"`python -m benchmarks.robots`: {report['worlds']} worlds of a Panda (9 joints) without contact, limits and "
         f"drives, steps of 1 ms, {report['ticks']} in a control step, one thread.",
-        f"Processor time of a step of a world; {rounds} rounds in turns, medians and quartiles. Commit "
-        f"{part['commit']}, {part['date']}, load {part['load_before']:.1f} before and {part['load_after']:.1f} after;",
-        f"{machine['model']}, {machine['cores']} cores, {machine['system']};",
-        versions(part["versions"]) + ".",
+        *moment(report, part),
         f"Accelerations differ from Pinocchio's by, of the largest: {off}. Newton's gradient is of {TAPED} worlds.",
         "",
         *table(part["rows"]),

@@ -60,7 +60,7 @@ def measure(worlds: int, ticks: int, rounds: int) -> dict[str, Any]:
 
 def markdown(report: dict[str, Any]) -> str:
     """The report as tables."""
-    machine, part = report["machine"], report["parts"]["stacks"]
+    part = report["parts"]["stacks"]
     stand = ", ".join(
         f"{name} {each['contacts']:.0f} points, top {1e3 * each['low']:.3f} mm low"
         for name, each in part["stand"].items()
@@ -70,10 +70,7 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         f"`python -m benchmarks.stacks`: {report['worlds']} worlds of five cubes of 0.1 m on a plane, steps of 2 ms, "
         f"{report['ticks']} in a control step, one thread.",
-        f"Processor time of a step of a world; {len(part['rows'][0]['rounds'])} rounds in turns, medians and "
-        f"quartiles. Commit {part['commit']}, {part['date']}, load {part['load_before']:.1f} before and "
-        f"{part['load_after']:.1f} after; {machine['model']}, {machine['cores']} cores, {machine['system']};",
-        robots.versions(part["versions"]) + ".",
+        *robots.moment(report, part),
         f"Where they have stood for a second: {stand}.",
         "",
         *robots.table(part["rows"]),

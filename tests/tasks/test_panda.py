@@ -11,13 +11,12 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 
-import simenv
-from simenv import _threads
 from simenv.assets import path
 from simenv.robots import JointDrive, ToolDrive, chain, load
 from simenv.world import Scene
 from tests.robots.panda import arm_turn, tool
 from tests.tasks.arm_script import scripted_action
+from tests.tasks.batches import check_batches, played
 
 INSERTION = "SimEnv/PegInsertion-v0"
 
@@ -55,28 +54,11 @@ def test_gymnasium_check_env():
     env.close()
 
 
-def run(worlds, seed=0):
-    env = make(worlds)
-    env.reset(seed=seed)
-    rows = [torch.rand(4, 6, generator=torch.Generator().manual_seed(seed + i)) for i in range(worlds)]
-    for action in 2 * torch.stack(rows, 1) - 1:
-        env.step(action)
-    state = {name: value.clone() for name, value in env.get_state().items()}
-    env.close()
-    return state
-
-
 def test_a_world_of_many_is_the_world_alone_for_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr(_threads, "_num_threads", _threads._num_threads)
-    simenv.set_num_threads(1)
-    batch = run(6)
-    assert float(batch["state.joint_qd"].abs().max()) > 0.01
-    simenv.set_num_threads(2)
-    again, alone = run(6), run(1, seed=4)
-    for name, value in batch.items():
-        assert torch.equal(value, again[name]), name
-        if name.startswith("state."):
-            assert torch.equal(value[4], alone[name][0]), name
+    def run(worlds, seed=0):
+        return played(make(worlds), seed, 4)
+
+    check_batches(monkeypatch, run, 6, 4)
 
 
 def test_a_held_peg_hangs_still():

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import simenv  # noqa: F401  registers the tasks
+from tests.tasks.differences import check_gradients
 
 
 @pytest.mark.parametrize("name", ["PegInsertion", "PegPlacement", "BoltOnNut"])
@@ -32,18 +33,5 @@ def test_the_gradient_of_a_rollout_agrees_with_central_differences(name: str):
         assert (state.status == 0).all()
         return world.bodies["peg"].pose(state).sum() + 0.1 * state.joint_q.sum()
 
-    leaves = (actions.requires_grad_(), gains.requires_grad_())
-    grads = torch.autograd.grad(end(*leaves), leaves)
-    for i, (leaf, grad, size) in enumerate(zip(leaves, grads, (1.0, 300.0), strict=True)):
-        direction = size * torch.as_tensor(rng.normal(size=tuple(leaf.shape)))
-        found, errors = float((grad * direction).sum()), []
-        for step in (1e-4, 1e-5, 1e-6):
-            ends = []
-            for sign in (1.0, -1.0):
-                moved = [value.detach().clone() for value in leaves]
-                moved[i] += sign * step * direction
-                with torch.no_grad():
-                    ends.append(float(end(*moved)))
-            errors.append(abs((ends[0] - ends[1]) / (2.0 * step) - found))
-        assert min(errors) < 1e-6 * float((grad * direction).norm()), (i, found, errors)
+    check_gradients(end, (actions, gains), (1.0, 300.0), rng, (1e-4, 1e-5, 1e-6))
     env.close()

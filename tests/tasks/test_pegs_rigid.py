@@ -11,6 +11,7 @@ import torch
 import simenv  # noqa: F401  registers the tasks
 from simenv.envs.measures import to_frame
 from tests.tasks.arm_script import scripted_action
+from tests.tasks.differences import check_gradients
 
 NAMES = ["PegInsertion", "PegPlacement", "BoltOnNut"]
 
@@ -99,19 +100,7 @@ def test_gradients_agree_with_central_differences(name):
         assert (state.status == 0).all()
         return world.bodies["peg"].pose(state).sum() + 0.1 * state.joint_q.sum()
 
-    grads = torch.autograd.grad(end(*(leaf.requires_grad_() for leaf in leaves)), leaves)
-    for i, (grad, size) in enumerate(zip(grads, (1.0, *sizes.values()), strict=True)):
-        direction = size * torch.as_tensor(rng.normal(size=tuple(grad.shape)))
-        found, errors = float((grad * direction).sum()), []
-        for step in (1e-3, 1e-4, 1e-5):
-            ends = []
-            for sign in (1.0, -1.0):
-                moved = [leaf.detach().clone() for leaf in leaves]
-                moved[i] += sign * step * direction
-                with torch.no_grad():
-                    ends.append(float(end(*moved)))
-            errors.append(abs((ends[0] - ends[1]) / (2.0 * step) - found))
-        assert min(errors) < 1e-6 * float((grad * direction).norm()), (i, found, errors)
+    check_gradients(end, leaves, (1.0, *sizes.values()), rng, (1e-3, 1e-4, 1e-5))
     env.close()
 
 

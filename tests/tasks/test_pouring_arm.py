@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-import simenv
-from simenv import _threads
 from simenv.assets import path
 from simenv.errors import AssetError
+from tests.tasks.batches import check_batches, played
 from tests.tasks.by_hand import make as exact
+from tests.tasks.differences import check_gradients
 
 ID = "SimEnv/Pouring-v0"
 
@@ -70,28 +70,11 @@ def test_the_expert_pours(robot):
     env.close()
 
 
-def run(worlds, seed=0):
-    env = make(worlds, dx=0.02)
-    env.reset(seed=seed)
-    rows = [torch.rand(3, 4, generator=torch.Generator().manual_seed(seed + i)) for i in range(worlds)]
-    for action in 2 * torch.stack(rows, 1) - 1:
-        env.step(action)
-    state = {name: value.clone() for name, value in env.get_state().items()}
-    env.close()
-    return state
-
-
 def test_a_world_of_many_is_the_world_alone_for_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr(_threads, "_num_threads", _threads._num_threads)
-    simenv.set_num_threads(1)
-    batch = run(5)
-    assert float(batch["state.joint_qd"].abs().max()) > 0.01
-    simenv.set_num_threads(2)
-    again, alone = run(5), run(1, seed=3)
-    for name, value in batch.items():
-        assert torch.equal(value, again[name]), name
-        if name.startswith("state."):
-            assert torch.equal(value[3], alone[name][0]), name
+    def run(worlds, seed=0):
+        return played(make(worlds, dx=0.02), seed, 3)
+
+    check_batches(monkeypatch, run, 5, 3)
 
 
 def test_a_file_of_one_s_own_and_what_cannot_be_used(tmp_path):
@@ -134,17 +117,5 @@ def test_gradients_agree_with_central_differences():
         assert (state.status == 0).all()
         return (total + 0.1 * task.observe(world, state, env.episode)["joints"].sum(-1)).sum()
 
-    grads = torch.autograd.grad(gain(*(leaf.requires_grad_() for leaf in leaves)), leaves)
-    for i, (grad, size) in enumerate(zip(grads, (1.0, *sizes.values()), strict=True)):
-        direction = size * torch.as_tensor(rng.normal(size=tuple(grad.shape)))
-        found, errors = float((grad * direction).sum()), []
-        for step in (1e-3, 1e-4, 1e-5):
-            ends = []
-            for sign in (1.0, -1.0):
-                moved = [leaf.detach().clone() for leaf in leaves]
-                moved[i] += sign * step * direction
-                with torch.no_grad():
-                    ends.append(float(gain(*moved)))
-            errors.append(abs((ends[0] - ends[1]) / (2.0 * step) - found))
-        assert min(errors) < 1e-6 * float((grad * direction).norm()), (i, found, errors)
+    check_gradients(gain, leaves, (1.0, *sizes.values()), rng, (1e-3, 1e-4, 1e-5))
     env.close()

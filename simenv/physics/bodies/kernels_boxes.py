@@ -36,6 +36,7 @@ def box_functions(real) -> SimpleNamespace:
 
         * `match_boxes(w, first, reach, turn, away, half_a, half_b, near)`: codes of the slots from `first` on, 0 for
           none, of boxes that are no farther apart than `reach` [m]; with b's axes and its centre, in a's frame;
+        * `axis_of(i) -> vec3`: the unit vector along x, y or z;
         * `box_point(code, place_a, turn_a, half_a, place_b, turn_b, half_b) -> vec7`: gap, normal from b to a, and
           point.
     """
@@ -322,4 +323,4 @@ def box_functions(real) -> SimpleNamespace:
             n = -n
         return vec7(gap, n[0], n[1], n[2], point[0], point[1], point[2])
 
-    return SimpleNamespace(match_boxes=match_boxes, box_point=box_point)
+    return SimpleNamespace(match_boxes=match_boxes, box_point=box_point, axis_of=axis_of)

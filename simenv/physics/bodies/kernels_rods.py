@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
+from simenv.physics.bodies.kernels_boxes import box_functions
 
 __all__ = ["BOX_EDGES", "rod_functions"]
 
@@ -31,6 +32,7 @@ def rod_functions(real) -> SimpleNamespace:
         * `rod_point(code, place_a, turn_a, rod_a, place_b, turn_b, rod_b, half_b) -> vec7`: gap, normal from b to a,
           and point.
     """
+    axis_of = box_functions(real).axis_of
     vec2 = wp.types.vector(length=2, dtype=real)
     vec3 = wp.types.vector(length=3, dtype=real)
     vec7 = wp.types.vector(length=7, dtype=real)
@@ -38,15 +40,6 @@ def rod_functions(real) -> SimpleNamespace:
     mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
     rods, edge_kind = wp.constant(RODS), wp.constant(EDGE)
     parallel, aside = wp.constant(real(1.0e-6)), wp.constant(real(ASIDE))
-
-    @wp.func
-    def axis_of(i: int) -> vec3:
-        out = vec3(real(1.0), real(0.0), real(0.0))
-        if i == 1:
-            out = vec3(real(0.0), real(1.0), real(0.0))
-        if i == 2:
-            out = vec3(real(0.0), real(0.0), real(1.0))
-        return out
 
     @wp.func
     def first_side(edge: int) -> vec3:

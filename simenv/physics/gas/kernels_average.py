@@ -16,8 +16,8 @@ def average_kernels(real) -> SimpleNamespace:
 
     Returns:
         A namespace with `average`, of where a step started and where its second stage ended; `press`, the pressure
-        that phi is; `add`; `note`, which
-        counts solves that ended at their last iteration; and `watch`, which counts those of speeds that are too large.
+        that phi is; `add`; `note`, which counts solves that ended at their last iteration; and `watch`, which counts
+        those of speeds that are too large.
     """
 
     @wp.kernel(module=f"simenv_gas_average_{real.__name__}", enable_backward=True)

@@ -10,6 +10,7 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.physics.gas.kernels_walls import OPEN, PERIODIC, of_axis, wall_functions
+from simenv.physics.pressure.kernels_krylov import krylov_functions
 
 __all__ = ["project_kernels"]
 
@@ -29,7 +30,7 @@ def project_kernels(real) -> SimpleNamespace:
         * `fastest`, `spill` and `scale_of`: the largest speed of a world, and what flows out of a cell.
     """
     base = wall_functions(real)
-    Kinds, wrap = base.Kinds, base.wrap
+    Kinds, wrap, greater = base.Kinds, base.wrap, krylov_functions(real).greater
     OPEN_, PERIODIC_ = wp.constant(OPEN), wp.constant(PERIODIC)
     options = {"module": f"simenv_gas_project_{real.__name__}", "enable_backward": True}
     weights = {"module": f"simenv_gas_weights_{real.__name__}", "enable_backward": False}
@@ -185,14 +186,6 @@ def project_kernels(real) -> SimpleNamespace:
         return push, blame
 
     pairs = [pushing(axis) for axis in range(3)]
-
-    @wp.func
-    def greater(a: real, b: real) -> real:
-        # the larger one, or what is no number
-        if a == a:
-            if not (b <= a):
-                return b
-        return a
 
     @wp.kernel(**weights)
     def fastest(q_in: wp.array4d(dtype=real), most_inout: wp.array2d(dtype=real)):

@@ -117,14 +117,8 @@ class GasModel:
     @property
     def held(self) -> np.ndarray:
         """Whether each side holds each scalar (S, 6)."""
-        rows = [[side in self.sides and name in self.sides[side].values for side in SIDES] for name in self.scalars]
+        rows = [[name in self.sides[side].values for side in SIDES] for name in self.scalars]
         return np.array(rows or [[False] * 6], dtype=np.int32)
-
-    @property
-    def values(self) -> np.ndarray:
-        """What sides hold scalars at (S, 6)."""
-        rows = [[self.sides[side].values.get(name, 0.0) for side in SIDES] for name in self.scalars]
-        return np.array(rows or [[0.0] * 6])
 
     @property
     def profile(self) -> np.ndarray:

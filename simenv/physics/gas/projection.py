@@ -61,7 +61,7 @@ class Projection:
     """
 
     def __init__(self, grid: Grid, kinds: Any, accuracy: Accuracy, fastest: float, memory: Memory):
-        self.grid, self.memory, self._kinds = grid, memory, kinds
+        self.grid, self.memory = grid, memory
         cuda = on_cuda(memory.device)
         self.lanes = (grid.shape[1] + 1, grid.shape[2] + 1) if cuda else (1, 1)
         real = warp_real(memory.dtype)

@@ -30,7 +30,6 @@ class GasSolver(Solver):
     """
 
     name = "gas"
-    one_world = False
     together = 1  # a world's fields fill the caches of a core
 
     def __init__(self, gas: Gas, tick: float):

@@ -94,14 +94,14 @@ class Levels:
         cells = np.array([math.prod(each.shape) for each in self.grids])
         counts = [[face[axis] for axis, face in enumerate(each)] for each in faces]
         starts = np.cumsum(sizes, 0) - sizes
-        self._tables = {
+        tables = {
             "n": ([each.shape for each in self.grids], wp.vec3i), "f": (counts, wp.vec3i),
             "cell": (np.cumsum(cells) - cells, int), "face": (starts, wp.vec3i),
             "factor": ([*factors, (1, 1, 1)], wp.vec3i),
         }  # fmt: skip
         self._arrays = {
             name: wp.array(np.asarray(values, dtype=np.int32), dtype=kind, device=memory.wp_device)
-            for name, (values, kind) in self._tables.items()
+            for name, (values, kind) in tables.items()
         }
         x, y, z = (int(total) for total in sizes.sum(0))
         self._weights = [self.slot(count) for count in (x, y, z)]
