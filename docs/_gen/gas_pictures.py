@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws docs/images/gas.png: warm smoke that rises in a room, and a fan that blows it aside."""
+"""Draws docs/images/gas.png, warm smoke that rises in a room, and a fan that blows it aside, and gas_flow.png, a slice
+of the heat and streamlines of the same.
+"""
 
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from PIL import Image
 
 from simenv.geometry import Sphere
 from simenv.physics.gas.model import Scalar
-from simenv.render import Renderer
+from simenv.render import Renderer, Slice, Streamlines
 from simenv.world import Scene
 
 OUT = Path(__file__).parents[1] / "images" / "gas.png"
@@ -38,6 +40,10 @@ def main() -> None:
         if step in TIMES:
             pictures.append(renderer.render(state)[0])
     Image.fromarray(np.concatenate(pictures, 1)).save(OUT)
+    clear = state.replace(gas_scalar=state.gas_scalar * torch.tensor([1.0, 0.0])[:, None, None, None])
+    looks = Slice("heat", "y", limits=(0.0, 30.0), colors="magma"), Streamlines(limits=(0.0, 1.0))
+    shown = [Renderer(world, 400, 400, flow=[look]).render(clear)[0] for look in looks]
+    Image.fromarray(np.concatenate(shown, 1)).save(OUT.with_name("gas_flow.png"))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simenv.render.body_camera import BodyCamera
+    from simenv.render.flow import Slice, Streamlines
     from simenv.render.frames import Renderer
     from simenv.render.items import Camera, Studio
     from simenv.render.plots import learning_curve
@@ -16,6 +17,8 @@ __all__ = [
     "BodyCamera",
     "Camera",
     "Renderer",
+    "Slice",
+    "Streamlines",
     "Studio",
     "TouchFigure",
     "TouchSeries",
@@ -26,6 +29,7 @@ __all__ = [
 
 _MODULES = {
     "body_camera": ("BodyCamera",),
+    "flow": ("Slice", "Streamlines"),
     "frames": ("Renderer",),
     "items": ("Camera", "Studio"),
     "plots": ("learning_curve",),

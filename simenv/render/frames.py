@@ -13,8 +13,10 @@ import torch
 
 from simenv.geometry.shapes import Plane
 from simenv.physics.rotation import rotate
+from simenv.render.flow import FlowItem, Slice, Streamlines, draw_flow
 from simenv.render.items import RGBA, Camera, MeshItem, ParticleItem, Studio, rgba
 from simenv.render.picture import LIQUID_STYLES, Picture
+from simenv.render.rays import free_length
 from simenv.render.smoke import SmokeItem, draw_smoke
 
 if TYPE_CHECKING:
@@ -40,10 +42,10 @@ class Renderer:
         whole scene, from the front and a little above. liquid: "surface", or "spheres" to see single particles (glass
         then does not bend light). supersample: Samples per pixel and axis where the frame has edges. studio: Table and
         light; None sets a table at the lowest point that particles can reach. colors: (r, g, b, a) by name of particle
-        group or collider, over the scene's own.
+        group or collider, over the scene's own. flow: Slices and streamlines of the gas to draw.
 
     Raises:
-        ValueError: A size or option is not valid, or ``colors`` names something the scene lacks.
+        ValueError: A size or option is not valid, or ``colors`` or ``flow`` names something the scene lacks.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Renderer:
         supersample: int = 2,
         studio: Studio | None = None,
         colors: Mapping[str, Sequence[float]] | None = None,
+        flow: Sequence[Slice | Streamlines] = (),
     ) -> None:
         if liquid not in LIQUID_STYLES:
             raise ValueError(f"liquid={liquid!r} is not a way to draw particles; use one of {LIQUID_STYLES}")
@@ -66,6 +69,7 @@ class Renderer:
         unknown = sorted(set(colors or {}) - known)
         if unknown:
             raise ValueError(f"colors names {', '.join(unknown)}; the scene has: {', '.join(sorted(known))}")
+        self._flow = _checked_flow(world, flow)
         self._colors = {name: rgba(tuple(color)) for name, color in (colors or {}).items()}
         self._pictures: dict[tuple[tuple[float, ...], tuple[str, ...]], Picture] = {}
         self._drawn, self._rows, ground = visible_meshes(seen)
@@ -117,9 +121,31 @@ class Renderer:
                 picture.look(self._aim(lower, upper, float(azimuth)))
             world_poses = np.concatenate([poses[w].cpu().numpy()[self._rows], *(place[w] for place in places.values())])
             frame = picture.draw(world_poses, self._particles(state, w))
-            smoke = self._smoke(state, w)
-            frames.append(draw_smoke(frame, picture.depth(), picture.camera, smoke) if smoke else frame)
+            frames.append(self._with_gas(frame, picture, state, w))
         return frames
+
+    def _with_gas(self, frame: np.ndarray, picture: Picture, state: State, w: int) -> np.ndarray:
+        """The frame with what is drawn of a world's gas: slices and lines, and the smoke before them."""
+        flow, smoke = self._flow_items(state, w), self._smoke(state, w)
+        if not flow and not smoke:
+            return frame
+        far = free_length(picture.depth(), *frame.shape[:2])
+        frame, far = draw_flow(frame, far, picture.camera, flow)
+        return draw_smoke(frame, far, picture.camera, smoke)
+
+    def _flow_items(self, state: State, w: int) -> list[FlowItem]:
+        gas, items = self.world.gas, []
+        for look in self._flow:
+            if isinstance(look, Streamlines) or look.of == "speed":
+                values = gas.velocity(state)[w]
+                values = values if isinstance(look, Streamlines) else values.norm(dim=-1)
+            elif look.of == "vorticity":
+                values = gas.vorticity(state)[w, ..., "xyz".index(look.axis)]
+            else:
+                values = (gas.pressure(state) if look.of == "pressure" else gas.scalar(state, look.of))[w]
+            lower = np.array(gas.spec.origin)
+            items.append(FlowItem(look, values.detach().cpu().double().numpy(), lower, gas.spec.dx))
+        return items
 
     def _smoke(self, state: State, w: int) -> list[SmokeItem]:
         """What is drawn of a world's gas."""
@@ -154,7 +180,7 @@ class Renderer:
             if not isinstance(each.shape, Plane):
                 points.append(_rotate(poses[row, 3:], vertices * scales[row]) + poses[row, :3])
         gas = self.world.scene.gas
-        if gas is not None and any(each.extinction > 0.0 for each in gas.scalars.values()):
+        if gas is not None and (self._flow or any(each.extinction > 0.0 for each in gas.scalars.values())):
             points.append(np.array([gas.origin, np.add(gas.origin, gas.size)]))
         if not sum(len(p) for p in points):
             return self.world.domain()
@@ -219,6 +245,16 @@ class Renderer:
             points = group.points(state)[w].detach().cpu().numpy()[group.present(state)[w].cpu().numpy()]
             items.append(ParticleItem(points, color, group.spacing, group.liquid, group.name))
         return items
+
+
+def _checked_flow(world: World, flow: Sequence[Slice | Streamlines]) -> tuple[Slice | Streamlines, ...]:
+    if flow and world.gas is None:
+        raise ValueError("flow shows gas, and the scene has none; scene.add_gas(...) adds some")
+    for look in flow:
+        known = [*world.gas.scalars, "speed", "vorticity", "pressure"] if isinstance(look, Slice) else []
+        if known and look.of not in known:
+            raise ValueError(f"Slice: there is no {look.of!r} in the gas; use one of: {', '.join(known)}")
+    return tuple(flow)
 
 
 def visible_meshes(seen: Sequence[Drawable]) -> tuple[list[Drawable], list[int], float | None]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from simenv.render.items import Camera
+from simenv.render.rays import pixel_rays
 
 __all__ = ["SmokeItem", "draw_smoke"]
 
@@ -36,19 +36,17 @@ class SmokeItem:
     color: tuple[float, float, float]
 
 
-def draw_smoke(image: np.ndarray, depth: np.ndarray, camera: Camera, items: Sequence[SmokeItem]) -> np.ndarray:
+def draw_smoke(image: np.ndarray, far: np.ndarray, camera: Camera, items: Sequence[SmokeItem]) -> np.ndarray:
     """A picture (H, W, 3) uint8 with smoke before what is opaque.
 
     Args:
         image: the picture without.
-        depth: distance to what is opaque along each ray [m], 0 where there is nothing (a multiple of H and W).
+        far: way to what is opaque through each pixel [m] (H, W), `rays.free_length`.
         camera: the view.
         items: smoke; that of one box after another.
     """
     height, width = image.shape[:2]
-    rows, columns = depth.shape[0] // height, depth.shape[1] // width
-    far = np.where(depth > 0.0, depth, np.inf).reshape(height, rows, width, columns).min((1, 3))
-    origin, rays = np.asarray(camera.position, dtype=float), _rays(camera, height, width)
+    origin, rays = np.asarray(camera.position, dtype=float), pixel_rays(camera, height, width)
     out = image.astype(float) / 255.0
     for item in items:
         if not (item.values > 0.0).any():
@@ -56,16 +54,6 @@ def draw_smoke(image: np.ndarray, depth: np.ndarray, camera: Camera, items: Sequ
         light, through = _march(origin, rays, far, item)
         out = out * through[..., None] + light[..., None] * np.asarray(item.color)
     return np.clip(np.round(255.0 * out), 0, 255).astype(np.uint8)
-
-
-def _rays(camera: Camera, height: int, width: int) -> np.ndarray:
-    """Directions of the rays through the middles of pixels (H, W, 3)."""
-    right, up, back = camera.axes().T
-    tangent = math.tan(0.5 * camera.fov_y)
-    y = tangent * (1.0 - 2.0 * (np.arange(height) + 0.5) / height)
-    x = tangent * width / height * (2.0 * (np.arange(width) + 0.5) / width - 1.0)
-    rays = x[None, :, None] * right + y[:, None, None] * up - back
-    return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
 
 
 def _march(origin: np.ndarray, rays: np.ndarray, far: np.ndarray, item: SmokeItem) -> tuple[np.ndarray, np.ndarray]:

@@ -62,6 +62,26 @@ class GasView:
             parts.append(0.5 * (value.narrow(axis + 1, 0, self.shape[axis]) + after))
         return torch.stack(parts, -1)
 
+    def pressure(self, state: State) -> torch.Tensor:
+        """In cells, beside that of rest, in the middle of the last tick [Pa], (N, nx, ny, nz)."""
+        return state.gas_pressure
+
+    def vorticity(self, state: State) -> torch.Tensor:
+        """Curl of the velocity in the middle of cells [1/s], (N, nx, ny, nz, 3): differences of neighbours, of one side
+        beside the box's.
+        """
+        velocity, dx = self.velocity(state), self.spec.dx
+
+        def slope(component: int, axis: int) -> torch.Tensor:
+            values = velocity[..., component]
+            if values.shape[axis + 1] == 1:
+                return torch.zeros_like(values)
+            if state["gas_" + "uvw"[axis]].shape[axis + 1] == self.shape[axis]:  # a periodic axis
+                return (values.roll(-1, axis + 1) - values.roll(1, axis + 1)) / (2.0 * dx)
+            return torch.gradient(values, spacing=dx, dim=axis + 1)[0]
+
+        return torch.stack([slope(2, 1) - slope(1, 2), slope(0, 2) - slope(2, 0), slope(1, 0) - slope(0, 1)], -1)
+
     def drive(self, told: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """`Control.gas_drive` of accelerations (N, 3) [m/s^2] by source; those that are not named have none."""
         still = self._like[:, None].expand(-1, 3)
