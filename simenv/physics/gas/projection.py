@@ -12,9 +12,11 @@ from simenv.physics.device import on_cuda
 from simenv.physics.direct import warp_real
 from simenv.physics.gas.kernels_average import average_kernels
 from simenv.physics.gas.kernels_project import project_kernels
+from simenv.physics.gas.kernels_walls import OPEN
 from simenv.physics.launch.slots import Launch, Memory, Slot
 from simenv.physics.pressure.levels import Grid, View, plain
 from simenv.physics.pressure.solve import Accuracy, PressureSolver
+from simenv.physics.pressure.transform import TransformSolver
 
 __all__ = ["Projection"]
 
@@ -47,12 +49,13 @@ class Projection:
 
     Args:
         grid: of cells; kinds: of its six sides, `kernels_walls`; accuracy: of the solves; fastest: speed
-            that gas may have [m/s]; memory: makes slots.
+            that gas may have [m/s]; memory: makes slots; obstructed: whether faces may be closed.
 
     Attributes:
         open: shares of faces that gas can pass, across x, y and z; solid: velocities of what closes the rest.
-        solver: of the pressure equation; failed: solves that ended at their last iteration, rushed: those of gas that
-            was too fast (N,).
+        solver: of the pressure equation, by iterations where faces may be closed, else at once; failed: solves that
+            ended at their last iteration, or in numbers that are not finite, rushed: those of gas that was too fast
+            (N,).
         spilled: largest flow out of a cell after the last projection (N,) [m/s].
 
     References:
@@ -60,8 +63,10 @@ class Projection:
         2009, An efficient fluid-solid coupling algorithm for single-phase flows (shares of areas).
     """
 
-    def __init__(self, grid: Grid, kinds: Any, accuracy: Accuracy, fastest: float, memory: Memory):
-        self.grid, self.memory = grid, memory
+    def __init__(
+        self, grid: Grid, kinds: Any, accuracy: Accuracy, fastest: float, memory: Memory, obstructed: bool = False
+    ):  # fmt: skip
+        self.grid, self.memory, self.obstructed = grid, memory, obstructed
         cuda = on_cuda(memory.device)
         self.lanes = (grid.shape[1] + 1, grid.shape[2] + 1) if cuda else (1, 1)
         real = warp_real(memory.dtype)
@@ -71,7 +76,10 @@ class Projection:
         self.solid = [memory.slot(real, *grid.faces(axis)) for axis in range(3)]
         plainly = {"differentiable": False}
         self._adjoint = memory.slot(real, *grid.shape, **plainly)
-        self.solver = PressureSolver(grid, accuracy, memory)
+        self.solver: PressureSolver | TransformSolver = (
+            PressureSolver(grid, accuracy, memory) if obstructed
+            else TransformSolver(grid, [kind == OPEN for kind in kinds], accuracy.tolerance, memory)
+        )  # fmt: skip
         self._most = memory.slot(real, grid.shape[0] + 1, **plainly)
         self._scale, self._none, self.spilled = (memory.slot(real, **plainly) for _ in range(3))
         self.failed, self.rushed = (memory.slot(wp.int32, **plainly) for _ in range(2))
@@ -82,8 +90,19 @@ class Projection:
         shape = self.grid.shape if axis is None else self.grid.faces(axis)
         return (self.memory.worlds, shape[0], *self.lanes)
 
+    def reset(self) -> None:
+        """All faces are open, no solve has failed, and nothing was too fast."""
+        for share in self.open:
+            share.tensor.fill_(1.0)
+        if isinstance(self.solver, TransformSolver):
+            self.solver.inverse.tensor.fill_(1.0)
+        self.failed.tensor.zero_()
+        self.rushed.tensor.zero_()
+
     def prepare(self) -> list[Launch]:
         """Launches that make the equation of the open shares as they are."""
+        if isinstance(self.solver, TransformSolver):
+            return []
         k, constants, levels = self._kernels, [self.kinds, wp.vec2i(*self.lanes)], self.solver.levels
         made = [
             plain(k.weigh[axis], self.dim(axis), constants, [self.open[axis]], [levels.weight(axis)])
@@ -124,7 +143,8 @@ class Projection:
     def see_spilled(self, flow: Sequence[Slot], b: Slot) -> list[Launch]:
         """Launches that measure the divergence that is left; `b` is overwritten."""
         k, constants = self._kernels, [self.kinds, wp.vec2i(*self.lanes)]
-        slabs, inverse = (self.memory.worlds, self.grid.shape[0]), self.solver.levels.inverse
+        slabs, solver = (self.memory.worlds, self.grid.shape[0]), self.solver
+        inverse = solver.inverse if isinstance(solver, TransformSolver) else solver.levels.inverse
         return [
             plain(k.diverge, self.dim(None), constants, [*self.open, *self.solid, *flow], [b]),
             plain(k.spill, slabs, [], [b, inverse], [self._most]),
@@ -141,14 +161,14 @@ class Projection:
 
     def find_adjoint(self, b: Slot, phi: Slot) -> list[Launch]:
         """Launches that add to the adjoints of b and of the open shares what that of phi gives."""
-        k, constants, real = self._kernels, [self.kinds, wp.vec2i(*self.lanes)], self.solver.levels.real
+        k, constants, real = self._kernels, [self.kinds, wp.vec2i(*self.lanes)], warp_real(self.memory.dtype)
 
         def bar(slot: Slot) -> View:
             return View(lambda: slot.adjoint, real)
 
         made = self.solver.solve(phi, self._none, self._adjoint, adjoint=True)
         made.append(plain(self._sums.add, self.dim(None), constants[1:], [self._adjoint], [bar(b)]))
-        for axis in range(3):
+        for axis in range(3) if self.obstructed else ():
             inputs = [phi, self._adjoint]
             made.append(plain(k.blame[axis], self.dim(axis), constants, inputs, [bar(self.open[axis])]))
         return [*made, self._note()]

@@ -71,10 +71,7 @@ class GasStepper(Stepper):
 
     def begin(self) -> None:
         """All faces are open, no solve has failed, and nothing was too fast."""
-        for share in self.gas.projection.open:
-            share.tensor.fill_(1.0)
-        self.gas.projection.failed.tensor.zero_()
-        self.gas.projection.rushed.tensor.zero_()
+        self.gas.projection.reset()
 
     def kernels(self, backward: bool) -> Iterable[wp.Kernel]:
         """Those of the launches."""

@@ -139,6 +139,9 @@ def commands(launches: Sequence[Launch], device: wp.Device, reverse: bool = Fals
     return [partial(each.forward, device) for each in launches]
 
 
+_PLAIN = {wp.int32: torch.int32, wp.float64: torch.float64}  # of these the same in any world
+
+
 class Memory:
     """Makes slots for `worlds` worlds, allocates them, and zeroes their adjoints."""
 
@@ -156,7 +159,7 @@ class Memory:
     def slot(self, kind: type, *shape: int, differentiable: bool = True) -> Slot:
         """A new slot (N, *shape) of a Warp dtype, which gets its memory from the next `allocate`."""
         inner = tuple(getattr(kind, "_shape_", ()))
-        dtype = torch.int32 if kind is wp.int32 else self.dtype
+        dtype = _PLAIN.get(kind, self.dtype)
         made = Slot((self.worlds, *shape, *inner), kind, dtype, differentiable)
         self._slots.append(made)
         return made
