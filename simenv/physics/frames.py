@@ -42,6 +42,7 @@ class Frames(Stepper):
 
     Attributes:
         fingers: whether there is a gripper, whose half opening and rate are `grip`.
+        answering: rows whose pushers say how their wrench answers to a change of motion, in order.
     """
 
     def __init__(
@@ -54,6 +55,11 @@ class Frames(Stepper):
         self.vec2 = wp.types.vector(length=2, dtype=real)
         self._poses: list[list[Slot]] = []
         self._wrenches: list[list[Slot]] = []
+        self.answering: list[int] = []
+        self._asked: wp.array | None = None
+        self._is_settled = False
+        self._responses: list[Slot] = []
+        self._changes: list[list[Slot]] = []
         self._grips: list[Slot] = []
         self._squeezes: list[Slot] = []
         self._given = list(given)
@@ -94,6 +100,40 @@ class Frames(Stepper):
             self._wrenches.append([self.memory.slot(self._kernels.vec3, self.count) for _ in range(2)])
         return self._wrenches[number]
 
+    def answer(self, rows: Iterable[int]) -> None:
+        """Ask that rows have responses. A pusher does so as it is made.
+
+        Raises:
+            RuntimeError: what moves bodies has been made already, which has to know.
+        """
+        if self._is_settled:
+            raise RuntimeError("rows were asked to answer after a mover of bodies was made; let the pusher come before")
+        self.answering = sorted({*self.answering, *rows})
+
+    def settle_answers(self, rows: Iterable[int]) -> list[int]:
+        """Which of its rows answer, for what moves these; from now on none can be added."""
+        self._is_settled = True
+        return [row for row in rows if row in self.answering]
+
+    def response(self, number: int) -> Slot:
+        """Responses Z (N, B) of 6 x 6 [kg, kg m, kg m^2], to which pushers of `answering` rows add: linear before
+        angular, world axes, about the place where the wrench w0 is. Its symmetric part counts, which must be positive
+        semidefinite. What acts for a tick dt is w0 - Z change / dt; so Z is inertia that a body carries along in that
+        tick, without weight and without gyroscopic forces of its own. Given and fixed bodies do not answer.
+        """
+        while len(self._responses) <= number:
+            self._responses.append(self.memory.slot(self._kernels.mat66, self.count))
+        return self._responses[number]
+
+    def change(self, number: int) -> list[Slot]:
+        """What the kick of a tick has changed velocities [m/s] and angular velocities [rad/s] of `answering` rows by,
+        (N, B, 3), for `Stepper.finish`: J (v' - v) with a Jacobian J of the middle of the tick and of the place where
+        the wrench is, zero of given and fixed bodies. A body receives dt w0 - Z change, to rounding, about that place.
+        """
+        while len(self._changes) <= number:
+            self._changes.append([self.memory.slot(self._kernels.vec3, self.count) for _ in range(2)])
+        return self._changes[number]
+
     def grip(self, number: int) -> Slot:
         """Half opening of the gripper [m] and its rate [m/s], (N, 2); zero where there is none."""
         while len(self._grips) <= (number if self.fingers else 0):
@@ -123,11 +163,21 @@ class Frames(Stepper):
             launches.append(
                 Launch(self._kernels.release, (self.memory.worlds,), [], [], [squeeze], differentiable=False)
             )
+        if self.answering:
+            response, dim = self.response(self.scratch(tick, keep)), (self.memory.worlds, len(self.answering))
+            rows = self._answering()
+            launches.append(Launch(self._kernels.relax, dim, [rows], [], [response], differentiable=False))
         if self._given:
             dim = (self.memory.worlds, len(self._given))
             told = list(self._told.values())
             launches.append(Launch(self._kernels.place_given, dim, [tick, self._rows], told, self.pose(now)))
         return launches
+
+    def _answering(self) -> wp.array:
+        if self._asked is None or len(self._asked) != len(self.answering):
+            where = self.memory.wp_device
+            self._asked = wp.array(np.asarray(self.answering, dtype=np.int32), dtype=int, device=where)
+        return self._asked
 
     # ------------------------------------------------------------------------------------------- as a stepper
 
@@ -150,7 +200,12 @@ class Frames(Stepper):
     def kernels(self, backward: bool) -> Iterable[wp.Kernel]:
         """Those of the table."""
         k = self._kernels
-        every = [k.clear, k.see_faults, *([k.place_given] if self._given else [])]
+        every = [
+            k.clear,
+            k.see_faults,
+            *([k.place_given] if self._given else []),
+            *([k.relax] if self.answering else []),
+        ]
         return [*every, k.release] if self.fingers else every
 
     def load(self, inputs: Mapping[str, torch.Tensor]) -> None:

@@ -24,10 +24,12 @@ def frame_kernels(real) -> SimpleNamespace:
         real: `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with the kernels `clear`, `release`, `place_given` and `see_faults`.
+        A namespace with the kernels `clear`, `release`, `relax`, `place_given` and `see_faults`, and the types
+        `vec3`, `quat` and `mat66`.
     """
     vec3 = wp.types.vector(length=3, dtype=real)
     quat = wp.types.quaternion(dtype=real)
+    mat66 = wp.types.matrix(shape=(6, 6), dtype=real)
     once = {"module": f"simenv_bodies_frames_{real.__name__}", "enable_backward": False}
     both = {"module": f"simenv_bodies_given_{real.__name__}", "enable_backward": True}
     fastest, quickest = wp.constant(real(FASTEST)), wp.constant(real(QUICKEST))
@@ -42,6 +44,13 @@ def frame_kernels(real) -> SimpleNamespace:
     @wp.kernel(**once)
     def release(squeeze_out: wp.array(dtype=real)):
         squeeze_out[wp.tid()] = real(0.0)
+
+    @wp.kernel(**once)
+    def relax(rows: wp.array(dtype=int), response_out: wp.array2d(dtype=mat66)):
+        w, r = wp.tid()
+        for m in range(6):
+            for n in range(6):
+                response_out[w, rows[r]][m, n] = real(0.0)
 
     @wp.kernel(**both)
     def place_given(
@@ -87,5 +96,6 @@ def frame_kernels(real) -> SimpleNamespace:
             wp.atomic_or(status_inout, w, TOO_FAST)
 
     return SimpleNamespace(
-        clear=clear, release=release, place_given=place_given, see_faults=see_faults, vec3=vec3, quat=quat, real=real
-    )
+        clear=clear, release=release, relax=relax, place_given=place_given, see_faults=see_faults, vec3=vec3, quat=quat,
+        mat66=mat66, real=real,
+    )  # fmt: skip

@@ -2,8 +2,9 @@
 """The program of a control step: ticks of all steppers of a desk, forward and in reverse, as recorded graphs.
 
 In each tick steppers take their turns: given frames are published, every soft solver steps against the frames and adds
-the wrench that it exerted, and at last the bodies sum these and move. The reverse sweep runs the ticks backwards, and
-the steppers of a tick in the opposite order.
+the wrench that it exerted, and at last the bodies sum these and move; then, in the same order, those finish that
+wait for how bodies have moved. The reverse sweep runs the ticks backwards, and the steppers of a tick in the opposite
+order.
 """
 
 from __future__ import annotations
@@ -56,12 +57,14 @@ class Program:
         phases: list[Phase] = []
         if name == "backward":
             for tick in reversed(range(self.desk.ticks)):
+                phases += [phase for each in reversed(steppers) for phase in each.unfinish(tick)]
                 phases += [phase for each in reversed(steppers) for phase in each.backward(tick)]
             phases += [phase for each in reversed(steppers) for phase in each.leave()]
         else:
             phases += [phase for each in steppers for phase in each.enter(keep)]
             for tick in range(self.desk.ticks):
                 phases += [phase for each in steppers for phase in each.forward(tick, keep)]
+                phases += [phase for each in steppers for phase in each.finish(tick, keep)]
         self._allocate(keep)
         return phases
 

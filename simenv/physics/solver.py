@@ -159,6 +159,16 @@ class Stepper:
         """Phases of a tick; `keep` what the reverse sweep reads."""
         raise NotImplementedError
 
+    def finish(self, tick: int, keep: bool) -> list[Phase]:
+        """Phases of a tick after all steppers' `forward`: what a pusher does once it knows what its response has left
+        of its wrench (`Frames.response`).
+        """
+        return []
+
+    def unfinish(self, tick: int) -> list[Phase]:
+        """Phases of the reverse sweep of a tick before all steppers' `backward`: the adjoint of `finish`."""
+        return []
+
     def backward(self, tick: int) -> list[Phase]:
         """Phases of the reverse sweep of a tick."""
         raise NotImplementedError
