@@ -128,6 +128,7 @@ OTHERS = (
     "simenv.physics.mpm.kernels_shapes", "simenv.envs.kernels_measures", "simenv.physics.pressure.kernels_whole",
     "simenv.physics.pressure.kernels_transform",
     *(f"simenv.physics.gas.kernels_{name}" for name in ("average", "flux", "force", "project", "scalar", "seat")),
+    "simenv.physics.flow.kernels_cut",
 )  # fmt: skip
 
 
