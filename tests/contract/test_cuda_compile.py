@@ -127,7 +127,8 @@ OTHERS = (
     "simenv.physics.kernels_exact", "simenv.physics.kernels_frames", "simenv.physics.mpm.kernels_exchange",
     "simenv.physics.mpm.kernels_shapes", "simenv.envs.kernels_measures", "simenv.physics.pressure.kernels_whole",
     "simenv.physics.pressure.kernels_transform",
-    *(f"simenv.physics.gas.kernels_{name}" for name in ("average", "flux", "force", "project", "scalar", "seat")),
+    *(f"simenv.physics.gas.kernels_{name}" for name in ("average", "force", "lines", "project", "rim")),
+    "simenv.physics.gas.kernels_scalar", "simenv.physics.gas.kernels_seat",
     "simenv.physics.flow.kernels_cut",
 )  # fmt: skip
 

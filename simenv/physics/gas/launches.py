@@ -14,12 +14,12 @@ import warp as wp
 
 from simenv.physics.direct import warp_real
 from simenv.physics.gas.kernels_average import average_kernels
-from simenv.physics.gas.kernels_flux import flux_kernels
 from simenv.physics.gas.kernels_force import force_kernels
 from simenv.physics.gas.kernels_scalar import scalar_kernels
 from simenv.physics.gas.kernels_seat import seat_kernels
 from simenv.physics.gas.model import GasModel
 from simenv.physics.gas.projection import Projection
+from simenv.physics.gas.transport import Transport
 from simenv.physics.launch.slots import Launch, Memory, Slot
 
 __all__ = ["FLOW", "GasLaunches"]
@@ -43,8 +43,8 @@ class GasLaunches:
     def __init__(self, model: GasModel, dt: float, memory: Memory):
         self.model, self.memory, self._dt = model, memory, dt
         real = warp_real(memory.dtype)
-        self._flux, self._scalar, self._force = flux_kernels(real), scalar_kernels(real), force_kernels(real)
-        self._sums, self._seat, vec3 = average_kernels(real), seat_kernels(real), self._flux.vec3
+        self._scalar, self._force = scalar_kernels(real), force_kernels(real)
+        self._sums, self._seat, vec3 = average_kernels(real), seat_kernels(real), self._force.vec3
         self.projection = Projection(model.grid, model.kinds, model.accuracy, model.dx / dt, memory)
         self._real, slot = real, memory.slot
         scalars, sources = len(model.scalars), len(model.places)
@@ -56,6 +56,7 @@ class GasLaunches:
         }  # fmt: skip
         device = memory.wp_device
         self._profile = wp.array(model.profile, dtype=real, device=device)
+        self._transport = Transport(model, dt, memory, self._profile)
         self._held = wp.array(model.held, dtype=int, device=device)
         places = np.concatenate(model.places) if sources else np.zeros((1, 1, 1))
         self._place = wp.array(places, dtype=real, device=device)
@@ -129,13 +130,10 @@ class GasLaunches:
         model, p, dt = self.model, self.projection, self._dt
         nx, per_dx, lanes = model.grid.shape[0], 1.0 / model.dx, wp.vec2i(*self.projection.lanes)
         scalars, sources, i = len(model.scalars), len(model.places), self.inputs
-        flow = [q[name] for name in FLOW]
-        made: list[Any] = []
+        flow, moved = [q[name] for name in FLOW], [work[f"{name}_carried{stage}"] for name in FLOW]
+        made: list[Any] = [self._transport.stage(flow, moved, i["viscosity"], i["speed"])]
         for axis, name in enumerate(FLOW):
-            carried, lifted = work[f"{name}_carried{stage}"], work[f"{name}_lifted{stage}"]
-            constants = [p.kinds, lanes, dt, per_dx, self._profile]
-            inputs = [i["viscosity"], i["speed"], *flow, q[name]]
-            made.append(Launch(self._flux.carry[axis], p.dim(axis), constants, inputs, [carried]))
+            carried, lifted = moved[axis], work[f"{name}_lifted{stage}"]
             constants = [p.kinds, lanes, nx, scalars, sources, dt, self._place]
             inputs = [i["gravity"], i["lightness"], i["rest"], i["drive"], q["scalar"], carried]
             made.append(Launch(self._force.lift[axis], p.dim(axis), constants, inputs, [lifted]))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import warp as wp
@@ -127,18 +128,26 @@ class Projection:
         slabs = [(self.memory.worlds, each.size[1]) for each in before]
         fastest = [plain(k.fastest, slab, [], [q], [self._most]) for slab, q in zip(slabs, before, strict=True)]
         scale = plain(k.scale_of, (self.memory.worlds,), [], [], [self._most, self._scale])
-        flows = [*self.open, *self.solid, *before]
+        opened, solid = self._shares()
+        flows = [*opened, *solid, *before]
         pushes = [
             Launch(
-                k.push[axis], self.dim(axis), constants, [self.open[axis], self.solid[axis], phi, before[axis]],
-                [after[axis]],
+                k.push[axis], self.dim(axis), constants, [opened[axis], solid[axis], phi, before[axis]], [after[axis]]
             )
             for axis in range(3)
-        ]  # fmt: skip
+        ]
         return [
             *fastest, scale, Launch(k.diverge, self.dim(None), constants, flows, [b]), _Solve(self, b, phi, slack),
             *pushes,
         ]  # fmt: skip
+
+    def _shares(self) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Open shares and velocities of solids; where nothing stands in the box, without adjoints."""
+        if self.obstructed:
+            return self.open, self.solid
+        real = warp_real(self.memory.dtype)
+        bare = [[View(partial(getattr, each, "tensor"), real) for each in both] for both in (self.open, self.solid)]
+        return bare[0], bare[1]
 
     def see_spilled(self, flow: Sequence[Slot], b: Slot) -> list[Launch]:
         """Launches that measure the divergence that is left; `b` is overwritten."""

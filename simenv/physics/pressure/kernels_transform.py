@@ -93,7 +93,7 @@ def transform_kernels(real) -> SimpleNamespace:
 
     @wp.kernel(**options)
     def into_slabs(
-        shape: wp.vec3i, y_in: flat, z_in: flat, b_in: given, spare_out: flat, out: flat,
+        shape: wp.vec3i, y_in: flat, z_in: flat, b_in: given, spare_out: flat, found_out: flat,
         most_out: wp.array2d(dtype=real),
     ):  # fmt: skip
         w, i = wp.tid()
@@ -104,30 +104,30 @@ def transform_kernels(real) -> SimpleNamespace:
         for c in range(ny * nz):
             value = b_in[start + wp.int64(c)]
             most = greater(most, wp.abs(value))
-            out[start + wp.int64(c)] = wp.float64(value)
+            found_out[start + wp.int64(c)] = wp.float64(value)
         most_out[w, i] = most
         if nz == 1:  # rows of one number: the slab is one row, times the matrix
-            product(1, ny, ny, out, start, ny, 1, y_in, zero, ny, spare_out, start, ny)
+            product(1, ny, ny, found_out, start, ny, 1, y_in, zero, ny, spare_out, start, ny)
             for c in range(ny):
-                out[start + wp.int64(c)] = spare_out[start + wp.int64(c)]
+                found_out[start + wp.int64(c)] = spare_out[start + wp.int64(c)]
         else:
-            product(ny, nz, ny, y_in, zero, 1, ny, out, start, nz, spare_out, start, nz)
-            product(ny, nz, nz, spare_out, start, nz, 1, z_in, zero, nz, out, start, nz)
+            product(ny, nz, ny, y_in, zero, 1, ny, found_out, start, nz, spare_out, start, nz)
+            product(ny, nz, nz, spare_out, start, nz, 1, z_in, zero, nz, found_out, start, nz)
 
     @wp.kernel(**options)
-    def along(shape: wp.vec3i, x_in: flat, xt_in: flat, inverse_in: flat, spare_out: flat, inout: flat):
+    def along(shape: wp.vec3i, x_in: flat, xt_in: flat, inverse_in: flat, spare_out: flat, found_inout: flat):
         w, chunk = wp.tid()
         nx = shape[0]
         row = shape[1] * shape[2]
         first = chunk * wp.static(COLUMNS)
         count = wp.min(wp.static(COLUMNS), row - first)
         start = start_of(w, 0, shape) + wp.int64(first)
-        product(nx, count, nx, xt_in, zero, nx, 1, inout, start, row, spare_out, start, row)
+        product(nx, count, nx, xt_in, zero, nx, 1, found_inout, start, row, spare_out, start, row)
         for i in range(nx):
             for c in range(count):
                 at = start + wp.int64(i * row + c)
                 spare_out[at] = spare_out[at] * inverse_in[i * row + first + c]
-        product(nx, count, nx, x_in, zero, nx, 1, spare_out, start, row, inout, start, row)
+        product(nx, count, nx, x_in, zero, nx, 1, spare_out, start, row, found_inout, start, row)
 
     @wp.kernel(**options)
     def out_of_slabs(
