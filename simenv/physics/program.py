@@ -46,6 +46,8 @@ class Program:
             steppers[name] = solver.open(desk)
             if name == "frames":
                 desk = replace(desk, frames=steppers[name])
+        for each in steppers.values():
+            each.meet(steppers)
         return cls(steppers, desk)
 
     def _phases(self, variant: tuple[int, ...], name: str) -> list[Phase]:

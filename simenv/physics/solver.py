@@ -134,6 +134,9 @@ class Desk:
 class Stepper:
     """A solver's memory and launches for the worlds of a desk. Phases are of the desk's lanes."""
 
+    def meet(self, steppers: Mapping[str, Stepper]) -> None:
+        """Know the steppers of the other solvers, by name, once there are all."""
+
     def variant(self, inputs: Mapping[str, torch.Tensor]) -> int:
         """Which of its programs a control step from these inputs runs, such as one that leaves out idle particles."""
         return 0

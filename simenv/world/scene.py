@@ -114,6 +114,7 @@ class Scene(RobotsPart, GelsPart, GasPart):
     laws: dict[frozenset[str], RigidContact] = field(default_factory=dict, init=False)
     tied: dict[str, Loop] = field(default_factory=dict, init=False)
     gas: Gas | None = field(default=None, init=False)
+    drags: dict[str, float] = field(default_factory=dict, init=False)
     solvers: list[MakeSolver] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:

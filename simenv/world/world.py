@@ -15,6 +15,7 @@ from simenv.physics import checks
 from simenv.physics.bodies.robot_solver import RobotSolver
 from simenv.physics.bodies.solver import BodySolver
 from simenv.physics.device import resolve_device, surely
+from simenv.physics.drag.solver import DragSolver
 from simenv.physics.frames import FrameSolver
 from simenv.physics.gas.solver import GasSolver
 from simenv.physics.gels.limits import Pressed, least_areas, touch_limits
@@ -99,10 +100,16 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         pressing = gels if gels is not None and gels.pressing else None
         self.gas_solver = None if scene.gas is None else GasSolver(scene.gas, scene.substep_dt)
         added = [make(scene, num_worlds, self.device, dtype) for make in scene.solvers]
+        drag = (
+            DragSolver(scene.drags, list(scene.materials), scene.gas.origin)
+            if scene.gas and scene.drags and scene.particles
+            else None
+        )
         every = [
             self.frames if moves else None,
             pressing,
             self.particles,
+            drag,
             self.gas_solver,
             *added,
             self.robot_solver,

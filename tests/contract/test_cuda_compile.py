@@ -129,7 +129,7 @@ OTHERS = (
     "simenv.physics.pressure.kernels_transform",
     *(f"simenv.physics.gas.kernels_{name}" for name in ("average", "force", "lines", "project", "rim")),
     "simenv.physics.gas.kernels_scalar", "simenv.physics.gas.kernels_seat",
-    "simenv.physics.flow.kernels_cut",
+    "simenv.physics.flow.kernels_cut", "simenv.physics.flow.kernels_place", "simenv.physics.drag.kernels_drag",
 )  # fmt: skip
 
 

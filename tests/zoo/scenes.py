@@ -298,6 +298,20 @@ def gas(**options: Any) -> Scene:
     return scene
 
 
+def dust(**options: Any) -> Scene:
+    """Soft grains that fall on a floor in the wind."""
+    scene = Scene(SIZE, DX, **options)
+    scene.add_material("grains", Elastic(density=1000.0, youngs_modulus=4e4, poisson_ratio=0.3))
+    scene.add_particles(
+        "cloud", "grains", block((0.1, 0.1, 0.035), (3, 2, 2)), volume=VOLUME, velocity=(0.1, 0.2, -0.6)
+    )
+    scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3, width=0.02)
+    sides = {"x-": Inlet((0.5, 0.0, 0.1)), "x+": Outlet()}
+    scene.add_gas("air", 1.2, 1e-3, sides, size=SIZE, dx=0.065, tolerance=1e-13)
+    scene.add_drag("grains", 3e-4)
+    return scene
+
+
 ZOO = {
     "liquid": Case(liquid),
     "solids": Case(solids),
@@ -315,6 +329,7 @@ ZOO = {
     "robots": Case(robots),
     "rigid": Case(rigid),
     "tools": Case(tools),
+    "dust": Case(dust),
     "gas": Case(gas),
 }
 

@@ -19,7 +19,7 @@ from simenv.physics.gas.kernels_lines import PAD, line_kernels
 from simenv.physics.gas.kernels_rim import rim_kernels
 from simenv.physics.gas.kernels_walls import PERIODIC, SLIP
 from simenv.physics.gas.model import GasModel
-from simenv.physics.launch.slots import Launch, Memory, Slot
+from simenv.physics.launch.slots import Flat, Launch, Memory, Slot
 from simenv.physics.pressure.levels import View, plain
 
 __all__ = ["Transport"]
@@ -137,9 +137,6 @@ class Transport:
         x, y, z = values
         return wp.vec3i(x, z, y) if self._turned else wp.vec3i(x, y, z)
 
-    def _line_of(self, slot: Slot) -> Any:
-        return _Flat(slot, self._real)
-
     def stage(self, q: Sequence[Slot], out: Sequence[Slot], viscosity: Slot, speed: Slot) -> Any:
         """What carries velocities.
 
@@ -155,13 +152,13 @@ class Transport:
         clearing: list[Launch] = []
         pad = [0 if each else PAD for each in self._flat]
         wide = [self._order(each.wide) for each in self._parts]
-        views = [self._line_of(each) for each in self._wide]
+        views = [Flat(each) for each in self._wide]
         for axis, part in enumerate(self._parts):
             if self._flat[axis]:  # nobody reads it
                 continue
             faces, line = self._order(part.faces), (worlds, part.faces[0], lanes)
             constants = [lanes, faces, wide[axis], self._order(pad)]
-            filling.append(Launch(k.widen, line, constants, [self._line_of(q[axis])], [views[axis]], k.narrow))
+            filling.append(Launch(k.widen, line, constants, [Flat(q[axis])], [views[axis]], k.narrow))
             count, places, numbers = self._places[axis]
             if count:
                 constants = [self._kinds, wp.int64(np.prod(part.wide)), places, numbers, self._profile]
@@ -199,27 +196,10 @@ class Transport:
         inputs = [viscosity, *(views[each] for each in order)]
         slabs = high[0] - low[0] + 4
         work: list[Any] = [lambda: View(lambda: bars.tensor.view(-1), real).array, lambda: self._spread.array]
-        main = Launch(k.carry, (worlds, slabs, lanes), constants, inputs, [self._line_of(out)], k.carry_adjoint, work)
+        main = Launch(k.carry, (worlds, slabs, lanes), constants, inputs, [Flat(out)], k.carry_adjoint, work)
         of_out = View(lambda: out.adjoint.view(-1), real)
         into = View(lambda: bars.tensor.view(-1), real)
         before = plain(k.within, (worlds, slabs, lanes), [lanes, low, high, faces, wide[axis], pad], [of_out], [into])
         thick = View(lambda: viscosity.adjoint, real)
         after = plain(k.thicken, (worlds,), [slabs, lanes], [self._spread], [thick])
         return _Carry(before, main, after)
-
-
-class _Flat:
-    """A slot's memory and that of its adjoint as one line of numbers, where a launch has a slot."""
-
-    def __init__(self, slot: Slot, real: type):
-        self._slot, self._real = slot, real
-
-    @property
-    def array(self) -> wp.array:
-        """The values."""
-        return wp.from_torch(self._slot.tensor.view(-1), dtype=self._real, requires_grad=False)
-
-    @property
-    def adjoint_array(self) -> wp.array:
-        """The adjoints."""
-        return wp.from_torch(self._slot.adjoint.view(-1), dtype=self._real, requires_grad=False)

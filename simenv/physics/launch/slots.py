@@ -85,6 +85,27 @@ class Array:
     adjoint_array: wp.array | None = None
 
 
+class Flat:
+    """The memory of a slot, and of its adjoint, in one line, where a launch has a slot."""
+
+    def __init__(self, slot: Slot):
+        self._slot = slot
+
+    def _line(self, tensor: torch.Tensor) -> wp.array:
+        inner = tuple(getattr(self._slot.kind, "_shape_", ()))
+        return wp.from_torch(tensor.view(-1, *inner), dtype=self._slot.kind, requires_grad=False)
+
+    @property
+    def array(self) -> wp.array:
+        """The values."""
+        return self._line(self._slot.tensor)
+
+    @property
+    def adjoint_array(self) -> wp.array:
+        """The adjoints."""
+        return self._line(self._slot.adjoint)
+
+
 @dataclass(frozen=True)
 class Launch:
     """A kernel over `dim`, with constants first, then inputs, then outputs.
@@ -98,8 +119,8 @@ class Launch:
     kernel: wp.Kernel
     dim: tuple[int, ...]
     constants: Sequence[Any]
-    inputs: Sequence[Slot | Array]
-    outputs: Sequence[Slot | Array]
+    inputs: Sequence[Slot | Array | Flat]
+    outputs: Sequence[Slot | Array | Flat]
     reverse: wp.Kernel | None = None
     work: Sequence[Any] = ()
     differentiable: bool = True

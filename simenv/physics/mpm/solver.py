@@ -17,6 +17,7 @@ import warp as wp
 from simenv.physics.device import on_cuda, warp_device
 from simenv.physics.frames import Frames
 from simenv.physics.launch.programs import Phase
+from simenv.physics.launch.slots import Array
 from simenv.physics.mpm.buffers import MOTION_FIELDS, STATE_FIELDS, Types
 from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
 from simenv.physics.mpm.exchange import Exchange
@@ -120,6 +121,25 @@ class MPMStepper(Substeps, Stepper):
         return (
             range(tick * K // T, (tick + 1) * K // T) if K >= T else range(-(-tick * K // T), -(-(tick + 1) * K // T))
         )
+
+    # what other steppers see of it
+
+    def substeps_of(self, tick: int) -> range:
+        """Numbers of the substeps that it takes in a tick; none where a longer one goes on."""
+        return self._substeps(tick)
+
+    def state_of(self, name: str, number: int) -> Array:
+        """One of `STATE_FIELDS` at the start of a substep, in its own order, flat; with its adjoint, if it has one."""
+        self._state(number)
+        return Array(self._arrays[f"{name}@{number}"], self._arrays.get(f"adj_{name}"))
+
+    def marks(self) -> list[wp.array]:
+        """Of particles: materials (P,), and whether each takes part (S P,)."""
+        return [self._arrays["material"], self._arrays["active"]]
+
+    def volumes(self) -> Array:
+        """Initial volumes of particles (S P,) [m^3]."""
+        return Array(self._arrays["volume"])
 
     def variant(self, inputs: Mapping[str, torch.Tensor]) -> int:
         """Number of particles that are launched; what takes no part is left out."""

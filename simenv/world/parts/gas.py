@@ -12,6 +12,7 @@ from simenv.physics import checks
 from simenv.physics.gas.kernels_walls import OPEN
 from simenv.physics.gas.model import SIDES, Periodic, Scalar, Side, Wall
 from simenv.physics.gas.parts import Gas
+from simenv.physics.mpm.materials import Material
 from simenv.physics.pressure.solve import Accuracy
 
 Vector = Sequence[float]
@@ -25,9 +26,12 @@ class GasPart:
 
     Attributes:
         gas: its box, or None.
+        drags: diameters of the grains or drops that it exchanges momentum with, by material [m].
     """
 
     gas: Gas | None
+    drags: dict[str, float]
+    materials: dict[str, Material]
     size: tuple[float, float, float] | None
     dx: float | None
     origin: tuple[float, float, float]
@@ -135,6 +139,36 @@ class GasPart:
         if not share.any():
             raise ValueError(f"source {name!r} at {tuple(position)} m holds no cell of the gas; move or enlarge it")
         gas.sources[name] = share
+
+    def add_drag(self, material: str, diameter: float) -> None:
+        """Let gas and the particles of a material drag each other along, as spheres of a diameter would.
+
+        Each particle stands for as many grains, or drops, as make its volume. They are few beside the gas: that they
+        take room in it is left out. Gas must be viscous; its cells should be much larger than the spheres, as the gas
+        that a sphere meets is that around it with what the sphere itself has set in motion.
+
+        Args:
+            material: of the particles; ``"<material>.diameter"`` becomes a world parameter.
+            diameter: of the spheres [m].
+
+        Raises:
+            ValueError: there is no gas, no such material or one that has a drag already, or a number out of range.
+
+        References:
+            Schiller, Naumann 1933: 24 / Re (1 + 0.15 Re^0.687), up to a Reynolds number of 1000.
+        """
+        if self.gas is None:
+            raise ValueError(f"drag on {material!r}: the scene has no gas; add it first, with add_gas")
+        if material not in self.materials:
+            known = ", ".join(self.materials) or "none"
+            raise ValueError(f"drag on {material!r}: there is no such material; there are: {known}")
+        if material in self.drags:
+            raise ValueError(f"material {material!r} has a drag already, of spheres of {self.drags[material]:g} m")
+        checks.numbers(f"drag on {material!r}", positive=True, diameter=diameter)
+        if self.gas.viscosity == 0.0:
+            raise ValueError(f"drag on {material!r}: the gas has no viscosity, without which spheres have no drag; "
+                             "give add_gas one")  # fmt: skip
+        self.drags[material] = float(diameter)
 
 
 def _check_flow(what: str, gas: Gas) -> None:
