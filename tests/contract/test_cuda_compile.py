@@ -77,9 +77,9 @@ def factory(real, name):
     return kernels_of(getattr(module, module.__all__[0])(real))
 
 
-def bodies(real, name):
+def bodies(real, name, *more):
     module = importlib.import_module(f"simenv.physics.bodies.{name}")
-    return kernels_of(getattr(module, module.__all__[-1])(real))
+    return kernels_of(getattr(module, module.__all__[-1])(real, *more))
 
 
 def plain(name):
@@ -119,9 +119,9 @@ GELS = (
     "kernels_contact", "kernels_convolve", "kernels_elastic", "kernels_mount", "kernels_solve", "kernels_springs",
 )  # fmt: skip  # in simenv/physics/gels
 BODIES = (
-    "kernels_aba", "kernels_collide", "kernels_drive", "kernels_loops", "kernels_midpoint", "kernels_motion",
-    "kernels_points", "kernels_robots", "kernels_settle", "kernels_tool_torques", "kernels_tools", "kernels_tree",
-    "kernels_tree_reverse", "kernels_unsettle",
+    "kernels_aba", "kernels_answer", "kernels_collide", "kernels_drive", "kernels_loops", "kernels_midpoint",
+    "kernels_motion", "kernels_points", "kernels_robots", "kernels_settle", "kernels_tool_torques", "kernels_tools",
+    "kernels_tree", "kernels_tree_reverse", "kernels_unsettle",
 )  # fmt: skip  # in simenv/physics/bodies
 OTHERS = (
     "simenv.physics.kernels_exact", "simenv.physics.kernels_frames", "simenv.physics.mpm.kernels_exchange",
@@ -155,8 +155,12 @@ def cases():
         yield pytest.param(rigid, (real,), id=f"{name}-rigid", marks=single)
         for module in (*TACTILE, *GELS):
             yield pytest.param(tactile, (real, module), id=f"{name}-tactile-{module}", marks=single)
+        whole = ("kernels_settle", "kernels_unsettle")  # the quick suite has all that they can do
         for module in BODIES:
-            yield pytest.param(bodies, (real, module), id=f"{name}-bodies-{module}", marks=single)
+            marks = [pytest.mark.slow] if module in whole else single
+            yield pytest.param(bodies, (real, module), id=f"{name}-bodies-{module}", marks=marks)
+        for module in whole:
+            yield pytest.param(bodies, (real, module, True), id=f"{name}-bodies-{module}-answers", marks=single)
         for module in OTHERS:
             yield pytest.param(factory, (real, module), id=f"{name}-{module.rpartition('.')[2]}", marks=single)
     for module in PLAIN:

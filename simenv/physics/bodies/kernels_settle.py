@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
+from simenv.physics.bodies.kernels_burden import burden_functions
 from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_tools import tool_kernels
 from simenv.physics.bodies.kernels_touch import touch_functions
@@ -18,8 +19,9 @@ __all__ = ["settle_kernels"]
 
 
 @built_once
-def settle_kernels(real) -> SimpleNamespace:
-    """Kernels for one scalar type, `wp.float32` or `wp.float64`.
+def settle_kernels(real, answers: bool = False) -> SimpleNamespace:
+    """Kernels for one scalar type, `wp.float32` or `wp.float64`; `answers` says whether any pusher does, else `lends`
+    and `lent` are not read.
 
     Returns:
         A namespace with the kernels `kick`, a thread of which has a block of worlds, and `see_failures`, which sets
@@ -34,7 +36,10 @@ def settle_kernels(real) -> SimpleNamespace:
     gather, assemble, settle, see_active = touch.gather, touch.assemble, touch.settle, touch.see_active
     tools_of, Tools = yield_functions(real), tool_kernels(real).Tools
     harden, slow, see_spent = tools_of.harden, tools_of.slow, tools_of.see_spent
-    forward = {"module": f"simenv_bodies_settle_{real.__name__}", "enable_backward": False}
+    lent = burden_functions(real)
+    carry, lend_any, mat66 = lent.carry, lent.lend_any, lent.mat66
+    kind = "settle_answers" if answers else "settle"
+    forward = {"module": f"simenv_bodies_{kind}_{real.__name__}", "enable_backward": False}
 
     @wp.kernel(**forward)
     def kick(
@@ -44,6 +49,7 @@ def settle_kernels(real) -> SimpleNamespace:
         contacts: Contacts,
         limits: Bounds,
         tools: Tools,
+        lends: wp.array(dtype=int),
         link_of: wp.array(dtype=int),
         room: int,
         width: int,
@@ -58,6 +64,7 @@ def settle_kernels(real) -> SimpleNamespace:
         force_in: wp.array2d(dtype=vec3),
         torque_in: wp.array2d(dtype=vec3),
         at_in: wp.array2d(dtype=vec3),
+        lent_in: wp.array2d(dtype=mat66),
         inertial_in: wp.array3d(dtype=real),
         gap_in: wp.array2d(dtype=real),
         normal_in: wp.array2d(dtype=vec3),
@@ -105,6 +112,9 @@ def settle_kernels(real) -> SimpleNamespace:
                 motion_out, touch_out,
             )  # fmt: skip
             pulled = tools.link.shape[0]
+            lending = int(0)
+            if wp.static(answers):
+                lending = lend_any(lends, w, 0, lends.shape[0], lent_in)
             if pulled > 0:
                 for k in range(nv):
                     spent_out[w, k] = real(0.0)
@@ -114,8 +124,15 @@ def settle_kernels(real) -> SimpleNamespace:
                     spare_out.v[w, k] = v_in[w, k] + dt * spare_out.acceleration[w, k]
                 touch_out[0].sizes[w, 1] = 0
                 active = int(0)
-                if pulled > 0:
+                if pulled + lending > 0:
                     assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
+                if wp.static(answers):
+                    if lending > 0:
+                        carry(
+                            trees, lends, w, nv, dt, lent_in, at_in, v_in, spare_out.acceleration, motion_out,
+                            touch_out, spare_out.v,
+                        )  # fmt: skip
+                if pulled > 0:
                     harden(trees, tools, w, nv, hard_in, spent_out, pull_in, soft_in, touch_out)
                     slow(trees, tools, w, nv, hard_in, spent_out, v_in, touch_out, spare_out.v)
                     active = see_active(
@@ -126,7 +143,7 @@ def settle_kernels(real) -> SimpleNamespace:
                     active = see_active(
                         trees, w, dt, limits, width, q_in, dry_in, pull_in, soft_in, v_in, spare_out.v, touch_out
                     )
-                    if active == 1:
+                    if active == 1 and lending == 0:
                         assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
                 if active == 1:
                     touch_out[0].sizes[w, 1] = settle(

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
+from simenv.physics.bodies.kernels_burden import burden_functions
 from simenv.physics.bodies.kernels_equations import STILL
+from simenv.physics.bodies.kernels_push import push_functions
 from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_tools import tool_kernels
 from simenv.physics.bodies.kernels_touch import touch_functions
@@ -17,8 +19,8 @@ __all__ = ["unsettle_kernels"]
 
 
 @built_once
-def unsettle_kernels(real) -> SimpleNamespace:
-    """Kernels for one scalar type, `wp.float32` or `wp.float64`.
+def unsettle_kernels(real, answers: bool = False) -> SimpleNamespace:
+    """Kernels for one scalar type, `wp.float32` or `wp.float64`, with pushers that answer or without.
 
     Returns:
         A namespace with the kernel `kick_adjoint`.
@@ -31,29 +33,13 @@ def unsettle_kernels(real) -> SimpleNamespace:
     gather, assemble, unsettle, see_active = touch.gather, touch.assemble, touch.unsettle, touch.see_active
     tools_of, Tools = yield_functions(real), tool_kernels(real).Tools
     harden, resist = tools_of.harden, tools_of.resist
+    lent, push = burden_functions(real), push_functions(real)
+    lend_any, burden, rouse, burden_back, mat66 = lent.lend_any, lent.burden, lent.rouse, lent.burden_back, lent.mat66
+    virtual_velocity, push_both, end_of = push.virtual_velocity, push.push_both, push.end_of
     normal_partials, far = touch.normal_partials, touch.hit.far
-    reverse = {"module": f"simenv_bodies_unsettle_{real.__name__}", "enable_backward": False}
+    kind = "unsettle_answers" if answers else "unsettle"
+    reverse = {"module": f"simenv_bodies_{kind}_{real.__name__}", "enable_backward": False}
     still = wp.constant(real(STILL))
-
-    @wp.func
-    def virtual_velocity(trees: Trees, w: int, link: int, p: vec3, m: Motion, s: Swept) -> vec3:
-        t = int(0)
-        while trees.first[t + 1] <= link:
-            t += 1
-        return s.w_speed[w, link] + wp.cross(s.w_spin[w, link], p - m.place[w, trees.first[t]])
-
-    @wp.func
-    def push_at(w: int, link: int, f: vec3, n: vec3, p: vec3, at: wp.array2d(dtype=vec3), s: Spare):
-        # a force at a point and a moment on a link; all of these are where velocities have their place
-        s.velocity[w, link] = s.velocity[w, link] + f
-        s.omega[w, link] = s.omega[w, link] + wp.cross(p - at[w, link], f) + n
-
-    @wp.func
-    def end_of(link_of: wp.array(dtype=int), body: int) -> int:
-        # the link that a loop's body is, -1 for what no joint moves
-        if body < 0:
-            return -1
-        return link_of[body]
 
     @wp.kernel(**reverse)
     def kick_adjoint(
@@ -63,6 +49,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
         contacts: Contacts,
         limits: Bounds,
         tools: Tools,
+        lends: wp.array(dtype=int),
         link_of: wp.array(dtype=int),
         room: int,
         width: int,
@@ -77,6 +64,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
         force_in: wp.array2d(dtype=vec3),
         torque_in: wp.array2d(dtype=vec3),
         at_in: wp.array2d(dtype=vec3),
+        lent_in: wp.array2d(dtype=mat66),
         inertial_in: wp.array3d(dtype=real),
         gap_in: wp.array2d(dtype=real),
         normal_in: wp.array2d(dtype=vec3),
@@ -112,6 +100,7 @@ def unsettle_kernels(real) -> SimpleNamespace:
         adj_force_inout: wp.array2d(dtype=vec3),
         adj_torque_inout: wp.array2d(dtype=vec3),
         adj_at_inout: wp.array2d(dtype=vec3),
+        adj_lent_inout: wp.array2d(dtype=mat66),
         adj_inertial_inout: wp.array3d(dtype=real),
         adj_gap_inout: wp.array2d(dtype=real),
         adj_normal_inout: wp.array2d(dtype=vec3),
@@ -139,8 +128,8 @@ def unsettle_kernels(real) -> SimpleNamespace:
         spare_out: Spare,
         touch_out: Space,
     ):
-        # The residual is ID(q, v, (v' - v) / dt) + (easing + S) (v' - v) / dt - tau - J^T impulse / dt. What it does by
-        # the impulses' own dependences is left to `feel`, which is told the adjoints of these here.
+        # The residual is ID(q, v, (v' - v) / dt) + (easing + S + J^T Z J) (v' - v) / dt - tau - J^T impulse / dt. What
+        # it does by the impulses' own dependences is left to `feel`, which is told the adjoints of these here.
         nv = v_in.shape[1]
         zero = vec3(real(0.0), real(0.0), real(0.0))
         start = wp.tid() * block
@@ -159,9 +148,16 @@ def unsettle_kernels(real) -> SimpleNamespace:
                 motion_out, touch_out,
             )  # fmt: skip
             pulled = tools.link.shape[0]
+            lending = int(0)
+            if wp.static(answers):
+                lending = lend_any(lends, w, 0, lends.shape[0], lent_in)
             active = int(0)
-            if pulled > 0:
+            if pulled + lending > 0:
                 assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
+            if wp.static(answers):
+                if lending > 0:
+                    burden(trees, lends, w, nv, lent_in, at_in, motion_out, touch_out)
+            if pulled > 0:
                 harden(trees, tools, w, nv, hard_in, spent_in, pull_in, soft_in, touch_out)
                 active = see_active(
                     trees, w, dt, limits, width, q_in, dry_in, touch_out[0].pull, touch_out[0].soft, v_in, after_in,
@@ -176,9 +172,15 @@ def unsettle_kernels(real) -> SimpleNamespace:
                 active = see_active(
                     trees, w, dt, limits, width, q_in, dry_in, pull_in, soft_in, v_in, after_in, touch_out
                 )
-                if active == 1:
+                if active == 1 and lending == 0:
                     assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
-            if active == 1:
+                if wp.static(answers):
+                    if lending > 0:
+                        rouse(trees, lends, w, lent_in, pull_in, soft_in, touch_out)
+            if wp.static(answers):
+                if pulled > 0 and lending > 0:
+                    rouse(trees, lends, w, lent_in, touch_out[0].pull, touch_out[0].soft, touch_out)
+            if active == 1 or lending > 0:
                 unsettle(
                     w, nv, width, dt, limits, q_in, dry_in, v_in, v_in, after_in, spare_out.a, touch_out,
                     spare_out.rates,
@@ -201,19 +203,13 @@ def unsettle_kernels(real) -> SimpleNamespace:
                     turn = moment_in[w, c] / dt
                     a = link_of[contacts.a[c]]
                     b = link_of[contacts.b[c]]
-                    if a >= 0:
-                        push_at(w, a, push, turn, point_in[w, c], at_in, spare_out)
-                    if b >= 0:
-                        push_at(w, b, -push, -turn, point_in[w, c], at_in, spare_out)
+                    push_both(w, a, b, push, turn, point_in[w, c], at_in, spare_out)
             for r in range(limits[0].loop_hold.shape[0]):
                 push = loop_pull_in[w, r] / dt
                 turn = loop_twist_in[w, r] / dt
                 a = link_of[limits[0].loop_a[r]]
                 b = end_of(link_of, limits[0].loop_b[r])
-                if a >= 0:
-                    push_at(w, a, push, turn, middle_in[w, r], at_in, spare_out)
-                if b >= 0:
-                    push_at(w, b, -push, -turn, middle_in[w, r], at_in, spare_out)
+                push_both(w, a, b, push, turn, middle_in[w, r], at_in, spare_out)
             fallen = zero
             for t in range(trees.first.shape[0] - 1):
                 first = trees.first[t]
@@ -230,6 +226,11 @@ def unsettle_kernels(real) -> SimpleNamespace:
                     adj_at_inout[w, i] = adj_at_inout[w, i] + wp.cross(force_in[w, i], spare_out.torque[w, i])
                     for n in range(10):
                         adj_inertial_inout[w, i, n] = adj_inertial_inout[w, i, n] + spare_out.inertial[w, i, n]
+                if wp.static(answers):
+                    burden_back(
+                        trees, lends, w, t, q_in, lent_in, at_in, motion_out, swept_out, spare_out, touch_out,
+                        adj_q_inout, adj_at_inout, adj_lent_inout,
+                    )  # fmt: skip
                 if tools.block[t] >= 0:
                     begin = trees.v_start[first]
                     size = trees.v_start[last] - begin

@@ -5,14 +5,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import warp as wp
 
 from simenv.physics.bodies.forest import Forest
 from simenv.physics.launch.slots import Slot
 
-__all__ = ["Sunk", "TickSlots", "struct_of", "tick_slots", "tree_arrays"]
+__all__ = ["Numbered", "Sunk", "TickSlots", "struct_of", "tick_slots", "tree_arrays"]
+
+Slots = TypeVar("Slots")
+
+
+class Numbered(Generic[Slots]):
+    """Slots by number.
+
+    Args:
+        make: makes those of a number when they are first asked for.
+    """
+
+    def __init__(self, make: Callable[[], Slots]):
+        self._make, self._made = make, list[Slots]()
+
+    def __call__(self, number: int) -> Slots:
+        """Those of a number."""
+        while len(self._made) <= number:
+            self._made.append(self._make())
+        return self._made[number]
 
 
 class Sunk:

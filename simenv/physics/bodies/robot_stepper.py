@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import warp as wp
 
+from simenv.physics.bodies.answers import Answers
 from simenv.physics.bodies.forest import Forest, longest_path
 from simenv.physics.bodies.kernels_collide import collide_kernels
 from simenv.physics.bodies.kernels_drive import drive_kernels
@@ -24,7 +25,7 @@ from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
 from simenv.physics.bodies.midpoint import Midpoint, without
-from simenv.physics.bodies.robot_slots import Sunk, TickSlots, struct_of, tick_slots, tree_arrays
+from simenv.physics.bodies.robot_slots import Numbered, Sunk, struct_of, tick_slots, tree_arrays
 from simenv.physics.bodies.robot_space import WorkSpace, by_address
 from simenv.physics.bodies.tool_launches import Orders, ToolLaunches, commands_of
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays, loop_arrays
@@ -51,6 +52,11 @@ class RobotStepper(Stepper):
         alone: whether it passes these on, and looks for faults of all: no other solver of frames does after it.
         seen: whether any solver sees the frames of its links, or pushes them; else these have their places at the end.
         midpoint: whether forces that depend on rates are those of the middle of a tick.
+
+    Attributes:
+        joints: positions (N, nq) and rates (N, nv), by number.
+        anchor: displacement that friction holds at each contact (N, C, 3) [m], and the speed at which it has been
+            closing (N, C) [m/s], by number.
     """
 
     def __init__(
@@ -58,10 +64,12 @@ class RobotStepper(Stepper):
         midpoint: bool,
     ):  # fmt: skip
         self.forest, self.touching, self.desk, self.frames = forest, touching, desk, desk.frames
-        self._alone, self._fixed, self._seen, self._foresees = alone, list(fixed), seen, midpoint
         real = warp_real(desk.dtype)
-        self._kernels, self._settle, self._collide = robot_kernels(real), settle_kernels(real), collide_kernels(real)
-        self._unsettle, self._drive, self._bind = unsettle_kernels(real), drive_kernels(real), loop_kernels(real)
+        self._answers = answers = Answers(forest, desk, real, self._array)
+        self._alone, self._fixed, self._foresees, self._seen = alone, list(fixed), midpoint, seen or answers.any
+        self._kernels, self._collide = robot_kernels(real), collide_kernels(real)
+        self._settle, self._unsettle = settle_kernels(real, answers.any), unsettle_kernels(real, answers.any)
+        self._drive, self._bind = drive_kernels(real), loop_kernels(real)
         k, slot, nv, links = self._kernels, desk.memory.slot, forest.rates, len(forest)
         self._points, self._loops = len(touching.slots), len(touching.loops)
         self._meets = bool(self._points or self._loops)
@@ -75,9 +83,10 @@ class RobotStepper(Stepper):
         self._felt = [slot(k.vec3, len(forest.rows)) for _ in range(2)]
         self._sink = slot(k.real, nv)
         self._flush = Flush(desk.dtype, desk.memory.wp_device)
-        self._joints: list[tuple[Slot, Slot]] = []
-        self._anchors: list[tuple[Slot, Slot]] = []
-        self._ticks: list[TickSlots] = []
+        points, loops, frames = self._points, self._loops, len(touching.bodies) if self._meets else 0
+        self.joints = Numbered(lambda: (slot(k.real, forest.positions), slot(k.real, nv)))
+        self.anchor = Numbered(lambda: (slot(k.vec3, points), slot(k.real, points)))
+        self._slots = Numbered(lambda: tick_slots(slot, k, forest, frames, points, loops))
         self._constants()
 
     def _array(self, values: Any, kind: type) -> wp.array:
@@ -117,31 +126,6 @@ class RobotStepper(Stepper):
             s = self._settle
             self._apart = without(self._contacts, s.Contacts), by_address(without(limits, s.Limits, "loop_"), where)
 
-    # --------------------------------------------------------------------------------------------------- slots
-
-    def joints(self, number: int) -> tuple[Slot, Slot]:
-        """Positions (N, nq) and rates (N, nv)."""
-        slot, real = self.desk.memory.slot, self._kernels.real
-        while len(self._joints) <= number:
-            self._joints.append((slot(real, self.forest.positions), slot(real, self.forest.rates)))
-        return self._joints[number]
-
-    def anchor(self, number: int) -> tuple[Slot, Slot]:
-        """Displacement that friction holds at each contact (N, C, 3) [m], and the speed at which it has been closing
-        (N, C) [m/s].
-        """
-        k, slot = self._kernels, self.desk.memory.slot
-        while len(self._anchors) <= number:
-            self._anchors.append((slot(k.vec3, self._points), slot(k.real, self._points)))
-        return self._anchors[number]
-
-    def _slots(self, number: int) -> TickSlots:
-        frames = len(self.touching.bodies) if self._meets else 0
-        while len(self._ticks) <= number:
-            made = tick_slots(self.desk.memory.slot, self._kernels, self.forest, frames, self._points, self._loops)
-            self._ticks.append(made)
-        return self._ticks[number]
-
     # ------------------------------------------------------------------------------------------------ the launches
 
     def _blocks(self) -> tuple[int]:
@@ -170,7 +154,8 @@ class RobotStepper(Stepper):
         if not self._seen:  # nothing pushes: what it would collect stays zero
             return launches
         felt = [*now.pushed, *self._felt]
-        return [*launches, Launch(k.collect, (desk.worlds,), collect, place, felt, k.collect_adjoint)]
+        launches.append(Launch(k.collect, (desk.worlds,), collect, place, felt, k.collect_adjoint))
+        return [*launches, *self._answers.collect(work, self._rows, place[0])]
 
     def _drift(self, tick: int, keep: bool) -> Launch:
         """To the middle of a tick: from where joints are at its beginning or, where nobody asked for that, from the
@@ -237,15 +222,23 @@ class RobotStepper(Stepper):
         now = self._slots(work)
         contacts, limits = self._apart if apart else (self._contacts, self._limits)
         fixed = [
-            self._block, self._trees, desk.dt, contacts, limits, self._tools.struct, self._link_of, self._room,
-            self._width,
+            self._block, self._trees, desk.dt, contacts, limits, self._tools.struct, self._answers.lends,
+            self._link_of, self._room, self._width,
         ]  # fmt: skip
         given = [now.q, self.joints(before)[1], *driven, self._tools.slots(work).hard]
-        given += [inputs["gravity"], *now.pushed, inputs["inertial"]]
+        given += [inputs["gravity"], *now.pushed, self._answers.lent(work), inputs["inertial"]]
         touched = [*now.met, now.was[0], *now.was[2:], *self.anchor(before), self._law, inputs["friction"]]
         given += [*touched, *now.open, *now.felt, *self.anchor(after), *now.bound]
         work_space = [partial(struct_of, self._kernels.Factor, factor), *self._work, self._touch]
         return Launch(k.kick, self._blocks(), fixed, given, out, self._unsettle.kick_adjoint, work_space)
+
+    def _tell(self, tick: int, keep: bool) -> list[Launch]:
+        """What the kick has changed, to pushers that answer."""
+        frames = self.frames
+        before, work = frames.before(tick, keep), frames.scratch(tick, keep)
+        joints = [self._slots(work).q, self.joints(before)[1], self.joints(frames.after(tick, keep))[1]]
+        fixed, space = [self._block, self._trees, self._rows], [self._work[0], *self._work[2:]]
+        return self._answers.tell(work, self._blocks(), fixed, joints, frames.pose(before)[0], self._felt, space)
 
     def _feel(self, tick: int, keep: bool) -> list[Launch]:
         """What contacts and loops do."""
@@ -281,7 +274,7 @@ class RobotStepper(Stepper):
         launches = self._pushed(tick, keep)
         if self._meets:
             launches += self._meet(tick, keep)
-        launches += self._kick(tick, keep)
+        launches += [*self._kick(tick, keep), *self._tell(tick, keep)]
         see, one = [TOO_MANY_CONTACTS, UNCONVERGED, self._touch], (desk.worlds,)
         launches.append(Launch(self._settle.see_failures, one, see, [], [frames.status], differentiable=False))
         if self._meets:
@@ -309,7 +302,8 @@ class RobotStepper(Stepper):
         return [
             *self._pushed(tick, True), *self._meet(tick, True), *self._elsewhere(frames.pose(tick), now.now),
             self._publish(now.q, Sunk(v_after, self._sink), now.now), *self._feel(tick, True), *self._kick(tick, True),
-            self._publish(now.q, v_after, now.now), *self._feel(tick, True), *self._moved(tick, True),
+            *self._tell(tick, True), self._publish(now.q, v_after, now.now), *self._feel(tick, True),
+            *self._moved(tick, True),
         ]  # fmt: skip
 
     def _opening(self) -> list[Launch]:

@@ -17,7 +17,7 @@ import warp as wp
 from simenv.geometry.distance import distance_functions, pack_shapes
 from simenv.physics.bodies.kernels_motion import motion_kernels
 from simenv.physics.bodies.kernels_points import point_kernels
-from simenv.physics.bodies.model import BodiesModel
+from simenv.physics.bodies.model import DRIVEN, FREE, BodiesModel
 from simenv.physics.direct import warp_real
 from simenv.physics.launch.programs import Phase
 from simenv.physics.launch.slots import Launch, Slot
@@ -37,6 +37,12 @@ class BodiesStepper(Stepper):
 
     def __init__(self, model: BodiesModel, desk: Desk):
         self.model, self.desk, self.frames = model, desk, desk.frames
+        moved = np.flatnonzero(np.isin(model.kinds, (FREE, DRIVEN)))
+        if answering := self.frames.settle_answers(moved.tolist()):
+            raise ValueError(
+                f"bodies number {answering} of the table of frames are to answer what pushes them, which hands and "
+                "bodies with coupling='contact' cannot; use coupling='rigid', or a robot"
+            )
         real, memory = warp_real(desk.dtype), desk.memory
         self._motion, self._points = motion_kernels(real), point_kernels(real)
         self._constants(real)
