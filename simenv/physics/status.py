@@ -27,8 +27,8 @@ STATUS: dict[int, Status] = {
         "shorten the substep or lower the stiffness (bulk or Young's modulus)",
     ),
     TOO_FAST: Status(
-        "too_fast", "a particle or gas moved more than one grid cell in one substep, or a body or link 100 m/s or "
-        "1000 rad/s",
+        "too_fast", "a particle or gas moved more than one grid cell in one substep, an incompressible liquid two, or "
+        "a body or link 100 m/s or 1000 rad/s",
         "shorten the substep, or limit the tool's speed, or that of inlets and sources",
     ),
     LEFT_GRID: Status(
@@ -54,8 +54,8 @@ STATUS: dict[int, Status] = {
         "raise the scene's blocks, or use a coarser dx",
     ),
     UNCONVERGED: Status(
-        "unconverged", "the contact solve of an elastic gel, or of robots and rigid bodies, or the pressure of gas, "
-        "ended at its last iteration",
+        "unconverged", "the contact solve of an elastic gel, or of robots and rigid bodies, or the pressure of gas "
+        "or of a liquid, ended at its last iteration",
         "shorten the substep; of a gel or of gas, raise the iterations or the tolerance of its accuracy; of rigid "
         "bodies, lower their friction, stiffness or ratios of mass",
     ),

@@ -23,6 +23,7 @@ from simenv.physics.gels.solver import GelSolver
 from simenv.physics.given import GivenMotion
 from simenv.physics.launch.memory import require_memory
 from simenv.physics.limits import Limit
+from simenv.physics.liquid.solver import LiquidSolver, is_incompressible
 from simenv.physics.mpm.buffers import state_shapes
 from simenv.physics.mpm.exchange_limits import exchange_limits
 from simenv.physics.mpm.particles import ParticleSolver
@@ -156,7 +157,8 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         floats = sum(map(math.prod, state_shapes(parts.model).values()))
         what, N = "the state before and after a control step", self.num_worlds
         require_memory(what, N, 3 * N * floats * self.dtype.itemsize, self.device, ["fewer particles"])
-        return ParticleSolver(parts, N, self.device, self.dtype)
+        kind = LiquidSolver if is_incompressible(parts) else ParticleSolver
+        return kind(parts, N, self.device, self.dtype)
 
     def _robot_solver(self) -> RobotSolver | None:
         scene = self.scene

@@ -38,10 +38,9 @@ class Material:
             if not 0.0 <= value < math.inf or (name == "density" and value == 0.0):
                 raise ValueError(f"{type(self).__name__}: {name} = {value}; it must be positive and finite (SI units)")
 
-    @classmethod
-    def parameter_names(cls) -> tuple[str, ...]:
+    def parameter_names(self) -> tuple[str, ...]:
         """Names of the physical parameters of this material."""
-        return tuple(field.name for field in fields(cls) if field.type == "float")
+        return tuple(field.name for field in fields(self) if field.type == "float")
 
     @staticmethod
     def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -72,19 +71,31 @@ class Material:
 
 @dataclass(frozen=True)
 class Liquid(Material):
-    """Weakly compressible Newtonian liquid: p = K (1/J - 1), deviatoric stress 2 eta dev(D).
+    """Newtonian liquid, weakly compressible: p = K (1/J - 1), deviatoric stress 2 eta dev(D); or incompressible, in a
+    scene whose particles are all of it, see `simenv.physics.liquid`.
 
     Attributes:
         bulk_modulus: K [Pa]. Water has 2.2e9; choose K so that the speed of sound sqrt(K / rho) is about ten times the
             fastest motion: the density then varies by about 1 % (Monaghan 1994), at a time step that is a hundred times
-            longer.
+            longer. An incompressible liquid has none.
         viscosity: dynamic viscosity eta [Pa s].
+        incompressible: whether it is.
     """
 
     kind: ClassVar[int] = LIQUID
     is_liquid: ClassVar[bool] = True
-    bulk_modulus: float
+    bulk_modulus: float = math.nan
     viscosity: float = 0.0
+    incompressible: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.incompressible and not math.isnan(self.bulk_modulus):
+            raise ValueError(f"Liquid: bulk_modulus = {self.bulk_modulus} of one that is incompressible; leave it out")
+
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the physical parameters of this material."""
+        return tuple(name for name in super().parameter_names() if name != "bulk_modulus" or not self.incompressible)
 
     @staticmethod
     def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -94,8 +105,8 @@ class Liquid(Material):
 
     @staticmethod
     def pressure_modulus(values: dict[str, Any]) -> Any:
-        """See `Material.pressure_modulus`."""
-        return values["bulk_modulus"]
+        """See `Material.pressure_modulus`; zero of one that is incompressible, in which no sound limits a time step."""
+        return values.get("bulk_modulus", 0.0 * values["density"])
 
     @staticmethod
     def kinematic_viscosity(values: dict[str, Any]) -> Any:
@@ -377,24 +388,3 @@ class Snow(Material):
     def pressure_modulus(values: dict[str, Any]) -> Any:
         """That of fully hardened snow."""
         return _elastic_modulus(values) * values["hardening_limit"]
-
-
-@dataclass(frozen=True)
-class Rigid(Material):
-    """A rigid body's material: a density, and no stress (see kernels_rigid.py).
-
-    To the transfers it is a liquid of no stiffness, whose volume ratio stays one as a rotation has no divergence.
-    """
-
-    kind: ClassVar[int] = LIQUID
-
-    @staticmethod
-    def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-        """See `Material.kernel_parameters`."""
-        zero = torch.zeros_like(values["density"])
-        return [values["density"], zero, zero, zero, zero]
-
-    @staticmethod
-    def pressure_modulus(values: dict[str, Any]) -> Any:
-        """Zero: the body moves as one, and its rigidity sets no limit to the time step."""
-        return 0.0 * values["density"]

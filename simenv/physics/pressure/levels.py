@@ -126,6 +126,22 @@ class Levels:
         """Of the finest level's diagonal; zero in cells that have no equation (N, nx, ny, nz)."""
         return self._finest(self._inverse, self.grids[0].shape)
 
+    def flat_weight(self, axis: int) -> Slot:
+        """Weights of all levels' faces across an axis, the finest's first, (N, faces)."""
+        return self._weights[axis]
+
+    @property
+    def flat_shift(self) -> Slot:
+        """What is added to all levels' diagonals, the finest's first, (N, cells)."""
+        return self._shift
+
+    @property
+    def tables(self) -> list[wp.array]:
+        """What kernels read of the levels' shapes: cells and faces along each axis, where a level's cells and its faces
+        start, and by how much it is finer than the next; for one who solves in a part of the grid only.
+        """
+        return [self._arrays[name] for name in ("n", "f", "cell", "face", "factor")]
+
     def _finest(self, slot: Slot, shape: Sequence[int]) -> View:
         return View(lambda: slot.tensor[:, : math.prod(shape)].unflatten(1, tuple(shape)), self.real)
 

@@ -65,6 +65,11 @@ class PressureSolver:
         self._sums, self._aligned = levels.slot(nx, 3), levels.slot(2)
         self._parts, self._mean = levels.slot(nx, POCKETS, 2), levels.slot(POCKETS)
 
+    @property
+    def slabs(self) -> list[Slot]:
+        """Sums of slabs along x, of equations and of pockets, zero where there are none."""
+        return [self._sums, self._parts]
+
     def build(self) -> list[Launch]:
         """Launches that prepare for the weights and the shift as they are."""
         outputs = [self.levels, self._counts, self._labels, self.pockets]

@@ -16,8 +16,8 @@ from simenv.physics.bodies.forest import RobotMount
 from simenv.physics.bodies.model import body_properties
 from simenv.physics.bodies.parts import GAINS, Points
 from simenv.physics.bodies.tree import Inertial
-from simenv.physics.mpm.materials import Rigid as RigidMaterial
 from simenv.physics.mpm.projected_motion import Projected, make_projected
+from simenv.physics.mpm.rigid_material import Rigid as RigidMaterial
 from simenv.physics.parts import MOTIONS, Body
 from simenv.world.parts.colliders import CollidersPart
 from simenv.world.parts.looks import Color, Drawn

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the solver of incompressible liquids has to know about a scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from simenv.physics.pressure.levels import Grid
+from simenv.physics.pressure.solve import Accuracy
+
+__all__ = ["LiquidModel"]
+
+SINGLE, DOUBLE = 1e-5, 1e-11  # tolerances of the pressure in the two precisions, of the largest speed
+
+
+@dataclass(frozen=True)
+class LiquidModel:
+    """A liquid in a box of cells.
+
+    Attributes:
+        shape: cells along x, y and z; dx: their size [m]; origin: lower corner of the box [m].
+        particles: of a world; sticks: along which axes the liquid sticks to walls.
+        keeping: share of how a particle's velocity differs from that of the grid, which it keeps (Fei et al. 2021).
+        relaxing: share of what crowds a cell that is undone in a tick.
+        accuracy: of the pressure.
+    """
+
+    shape: tuple[int, int, int]
+    dx: float
+    origin: tuple[float, float, float]
+    particles: int
+    sticks: tuple[bool, bool, bool] = (False, False, False)
+    keeping: float = 0.95
+    relaxing: float = 0.5
+    accuracy: Accuracy = field(default_factory=lambda: Accuracy(SINGLE))
+
+    @property
+    def grid(self) -> Grid:
+        """Its cells."""
+        return Grid(self.shape)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An incompressible liquid of a world, as a solver: particles that declare what all particles do, stepped otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from simenv.physics.limits import Limit
+from simenv.physics.liquid.model import DOUBLE, SINGLE, LiquidModel
+from simenv.physics.liquid.stepper import LiquidStepper
+from simenv.physics.mpm.particles import ParticleParts, ParticleSolver
+from simenv.physics.pressure.solve import Accuracy
+from simenv.physics.solver import Desk, Solver, Step, Tensors
+from simenv.physics.status import TOO_VISCOUS, UNCONVERGED
+
+__all__ = ["LiquidSolver", "is_incompressible"]
+
+MOTION = ("x", "v", "C")
+WALLS = ("slip", "separate", "stick")
+
+
+def is_incompressible(parts: ParticleParts) -> bool:
+    """Whether the particles are an incompressible liquid's.
+
+    Raises:
+        ValueError: some are and some are not, or the scene has what these cannot have.
+    """
+    used = {group.material for group in parts.groups.values()}
+    kinds = {name: getattr(parts.materials[name], "incompressible", False) for name in sorted(used)}
+    if not any(kinds.values()):
+        return False
+    if len(kinds) > 1:
+        raise ValueError(
+            f"an incompressible liquid is the only material of a scene's particles, but they are of {', '.join(kinds)};"
+            " give all groups one material, or use liquids with a bulk modulus"
+        )
+    model = parts.model
+    lacking = {
+        "colliders": list(parts.colliders), "bodies in particles": list(parts.projected),
+        "grid = 'sparse'": ["blocks"] if model.is_sparse else [],
+        "max_substeps": [str(parts.counts)] if len(parts.counts) > 1 else [],
+        "boundary": [each for each in model.boundary if each not in WALLS],
+    }  # fmt: skip
+    for what, names in lacking.items():
+        if names:
+            raise ValueError(
+                f"an incompressible liquid goes without {what} ({', '.join(names)}): so far it is held by walls of the "
+                "domain, boundary = 'slip', 'separate' or 'stick', on a dense grid; use a liquid with a bulk modulus"
+            )
+    for extent in model.size:
+        cells = extent / model.dx
+        if abs(cells - round(cells)) > 1e-6 * cells:
+            raise ValueError(
+                f"the domain of an incompressible liquid is {extent} m wide, no whole number of cells of {model.dx} m; "
+                "change size or dx"
+            )
+    return True
+
+
+class LiquidSolver(ParticleSolver):
+    """The incompressible liquid of N worlds.
+
+    Args:
+        parts: of the scene; num_worlds: N; device, dtype: of the tensors.
+    """
+
+    def __init__(self, parts: ParticleParts, num_worlds: int, device: torch.device, dtype: torch.dtype):
+        super().__init__(parts, num_worlds, device, dtype)
+        model = parts.model
+        x, y, z = (round(extent / model.dx) for extent in model.size)
+        accuracy = Accuracy(SINGLE if dtype == torch.float32 else DOUBLE)
+        a, b, c = (each == "stick" for each in model.boundary)
+        self.liquid = LiquidModel((x, y, z), model.dx, model.origin, self.count, (a, b, c), accuracy=accuracy)
+
+    @property
+    def material(self) -> str:
+        """Name of the one there is."""
+        return next(iter(self.parts.groups.values())).material
+
+    def limits(self, dt: float) -> list[Limit]:
+        """What a substep [s] bears of viscosity; no sound crosses cells."""
+        return [each for each in super().limits(dt) if each.bit == TOO_VISCOUS]
+
+    def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
+        """``gravity`` (N, 3) and the kinematic ``viscosity`` (N,)."""
+        name = self.material
+        return {"gravity": values["gravity"], "viscosity": values[f"{name}.viscosity"] / values[f"{name}.density"]}
+
+    def before(self, step: Step, packed: Tensors) -> Tensors:
+        """The inputs of a stepper."""
+        state = step.state
+        inputs = {**packed, "volume": self.volume, "active": state.active.to(torch.int32)}
+        return inputs | {name: state[name] for name in MOTION}
+
+    def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
+        """Fields of the state at the end; volumes stay as they are."""
+        fields = {name: out[name] for name in MOTION}
+        fields["J"] = torch.ones_like(state.J)
+        fields["active"] = self._collect(state.active, out["x"])
+        fields["wrench"] = torch.zeros_like(state.wrench)
+        fields["emitted"] = state.emitted
+        return fields
+
+    def results(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
+        """The state, and faults."""
+        P = self.count
+        found: dict[str, tuple[tuple[int, ...], torch.dtype | None]] = {
+            "x": ((P, 3), None), "v": ((P, 3), None), "C": ((P, 3, 3), None)
+        }  # fmt: skip
+        return found | dict.fromkeys(("failed", "status"), ((), torch.int32))
+
+    def faults(self, out: Tensors) -> torch.Tensor:
+        """Status bits (N,) of particles, and of solves that did not converge."""
+        return out["status"] | torch.where(out["failed"] > 0, UNCONVERGED, 0).to(torch.int32)
+
+    def blank(self, inputs: Tensors, worlds: int) -> Tensors:
+        """Tensors for the results."""
+        return Solver.blank(self, inputs, worlds)
+
+    def blank_adjoints(self, inputs: Tensors, adjoints: Tensors) -> Tensors:
+        """Tensors for the adjoints of the inputs."""
+        return Solver.blank_adjoints(self, inputs, adjoints)
+
+    @property
+    def lanes(self) -> int:
+        """Parts of a world that can run side by side: one."""
+        return 1
+
+    def open(self, desk: Desk) -> LiquidStepper:  # type: ignore[override]
+        """A stepper for the worlds of a desk."""
+        return LiquidStepper(self.liquid, desk)
