@@ -27,7 +27,7 @@ class GasView:
     Attributes:
         spec: what the scene says.
         shape: cells along x, y and z.
-        scalars, sources: names.
+        scalars, sources, obstacles: names.
     """
 
     def __init__(self, world: World):
@@ -35,6 +35,8 @@ class GasView:
         self.spec: Gas = world.scene.gas
         self.shape = self.spec.shape
         self.scalars, self.sources = tuple(self.spec.scalars), tuple(self.spec.sources)
+        assert world.gas_solver is not None
+        self.obstacles = tuple(each.name for each in world.gas_solver.obstacles)
         self._like = torch.zeros(world.num_worlds, dtype=world.dtype, device=world.device)
         self._centres = torch.as_tensor(self.spec.centres(), dtype=world.dtype, device=world.device)
 
@@ -81,6 +83,19 @@ class GasView:
             return torch.gradient(values, spacing=dx, dim=axis + 1)[0]
 
         return torch.stack([slope(2, 1) - slope(1, 2), slope(0, 2) - slope(2, 0), slope(1, 0) - slope(0, 1)], -1)
+
+    def wrench(self, state: State, name: str) -> torch.Tensor:
+        """Force [N] and torque about its carrier's centre of mass [N m] of the gas on an obstacle, mean over the last
+        control step, world axes, (N, 6).
+
+        Raises:
+            KeyError: there is no obstacle of this name.
+        """
+        rows = [row for row, each in enumerate(self.obstacles) if each == name]
+        if not rows:
+            known = ", ".join(dict.fromkeys(self.obstacles)) or "none"
+            raise KeyError(f"there is no obstacle {name!r}; there are: {known}")
+        return sum((state.gas_wrench[:, row] for row in rows[1:]), state.gas_wrench[:, rows[0]])
 
     def drive(self, told: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """`Control.gas_drive` of accelerations (N, 3) [m/s^2] by source; those that are not named have none."""

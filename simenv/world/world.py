@@ -36,6 +36,7 @@ from simenv.world.drawables import Shown
 from simenv.world.engine import Engine, Named, StepFunction
 from simenv.world.felt import FeltMaterial
 from simenv.world.gas import GasView
+from simenv.world.obstacles import obstacles_of
 from simenv.world.pairing import warn_of_unpaired
 from simenv.world.parameters import Parameters
 from simenv.world.placing import Placed
@@ -94,12 +95,13 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         }
         self.frames = FrameSolver(scene.bodies, parts.fingers, self.device, dtype)
         self.particles = self._particle_solver() if scene.particles else None
-        moves = scene.has_motion
+        around = obstacles_of(scene, scene.gas.obstacles) if scene.gas is not None else []
+        moves = scene.has_motion or any(each.frame >= 0 for each in around)
         self.body_solver = BodySolver(parts, num_worlds, self.device, dtype) if scene.has_bodies else None
-        self.robot_solver = self._robot_solver()
+        self.robot_solver = self._robot_solver(bool(around))
         gels = GelSolver(scene.gels, scene.bodies, self.sensors, scene.lead) if scene.gels else None
         pressing = gels if gels is not None and gels.pressing else None
-        self.gas_solver = None if scene.gas is None else GasSolver(scene.gas, scene.substep_dt)
+        self.gas_solver = None if scene.gas is None else GasSolver(scene.gas, scene.substep_dt, around)
         added = [make(scene, num_worlds, self.device, dtype) for make in scene.solvers]
         drag = (
             DragSolver(scene.drags, list(scene.materials), scene.gas.origin)
@@ -160,13 +162,13 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         kind = LiquidSolver if is_incompressible(parts) else ParticleSolver
         return kind(parts, N, self.device, self.dtype)
 
-    def _robot_solver(self) -> RobotSolver | None:
+    def _robot_solver(self, stirs: bool) -> RobotSolver | None:
         scene = self.scene
         mounts = [*scene.robots.values(), *scene.touching.values()]
         if not mounts:
             return None
         alone, where = not scene.has_bodies, touching(scene, mounts)
-        seen = scene.has_bodies or bool(scene.particles) or bool(scene.solvers)
+        seen = scene.has_bodies or bool(scene.particles) or bool(scene.solvers) or stirs
         return RobotSolver(
             mounts, scene.bodies, where, scene.substep_dt, scene.substeps, alone, seen, scene.midpoint, self.device,
             self.dtype,

@@ -131,8 +131,11 @@ OTHERS = (
     *(f"simenv.physics.liquid.kernels_{name}" for name in LIQUID),
     *(f"simenv.physics.gas.kernels_{name}" for name in ("average", "force", "lines", "project", "rim")),
     "simenv.physics.gas.kernels_scalar", "simenv.physics.gas.kernels_seat",
-    "simenv.physics.flow.kernels_cut", "simenv.physics.flow.kernels_place", "simenv.physics.drag.kernels_drag",
+    "simenv.physics.gas.kernels_cut", "simenv.physics.gas.kernels_react", "simenv.physics.flow.kernels_cut",
+    "simenv.physics.flow.kernels_place", "simenv.physics.drag.kernels_drag",
 )  # fmt: skip
+
+LONG = ("simenv.physics.gas.kernels_cut",)  # which takes a minute to compile
 
 
 def cases():
@@ -164,7 +167,8 @@ def cases():
         for module in whole:
             yield pytest.param(bodies, (real, module, True), id=f"{name}-bodies-{module}-answers", marks=single)
         for module in OTHERS:
-            yield pytest.param(factory, (real, module), id=f"{name}-{module.rpartition('.')[2]}", marks=single)
+            marks = [pytest.mark.slow] if module in LONG else single
+            yield pytest.param(factory, (real, module), id=f"{name}-{module.rpartition('.')[2]}", marks=marks)
     for module in PLAIN:
         yield pytest.param(plain, (module,), id=module)
 

@@ -31,11 +31,11 @@ class Cutting:
         self.obstacles = Obstacles(obstacles, Grid(cells, periodic), (0.0, 0.0, 0.0), dx, self.memory, self.frames)
         self.cut, self.felt = self.obstacles.cut(0), self.obstacles.felt(0)
         self.pose = self.frames.pose(0) if frames else []
-        self.density = self.memory.slot(wp.float64)
+        self.density, self.viscosity = (self.memory.slot(wp.float64) for _ in range(2))
         self.gained = [self.memory.slot(wp.float64, *self.obstacles.grid.faces(axis)) for axis in range(3)]
         self.launches = [
             self.obstacles.clear(self.felt), *self.obstacles.place(self.pose, self.cut, ahead),
-            *self.obstacles.gather(self.cut, 0.5, self.density, self.gained, self.felt),
+            *self.obstacles.gather(self.cut, 0.5, self.density, self.viscosity, self.gained, self.felt),
         ]  # fmt: skip
         self.memory.allocate(True)
         self.density.tensor.fill_(2.0)
@@ -49,7 +49,7 @@ class Cutting:
         return [slot.tensor.clone() for slot in self.told()]
 
     def told(self):
-        return [*self.cut.open, *self.cut.solid, *self.cut.distance, *self.felt]
+        return [*self.cut.open, *self.cut.solid, *self.cut.distance, *self.cut.clear, *self.cut.drift, *self.felt]
 
     def sweep(self, bars):
         """Adjoints of the pose, from those of what `run` gives."""

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from simenv.geometry.shapes import Sphere
 from simenv.physics.gas.model import SIDES, Periodic, Scalar
 from simenv.physics.mpm.materials import Elastic, Liquid
-from simenv.world import Scene
+from simenv.world import Control, Scene
+from tests.world.test_gas_obstacles import momentum_of
 
 BOX, DX = (0.4, 0.4, 0.4), 0.05
 GRAIN, AIR, THICK = 2500.0, 1.2, 1.8e-5
@@ -73,6 +75,30 @@ def test_what_particles_lose_gas_gains():
     assert gas[0] > 0.05 * start[0]  # and much has changed hands
 
 
+def test_what_particles_lose_gas_and_a_body_gain():
+    """The same around a ball that moves as told, near which the cloud begins."""
+    mass, places = 0.1 * AIR * math.prod(BOX) / 50, spread(200)
+    away = np.linalg.norm(places - 0.2, axis=1)
+    scene = scene_of(2e-4, places[(away > 0.09) & (away < 0.14)], volume=mass / GRAIN, velocity=(0.6, -0.2, 0.1))
+    scene.add_body("ball", Sphere(0.08), position=(0.2, 0.2, 0.2))
+    world = scene.make_world(1, dtype=torch.float64)
+    state = world.initial_state()
+    told = torch.tensor([[[0.2, 0.1, 0.0, 1.0, 0.0, 2.0]]], dtype=torch.float64)
+    state = state.replace(body_twist=told)
+    moved = 0.0
+    for _ in range(3):
+        before, lacking = momentum_of(world, state, (8, 8, 8), DX)
+        start = before + momentum(world, state)[1]
+        state = world.step(state, Control(twist=told))
+        assert int(state.status) == 0
+        after, lacks = momentum_of(world, state, (8, 8, 8), DX)
+        felt = (world.gas.wrench(state, "ball") + state.wrench[:, 0])[0, :3] * world.dt  # of the gas and of the cloud
+        change = after + momentum(world, state)[1] - start + (lacks - lacking) * told[0, 0, :3]
+        assert (change + felt).abs().max() <= 1e-12 * start.abs().max()
+        moved = max(moved, felt.abs().max().item())
+    assert moved > 1e-3 * start.abs().max()
+
+
 def test_dust_that_is_heavier_than_air_and_held_tightly_moves_with_it():
     """A thousand times the air's mass and grains of a micrometre: no step is unstable, and both meet at their mean."""
     mass = 1000.0 * AIR * DX**3
@@ -85,8 +111,11 @@ def test_dust_that_is_heavier_than_air_and_held_tightly_moves_with_it():
     assert (state.gas_u - common).abs().max() < 1e-6
 
 
-def test_a_step_has_the_derivatives_of_differences():
+@pytest.mark.parametrize("around", [False, True])
+def test_a_step_has_the_derivatives_of_differences(around):
     scene = scene_of(2e-4, spread(12, 1), gravity=(0.3, 0.0, -9.81), volume=2e-8, velocity=(0.3, 0.1, -0.2), ticks=4)
+    if around:
+        scene.add_body("ball", Sphere(0.05), position=(0.23, 0.2, 0.19), motion="fixed")
     world = scene.make_world(1, dtype=torch.float64)
     generator = torch.Generator().manual_seed(2)
 
@@ -96,7 +125,8 @@ def test_a_step_has_the_derivatives_of_differences():
     state = world.initial_state()
     state = state.replace(**{f"gas_{name}": 0.3 * random(state[f"gas_{name}"].shape) for name in "uvw"})
     state = world.step(state, world.zero_control())
-    names, parameters = ("x", "v", "gas_u", "gas_w"), ("dust.diameter", "dust.density", "air.density", "air.viscosity")
+    names = ("x", "v", "gas_u", "gas_w") if not around else ("x", "v", "gas_u", "gas_w", "body_q")
+    parameters = ("dust.diameter", "dust.density", "air.density", "air.viscosity")
     weights = {name: random(state[name].shape) for name in ("x", "v", "gas_u", "gas_v", "gas_w")}
     start = {name: state[name].clone() for name in names} | {
         name: world.parameters[name].clone() for name in parameters

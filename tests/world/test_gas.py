@@ -80,6 +80,21 @@ def test_gas_that_is_too_fast_stops_its_world_alone():
     assert not states.gas_w[1].any()  # as it entered
 
 
+def test_a_pressure_that_is_not_found_in_time_stops_its_world_alone():
+    """One iteration around an obstacle is too few, but of gas at rest; without obstacles nothing iterates."""
+    for around in (True, False):
+        scene = scene_of(iterations=1)
+        if around:
+            scene.add_body("ball", Sphere(0.15), position=(0.4, 0.25, 0.25), motion="fixed")
+        world = scene.make_world(2)
+        state = world.initial_state()
+        stirred = 0.5 * torch.rand(state.gas_u.shape, generator=torch.Generator().manual_seed(0))
+        stirred[0] = 0.0
+        states = world.step(state.replace(gas_u=stirred), Control())
+        assert states.status.tolist() == [0, status.UNCONVERGED if around else 0]
+        assert torch.equal(states.gas_u[0], state.gas_u[0])
+
+
 def test_an_inlet_fills_the_box_and_an_outlet_empties_it():
     """Air that comes in warm: plug flow between slipping walls, u as told everywhere; heat comes by its flux."""
     sides = {"x-": Inlet((0.5, 0.0, 0.0), heat=3.0), "x+": Outlet(heat=0.0)}

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -275,25 +275,16 @@ def tools(**options: Any) -> Scene:
     return scene
 
 
-def gas(**options: Any) -> Scene:
-    """Warm smoke from an inlet, below a lid that moves, with a fan."""
+def gas(around: Sequence[str] = (), **options: Any) -> Scene:
+    """Warm smoke from an inlet, below a lid that moves, with a fan; around what it is told to go."""
     scene = Scene(**options)
     inlet = Inlet((0.3, 0.02, -0.03), smoke=0.5, heat=25.0)
     sides = {"x-": inlet, "x+": Outlet(heat=19.0), "y-": Slip(), "z+": Wall((0.2, 0.1, 0.0), heat=22.0)}
     scalars = {"heat": Scalar(1e-3, 0.01, 19.0, 20.0, "K"), "smoke": Scalar(2e-3, -0.1, start=0.1, extinction=4.0)}
+    box = {"size": (1.0, 0.75, 0.875), "dx": 0.125, "origin": (0.0, 0.0, 0.0)}
     scene.add_gas(
-        "air",
-        1.2,
-        0.002,
-        sides,
-        scalars,
-        (1.0, 0.75, 0.875),
-        0.125,
-        (0.0, 0.0, 0.0),
-        1e-13,
-        40,
-        limited=False,
-    )
+        "air", 1.2, 0.002, sides, scalars, tolerance=1e-13, iterations=40, limited=False, obstacles=around, **box
+    )  # fmt: skip
     scene.add_source("fan", Sphere(0.25), (0.5, 0.4, 0.4))
     return scene
 
@@ -307,8 +298,22 @@ def dust(**options: Any) -> Scene:
     )
     scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3, width=0.02)
     sides = {"x-": Inlet((0.5, 0.0, 0.1)), "x+": Outlet()}
-    scene.add_gas("air", 1.2, 1e-3, sides, size=SIZE, dx=0.065, tolerance=1e-13)
+    scene.add_gas("air", 1.2, 1e-3, sides, size=SIZE, dx=0.065, tolerance=1e-13, iterations=40, obstacles=("floor",))
     scene.add_drag("grains", 3e-4)
+    return scene
+
+
+def wind(**options: Any) -> Scene:
+    """The same around a box that moves as told, a free ball, and a post."""
+    scene = gas(("box", "ball", "post"), **options)
+    scene.add_body("box", Box((0.15, 0.1, 0.12)), position=(0.3, 0.3, 0.5), quaternion=(0.1, 0.2, 0.3, 0.9))
+    scene.add_body(
+        "ball", Sphere(0.13), 20.0, (0.7, 0.45, 0.3), motion="free", coupling="contact", velocity=(0.1, 0.2, 0.0)
+    )
+    # its end is beside the plane of corners of cells in which shares of faces have a kink
+    scene.add_body("post", Cylinder(0.08, 0.3), position=(0.55, 0.15, 0.31), motion="fixed")
+    scene.let_pass("box", "ball", "they are apart")
+    scene.let_pass("ball", "post", "they are apart")
     return scene
 
 
@@ -331,6 +336,7 @@ ZOO = {
     "tools": Case(tools),
     "dust": Case(dust),
     "gas": Case(gas),
+    "wind": Case(wind),
 }
 
 

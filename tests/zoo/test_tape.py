@@ -8,7 +8,7 @@ from simenv.world import State, World
 from tests.zoo.play import Leaves, gradients, is_differentiable, leaves_of, make, objective, run, weights
 from tests.zoo.scenes import TICKS, ZOO
 
-MEANS = ("link_wrench", "wrench", "body_wrench", "push", "drive", "skin_field", "projected_gain")  # over a control step
+MEANS = ("link_wrench", "wrench", "body_wrench", "push", "drive", "skin_field", "projected_gain", "gas_wrench")
 STEPS = 1
 
 
@@ -65,7 +65,8 @@ def test_a_control_step_is_the_tape_of_its_ticks(name: str) -> None:
     last = whole(one, taped, parts)
     tape = torch.autograd.grad(objective([last], weights(name)).sum(), [grown[leaf] for leaf in names])
     assert (states[-1].status == 0).all() and (last.status == 0).all()
-    off = {f: relative(v.double(), last[f].detach().double()) for f, v in states[-1].items() if v.numel()}
+    compared = [f for f, v in states[-1].items() if v.numel() and f != "gas_divergence"]  # which iterations leave
+    off = {f: relative(states[-1][f].double(), last[f].detach().double()) for f in compared}
     off |= {f"gradient of {leaf}": relative(slopes[leaf], g) for leaf, g in zip(names, tape, strict=True)}
     print(f"\nmeasured {name}: {max(off.values()):.1e}")
     assert not {key: error for key, error in off.items() if not error <= 1e-10}

@@ -2,8 +2,9 @@
 """The launches of the drag between gas and particles in some worlds.
 
 In a tick it comes after the particles, so that spheres which fall steadily do so at the speed at which drag is their
-weight, and before the gas, which begins with what it has gained, made free of divergence. Velocities of both change in
-place, in the memory of their steppers: those before are kept beside it, and the reverse sweep puts them back.
+weight, and before the gas, which begins with what it has gained, made free of divergence, by the gas itself where it
+goes around obstacles. Velocities of both change in place, in the memory of their steppers: those before are kept beside
+it, and the reverse sweep puts them back.
 """
 
 from __future__ import annotations
@@ -70,6 +71,12 @@ class DragStepper(Stepper):
         assert isinstance(gas, GasStepper)
         assert isinstance(particles, MPMStepper)
         self._gas, self._particles = gas, particles
+        self._goes_on = gas.stir(self._before)
+
+    def _before(self, tick: int, keep: bool) -> list[Slot] | None:
+        """Velocities of the gas before the exchange of a tick; None where there is none."""
+        now = self._slots(tick if keep else 0)
+        return [now[f"{name}_was"] for name in FLOW] if len(self._particles.substeps_of(tick)) else None
 
     def _slots(self, number: int) -> dict[str, Slot]:
         """Of a tick: velocities before, of particles ``v`` and gas; how much particles yield, and what they bring; the
@@ -93,11 +100,11 @@ class DragStepper(Stepper):
         if not len(substeps):
             return []
         k, gas = self._kernels, self._gas.gas
-        state, now = gas.state(tick if keep else tick % 2), self._slots(tick if keep else 0)
+        state, now = self._gas.begins(tick, keep), self._slots(tick if keep else 0)
         x, v = (particles.state_of(name, substeps[-1] + 1 if keep else 0) for name in ("x", "v"))
         worlds, count = self.desk.worlds, particles.model.particle_count
-        was, dragged = ([now[name + kind] for name in FLOW] for kind in ("_was", "_dragged"))
-        flow = [state[name] for name in FLOW]
+        was, flow = [now[f"{name}_was"] for name in FLOW], [state[name] for name in FLOW]
+        dragged = flow if self._goes_on else [now[f"{name}_dragged"] for name in FLOW]
         made: list[Any] = [_Kept(k.keep_vectors, v, Flat(now["v"]), worlds * count)]
         for before, after in zip(was, flow, strict=True):
             made.append(_Kept(k.keep, Flat(after), Flat(before), math.prod(after.size)))
@@ -118,7 +125,7 @@ class DragStepper(Stepper):
             made.append(Launch(k.meet[axis], gas.projection.dim(axis), constants, inputs, [dragged[axis]]))
         constants = [kinds, per_dx, origin, count]
         made.append(Launch(k.pull, each, constants, [shares[0], x, Flat(now["v"]), *dragged], [v]))
-        return made + gas.projection.project(dragged, flow, now["b"], now["phi"])
+        return made if self._goes_on else made + gas.projection.project(dragged, flow, now["b"], now["phi"])
 
     def _box(self) -> list[Any]:
         model, k = self._gas.model, self._kernels

@@ -25,8 +25,8 @@ def cut_kernels(real) -> SimpleNamespace:
     Returns:
         A namespace with
 
-        * `cut[axis]`: of faces across an axis the open share, the velocity along the axis of the nearest obstacle, and
-          the distance of the middle;
+        * `cut[axis]`: of faces across an axis the open share, the velocity along the axis of the nearest obstacle, the
+          distances of the middle and of the open part, its mean, and the velocity of that obstacle's centre of mass;
         * `gather[axis]`: forces and torques on obstacles' frames of what faces say that solids gain there;
         * `add_up`: forces and torques of obstacles added to those of their frames;
         * what `place_kernels` has.
@@ -40,19 +40,23 @@ def cut_kernels(real) -> SimpleNamespace:
     options = {"module": f"simenv_flow_cut_{real.__name__}", "enable_backward": True}
     closed, whole = (wp.constant(real(each)) for each in LEAST)
 
-    @wp.func
-    def corner(own: real, one: real, other: real) -> real:
-        # share of a triangle near its only corner of a sign, whose value is `own`
-        return own * own / ((own - one) * (own - other))
+    vec2 = wp.types.vector(length=2, dtype=real)
 
     @wp.func
-    def triangle(a: real, b: real, c: real) -> real:
-        # share of a triangle where what is linear between its corners is positive
+    def corner(own: real, one: real, other: real) -> vec2:
+        # of a triangle the part near its only corner of a sign, whose value is `own`: its share, and the sum of values
+        area = own * own / ((own - one) * (own - other))
+        return vec2(area, area * own / real(3.0))
+
+    @wp.func
+    def triangle(a: real, b: real, c: real) -> vec2:
+        # of a triangle the part where what is linear between its corners is positive
         plus = int(a > real(0.0)) + int(b > real(0.0)) + int(c > real(0.0))
-        if plus == 3:
-            return real(1.0)
         if plus == 0:
-            return real(0.0)
+            return vec2(real(0.0), real(0.0))
+        whole = vec2(real(1.0), (a + b + c) / real(3.0))
+        if plus == 3:
+            return whole
         if plus == 1:
             if a > real(0.0):
                 return corner(a, b, c)
@@ -60,28 +64,32 @@ def cut_kernels(real) -> SimpleNamespace:
                 return corner(b, c, a)
             return corner(c, a, b)
         if a <= real(0.0):
-            return real(1.0) - corner(a, b, c)
+            return whole - corner(a, b, c)
         if b <= real(0.0):
-            return real(1.0) - corner(b, c, a)
-        return real(1.0) - corner(c, a, b)
+            return whole - corner(b, c, a)
+        return whole - corner(c, a, b)
 
     @wp.func
-    def share(a: real, b: real, c: real, d: real) -> real:
-        # open share of a square of these corners, one after the other around it
+    def share(a: real, b: real, c: real, d: real) -> vec2:
+        # of a square of these corners, one after the other around it: open share, and mean distance of the open part
         middle = real(0.25) * (a + b + c + d)
-        total = triangle(a, b, middle) + triangle(b, c, middle) + triangle(c, d, middle) + triangle(d, a, middle)
-        open = real(0.25) * total
+        if a > real(0.0) and b > real(0.0) and c > real(0.0) and d > real(0.0):
+            return vec2(real(1.0), middle)
+        sums = triangle(a, b, middle) + triangle(b, c, middle) + triangle(c, d, middle) + triangle(d, a, middle)
+        open = real(0.25) * sums[0]
         t = (open - closed) / (whole - closed)
         if t <= real(0.0):
-            return real(0.0)
+            return vec2(real(0.0), real(0.0))
+        mean = sums[1] / sums[0]
         if t >= real(1.0):
-            return open
-        return open * t * t * (real(3.0) - real(2.0) * t)
+            return vec2(open, mean)
+        return vec2(open * t * t * (real(3.0) - real(2.0) * t), mean)
 
     def cutting(axis: int):
         others = [each for each in range(3) if each != axis]
         AX, AY, AZ = (int(others[0] == each) for each in range(3))
         BX, BY, BZ = (int(others[1] == each) for each in range(3))
+        AT = [int(axis == each) for each in range(3)]
         HX, HY, HZ = (0.0 if axis == each else 0.5 for each in range(3))
 
         @wp.func
@@ -130,6 +138,8 @@ def cut_kernels(real) -> SimpleNamespace:
             open_out: wp.array4d(dtype=real),
             solid_out: wp.array4d(dtype=real),
             distance_out: wp.array4d(dtype=real),
+            clear_out: wp.array4d(dtype=real),
+            drift_out: wp.array4d(dtype=real),
         ):
             w, i, row, lane = wp.tid()
             for j in range(row, open_out.shape[2], lanes[0]):
@@ -140,8 +150,11 @@ def cut_kernels(real) -> SimpleNamespace:
                     d = phi_in[w, i + wp.static(BX), j + wp.static(BY), k + wp.static(BZ)]
                     m = innermost(w, i, j, k, phi_in, owner_in)
                     x = middle_of(i, j, k, origin, dx)
-                    open_out[w, i, j, k] = share(a, b, c, d)
+                    found = share(a, b, c, d)
+                    open_out[w, i, j, k] = found[0]
+                    clear_out[w, i, j, k] = found[1]
                     distance_out[w, i, j, k] = real(0.25) * (a + b + c + d)
+                    drift_out[w, i, j, k] = velocity_in[w, m][wp.static(axis)]
                     solid_out[w, i, j, k] = speed_at(
                         x, span, place_in[w, m], origin_in[w, m], velocity_in[w, m], omega_in[w, m]
                     )
@@ -153,19 +166,25 @@ def cut_kernels(real) -> SimpleNamespace:
             dx: real,
             span: vec3,
             factor: real,
+            turns: real,
             lanes: wp.vec2i,
             phi_in: wp.array4d(dtype=real),
             owner_in: wp.array4d(dtype=int),
             distance_in: wp.array4d(dtype=real),
+            open_in: wp.array4d(dtype=real),
             place_in: wp.array2d(dtype=vec3),
             origin_in: wp.array2d(dtype=vec3),
+            omega_in: wp.array2d(dtype=vec3),
             density_in: wp.array(dtype=real),
+            viscosity_in: wp.array(dtype=real),
             gained_in: wp.array4d(dtype=real),
             force_inout: wp.array2d(dtype=vec3),
             torque_inout: wp.array2d(dtype=vec3),
         ):
             """Add what solids gain at faces, `factor` times the density times `gained`, to the forces on obstacles
-            and the torques about the origins of their frames.
+            and the torques about the origins of their frames. What faces exchange by viscosity is its Laplacian; walls
+            that turn also feel the other half of the stress, a torque of -2 mu omega for each volume (`turns` is the
+            share of it at a face).
             """
             w, i, row, lane = wp.tid()
             for j in range(row, gained_in.shape[2], lanes[0]):
@@ -179,7 +198,15 @@ def cut_kernels(real) -> SimpleNamespace:
                             size * real(wp.static(float(axis == 2))),
                         )  # fmt: skip
                         wp.atomic_add(force_inout, w, m, force)
-                        wp.atomic_add(torque_inout, w, m, wp.cross(arm - origin_in[w, m], force))
+                        part = turns
+                        at = wp.static(AT[0]) * i + wp.static(AT[1]) * j + wp.static(AT[2]) * k
+                        if span[wp.static(axis)] == real(0.0):
+                            if at == 0 or at == gained_in.shape[wp.static(axis + 1)] - 1:
+                                part = real(0.5) * turns  # half of the volume about a face in a side is outside
+                        rest = part * density_in[w] * viscosity_in[w] * (real(1.0) - open_in[w, i, j, k])
+                        wp.atomic_add(
+                            torque_inout, w, m, wp.cross(arm - origin_in[w, m], force) - rest * omega_in[w, m]
+                        )
 
         return cut, gather
 
@@ -202,5 +229,5 @@ def cut_kernels(real) -> SimpleNamespace:
                 wp.atomic_add(torque_inout, w, frames[m], share * torque_in[w, m])
 
     return SimpleNamespace(
-        cut=[each[0] for each in pairs], gather=[each[1] for each in pairs], add_up=add_up, share=share, **vars(base)
+        cut=[each[0] for each in pairs], gather=[each[1] for each in pairs], add_up=add_up, **vars(base)
     )

@@ -22,7 +22,8 @@ def place_kernels(real) -> SimpleNamespace:
     Returns:
         A namespace with
 
-        * `place`: poses and twists of obstacles, `ahead` seconds after those of the frames that carry them;
+        * `place`: poses and twists of obstacles, `ahead` seconds after those of the frames that carry them; `moves` is
+          0 of those that stand, whatever twist a state says, else 1;
         * `measure` and its adjoint `measure_adjoint`: the signed distance of the corners of cells from the nearest
           obstacle, negative within, and its number;
         * `near(x, place, span) -> vec3`: from a place to a point, the short way on periodic axes, whose `span` [m] is
@@ -39,6 +40,7 @@ def place_kernels(real) -> SimpleNamespace:
     @wp.kernel(**both)
     def place(
         ahead: real,
+        moves: real,
         obstacles: wp.array(dtype=int),
         frames: wp.array(dtype=int),
         local_position: wp.array(dtype=vec3),
@@ -62,8 +64,8 @@ def place_kernels(real) -> SimpleNamespace:
             place_out[w, m] = x + wp.quat_rotate(q, local_position[m])
             turn_out[w, m] = wp.quat_to_matrix(q * local_quaternion[m])
             origin_out[w, m] = x
-            velocity_out[w, m] = velocity_in[w, b]
-            omega_out[w, m] = omega_in[w, b]
+            velocity_out[w, m] = moves * velocity_in[w, b]
+            omega_out[w, m] = moves * omega_in[w, b]
         else:
             still = vec3(real(0.0), real(0.0), real(0.0))
             place_out[w, m] = local_position[m]

@@ -34,7 +34,7 @@ class Obstacle:
     Attributes:
         name: of what has the shape; shape: in its own frame.
         frame: row of the table of frames that carries it, -1 for none; moves: whether that frame may move in a control
-            step.
+            step; told: whether it does so at a twist that is known before.
         position, quaternion: of the shape's frame about the carrier's centre of mass, or in the world [m, xyzw].
         scale: factor on the shape's lengths.
     """
@@ -46,6 +46,7 @@ class Obstacle:
     position: Vector = (0.0, 0.0, 0.0)
     quaternion: Vector = (0.0, 0.0, 0.0, 1.0)
     scale: float = 1.0
+    told: bool = False
 
 
 @dataclass
@@ -53,8 +54,9 @@ class Cut:
     """What obstacles make of a grid, at one time.
 
     Attributes:
-        open, solid, distance: of the faces across x, y and z: the share of each that is open, the velocity along the
-            axis of what closes the rest [m/s], and the distance of its middle from the nearest obstacle [m].
+        open, solid, distance, clear, drift: of the faces across x, y and z: the share of each that is open, the
+            velocity along the axis of what closes the rest [m/s], the distances of its middle and of its open part, the
+            mean, from the nearest obstacle [m], and the velocity along the axis of that obstacle's centre of mass.
         phi, owner: of the corners of cells (N, nx + 1, ny + 1, nz + 1): distance, negative within [m], and number of
             the nearest obstacle.
         place, turn, origin, velocity, omega: of obstacles (N, M, ...): of the shape's frame, and of the frame that
@@ -64,6 +66,8 @@ class Cut:
     open: list[Slot]
     solid: list[Slot]
     distance: list[Slot]
+    clear: list[Slot]
+    drift: list[Slot]
     phi: Slot
     owner: Slot
     place: Slot
@@ -91,6 +95,7 @@ class Obstacles:
 
     Attributes:
         moves: whether any may move in a control step; else one cut does for all ticks.
+        yields: whether any moves otherwise than told, so that no tick knows where the next finds it.
         count: M.
     """
 
@@ -103,6 +108,7 @@ class Obstacles:
         self._kernels = k = cut_kernels(real)
         self._real, self.count = real, len(obstacles)
         self.moves = any(each.moves for each in obstacles)
+        self.yields = any(each.moves and not each.told for each in obstacles)
         _, ny, nz = grid.shape
         self._lanes = wp.vec2i(ny + 1, nz + 1) if on_cuda(memory.device) else wp.vec2i(1, 1)
         span = [dx * n if around else 0.0 for n, around in zip(grid.shape, grid.periodic, strict=True)]
@@ -134,17 +140,22 @@ class Obstacles:
         k, slot, grid, real = self._kernels, self.memory.slot, self.grid, self._real
         corners = tuple(n + 1 for n in grid.shape)
         while len(self._cuts) <= number:
-            opened, solid, away = ([slot(real, *grid.faces(axis)) for axis in range(3)] for _ in range(3))
+            faces = [[slot(real, *grid.faces(axis)) for axis in range(3)] for _ in range(5)]
+            opened, solid, away, clear, drift = faces
             owner = slot(wp.int32, *corners, differentiable=False)
             where = [slot(kind, self.count) for kind in (k.vec3, k.mat33, k.vec3, k.vec3, k.vec3)]
-            self._cuts.append(Cut(opened, solid, away, slot(real, *corners), owner, *where))
+            self._cuts.append(Cut(opened, solid, away, clear, drift, slot(real, *corners), owner, *where))
         return self._cuts[number]
 
     def felt(self, number: int) -> list[Slot]:
         """Forces [N] and torques about the origins of their frames [N m] of the obstacles (N, M, 3), world axes."""
         while len(self._felt) <= number:
-            self._felt.append([self.memory.slot(self._kernels.vec3, self.count) for _ in range(2)])
+            self._felt.append(self.new_felt())
         return self._felt[number]
+
+    def new_felt(self) -> list[Slot]:
+        """Slots for such a pair."""
+        return [self.memory.slot(self._kernels.vec3, self.count) for _ in range(2)]
 
     def dim(self, axis: int) -> tuple[int, ...]:
         """Of launches over the faces across an axis."""
@@ -163,9 +174,9 @@ class Obstacles:
         k, worlds, space = self._kernels, self.memory.worlds, self._space
         start = self._nowhere if self.frames is None else self.frames.pose(0)
         launches: list[Any] = []
-        for (count, rows), poses, later in zip(self._which, (pose, start), (ahead, 0.0), strict=True):
+        for (count, rows), poses, moves in zip(self._which, (pose, start), (1.0, 0.0), strict=True):
             if count:
-                constants = [later, rows, self.rows, *self._local]
+                constants = [moves * ahead, moves, rows, self.rows, *self._local]
                 launches.append(Launch(k.place, (worlds, count), constants, poses, to.frames))
         corners = (worlds, self.grid.shape[0] + 1, *self._lanes)
         constants = [*space, self.count, self._lanes, *self._shapes]
@@ -173,32 +184,31 @@ class Obstacles:
         launches.append(Launch(k.measure, corners, constants, [to.place, to.turn], found, k.measure_adjoint))
         known: list[Any] = [to.phi, to.of_owner, to.place, to.origin, to.velocity, to.omega]
         for axis in range(3):
-            made = [to.open[axis], to.solid[axis], to.distance[axis]]
+            made = [each[axis] for each in (to.open, to.solid, to.distance, to.clear, to.drift)]
             launches.append(Launch(k.cut[axis], self.dim(axis), [*space, self._lanes], known, made))
         return launches
 
-    def gather(self, cut: Cut, factor: float, density: Slot, gained: Sequence[Any], felt: Sequence[Slot]) -> list[Any]:
+    def gather(
+        self, cut: Cut, factor: float, density: Slot, viscosity: Slot, gained: Sequence[Any], felt: Sequence[Slot],
+        turns: bool = True,
+    ) -> list[Any]:  # fmt: skip
         """Launches that sum what obstacles feel.
 
         Args:
             cut: where they are.
             factor: of what is gained, which with the density gives a force [N].
-            density: (N,).
+            density: (N,) [kg/m^3].
+            viscosity: over the density (N,) [m^2/s].
             gained: at faces across x, y and z, along these axes; zero farther than a cell from obstacles.
             felt: forces and torques (N, M, 3), to which is added.
+            turns: whether the torque by which a viscous fluid slows what turns is part of it.
         """
-        k, constants = self._kernels, [*self._space, factor, self._lanes]
+        k, share = self._kernels, 2.0 / 3.0 * self.dx**3 if turns else 0.0
+        constants = [*self._space, factor, share, self._lanes]
         made: list[Any] = []
         for axis in range(3):
-            inputs: list[Any] = [
-                cut.phi,
-                cut.of_owner,
-                cut.distance[axis],
-                cut.place,
-                cut.origin,
-                density,
-                gained[axis],
-            ]
+            inputs: list[Any] = [cut.phi, cut.of_owner, cut.distance[axis], cut.open[axis], cut.place, cut.origin]
+            inputs += [cut.omega, density, viscosity, gained[axis]]
             made.append(Launch(k.gather[axis], self.dim(axis), constants, inputs, felt))
         return made
 

@@ -26,7 +26,7 @@ def project_kernels(real) -> SimpleNamespace:
         * `hold`: its shift, where a side is open, half a cell away from which the pressure is zero;
         * `diverge`: its right-hand side, what flows out of each cell, negative;
         * `push[axis]`: velocities after the pressure has acted;
-        * `blame[axis]`: adjoints of open shares;
+        * `blame[axis]`: adjoints of open shares; the function `jump[axis]`, of phi across a face;
         * `fastest`, `spill` and `scale_of`: the largest speed of a world, and what flows out of a cell.
     """
     base = wall_functions(real)
@@ -183,7 +183,7 @@ def project_kernels(real) -> SimpleNamespace:
                         second = real(0.5) * second
                     open_bar_inout[w, i, j, k] = open_bar_inout[w, i, j, k] - first * second
 
-        return push, blame
+        return push, blame, jump
 
     pairs = [pushing(axis) for axis in range(3)]
 
@@ -220,5 +220,6 @@ def project_kernels(real) -> SimpleNamespace:
 
     return SimpleNamespace(
         weigh=[weighing(axis) for axis in range(3)], hold=hold, diverge=diverge, push=[each[0] for each in pairs],
-        blame=[each[1] for each in pairs], fastest=fastest, scale_of=scale_of, spill=spill, **vars(base),
+        blame=[each[1] for each in pairs], jump=[each[2] for each in pairs], fastest=fastest, scale_of=scale_of,
+        spill=spill, **vars(base),
     )  # fmt: skip

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
-from simenv.physics.gas.kernels_walls import OPEN, PERIODIC, of_axis, wall_functions
+from simenv.physics.gas.kernels_walls import PERIODIC, of_axis, wall_functions
 
 __all__ = ["rim_kernels"]
 
@@ -22,7 +22,7 @@ def rim_kernels(real) -> SimpleNamespace:
     """
     base = wall_functions(real)
     vec3, Kinds = base.vec3, base.Kinds
-    OPEN_, PERIODIC_ = wp.constant(OPEN), wp.constant(PERIODIC)
+    PERIODIC_ = wp.constant(PERIODIC)
     options = {"module": f"simenv_gas_rim_{real.__name__}", "enable_backward": True}
 
     def surrounding(axis: int):
@@ -80,8 +80,7 @@ def rim_kernels(real) -> SimpleNamespace:
         return surround
 
     def passing(axis: int):
-        X, Y, Z = (int(axis == each) for each in range(3))
-        seated = base.seated[axis]
+        passed = base.passed[axis]
 
         @wp.kernel(**options)
         @of_axis(axis)
@@ -106,14 +105,7 @@ def rim_kernels(real) -> SimpleNamespace:
                 i = a
                 j = b
                 k = at
-            own = seated(w, i, j, k, side, kinds, profile, speed_in, q_in)
-            if kinds[side] == OPEN_:  # what flows out comes from inside; what flows in stays
-                inward = 1 - 2 * upper
-                out = -real(inward) * own
-                if out > real(0.0):
-                    inside = q_in[w, i + inward * wp.static(X), j + inward * wp.static(Y), k + inward * wp.static(Z)]
-                    own = own + dt_per_dx * out * (inside - own)
-            q_out[w, i, j, k] = own
+            q_out[w, i, j, k] = passed(w, i, j, k, side, kinds, dt_per_dx, profile, speed_in, q_in)
 
         return pass_sides
 

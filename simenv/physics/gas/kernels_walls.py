@@ -40,6 +40,7 @@ def wall_functions(real) -> SimpleNamespace:
         * `beyond(inside, kind, moved) -> real`: a tangential velocity one cell beyond a side;
         * `side_of_face[axis](i, j, k, faces, kinds) -> int`: the side that a face across an axis lies in, -1 for
           inner ones; `seated[axis](w, i, j, k, side, kinds, profile, speed, q) -> real`: its velocity there;
+          `passed[axis](w, i, j, k, side, kinds, dt_per_dx, profile, speed, q) -> real`: the same after a step;
         * `read[axis](w, i, j, k, kinds, profile, speed, q) -> real`: the component along an axis, at most one cell
           beyond a side across another axis.
     """
@@ -152,10 +153,35 @@ def wall_functions(real) -> SimpleNamespace:
                 return q[w, i, j, k]
             return moves(w, side, i, j, k, profile, speed)[wp.static(axis)]
 
-        return side_of_face, seated
+        @wp.func
+        def passed(
+            w: int,
+            i: int,
+            j: int,
+            k: int,
+            side: int,
+            kinds: Kinds,
+            dt_per_dx: real,
+            profile: wp.array4d(dtype=real),
+            speed: wp.array2d(dtype=vec3),
+            q: wp.array4d(dtype=real),
+        ) -> real:
+            own = seated(w, i, j, k, side, kinds, profile, speed, q)
+            if kinds[side] == OPEN_:  # what flows out comes from inside; what flows in stays
+                inward = int(1)
+                if side == wp.static(2 * axis + 1):
+                    inward = -1
+                out = -real(inward) * own
+                if out > real(0.0):
+                    inside = q[w, i + inward * wp.static(X), j + inward * wp.static(Y), k + inward * wp.static(Z)]
+                    own = own + dt_per_dx * out * (inside - own)
+            return own
+
+        return side_of_face, seated, passed
 
     pairs = [of_faces(axis) for axis in range(3)]
     return SimpleNamespace(
         side_of_face=[each[0] for each in pairs], seated=[each[1] for each in pairs],
+        passed=[each[2] for each in pairs],
         vec3=vec3, Kinds=Kinds, wrap=wrap, moves=moves, beyond=beyond, read=[reading(axis) for axis in range(3)],
     )  # fmt: skip

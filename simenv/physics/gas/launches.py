@@ -7,6 +7,7 @@ where it starts and where two steps one after the other lead.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,16 @@ class GasLaunches:
         entry: the state that a control step is given; seated: with the velocities of sides; pressure: at its end [Pa].
     """
 
+    obstructed = False  # whether anything stands in the box
+
     def __init__(self, model: GasModel, dt: float, memory: Memory):
         self.model, self.memory, self._dt = model, memory, dt
         real = warp_real(memory.dtype)
         self._scalar, self._force = scalar_kernels(real), force_kernels(real)
         self._sums, self._seat, vec3 = average_kernels(real), seat_kernels(real), self._force.vec3
-        self.projection = Projection(model.grid, model.kinds, model.accuracy, model.dx / dt, memory)
+        self.projection = Projection(
+            model.grid, model.kinds, model.accuracy, model.dx / dt, memory, self.obstructed
+        )  # fmt: skip
         self._real, slot = real, memory.slot
         scalars, sources = len(model.scalars), len(model.places)
         self.inputs: dict[str, Slot] = {
@@ -56,7 +61,7 @@ class GasLaunches:
         }  # fmt: skip
         device = memory.wp_device
         self._profile = wp.array(model.profile, dtype=real, device=device)
-        self._transport = Transport(model, dt, memory, self._profile)
+        self._transport = None if self.obstructed else Transport(model, dt, memory, self._profile)
         self._held = wp.array(model.held, dtype=int, device=device)
         places = np.concatenate(model.places) if sources else np.zeros((1, 1, 1))
         self._place = wp.array(places, dtype=real, device=device)
@@ -97,16 +102,20 @@ class GasLaunches:
         """The launches from the entry, what a control step is given, to the first state: sides have velocities of their
         own, and what diverges, as gas that somebody set in motion may, is made free of it.
         """
-        p, lanes = self.projection, wp.vec2i(*self.projection.lanes)
         seated, first = ([each[name] for name in FLOW] for each in (self.seated, self.state(0)))
-        made: list[Any] = [
+        entering = self.projection.project(seated, first, self.seated["b"], self.seated["phi"], ENTERING)
+        return self.sit() + entering
+
+    def sit(self) -> list[Any]:
+        """The launches that give sides' faces of the entry these sides' velocities."""
+        p, lanes = self.projection, wp.vec2i(*self.projection.lanes)
+        return [
             Launch(
                 self._seat.seat[axis], p.dim(axis), [p.kinds, lanes, self._profile],
-                [self.inputs["speed"], self.entry[name]], [seated[axis]],
+                [self.inputs["speed"], self.entry[name]], [self.seated[name]],
             )
             for axis, name in enumerate(FLOW)
         ]  # fmt: skip
-        return made + p.project(seated, first, self.seated["b"], self.seated["phi"], ENTERING)
 
     def read(self, work: dict[str, Slot]) -> Launch:
         """The launch that reads the pressure off the last step."""
@@ -119,32 +128,51 @@ class GasLaunches:
         made = self._stage(before, work, "1")
         middle, end = ({name: work[name + stage] for name in before} for stage in "12")
         made += self._stage(middle, work, "2")
-        lanes = wp.vec2i(*self.projection.lanes)
-        for name, first in before.items():
-            dim = (self.memory.worlds, first.size[1], *self.projection.lanes)
-            if name != "scalar" or self.model.scalars:
-                made.append(Launch(self._sums.average, dim, [lanes], [first, end[name]], [after[name]]))
+        made += [self._mean(first, end[name], after[name]) for name, first in before.items() if self._has(name)]
         return made
 
+    def _has(self, name: str) -> bool:
+        return name != "scalar" or bool(self.model.scalars)
+
+    def _mean(self, one: Slot, other: Slot, to: Slot) -> Launch:
+        dim, lanes = (self.memory.worlds, one.size[1], *self.projection.lanes), wp.vec2i(*self.projection.lanes)
+        return Launch(self._sums.average, dim, [lanes], [one, other], [to])
+
     def _stage(self, q: dict[str, Slot], work: dict[str, Slot], stage: str) -> list[Any]:
-        model, p, dt = self.model, self.projection, self._dt
-        nx, per_dx, lanes = model.grid.shape[0], 1.0 / model.dx, wp.vec2i(*self.projection.lanes)
-        scalars, sources, i = len(model.scalars), len(model.places), self.inputs
+        assert self._transport is not None
+        p, i = self.projection, self.inputs
         flow, moved = [q[name] for name in FLOW], [work[f"{name}_carried{stage}"] for name in FLOW]
         made: list[Any] = [self._transport.stage(flow, moved, i["viscosity"], i["speed"])]
-        for axis, name in enumerate(FLOW):
-            carried, lifted = moved[axis], work[f"{name}_lifted{stage}"]
-            constants = [p.kinds, lanes, nx, scalars, sources, dt, self._place]
-            inputs = [i["gravity"], i["lightness"], i["rest"], i["drive"], q["scalar"], carried]
-            made.append(Launch(self._force.lift[axis], p.dim(axis), constants, inputs, [lifted]))
-        if scalars:
-            dim, carried = (self.memory.worlds, scalars * nx, *p.lanes), work[f"scalar_carried{stage}"]
-            constants = [p.kinds, lanes, nx, int(model.limited), dt, per_dx, self._held]
-            inputs = [i["diffusivity"], i["value"], *flow, q["scalar"]]
-            made.append(Launch(self._scalar.carry_scalar, dim, constants, inputs, [carried]))
-            constants = [lanes, nx, sources, scalars, dt, self._place]
-            inputs = [i["rate"], carried]
-            made.append(Launch(self._force.feed, dim, constants, inputs, [work["scalar" + stage]]))
+        made += [self._lift(axis, q, moved[axis], work[f"{name}_lifted{stage}"]) for axis, name in enumerate(FLOW)]
+        if self.model.scalars:
+            carried = work[f"scalar_carried{stage}"]
+            made.append(self._carry_scalar(flow, q["scalar"], i["diffusivity"], carried))
+            made.append(self._feed(carried, work["scalar" + stage]))
         lifted_flow = [work[f"{name}_lifted{stage}"] for name in FLOW]
         ends = [work[name + stage] for name in FLOW]
         return [*made, *p.project(lifted_flow, ends, work["b" + stage], work["phi" + stage])]
+
+    def _lift(self, axis: int, q: dict[str, Slot], carried: Slot, lifted: Slot) -> Launch:
+        """Buoyancy and sources act."""
+        p, i, model = self.projection, self.inputs, self.model
+        counts = [model.grid.shape[0], len(model.scalars), len(model.places)]
+        constants = [p.kinds, wp.vec2i(*p.lanes), *counts, self._dt, self._place]
+        inputs = [i["gravity"], i["lightness"], i["rest"], i["drive"], q["scalar"], carried]
+        return Launch(self._force.lift[axis], p.dim(axis), constants, inputs, [lifted])
+
+    def _of_scalars(self) -> tuple[int, ...]:
+        return (self.memory.worlds, len(self.model.scalars) * self.model.grid.shape[0], *self.projection.lanes)
+
+    def _carry_scalar(self, flow: Sequence[Slot], scalar: Slot, diffusivity: Slot, carried: Slot) -> Launch:
+        model, p = self.model, self.projection
+        nx, lanes = model.grid.shape[0], wp.vec2i(*p.lanes)
+        constants = [p.kinds, lanes, nx, int(model.limited), self._dt, 1.0 / model.dx, self._held]
+        inputs = [diffusivity, self.inputs["value"], *flow, scalar]
+        return Launch(self._scalar.carry_scalar, self._of_scalars(), constants, inputs, [carried])
+
+    def _feed(self, carried: Slot, fed: Slot) -> Launch:
+        """Sources give scalars."""
+        model, lanes = self.model, wp.vec2i(*self.projection.lanes)
+        counts = [model.grid.shape[0], len(model.places), len(model.scalars)]
+        constants = [lanes, *counts, self._dt, self._place]
+        return Launch(self._force.feed, self._of_scalars(), constants, [self.inputs["rate"], carried], [fed])

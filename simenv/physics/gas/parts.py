@@ -24,6 +24,7 @@ class Gas:
         density: [kg/m^3]; viscosity: [Pa s].
         sides: by name; scalars: what is mixed in, by name; sources: where each acts on cells (nx, ny, nz), by name.
         accuracy: of the pressure; limited: whether scalars make no new extremes.
+        obstacles: names of what it goes around; None is all that is solid.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Gas:
     scalars: Mapping[str, Scalar]
     accuracy: Accuracy
     limited: bool = True
+    obstacles: tuple[str, ...] | None = None
     sources: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property

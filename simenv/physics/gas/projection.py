@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import warp as wp
 
@@ -22,6 +22,13 @@ from simenv.physics.pressure.transform import TransformSolver
 __all__ = ["Projection"]
 
 
+class Faces(Protocol):
+    """What stands at faces across x, y and z: open shares, and velocities of what closes the rest."""
+
+    open: list[Slot]
+    solid: list[Slot]
+
+
 class _Solve:
     """The solve of one projection, as a launch: forward it finds phi of b, in reverse the adjoint of b of that of phi,
     and adds to the adjoints of the open shares.
@@ -29,19 +36,19 @@ class _Solve:
 
     differentiable = True
 
-    def __init__(self, owner: Projection, b: Slot, phi: Slot, slack: float):
-        self._owner, self._b, self._phi, self._slack = owner, b, phi, slack
+    def __init__(self, owner: Projection, b: Slot, phi: Slot, slack: float, faces: Faces):
+        self._owner, self._b, self._phi, self._slack, self._faces = owner, b, phi, slack, faces
 
     def forward(self, device: wp.Device) -> None:
         for launch in self._owner.find(self._b, self._phi, self._slack):
             launch.forward(device)
 
     def backward(self, device: wp.Device) -> None:
-        for launch in self._owner.find_adjoint(self._b, self._phi):
+        for launch in self._owner.find_adjoint(self._b, self._phi, self._faces):
             launch.forward(device)
 
     def kernels(self) -> list[wp.Kernel]:
-        both = (*self._owner.find(self._b, self._phi), *self._owner.find_adjoint(self._b, self._phi))
+        both = (*self._owner.find(self._b, self._phi), *self._owner.find_adjoint(self._b, self._phi, self._faces))
         return [kernel for launch in both for kernel in launch.kernels()]
 
 
@@ -53,7 +60,8 @@ class Projection:
             that gas may have [m/s]; memory: makes slots; obstructed: whether faces may be closed.
 
     Attributes:
-        open: shares of faces that gas can pass, across x, y and z; solid: velocities of what closes the rest.
+        open: shares of faces that gas can pass, across x, y and z, where no others are given; solid: velocities of
+            what closes the rest.
         solver: of the pressure equation, by iterations where faces may be closed, else at once; failed: solves that
             ended at their last iteration, or in numbers that are not finite, rushed: those of gas that was too fast
             (N,).
@@ -100,20 +108,22 @@ class Projection:
         self.failed.tensor.zero_()
         self.rushed.tensor.zero_()
 
-    def prepare(self) -> list[Launch]:
+    def prepare(self, faces: Faces | None = None) -> list[Launch]:
         """Launches that make the equation of the open shares as they are."""
+        faces = faces or self
         if isinstance(self.solver, TransformSolver):
             return []
         k, constants, levels = self._kernels, [self.kinds, wp.vec2i(*self.lanes)], self.solver.levels
         made = [
-            plain(k.weigh[axis], self.dim(axis), constants, [self.open[axis]], [levels.weight(axis)])
+            plain(k.weigh[axis], self.dim(axis), constants, [faces.open[axis]], [levels.weight(axis)])
             for axis in range(3)
         ]
-        made.append(plain(k.hold, self.dim(None), constants, self.open, [levels.shift]))
+        made.append(plain(k.hold, self.dim(None), constants, faces.open, [levels.shift]))
         return [*made, *self.solver.build()]
 
     def project(
-        self, before: Sequence[Slot], after: Sequence[Slot], b: Slot, phi: Slot, slack: float = 1.0
+        self, before: Sequence[Slot], after: Sequence[Slot], b: Slot, phi: Slot, slack: float = 1.0,
+        faces: Faces | None = None,
     ) -> list[Any]:  # fmt: skip
         """What leads from velocities to those without divergence.
 
@@ -123,12 +133,14 @@ class Projection:
             b: slot of the right-hand side, a tick's own, which the reverse sweep reads.
             phi: slot of the solution, likewise.
             slack: factor on the tolerance; what is within it stays as it is, bit for bit.
+            faces: those that the equation is of, `prepare`.
         """
+        faces = faces or self
         k, constants = self._kernels, [self.kinds, wp.vec2i(*self.lanes)]
         slabs = [(self.memory.worlds, each.size[1]) for each in before]
         fastest = [plain(k.fastest, slab, [], [q], [self._most]) for slab, q in zip(slabs, before, strict=True)]
         scale = plain(k.scale_of, (self.memory.worlds,), [], [], [self._most, self._scale])
-        opened, solid = self._shares()
+        opened, solid = self._shares(faces)
         flows = [*opened, *solid, *before]
         pushes = [
             Launch(
@@ -137,25 +149,26 @@ class Projection:
             for axis in range(3)
         ]
         return [
-            *fastest, scale, Launch(k.diverge, self.dim(None), constants, flows, [b]), _Solve(self, b, phi, slack),
-            *pushes,
+            *fastest, scale, Launch(k.diverge, self.dim(None), constants, flows, [b]),
+            _Solve(self, b, phi, slack, faces), *pushes,
         ]  # fmt: skip
 
-    def _shares(self) -> tuple[Sequence[Any], Sequence[Any]]:
+    def _shares(self, faces: Faces) -> tuple[Sequence[Any], Sequence[Any]]:
         """Open shares and velocities of solids; where nothing stands in the box, without adjoints."""
         if self.obstructed:
-            return self.open, self.solid
+            return faces.open, faces.solid
         real = warp_real(self.memory.dtype)
         bare = [[View(partial(getattr, each, "tensor"), real) for each in both] for both in (self.open, self.solid)]
         return bare[0], bare[1]
 
-    def see_spilled(self, flow: Sequence[Slot], b: Slot) -> list[Launch]:
+    def see_spilled(self, flow: Sequence[Slot], b: Slot, faces: Faces | None = None) -> list[Launch]:
         """Launches that measure the divergence that is left; `b` is overwritten."""
+        faces = faces or self
         k, constants = self._kernels, [self.kinds, wp.vec2i(*self.lanes)]
         slabs, solver = (self.memory.worlds, self.grid.shape[0]), self.solver
         inverse = solver.inverse if isinstance(solver, TransformSolver) else solver.levels.inverse
         return [
-            plain(k.diverge, self.dim(None), constants, [*self.open, *self.solid, *flow], [b]),
+            plain(k.diverge, self.dim(None), constants, [*faces.open, *faces.solid, *flow], [b]),
             plain(k.spill, slabs, [], [b, inverse], [self._most]),
             plain(k.scale_of, slabs[:1], [], [], [self._most, self.spilled]),
         ]
@@ -168,7 +181,7 @@ class Projection:
     def _note(self) -> Launch:
         return plain(self._sums.note, (self.memory.worlds,), [], [self.solver.done], [self.failed])
 
-    def find_adjoint(self, b: Slot, phi: Slot) -> list[Launch]:
+    def find_adjoint(self, b: Slot, phi: Slot, faces: Faces) -> list[Launch]:
         """Launches that add to the adjoints of b and of the open shares what that of phi gives."""
         k, constants, real = self._kernels, [self.kinds, wp.vec2i(*self.lanes)], warp_real(self.memory.dtype)
 
@@ -179,5 +192,5 @@ class Projection:
         made.append(plain(self._sums.add, self.dim(None), constants[1:], [self._adjoint], [bar(b)]))
         for axis in range(3) if self.obstructed else ():
             inputs = [phi, self._adjoint]
-            made.append(plain(k.blame[axis], self.dim(axis), constants, inputs, [bar(self.open[axis])]))
+            made.append(plain(k.blame[axis], self.dim(axis), constants, inputs, [bar(faces.open[axis])]))
         return [*made, self._note()]

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from simenv.physics.flow.obstacles import Obstacle
+from simenv.physics.gas.around_stepper import GasAroundStepper
 from simenv.physics.gas.model import SIDES
 from simenv.physics.gas.parts import Gas
 from simenv.physics.gas.stepper import GasStepper
@@ -26,14 +28,15 @@ class GasSolver(Solver):
     """The gas of N worlds.
 
     Args:
-        gas: what the scene says; tick: duration of a tick [s].
+        gas: what the scene says; tick: duration of a tick [s]; obstacles: what the gas goes around.
     """
 
     name = "gas"
     together = 1  # a world's fields fill the caches of a core
 
-    def __init__(self, gas: Gas, tick: float):
+    def __init__(self, gas: Gas, tick: float, obstacles: Sequence[Obstacle] = ()):
         super().__init__()
+        self.obstacles = list(obstacles)
         self.gas, self.model, self._tick = gas, gas.model(), tick
         grid, name = self.model.grid, gas.name
         self.fields = {
@@ -46,6 +49,12 @@ class GasSolver(Solver):
         self.fields["gas_divergence"] = Field(
             (), "1/s", "largest divergence of the gas in a cell that is left", differentiable=False
         )
+        if self.obstacles:
+            about = (
+                "force and torque about the carrier's centre of mass of the gas on each obstacle, mean over the last "
+            )
+            about += f"control step, world axes: {', '.join(each.name for each in self.obstacles)}"
+            self.fields["gas_wrench"] = Field((len(self.obstacles), 6), "N, N m", about, differentiable=False)
         scalars, sources = list(gas.scalars.values()), list(gas.sources)
         if scalars:
             start = np.stack([np.broadcast_to(each.start, grid.shape) for each in scalars])
@@ -141,6 +150,8 @@ class GasSolver(Solver):
         fields = {f"gas_{key}": out[key] for key in FACES}
         if self.gas.scalars:
             fields["gas_scalar"] = out["scalar"].unflatten(1, (len(self.gas.scalars), -1))
+        if self.obstacles:
+            fields["gas_wrench"] = torch.cat([out["force"], out["torque"]], -1)
         fields["gas_pressure"] = out["pressure"]
         fields["gas_divergence"] = out["spilled"].detach() / self.model.dx
         return fields
@@ -153,6 +164,8 @@ class GasSolver(Solver):
         }
         if scalars:
             found["scalar"] = ((scalars * grid.shape[0], *grid.shape[1:]), None)
+        if self.obstacles:
+            found |= dict.fromkeys(("force", "torque"), ((len(self.obstacles), 3), None))
         found |= {"pressure": (grid.shape, None), "spilled": ((), None)}
         return found | dict.fromkeys(("failed", "rushed"), ((), torch.int32))
 
@@ -163,4 +176,6 @@ class GasSolver(Solver):
 
     def open(self, desk: Desk) -> GasStepper:
         """A stepper for the worlds of a desk."""
+        if self.obstacles:
+            return GasAroundStepper(self.model, self.gas.origin, self.obstacles, desk)
         return GasStepper(self.model, desk)

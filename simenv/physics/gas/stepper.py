@@ -7,7 +7,7 @@ turns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ import warp as wp
 from simenv.physics.gas.launches import FLOW, GasLaunches
 from simenv.physics.gas.model import GasModel
 from simenv.physics.launch.programs import Phase
-from simenv.physics.launch.slots import commands
+from simenv.physics.launch.slots import Slot, commands
 from simenv.physics.solver import Desk, Stepper, Tensors
 
 __all__ = ["GasStepper"]
@@ -31,8 +31,11 @@ class GasStepper(Stepper):
 
     def __init__(self, model: GasModel, desk: Desk):
         self.desk, self.model = desk, model
-        self.gas = GasLaunches(model, desk.dt, desk.memory)
+        self.gas = self._launches()
         self._entry = {**self.gas.entry, "scalar": self.gas.state(0)["scalar"]}
+
+    def _launches(self) -> GasLaunches:
+        return GasLaunches(self.model, self.desk.dt, self.desk.memory)
 
     def _phase(self, launches: list[Any], reverse: bool = False) -> Phase:
         return [commands(launches, self.desk.memory.wp_device, reverse), *([] for _ in range(self.desk.lanes - 1))]
@@ -41,6 +44,21 @@ class GasStepper(Stepper):
         before, after = (tick, tick + 1) if keep else (tick % 2, (tick + 1) % 2)
         gas = self.gas
         return gas.step(gas.state(before), gas.work(tick if keep else 0), gas.state(after))
+
+    def begins(self, tick: int, keep: bool) -> dict[str, Slot]:
+        """What a tick begins with, for whoever changes velocities before it."""
+        return self.gas.state(tick if keep else tick % 2)
+
+    def stir(self, before: Callable[[int, bool], Sequence[Slot] | None]) -> bool:
+        """Know who changes velocities before ticks.
+
+        Args:
+            before: of a tick, and of whether it is kept, what velocities were before; None if they stay.
+
+        Returns:
+            Whether the tick makes these free of divergence, or else who changes them does.
+        """
+        return False
 
     def _last(self, keep: bool) -> int:
         return self.desk.ticks if keep else self.desk.ticks % 2

@@ -41,6 +41,7 @@ class GasPart:
         sides: Mapping[str, Side] | None = None, scalars: Mapping[str, Scalar] | None = None,
         size: Vector | None = None, dx: float | None = None, origin: Vector | None = None,
         tolerance: float = TOLERANCE, iterations: int = 12, limited: bool = True,
+        obstacles: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
         """Add a box of incompressible gas.
 
@@ -64,6 +65,8 @@ class GasPart:
             tolerance: largest divergence times dx, of the largest speed; 1e-6 by default.
             iterations: at most, of each solve; a world that needs more stops, with a status.
             limited: whether scalars make no new extremes; without, they are smooth in all they depend on.
+            obstacles: names of the bodies, robots, links and colliders that gas goes around and pushes. None: every
+                body with a shape, every link that collides, and every collider.
 
         Raises:
             ValueError: an unknown side or scalar, a number out of range, one periodic side without the other, or an
@@ -90,6 +93,7 @@ class GasPart:
         gas = Gas(
             name, start, box, float(dx), float(density), float(viscosity), made, scalars,
             Accuracy(float(tolerance), int(iterations)), limited,
+            None if obstacles is None else tuple(obstacles),
         )  # fmt: skip
         _check_flow(what, gas)
         self.gas = gas
