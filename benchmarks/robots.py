@@ -92,11 +92,14 @@ def disagreement(programs: dict[str, Program]) -> dict[str, float]:
     return off
 
 
-def started(scripts: dict[str, str]) -> dict[str, Program]:
-    """The programs, each in its process, with one thread."""
+def started(scripts: dict[str, str], pythons: dict[str, str] | None = None) -> dict[str, Program]:
+    """The programs, each in its process, with one thread; those named in `pythons` with interpreters of their own."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
     kept |= {"OMP_NUM_THREADS": "1"}
-    return {name: Program(sys.executable, str(HERE / script), kept) for name, script in scripts.items()}
+    pythons = pythons or {}
+    return {
+        name: Program(pythons.get(name, sys.executable), str(HERE / script), kept) for name, script in scripts.items()
+    }
 
 
 def taken_in_turns(
@@ -136,9 +139,9 @@ def measure(worlds: int, ticks: int, rounds: int) -> dict[str, Any]:
     return {**part, "rows": rows(times), "load_after": os.getloadavg()[0]}
 
 
-def rows(times: dict[str, list[float]], ratios: Ratios | None = None) -> list[reports.Row]:
-    """Of all jobs' rounds [us], and of their ratios, by default `RATIOS`."""
-    found = [reports.value_row(name, "us", each, 1) for name, each in times.items()]
+def rows(times: dict[str, list[float]], ratios: Ratios | None = None, unit: str = "us") -> list[reports.Row]:
+    """Of all jobs' rounds, and of their ratios, by default `RATIOS`."""
+    found = [reports.value_row(name, unit, each, 1) for name, each in times.items()]
     for name, (above, below, least) in (RATIOS if ratios is None else ratios).items():
         found.append(reports.target_row(name, "x", reports.paired(times[above], times[below]), least, True, 1))
     return found
@@ -162,10 +165,10 @@ def launches(part: dict[str, Any]) -> list[str]:
     return lines
 
 
-def quartiles(row: reports.Row) -> str:
+def quartiles(row: reports.Row, digits: int = 2) -> str:
     """Of a row's rounds."""
     low, high = np.percentile(row["rounds"], (25, 75))
-    return f"{low:.2f} - {high:.2f}"
+    return f"{low:.{digits}f} - {high:.{digits}f}"
 
 
 def versions(answers: dict[str, dict[str, Any]]) -> str:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from protocol import claim_stdout, serve
+from protocol import claim_stdout, serve, spent
 
 ANSWERS = claim_stdout()
 
@@ -78,10 +78,7 @@ class Server:
         return found
 
     def _microseconds(self, world: World, run: Callable[[], None]) -> dict:
-        start, cpu = time.perf_counter(), time.process_time()
-        run()
-        cpu, seconds = time.process_time() - cpu, time.perf_counter() - start
-        return {"us": 1e6 * cpu / world.num_worlds / self.ticks, "cpu_per_wall": cpu / seconds}
+        return spent(run, world.num_worlds * self.ticks)
 
     def forward(self, request: dict) -> dict:
         """Processor time of a tick of a world [us], in a control step."""

@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from protocol import claim_stdout, serve
+from protocol import claim_stdout, serve, spent
 
 ANSWERS = claim_stdout()
 
-import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
 import mujoco  # noqa: E402
@@ -54,10 +53,7 @@ class Server:
         return {"float64": found}
 
     def _microseconds(self, run: Callable[[], None]) -> dict:
-        start, cpu = time.perf_counter(), time.process_time()
-        run()
-        cpu, seconds = time.process_time() - cpu, time.perf_counter() - start
-        return {"us": 1e6 * cpu / len(self.worlds) / self.ticks, "cpu_per_wall": cpu / seconds}
+        return spent(run, len(self.worlds) * self.ticks)
 
     def loop(self, request: dict) -> dict:
         """Processor time of a step of a world [us]: all steps of a world, then those of the next."""
