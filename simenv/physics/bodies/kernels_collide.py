@@ -30,8 +30,9 @@ def collide_kernels(real) -> SimpleNamespace:
         A namespace with the struct `Contacts` (of slots: bodies `a` and `b`, the point's `offset` on a and the `radius`
         of the ball about it, the `shape` on b, its `place` and `turn` there, the `law`, and the `stiffest` that a
         contact is taken; of pairs: `first` slot, and after the last their number, bodies, law, centres and radii of
-        balls about their shapes; of shapes boxes about them), and the kernels `midway`, `see_near`, `collide` and
-        `feel`.
+        balls about their shapes, how far from a's origin points on it reach, and whether it meets the same as the pair
+        before `again`; of shapes boxes about them, and normals of those that are `flat`), and the kernels `midway`,
+        `see_near`, `collide` and `feel`.
     """
     dist, law = distance_functions(real), law_functions(real)
     Shape, vec3, distance = dist.Shape, dist.vec3, dist.distance
@@ -66,6 +67,7 @@ def collide_kernels(real) -> SimpleNamespace:
         first: wp.array(dtype=int)
         box_centre: wp.array(dtype=vec3)
         box_half: wp.array(dtype=vec3)
+        flat: wp.array(dtype=vec3)
         rod: wp.array(dtype=vec2)
         pair_a: wp.array(dtype=int)
         pair_b: wp.array(dtype=int)
@@ -73,6 +75,8 @@ def collide_kernels(real) -> SimpleNamespace:
         centre_a: wp.array(dtype=vec3)
         centre_b: wp.array(dtype=vec3)
         extent: wp.array(dtype=real)
+        arm: wp.array(dtype=real)
+        again: wp.array(dtype=int)
 
     @wp.kernel(**both)
     def midway(
@@ -113,18 +117,42 @@ def collide_kernels(real) -> SimpleNamespace:
         law_in: wp.array2d(dtype=vec10),
         near_out: wp.array2d(dtype=int),
     ):
-        # Of the slots of pairs whose balls are near those that are near the box about the shape, twice as far as any
-        # contact that could act in this tick: `gather` asks for a gap of `wide + dt (2 |speed| + 1)`.
+        # Of the slots of pairs whose balls are near those that are near the box about the shape, or the plane, twice as
+        # far as any contact that could act in this tick: `gather` asks for a gap of `wide + dt (2 |speed| + 1)`.
         w = wp.tid()
+        up = vec3(real(0.0), real(0.0), real(0.0))
+        level = real(0.0)
+        spin_plane = real(0.0)
         for p in range(contacts.pair_a.shape[0]):
             a = contacts.pair_a[p]
             b = contacts.pair_b[p]
             wide = law_in[w, contacts.pair_law[p]][9]
+            first = contacts.first[p]
+            plane = contacts.flat[contacts.shape[first]]
+            if plane[0] != real(0.0) or plane[1] != real(0.0) or plane[2] != real(0.0):
+                if contacts.again[p] == 0:
+                    up = wp.quat_rotate(quaternion_in[w, b] * contacts.turn[first], plane)
+                    origin = position_in[w, b] + wp.quat_rotate(quaternion_in[w, b], contacts.place[first])
+                    level = wp.dot(up, origin)
+                    spin_plane = wp.length(omega_in[w, b])
+                height = wp.dot(up, position_in[w, a]) - level
+                local = wp.quat_rotate_inv(quaternion_in[w, a], up)
+                arm = contacts.arm[p]
+                spin_a = wp.length(omega_in[w, a])
+                speed = wp.length(velocity_in[w, a] - velocity_in[w, b]) + spin_a * arm
+                if spin_plane > real(0.0):
+                    speed = speed + spin_plane * (wp.length(position_in[w, a] - position_in[w, b]) + arm)
+                reach = real(2.0) * (wide + dt * (real(2.0) * speed + real(1.0)))
+                if dt * (spin_a + spin_plane) > real(0.5):
+                    reach = far
+                for c in range(first, contacts.first[p + 1]):
+                    least = height + wp.dot(local, contacts.offset[c]) - contacts.radius[c] - contacts.rim[c]
+                    near_out[w, c] = wp.where(least > reach, 0, 1)
+                continue
             away = position_in[w, a] + wp.quat_rotate(quaternion_in[w, a], contacts.centre_a[p])
             away = away - position_in[w, b] - wp.quat_rotate(quaternion_in[w, b], contacts.centre_b[p])
             slow = wp.length(velocity_in[w, a] - velocity_in[w, b])
             near = wp.length(away) <= contacts.extent[p] + real(2.0) * dt * slow + wide
-            first = contacts.first[p]
             if near:
                 back = wp.transpose(matrix_of(quaternion_in[w, b] * contacts.turn[first]))
                 origin = position_in[w, b] + wp.quat_rotate(quaternion_in[w, b], contacts.place[first])

@@ -11,19 +11,9 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
+from simenv.physics.bodies.kernels_rows import row_functions
 
-__all__ = ["dense_functions", "padded"]
-
-# what all begin with: rows of a world, and eight at a time
-_ROWS = """
-#if !defined(__CUDACC__)
-    #pragma clang fp contract(fast)
-#endif
-    typedef {scalar} T;
-    #define ROW(array) ((T*)((char*)(array).data + (size_t)w * (array).strides[0]))
-    #define MARKS(array) ((const int*)((const char*)(array).data + (size_t)w * (array).strides[0]))
-    #define EIGHT _Pragma("unroll") for (int l = 0; l < 8; ++l)
-"""
+__all__ = ["dense_functions"]
 
 # y = A (v - free), of a matrix that is symmetric and in blocks on its diagonal, from `low` to `high`
 _TIMES = """
@@ -68,40 +58,45 @@ _PULL = """
     }
 """
 
-# h += J^T K J, in all of it or its lower half; K has blocks nn, nf and fn, ff
+# h += J^T K J, in all of it or its lower half; K has blocks nn, nf and fn, ff, or, from LOW = 3 on, only the last
 _STIFFEN = """
     const int pad = (nv + 7) / 8 * 8;
     const T* j_ = ROW(jacobian) + 8 * base;
     const int* column_ = MARKS(column) + base;
     T* h_ = ROW(h);
-    T k[6][8];
-    for (int r = 0; r < 3; ++r) {
+    T k[6][6];
+    for (int r = 0; r < 3; ++r)
         for (int c = 0; c < 3; ++c) {
-            k[r][c] = nn.data[r][c];
-            k[r][3 + c] = nf.data[r][c];
-            k[3 + r][c] = fn.data[r][c];
+            BLOCKS
             k[3 + r][3 + c] = ff.data[r][c];
         }
-        k[r][6] = k[r][7] = k[3 + r][6] = k[3 + r][7] = 0;
-    }
     for (int first = 0; first < count; first += 8) {
         const int some = count - first < 8 ? count - first : 8;
         T across[6][8];
-        for (int c = 0; c < 6; ++c)
+        for (int c = LOW; c < 6; ++c)
             EIGHT across[c][l] = l < some ? j_[8 * (first + l) + c] : (T)0;
         for (int e = 0; e < count; ++e) {
             const T* x = j_ + 8 * e;
             const int row = column_[e];
-            T by[8] = {0, 0, 0, 0, 0, 0, 0, 0}, all[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-            for (int c = 0; c < 6; ++c) EIGHT by[l] += x[c] * k[c][l];
-            for (int c = 0; c < 6; ++c) EIGHT all[l] += by[c] * across[c][l];
-            for (int l = 0; l < some; ++l) {
-                const int at = column_[first + l];
-                if (whole || at <= row) h_[row * pad + at] += all[l];
+            T* h_row = h_ + row * pad;
+            T all[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+            for (int c = LOW; c < 6; ++c) {
+                T by = 0;
+                for (int r = LOW; r < 6; ++r) by += x[r] * k[r][c];
+                EIGHT all[l] += by * across[c][l];
+            }
+            if (whole && some == 8) {
+                EIGHT h_row[column_[first + l]] += all[l];
+            } else {
+                for (int l = 0; l < some; ++l) {
+                    const int at = column_[first + l];
+                    if (whole || at <= row) h_row[at] += all[l];
+                }
             }
         }
     }
 """
+_BLOCKS = "k[r][c] = nn.data[r][c]; k[r][3 + c] = nf.data[r][c]; k[3 + r][c] = fn.data[r][c];"
 
 # x = -H^-1 g of the rates that are `active`, of H or of the symmetric matrix that has its lower half. Elimination
 # begins with the last rate, so that trees, whose joints come after those that carry them, fill nothing in; what is
@@ -119,6 +114,28 @@ _SOLVE = """
     for (int k = nv - 1; k >= 0; --k) {
         if (!active_[k]) continue;
         const T* pivot = h_ + k * pad;
+        if (pad <= 16) {  // of a few rates all is faster than to look for what is zero
+            const T inverse = 1 / pivot[k], rest = rest_[k];
+            T part[8], more[8];
+            EIGHT part[l] = pivot[l];
+            EIGHT more[l] = k > 8 ? pivot[8 + l] : (T)0;
+            for (int i = 0; i < k; ++i) {
+                const T share = inverse * (whole ? h_[i * pad + k] : pivot[i]);
+                if (share == 0) continue;
+                T* target = h_ + i * pad;
+                T less[8];
+                EIGHT less[l] = target[l] - share * part[l];
+                rest_[i] -= share * rest;
+                EIGHT target[l] = less[l];
+                if (k > 8) {
+                    EIGHT less[l] = target[8 + l] - share * more[l];
+                    EIGHT target[8 + l] = less[l];
+                }
+            }
+            h_[k * pad + k] = inverse;
+            lead_[k] = 0;
+            continue;
+        }
         int lead = 0;
         while (lead < k && pivot[lead] == 0 && !(whole && h_[lead * pad + k] != 0)) ++lead;
         lead_[k] = lead;
@@ -205,54 +222,20 @@ _COPY = """
     for (int b = 0; b < cells; b += 8) EIGHT h_[b + l] = a_[b + l];
 """
 
-# the first rate from `k` on that is active and has left where it may be, at v + share d; nv if there is none
-_LEAVING = """
-    const int* active_ = MARKS(active);
-    const T *v_ = ROW(v), *d_ = ROW(d), *least_ = ROW(least), *most_ = ROW(most);
-    int next = k;
-    for (; next < nv; ++next) {
-        const T x = along ? v_[next] + share * d_[next] : v_[next];
-        if (active_[next] && !(x >= least_[next] && x <= most_[next])) break;
-    }
-    return next;
-"""
-
-_MARK = """
-    const int* column_ = MARKS(column) + base;
-    int* active_ = (int*)MARKS(active);
-    for (int e = 0; e < count; ++e) active_[column_[e]] = 1;
-"""
-
-# sum of x^2 weight
-_SQUARE = """
-    const T *x_ = ROW(x), *weight_ = ROW(weight);
-    T sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-    for (int b = 0; b < nv; b += 8) EIGHT sum[l] += x_[b + l] * x_[b + l] * weight_[b + l];
-    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
-"""
-
-_DOT = """
-    const T *x_ = ROW(x), *y_ = ROW(y);
-    T sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-    for (int b = 0; b < nv; b += 8) EIGHT sum[l] += x_[b + l] * y_[b + l];
-    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
-"""
-
-# out = x + share y
-_ADD = """
-    const T *x_ = ROW(x), *y_ = ROW(y);
-    T* out_ = ROW(out);
-    for (int b = 0; b < nv; b += 8) {
-        T total[8];
-        EIGHT total[l] = share == 0 ? x_[b + l] : x_[b + l] + share * y_[b + l];
-        EIGHT out_[b + l] = total[l];
+# the start of Newton's method, `before` where rates are active and these count, and one over A's diagonal
+_BEGIN = """
+    const int pad = (nv + 7) / 8 * 8;
+    const T *a_ = ROW(a), *free_ = ROW(free), *before_ = ROW(before);
+    const int *active_ = MARKS(active), *told_ = told.data;
+    T *v_ = ROW(v), *inverse_ = ROW(inverse), *weight_ = ROW(weight);
+    for (int k = 0; k < nv; ++k) {
+        const T heavy = a_[k * pad + k];
+        v_[k] = active_[k] && again ? before_[k] : free_[k];
+        inverse_[k] = active_[k] ? 1 / heavy : (T)0;
+        // what holds a rate that is told would hide all others
+        weight_[k] = active_[k] && !told_[k] ? heavy : (T)0;
     }
 """
-
-
-def padded(rates: int) -> int:
-    """How long a row of some rates is."""
-    return (rates + 7) // 8 * 8
 
 
 @built_once
@@ -260,26 +243,24 @@ def dense_functions(real) -> SimpleNamespace:
     """Functions for one scalar type, `wp.float32` or `wp.float64`; arrays are of one row for each world.
 
     Returns:
-        A namespace with `vec8` and the functions
+        A namespace with what `row_functions` has, `vec8`, and the functions
 
         * `times(w, nv, a, low, high, v, free, less, y)`: y = A v, or A (v - free) where `less` is 1;
         * `motion_of(w, base, count, column, jacobian, v) -> vec8`: of a group, angular and linear velocity;
         * `pull_columns(w, base, count, column, jacobian, n, f, g)`: g -= J^T (n, f);
-        * `stiffen_columns(w, nv, base, count, whole, column, jacobian, nn, nf, fn, ff, h)`: h += J^T K J;
+        * `stiffen_columns(w, nv, base, count, whole, column, jacobian, nn, nf, fn, ff, h)`: h += J^T K J, and
+          `stiffen_speeds(w, nv, base, count, whole, column, jacobian, ff, h)`, where K has no other block;
         * `solve(w, nv, whole, active, g, h, lead, row, rest, x)`: x = -H^-1 g; overwrites h, and the next three;
         * `compose(w, nv, links, parent, v_start, axis_spin, axis_speed, easing, about, first, mass, a)`: A;
         * `transpose(w, nv, h)`, `copy_matrix(w, nv, a, h)`;
-        * `leaving(w, nv, k, along, share, active, v, d, least, most) -> int`: the next rate that is outside of its
-          bounds;
-        * `mark(w, base, count, column, active)`: a group's rates as active;
-        * `square(w, nv, x, weight)`, `dot(w, nv, x, y)` and `add(w, nv, x, share, y, out)` of vectors whose rows are
-          `padded` with zeros.
+        * `begin(w, nv, a, active, told, again, free, before, v, inverse, weight)`: where Newton's method begins, which
+          is `before` at active rates where these are to be met `again`.
     """
-    rows = _ROWS.format(scalar="float" if real is wp.float32 else "double")
+    row = row_functions(real)
+    rows, Row, Marks = row.rows, row.Row, row.Marks
     vec3, vec8 = wp.types.vector(length=3, dtype=real), wp.types.vector(length=8, dtype=real)
     mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
-    Row, Marks, Columns = wp.array2d(dtype=real), wp.array2d(dtype=int), wp.array2d(dtype=vec8)
-    Vectors = wp.array2d(dtype=vec3)
+    Columns, Vectors = wp.array2d(dtype=vec8), wp.array2d(dtype=vec3)
 
     @wp.func_native(rows + _TIMES)
     def times(w: int, nv: int, a: Row, low: Marks, high: Marks, v: Row, free: Row, less: int, y: Row): ...
@@ -292,10 +273,15 @@ def dense_functions(real) -> SimpleNamespace:
         w: int, base: int, count: int, column: Marks, jacobian: Columns, n: vec3, f: vec3, g: Row
     ): ...  # fmt: skip
 
-    @wp.func_native(rows + _STIFFEN)
+    @wp.func_native(rows + _STIFFEN.replace("BLOCKS", _BLOCKS).replace("LOW", "0"))
     def stiffen_columns(
         w: int, nv: int, base: int, count: int, whole: int, column: Marks, jacobian: Columns, nn: mat33, nf: mat33,
         fn: mat33, ff: mat33, h: Row,
+    ): ...  # fmt: skip
+
+    @wp.func_native(rows + _STIFFEN.replace("BLOCKS", "").replace("LOW", "3"))
+    def stiffen_speeds(
+        w: int, nv: int, base: int, count: int, whole: int, column: Marks, jacobian: Columns, ff: mat33, h: Row
     ): ...  # fmt: skip
 
     @wp.func_native(rows + _SOLVE)
@@ -315,25 +301,14 @@ def dense_functions(real) -> SimpleNamespace:
     @wp.func_native(rows + _COPY)
     def copy_matrix(w: int, nv: int, a: Row, h: Row): ...
 
-    @wp.func_native(rows + _LEAVING)
-    def leaving(
-        w: int, nv: int, k: int, along: int, share: real, active: Marks, v: Row, d: Row, least: Row, most: Row
-    ) -> int: ...  # fmt: skip
-
-    @wp.func_native(rows + _MARK)
-    def mark(w: int, base: int, count: int, column: Marks, active: Marks): ...
-
-    @wp.func_native(rows + _SQUARE)
-    def square(w: int, nv: int, x: Row, weight: Row) -> real: ...
-
-    @wp.func_native(rows + _DOT)
-    def dot(w: int, nv: int, x: Row, y: Row) -> real: ...
-
-    @wp.func_native(rows + _ADD)
-    def add(w: int, nv: int, x: Row, share: real, y: Row, out: Row): ...
+    @wp.func_native(rows + _BEGIN)
+    def begin(
+        w: int, nv: int, a: Row, active: Marks, told: wp.array(dtype=int), again: int, free: Row, before: Row, v: Row,
+        inverse: Row, weight: Row,
+    ): ...  # fmt: skip
 
     return SimpleNamespace(
         vec8=vec8, times=times, motion_of=motion_of, pull_columns=pull_columns, stiffen_columns=stiffen_columns,
-        solve=solve, compose=compose, transpose=transpose, copy_matrix=copy_matrix, leaving=leaving, mark=mark,
-        square=square, dot=dot, add=add,
+        stiffen_speeds=stiffen_speeds, solve=solve, compose=compose, transpose=transpose, copy_matrix=copy_matrix,
+        begin=begin, **vars(row),
     )  # fmt: skip

@@ -28,18 +28,18 @@ def equation_functions(real) -> SimpleNamespace:
           minus its derivative;
         * `idle_rates(dt, limits, k, q, w, dry, pull, soft, before) -> vec2`: between which rates that is zero;
         * `leave(w, nv, width, dt, limits, q, dry, before, free, v, renew, touch) -> vec2`: A (v - v*) less all
-          impulses, in `touch.g`; where `renew` is 1, friction is bounded by the normal impulses at v, where it is 2, by
-          none;
+          impulses, in `touch.g`, where A (v - v*) is A (v - free) less `touch.load`; where `renew` is 1, friction is
+          bounded by the normal impulses at v, where it is 2, by none;
         * `stiffen(..., v, coupled, touch)`: its derivative H, after that; where `coupled` is 1, with that of the
           bounds;
         * `slope_at(..., share, linear, square, touch)`: the derivative along `touch.d` of what is minimised;
-        * `move_points`, relative velocities of all contacts.
+        * `move_points(w, width, d, touch)`: how velocities of all contacts change with a step.
     """
     base, law = loop_functions(real), law_functions(real)
     Bounds, Space, vec2, vec3, vec11, mat33 = base.Bounds, base.Space, base.vec2, base.vec3, base.vec11, base.mat33
     normal_impulse, drag = law.normal_impulse, law.drag
     resistance, resistance_slope = law.resistance, law.resistance_slope
-    pull_group, stiffen_group = base.pull_group, base.stiffen_group
+    pull_group, stiffen_group, hold_group = base.pull_group, base.stiffen_group, base.hold_group
     leave_loops, stiffen_loops, slope_of_loops = base.leave_loops, base.stiffen_loops, base.slope_of_loops
     zero = wp.constant(real(0.0))
     still, stuck = wp.constant(real(STILL)), wp.constant(real(1.0e15))
@@ -104,8 +104,9 @@ def equation_functions(real) -> SimpleNamespace:
             high = limits[0].upper[k] - q[w, at]
             if half * before > low or -half * before > high:
                 return vec2(real(1.0), real(-1.0))
-            least = -low / half + close * wp.abs(low) / half
-            most = high / half - close * wp.abs(high) / half
+            over = real(1.0) / half
+            least = over * (close * wp.abs(low) - low)
+            most = over * (high - close * wp.abs(high))
         if limits[0].effort[k] < boundless:
             wanted = dt * pull + soft * before
             can = dt * limits[0].effort[k]
@@ -150,27 +151,27 @@ def equation_functions(real) -> SimpleNamespace:
         return out
 
     @wp.func
-    def move_points(
-        w: int, width: int, v: wp.array2d(dtype=real), given: int, s: Space, out: wp.array2d(dtype=vec3),
-        out_spin: wp.array2d(dtype=vec3),
-    ):  # fmt: skip
-        # relative velocities and angular velocities of all contacts at rates v
+    def stiffness_at(dt: real, r: int, w: int, coupled: int, s: Space) -> mat33:
+        # of a contact, after `leave`
+        return stiffness_of(
+            dt, s[0].law[w, r], s[0].push[w, r], s[0].normal[w, r], s[0].held[w, r], s[0].now[w, r], s[0].bound[w, r],
+            coupled,
+        )  # fmt: skip
+
+    @wp.func
+    def move_points(w: int, width: int, d: wp.array2d(dtype=real), s: Space):
+        # how velocities and angular velocities of all contacts change with a step of the rates
         group = int(-1)
         spin = vec3(real(0.0), real(0.0), real(0.0))
         speed = vec3(real(0.0), real(0.0), real(0.0))
         for r in range(s[0].sizes[w, 0]):
             if s[0].group[w, r] != group:
                 group = s[0].group[w, r]
-                moved = move_group(w, width, group, v, s)
+                moved = move_group(w, width, group, d, s)
                 spin = vec3(moved[0], moved[1], moved[2])
                 speed = vec3(moved[3], moved[4], moved[5])
-            now = speed + wp.cross(spin, s[0].arm[w, r])
-            if given == 1:
-                now = now + s[0].given[w, r]
-                out_spin[w, r] = spin + s[0].given_spin[w, r]
-            else:
-                out_spin[w, r] = spin
-            out[w, r] = now
+            s[0].step[w, r] = speed + wp.cross(spin, s[0].arm[w, r])
+            s[0].step_spin[w, r] = spin
 
     @wp.func
     def skew(x: vec3) -> mat33:
@@ -195,6 +196,7 @@ def equation_functions(real) -> SimpleNamespace:
         # What the equations leave at rates v, A (v - v*) less all impulses, in g; and its square over A's diagonal,
         # beside that of A (v - v*) and of A v, which rounding of stiff contact is in proportion to
         times(w, nv, s[0].a, s[0].low, s[0].high, v, free, 1, s[0].taken)
+        add(w, nv, s[0].taken, real(-1.0), s[0].load, s[0].taken)
         add(w, nv, s[0].taken, zero, s[0].taken, s[0].g)
         whole = square(w, nv, s[0].taken, s[0].inverse) + square(w, nv, v, s[0].weight)
         k = leaving(w, nv, 0, 0, zero, s[0].active, v, v, s[0].least, s[0].most)
@@ -209,8 +211,9 @@ def equation_functions(real) -> SimpleNamespace:
             s[0].g[w, first] = s[0].g[w, first] - pulled_along
             s[0].g[w, other] = s[0].g[w, other] + limits[0].ratio[r] * pulled_along
         leave_loops(w, width, dt, limits, v, s)
-        move_points(w, width, v, 1, s, s[0].now, s[0].spun)
         group = int(-1)
+        spin = vec3(real(0.0), real(0.0), real(0.0))
+        speed = vec3(real(0.0), real(0.0), real(0.0))
         moment = vec3(real(0.0), real(0.0), real(0.0))
         force = vec3(real(0.0), real(0.0), real(0.0))
         for r in range(s[0].sizes[w, 0]):
@@ -220,9 +223,14 @@ def equation_functions(real) -> SimpleNamespace:
                 group = s[0].group[w, r]
                 moment = vec3(real(0.0), real(0.0), real(0.0))
                 force = vec3(real(0.0), real(0.0), real(0.0))
+                moved = move_group(w, width, group, v, s)
+                spin = vec3(moved[0], moved[1], moved[2])
+                speed = vec3(moved[3], moved[4], moved[5])
             x = s[0].law[w, r]
             n = s[0].normal[w, r]
-            now = s[0].now[w, r]
+            arm = s[0].arm[w, r]
+            now = speed + wp.cross(spin, arm) + s[0].given[w, r]
+            s[0].now[w, r] = now
             rate = wp.dot(n, now)
             push = normal_impulse(dt, s[0].gap[w, r], s[0].was[w, r], rate, x[0], x[1], x[2], x[5], x[6], x[10])
             bound = s[0].bound[w, r]
@@ -237,9 +245,11 @@ def equation_functions(real) -> SimpleNamespace:
             if push[0] > real(0.0) or bound > real(0.0):
                 pulled = push[0] * n + drag(dt, bound, x[4], x[9], s[0].held[w, r], now - rate * n)
                 force = force + pulled
-                moment = moment + wp.cross(s[0].arm[w, r], pulled)
+                moment = moment + wp.cross(arm, pulled)
             if x[7] != zero or x[8] != zero:
-                moment = moment + resistance(s[0].press[w, r], x[7], x[8], n, s[0].spun[w, r])
+                spun = spin + s[0].given_spin[w, r]
+                s[0].spun[w, r] = spun
+                moment = moment + resistance(s[0].press[w, r], x[7], x[8], n, spun)
         if group >= 0:
             pull_group(w, width, group, moment, force, s)
         return vec2(square(w, nv, s[0].g, s[0].inverse), whole)
@@ -279,41 +289,50 @@ def equation_functions(real) -> SimpleNamespace:
             if coupled == 1:
                 s[0].h[w, low * pad + high] = s[0].h[w, low * pad + high] - across
         stiffen_loops(w, nv, width, dt, limits, coupled, s)
-        group = int(-1)
-        nn = mat33()
-        nf = mat33()
-        fn = mat33()
-        ff = mat33()
-        for r in range(s[0].sizes[w, 0]):
-            if s[0].group[w, r] != group:
-                if group >= 0:
-                    stiffen_group(w, nv, width, group, coupled, nn, nf, fn, ff, s)
-                group = s[0].group[w, r]
+        found = s[0].sizes[w, 0]
+        r = int(0)
+        while r < found:
+            group = s[0].group[w, r]
+            rolls = s[0].law[w, r][7]
+            spins = s[0].law[w, r][8]
+            plain = int(0)
+            if rolls == zero and spins == zero:
+                plain = 1
+                if r + 1 < found:
+                    if s[0].group[w, r + 1] == group:
+                        plain = 0
+            if plain == 1:  # the only one, where its group is
+                hold_group(w, nv, width, group, coupled, stiffness_at(dt, r, w, coupled, s), s)
+                r += 1
+            else:
                 nn = mat33()
                 nf = mat33()
                 fn = mat33()
                 ff = mat33()
-            stiff = stiffness_of(
-                dt, s[0].law[w, r], s[0].push[w, r], s[0].normal[w, r], s[0].held[w, r], s[0].now[w, r],
-                s[0].bound[w, r], coupled,
-            )  # fmt: skip
-            arm = skew(s[0].arm[w, r])
-            turned = stiff * arm
-            ff = ff + stiff
-            fn = fn - turned
-            nf = nf + arm * stiff
-            nn = nn - arm * turned
-            if s[0].law[w, r][7] != zero or s[0].law[w, r][8] != zero:
-                rolls = s[0].law[w, r][7]
-                spins = s[0].law[w, r][8]
-                nn = nn + resistance_slope(s[0].press[w, r], rolls, spins, s[0].normal[w, r], s[0].spun[w, r])
-                if coupled == 1:
-                    one = resistance(real(1.0), rolls, spins, s[0].normal[w, r], s[0].spun[w, r])
-                    tied = s[0].push[w, r][1] * wp.outer(one, s[0].normal[w, r])
-                    nf = nf + tied
-                    nn = nn - tied * arm
-        if group >= 0:
-            stiffen_group(w, nv, width, group, coupled, nn, nf, fn, ff, s)
+                more = int(1)
+                while more == 1:
+                    stiff = stiffness_at(dt, r, w, coupled, s)
+                    arm = skew(s[0].arm[w, r])
+                    turned = stiff * arm
+                    ff = ff + stiff
+                    fn = fn - turned
+                    nf = nf + arm * stiff
+                    nn = nn - arm * turned
+                    rolls = s[0].law[w, r][7]
+                    spins = s[0].law[w, r][8]
+                    if rolls != zero or spins != zero:
+                        nn = nn + resistance_slope(s[0].press[w, r], rolls, spins, s[0].normal[w, r], s[0].spun[w, r])
+                        if coupled == 1:
+                            one = resistance(real(1.0), rolls, spins, s[0].normal[w, r], s[0].spun[w, r])
+                            tied = s[0].push[w, r][1] * wp.outer(one, s[0].normal[w, r])
+                            nf = nf + tied
+                            nn = nn - tied * arm
+                    r += 1
+                    more = 0
+                    if r < found:
+                        if s[0].group[w, r] == group:
+                            more = 1
+                stiffen_group(w, nv, width, group, coupled, nn, nf, fn, ff, s)
 
     @wp.func
     def slope_at(

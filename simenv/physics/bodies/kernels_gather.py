@@ -31,13 +31,15 @@ def gather_functions(real) -> SimpleNamespace:
         what `prepared` gives, gap, normal, displacement held, group, place in it, velocity of what no joint moves, rate
         of the gap before, velocity now and per step, the same of angular velocities, bounds of friction and of rolling,
         normal impulse and minus its derivative; of groups their columns, `jacobian` of angular and linear velocity in
-        one; of rates iterates, A (v - v*) and A d as `taken` and `taken_step`, between which rates joints are idle, A's
-        inverse diagonal, and what `solve` works in; `sizes`: number of
-        contacts, of Newton steps, whether there was no room, number of groups, and whether Newton's method failed), and
-        the functions
+        one; of rates iterates, A (v* - v) of the rates before as `load`, A (v - v*) and A d as `taken` and
+        `taken_step`, between which rates joints are idle, A's inverse diagonal, and what `solve` works in; of trees
+        whether they are `weighed`; `sizes`: number of contacts, of Newton steps, whether there was no room, number of
+        groups, and whether Newton's method failed), and the functions
 
         * `gather(trees, w, contacts, link_of, room, width, dt, gap, normal, point, position, velocity, omega, held,
           closing, law, motion, touch)`: contacts that may act;
+        * `weigh(trees, w, t, dt, tau, gravity, force, torque, at, inertial, motion, articulated, touch)`: of a tree
+          A (v* - v), with the rates v* without contact, in `load`;
         * `assemble(trees, w, nv, inertial, easing, motion, touch)`: the inertia A of all trees.
     """
     aba, hit, dense = aba_functions(real), collide_kernels(real), dense_functions(real)
@@ -46,6 +48,7 @@ def gather_functions(real) -> SimpleNamespace:
         aba.mat33, hit.law.vec2, hit.law.vec11, hit.law.prepared, hit.law.closing_speed
     )  # fmt: skip
     first_moment, second_moment, far = aba.first_moment, aba.second_moment, hit.far
+    Articulated = aba.Articulated
     matrix_of, vec8, compose = aba.matrix_of, dense.vec8, dense.compose
 
     @wp.struct
@@ -107,6 +110,8 @@ def gather_functions(real) -> SimpleNamespace:
         start: wp.array2d(dtype=real)
         rest: wp.array2d(dtype=real)
         row: wp.array2d(dtype=real)
+        load: wp.array2d(dtype=real)
+        weighed: wp.array2d(dtype=int)
         taken: wp.array2d(dtype=real)
         taken_step: wp.array2d(dtype=real)
         inverse: wp.array2d(dtype=real)
@@ -184,6 +189,8 @@ def gather_functions(real) -> SimpleNamespace:
         o = vec3(real(0.0), real(0.0), real(0.0))
         s[0].sizes[w, 2] = 0
         s[0].sizes[w, 4] = 0
+        for t in range(trees.first.shape[0] - 1):
+            s[0].weighed[w, t] = 0
         for c in range(contacts.a.shape[0]):
             if gap[w, c] < far:
                 a = contacts.a[c]
@@ -235,6 +242,65 @@ def gather_functions(real) -> SimpleNamespace:
         return found
 
     @wp.func
+    def weigh(
+        trees: Trees,
+        w: int,
+        t: int,
+        dt: real,
+        tau: wp.array2d(dtype=real),
+        gravity: vec3,
+        force: wp.array2d(dtype=vec3),
+        torque: wp.array2d(dtype=vec3),
+        at: wp.array2d(dtype=vec3),
+        inertial: wp.array3d(dtype=real),
+        m: Motion,
+        a: Articulated,
+        s: Space,
+    ):
+        # inverse dynamics without joint accelerations, and what `assemble` begins with
+        first = trees.first[t]
+        last = trees.first[t + 1]
+        s[0].weighed[w, t] = 1
+        for i in range(first, last):
+            up = trees.parent[i]
+            spin_gain = m.drift_spin[w, i]
+            speed_gain = m.drift_speed[w, i]
+            if up >= 0:
+                spin_gain = spin_gain + a.gain_spin[w, up]
+                speed_gain = speed_gain + a.gain_speed[w, up]
+            else:
+                speed_gain = speed_gain - gravity
+            a.gain_spin[w, i] = spin_gain
+            a.gain_speed[w, i] = speed_gain
+            turn = matrix_of(m.turn[w, i])
+            reach = m.reach[w, i]
+            spin = m.spin[w, i]
+            speed = m.speed[w, i]
+            mass = inertial[w, i, 0]
+            h = first_moment(inertial, w, i, turn, reach)
+            about = second_moment(inertial, w, i, turn, reach)
+            s[0].about[w, i] = about
+            s[0].first[w, i] = h
+            s[0].mass[w, i] = mass
+            n = about * spin + wp.cross(h, speed)
+            f = mass * speed - wp.cross(h, spin)
+            arm = at[w, i] - m.place[w, first]
+            moment = about * spin_gain + wp.cross(h, speed_gain) + wp.cross(spin, n) + wp.cross(speed, f)
+            a.load_moment[w, i] = moment - torque[w, i] - wp.cross(arm, force[w, i])
+            a.load_force[w, i] = mass * speed_gain - wp.cross(h, spin_gain) + wp.cross(spin, f) - force[w, i]
+        for back in range(last - first):
+            i = last - 1 - back
+            up = trees.parent[i]
+            n = a.load_moment[w, i]
+            f = a.load_force[w, i]
+            for k in range(trees.v_start[i], trees.v_start[i + 1]):
+                held = wp.dot(m.axis_spin[w, k], n) + wp.dot(m.axis_speed[w, k], f)
+                s[0].load[w, k] = dt * (tau[w, k] - held)
+            if up >= 0:
+                a.load_moment[w, up] = a.load_moment[w, up] + n
+                a.load_force[w, up] = a.load_force[w, up] + f
+
+    @wp.func
     def assemble(
         trees: Trees,
         w: int,
@@ -248,14 +314,17 @@ def gather_functions(real) -> SimpleNamespace:
         for t in range(trees.first.shape[0] - 1):
             first = trees.first[t]
             last = trees.first[t + 1]
-            for i in range(first, last):
+            for k in range(trees.v_start[first], trees.v_start[last]):
+                s[0].low[w, k] = trees.v_start[first]
+                s[0].high[w, k] = trees.v_start[last]
+            begin = first
+            if s[0].weighed[w, t] == 1:
+                begin = last
+            for i in range(begin, last):
                 turn = matrix_of(m.turn[w, i])
                 s[0].about[w, i] = second_moment(inertial, w, i, turn, m.reach[w, i])
                 s[0].first[w, i] = first_moment(inertial, w, i, turn, m.reach[w, i])
                 s[0].mass[w, i] = inertial[w, i, 0]
-                for k in range(trees.v_start[i], trees.v_start[i + 1]):
-                    s[0].low[w, k] = trees.v_start[first]
-                    s[0].high[w, k] = trees.v_start[last]
         compose(
             w, nv, trees.parent.shape[0], trees.parent, trees.v_start, m.axis_spin, m.axis_speed, easing, s[0].about,
             s[0].first, s[0].mass, s[0].a,
@@ -269,6 +338,7 @@ def gather_functions(real) -> SimpleNamespace:
         add_side=add_side,
         gather=gather,
         assemble=assemble,
+        weigh=weigh,
         hit=hit,
         dense=dense,
         vec2=vec2,

@@ -33,12 +33,13 @@ def loop_functions(real) -> SimpleNamespace:
         * `stiffen_loops(w, nv, width, dt, limits, coupled, touch)`: adds their part of H;
         * `slope_of_loops(w, width, dt, share, limits, touch) -> real`: of what is minimised along `touch.d`, at
           `touch.v` + share d;
-        * `pull_group`, `stiffen_group` and `move_group`, of any group.
+        * `pull_group`, `stiffen_group`, `hold_group` and `move_group`, of any group.
     """
     base = gather_functions(real)
     Trees, Motion, Bounds, Space = base.Trees, base.Motion, base.Bounds, base.Space
     vec3, mat33, vec8, add_side = base.vec3, base.mat33, base.dense.vec8, base.add_side
     motion_of, pull_columns, stiffen_columns = base.dense.motion_of, base.dense.pull_columns, base.dense.stiffen_columns
+    stiffen_speeds = base.dense.stiffen_speeds
 
     @wp.func
     def pull_group(w: int, width: int, group: int, n: vec3, f: vec3, s: Space):
@@ -52,6 +53,11 @@ def loop_functions(real) -> SimpleNamespace:
         # J^T K J of a group, in all of H or its lower half
         count = s[0].count[w, group]
         stiffen_columns(w, nv, group * width, count, whole, s[0].column, s[0].jacobian, nn, nf, fn, ff, s[0].h)
+
+    @wp.func
+    def hold_group(w: int, nv: int, width: int, group: int, whole: int, ff: mat33, s: Space):
+        # the same of what acts where the group is
+        stiffen_speeds(w, nv, group * width, s[0].count[w, group], whole, s[0].column, s[0].jacobian, ff, s[0].h)
 
     @wp.func
     def move_group(w: int, width: int, group: int, v: wp.array2d(dtype=real), s: Space) -> vec8:
@@ -135,8 +141,9 @@ def loop_functions(real) -> SimpleNamespace:
         return out
 
     return SimpleNamespace(
-        pull_group=pull_group, stiffen_group=stiffen_group, move_group=move_group, gather_loops=gather_loops,
-        leave_loops=leave_loops, stiffen_loops=stiffen_loops, slope_of_loops=slope_of_loops, **vars(base),
+        pull_group=pull_group, stiffen_group=stiffen_group, hold_group=hold_group, move_group=move_group,
+        gather_loops=gather_loops, leave_loops=leave_loops, stiffen_loops=stiffen_loops,
+        slope_of_loops=slope_of_loops, **vars(base),
     )  # fmt: skip
 
 

@@ -33,6 +33,8 @@ def settle_kernels(real, answers: bool = False) -> SimpleNamespace:
     Space, Bounds, Contacts, vec3, vec10 = touch.Space, touch.Bounds, touch.hit.Contacts, touch.vec3, touch.vec10
     move, accelerate, Factor = touch.move, touch.accelerate, touch.Factor
     gather_loops = touch.gather_loops
+    clear, copy_row, ahead = touch.dense.clear, touch.dense.copy_row, touch.dense.ahead
+    Rows, weigh, see_touched = robots.Rows, touch.weigh, touch.see_touched
     gather, assemble, settle, see_active = touch.gather, touch.assemble, touch.settle, touch.see_active
     tools_of, Tools = yield_functions(real), tool_kernels(real).Tools
     harden, slow, see_spent = tools_of.harden, tools_of.slow, tools_of.see_spent
@@ -40,6 +42,31 @@ def settle_kernels(real, answers: bool = False) -> SimpleNamespace:
     carry, lend_any, mat66 = lent.carry, lent.lend_any, lent.mat66
     kind = "settle_answers" if answers else "settle"
     forward = {"module": f"simenv_bodies_{kind}_{real.__name__}", "enable_backward": False}
+
+    @wp.func
+    def show(
+        trees: Trees, rows: Rows, w: int, v: wp.array2d(dtype=real), m: Motion, a: Articulated,
+        velocity: wp.array2d(dtype=vec3), omega: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        # velocities of frames at other rates than those of the motion
+        for i in range(trees.parent.shape[0]):
+            up = trees.parent[i]
+            spin = vec3(real(0.0), real(0.0), real(0.0))
+            speed = vec3(real(0.0), real(0.0), real(0.0))
+            if up >= 0:
+                spin = a.gain_spin[w, up]
+                speed = a.gain_speed[w, up]
+            for k in range(trees.v_start[i], trees.v_start[i + 1]):
+                spin = spin + v[w, k] * m.axis_spin[w, k]
+                speed = speed + v[w, k] * m.axis_speed[w, k]
+            a.gain_spin[w, i] = spin
+            a.gain_speed[w, i] = speed
+        for r in range(rows.row.shape[0]):
+            i = rows.link[r]
+            spin = a.gain_spin[w, i]
+            at = m.reach[w, i] + wp.quat_rotate(m.turn[w, i], rows.place[r])
+            velocity[w, rows.row[r]] = a.gain_speed[w, i] + wp.cross(spin, at)
+            omega[w, rows.row[r]] = spin
 
     @wp.kernel(**forward)
     def kick(
@@ -53,6 +80,8 @@ def settle_kernels(real, answers: bool = False) -> SimpleNamespace:
         link_of: wp.array(dtype=int),
         room: int,
         width: int,
+        moved: int,
+        shown: int,
         q_in: wp.array2d(dtype=real),
         v_in: wp.array2d(dtype=real),
         tau_in: wp.array2d(dtype=real),
@@ -93,16 +122,16 @@ def settle_kernels(real, answers: bool = False) -> SimpleNamespace:
         swept_out: Swept,
         spare_out: Spare,
         touch_out: Space,
+        rows: Rows,
+        velocity_out: wp.array2d(dtype=vec3),
+        omega_out: wp.array2d(dtype=vec3),
     ):
         nv = v_in.shape[1]
-        start = wp.tid() * block
-        for w in range(start, wp.min(start + block, v_in.shape[0])):
-            for t in range(trees.first.shape[0] - 1):
-                move(trees, w, t, q_in, v_in, motion_out)
-                accelerate(
-                    trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in,
-                    motion_out, articulated_out, factor_out, spare_out.acceleration,
-                )  # fmt: skip
+        from_world = wp.tid() * block
+        for w in range(from_world, wp.min(from_world + block, v_in.shape[0])):
+            if moved == 0:
+                for t in range(trees.first.shape[0] - 1):
+                    move(trees, w, t, q_in, v_in, motion_out)
             gather(
                 trees, w, contacts, link_of, room, width, dt, gap_in, normal_in, point_in, position_in, velocity_in,
                 omega_in, held_in, closing_in, law_in, motion_out, touch_out,
@@ -115,13 +144,31 @@ def settle_kernels(real, answers: bool = False) -> SimpleNamespace:
             lending = int(0)
             if wp.static(answers):
                 lending = lend_any(lends, w, 0, lends.shape[0], lent_in)
+            see_touched(w, nv, limits, width, touch_out)
+            clear(w, nv, spare_out.acceleration)
+            for t in range(trees.first.shape[0] - 1):
+                start = trees.v_start[trees.first[t]]
+                end = trees.v_start[trees.first[t + 1]]
+                touched = int(0)
+                if pulled + lending == 0 and touch_out[0].sizes[w, 0] > 0:
+                    for k in range(start, end):
+                        touched = wp.max(touched, touch_out[0].active[w, k])
+                if touched == 1:  # all of it is solved for
+                    weigh(
+                        trees, w, t, dt, tau_in, gravity_in[w], force_in, torque_in, at_in, inertial_in, motion_out,
+                        articulated_out, touch_out,
+                    )  # fmt: skip
+                else:
+                    accelerate(
+                        trees, w, t, tau_in, easing_in, gravity_in[w], force_in, torque_in, 1, at_in, inertial_in,
+                        motion_out, articulated_out, factor_out, spare_out.acceleration,
+                    )  # fmt: skip
             if pulled > 0:
                 for k in range(nv):
                     spent_out[w, k] = real(0.0)
             more = int(1)
             while more == 1:  # again where motors of impedances would give more than they can
-                for k in range(nv):
-                    spare_out.v[w, k] = v_in[w, k] + dt * spare_out.acceleration[w, k]
+                ahead(w, nv, dt, v_in, spare_out.acceleration, spare_out.v)
                 touch_out[0].sizes[w, 1] = 0
                 active = int(0)
                 if pulled + lending > 0:
@@ -132,9 +179,11 @@ def settle_kernels(real, answers: bool = False) -> SimpleNamespace:
                             trees, lends, w, nv, dt, lent_in, at_in, v_in, spare_out.acceleration, motion_out,
                             touch_out, spare_out.v,
                         )  # fmt: skip
+                        see_touched(w, nv, limits, width, touch_out)
                 if pulled > 0:
                     harden(trees, tools, w, nv, hard_in, spent_out, pull_in, soft_in, touch_out)
                     slow(trees, tools, w, nv, hard_in, spent_out, v_in, touch_out, spare_out.v)
+                    see_touched(w, nv, limits, width, touch_out)
                     active = see_active(
                         trees, w, dt, limits, width, q_in, dry_in, touch_out[0].pull, touch_out[0].soft, v_in,
                         spare_out.v, touch_out,
@@ -149,16 +198,16 @@ def settle_kernels(real, answers: bool = False) -> SimpleNamespace:
                     touch_out[0].sizes[w, 1] = settle(
                         w, nv, width, dt, limits, q_in, dry_in, v_in, spare_out.v, touch_out
                     )
-                    for k in range(nv):
-                        v_out[w, k] = touch_out[0].v[w, k]
+                    copy_row(w, nv, touch_out[0].v, v_out)
                 else:
-                    for k in range(nv):
-                        v_out[w, k] = spare_out.v[w, k]
+                    copy_row(w, nv, spare_out.v, v_out)
                 more = 0
                 if pulled > 0:
                     more = see_spent(
                         trees, tools, w, dt, limits, hard_in, pull_in, soft_in, v_in, v_out, touch_out, spent_out
                     )  # fmt: skip
+            if shown == 1:
+                show(trees, rows, w, v_out, motion_out, articulated_out, velocity_out, omega_out)
 
     @wp.kernel(**forward)
     def see_failures(no_room: int, unconverged: int, touch_in: Space, status_inout: wp.array(dtype=int)):

@@ -6,7 +6,7 @@ With A the joint-space inertia and what is taken implicitly, and v* the rates wi
 impulse, so that what is found is Coulomb's law. Newton's method on these whole equations converges squarely; where it
 does not leave less, it takes in turn the convex problem whose friction is bounded by the last iterate's normal
 impulses, with a line search along each step. The adjoint is one more solve with the transpose of the Jacobian of the
-converged equations, which that bound makes unsymmetric. kernels_dense has the algebra.
+converged equations, which that bound makes unsymmetric. kernels_dense and kernels_rows have the algebra.
 
 One thread has one world.
 """
@@ -35,7 +35,7 @@ def touch_functions(real) -> SimpleNamespace:
         A namespace with what `equation_functions` has, and the functions
 
         * `see_active(trees, w, dt, limits, width, q, dry, pull, soft, before, after, touch) -> int`: which trees' rates
-          are to be solved for;
+          are to be solved for, after `see_touched(w, nv, limits, width, touch)`;
         * `settle(w, nv, width, dt, limits, q, dry, before, free, touch) -> int`: Newton's method, to rates `touch.v`;
         * `unsettle(w, nv, width, dt, limits, q, dry, before, free, after, rhs, touch, x)`: the adjoint's solve.
     """
@@ -47,6 +47,7 @@ def touch_functions(real) -> SimpleNamespace:
     times, add, dot, transpose, solve, mark = (
         dense.times, dense.add, dense.dot, dense.transpose, dense.solve, dense.mark
     )  # fmt: skip
+    begin, clear, clear_marks, copy_row = dense.begin, dense.clear, dense.clear_marks, dense.copy_row
     exact = wp.constant(real(1.0e-26 if real is wp.float64 else 1.0e-11))
     rounded = wp.constant(real(1.0e-20 if real is wp.float64 else 1.0e-8))
     near, failed = wp.constant(real(NEAR)), wp.constant(real(FAILED))
@@ -69,7 +70,7 @@ def touch_functions(real) -> SimpleNamespace:
         times(w, nv, s[0].a, s[0].low, s[0].high, s[0].d, s[0].d, 0, s[0].taken_step)
         square = dot(w, nv, s[0].taken_step, s[0].d)
         linear = dot(w, nv, s[0].taken, s[0].d)
-        move_points(w, width, s[0].d, 0, s, s[0].step, s[0].step_spin)
+        move_points(w, width, s[0].d, s)
         share = real(1.0)
         low = real(0.0)
         high = real(1.0)
@@ -106,22 +107,17 @@ def touch_functions(real) -> SimpleNamespace:
         free: wp.array2d(dtype=real),
         s: Space,
     ) -> int:
-        # From the rates before the tick, or without contact those without impulses. Newton's method on the whole
+        # From the rates before the tick, or without contact those without impulses; `free` are rates v* without
+        # impulses, or, where a tree has a `load`, those before the tick. Newton's method on the whole
         # equations as long as that leaves less, and then a round on the problem whose friction is bounded by the last
         # normal impulses. One loop, so that each part is compiled once. Returns the number of steps.
         found = s[0].sizes[w, 0]
-        pad = (nv + 7) // 8 * 8
-        for k in range(nv):
-            s[0].v[w, k] = free[w, k]
-            s[0].inverse[w, k] = real(0.0)
-            s[0].weight[w, k] = real(0.0)
-            if s[0].active[w, k] == 1:
-                heavy = s[0].a[w, k * pad + k]
-                s[0].inverse[w, k] = real(1.0) / heavy
-                if limits[0].told[k] == 0:  # else what holds it would hide all others
-                    s[0].weight[w, k] = heavy
-                if found > 0:
-                    s[0].v[w, k] = before[w, k]
+        again = int(0)
+        if found > 0:
+            again = 1
+        begin(
+            w, nv, s[0].a, s[0].active, limits[0].told, again, free, before, s[0].v, s[0].inverse, s[0].weight
+        )  # fmt: skip
         task = int(START)  # what the rates are that `leave` is asked about
         bounds = int(1)
         steps = int(0)
@@ -226,6 +222,18 @@ def touch_functions(real) -> SimpleNamespace:
         solve(w, nv, 1, s[0].active, s[0].g, s[0].h, s[0].lead, s[0].row, s[0].rest, x_out)
 
     @wp.func
+    def see_touched(w: int, nv: int, limits: Bounds, width: int, s: Space):
+        # rates of joints that carry contacts or follow others, as active
+        clear_marks(w, nv, s[0].active)
+        clear(w, nv, s[0].load)
+        for r in range(limits[0].follower.shape[0]):
+            s[0].active[w, limits[0].follower[r]] = 1
+        for group in range(s[0].sizes[w, 3]):
+            mark(w, group * width, s[0].count[w, group], s[0].column, s[0].active)
+        for group in range(limits[0].room, limits[0].room + limits[0].loop_hold.shape[0]):
+            mark(w, group * width, s[0].count[w, group], s[0].column, s[0].active)
+
+    @wp.func
     def see_active(
         trees: Trees,
         w: int,
@@ -240,18 +248,10 @@ def touch_functions(real) -> SimpleNamespace:
         after: wp.array2d(dtype=real),
         s: Space,
     ) -> int:
-        # Trees with contacts, or on which limits, dry friction or motors do anything at rates, or whose joints follow
-        # others; and whether there are any. The rest move as if these were not there, bit for bit.
+        # Trees that are touched, or on which limits, dry friction or motors do anything at rates; and whether there
+        # are any. The rest move as if these were not there, bit for bit.
         nv = pull.shape[1]
         any_active = int(0)
-        for k in range(nv):
-            s[0].active[w, k] = 0
-        for r in range(limits[0].follower.shape[0]):
-            s[0].active[w, limits[0].follower[r]] = 1
-        for group in range(s[0].sizes[w, 3]):
-            mark(w, group * width, s[0].count[w, group], s[0].column, s[0].active)
-        for group in range(limits[0].room, limits[0].room + limits[0].loop_hold.shape[0]):
-            mark(w, group * width, s[0].count[w, group], s[0].column, s[0].active)
         for t in range(trees.first.shape[0] - 1):
             start = trees.v_start[trees.first[t]]
             end = trees.v_start[trees.first[t + 1]]
@@ -277,9 +277,10 @@ def touch_functions(real) -> SimpleNamespace:
                 s[0].active[w, k] = active
             any_active = wp.max(any_active, active)
         if any_active == 1:
-            for k in range(nv):
-                s[0].pull[w, k] = pull[w, k]
-                s[0].soft[w, k] = soft[w, k]
+            copy_row(w, nv, pull, s[0].pull)
+            copy_row(w, nv, soft, s[0].soft)
         return any_active
 
-    return SimpleNamespace(see_active=see_active, settle=settle, unsettle=unsettle, **vars(base))
+    return SimpleNamespace(
+        see_touched=see_touched, see_active=see_active, settle=settle, unsettle=unsettle, **vars(base)
+    )

@@ -30,6 +30,7 @@ def unsettle_kernels(real, answers: bool = False) -> SimpleNamespace:
     Space, Bounds, Contacts, vec3, vec10 = touch.Space, touch.Bounds, touch.hit.Contacts, touch.vec3, touch.vec10
     move, unload, differentiate, Factor = touch.move, touch.unload, back.differentiate, touch.Factor
     gather_loops = touch.gather_loops
+    Rows, see_touched = robots.Rows, touch.see_touched
     gather, assemble, unsettle, see_active = touch.gather, touch.assemble, touch.unsettle, touch.see_active
     tools_of, Tools = yield_functions(real), tool_kernels(real).Tools
     harden, resist = tools_of.harden, tools_of.resist
@@ -53,6 +54,8 @@ def unsettle_kernels(real, answers: bool = False) -> SimpleNamespace:
         link_of: wp.array(dtype=int),
         room: int,
         width: int,
+        moved: int,
+        shown: int,
         q_in: wp.array2d(dtype=real),
         v_in: wp.array2d(dtype=real),
         tau_in: wp.array2d(dtype=real),
@@ -127,6 +130,9 @@ def unsettle_kernels(real, answers: bool = False) -> SimpleNamespace:
         swept_out: Swept,
         spare_out: Spare,
         touch_out: Space,
+        rows: Rows,
+        velocity_out: wp.array2d(dtype=vec3),
+        omega_out: wp.array2d(dtype=vec3),
     ):
         # The residual is ID(q, v, (v' - v) / dt) + (easing + S + J^T Z J) (v' - v) / dt - tau - J^T impulse / dt. What
         # it does by the impulses' own dependences is left to `feel`, which is told the adjoints of these here.
@@ -152,6 +158,7 @@ def unsettle_kernels(real, answers: bool = False) -> SimpleNamespace:
             if wp.static(answers):
                 lending = lend_any(lends, w, 0, lends.shape[0], lent_in)
             active = int(0)
+            see_touched(w, nv, limits, width, touch_out)
             if pulled + lending > 0:
                 assemble(trees, w, nv, inertial_in, easing_in, motion_out, touch_out)
             if wp.static(answers):

@@ -12,7 +12,7 @@ import warp as wp
 from simenv.physics.bodies.forest import Forest
 from simenv.physics.launch.slots import Slot
 
-__all__ = ["Numbered", "Sunk", "TickSlots", "struct_of", "tick_slots", "tree_arrays"]
+__all__ = ["Numbered", "Sunk", "TickSlots", "array_of", "struct_of", "tick_slots", "tree_arrays"]
 
 Slots = TypeVar("Slots")
 
@@ -128,6 +128,11 @@ def tree_arrays(forest: Forest, k: Any, array: Callable[[Any, Any], Any]) -> tup
         setattr(rows, name, array(values, int))
     rows.place, rows.turn = array(forest.frame_place, k.vec3), array(forest.frame_turn, k.quat)
     return trees, rows
+
+
+def array_of(slot: Slot) -> wp.array:
+    """The array of a slot, once it has memory."""
+    return slot.array
 
 
 def struct_of(kind: Any, slots: Sequence[Slot]) -> Any:

@@ -30,6 +30,7 @@ LAW_UNITS = {
     "rolling": "m", "spinning": "m", "sigma": "1", "width": "m",
 }  # fmt: skip
 HELD = ("anchor", "closing")  # what a contact remembers
+FEW = 32  # places where bodies may touch
 
 
 class RobotSolver(Solver):
@@ -57,7 +58,8 @@ class RobotSolver(Solver):
         super().__init__()
         self.mounts, self.touching, self._tick = tuple(mounts), touching, tick
         self._alone, self._seen, self._midpoint, self._device, self._dtype = alone, seen, midpoint, device, dtype
-        self.together = self.together if len(touching.slots) or seen else 256  # without contact it is small
+        if not seen:  # the fewer places there are to touch, the smaller a world is
+            self.together = 256 if not len(touching.slots) else 64 if len(touching.slots) <= FEW else self.together
         self.forest = forest(mounts, bodies)
         self._still = [row for row, body in enumerate(bodies.values()) if body.motion == "fixed"]
         ends = [np.cumsum([0, *counts]) for counts in zip(*(_sizes(mount) for mount in mounts), strict=True)]

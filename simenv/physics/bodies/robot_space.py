@@ -7,7 +7,7 @@ from typing import Any
 
 import warp as wp
 
-from simenv.physics.bodies.kernels_dense import padded
+from simenv.physics.bodies.kernels_rows import padded
 
 __all__ = ["WorkSpace", "by_address"]
 
@@ -15,6 +15,7 @@ __all__ = ["WorkSpace", "by_address"]
 RATES = (
     "axis_spin", "axis_speed", "rest", "acceleration", "rates", "v", "easing", "g", "d", "pull", "soft", "active",
     "start", "lead", "low", "high", "inverse", "weight", "least", "most", "row", "taken", "taken_step",
+    "load",
 )  # fmt: skip
 OF_CONTACTS = (
     "law", "gap", "normal", "held", "group", "arm", "count", "given", "was", "now", "step", "bound", "push",
@@ -55,12 +56,14 @@ class WorkSpace:
         self._sizes |= {**dict.fromkeys(OF_CONTACTS, room), "sizes": 5, "count": room + loops}
         self._sizes |= dict.fromkeys(OF_LOOPS, loops)
 
-    def make(self, struct: Any, **sizes: int) -> Any:
-        """A struct; `sizes` are lengths of fields that differ from those of the same name in others."""
+    def make(self, struct: Any, kept: bool = False, **sizes: int) -> Any:
+        """A struct; `sizes` are lengths of fields that differ from those of the same name in others. One that is
+        `kept` from launch to launch has each world's own.
+        """
         made, sizes = struct(), self._sizes | sizes
         for name, var in struct.vars.items():
             inner = (sizes.get(name, self._links), *((10,) if var.type.ndim == 3 else ()))
-            setattr(made, name, self._array(inner, var.type.dtype, self._together and name not in KEPT))
+            setattr(made, name, self._array(inner, var.type.dtype, self._together and not kept and name not in KEPT))
         return made
 
     def _array(self, inner: tuple[int, ...], dtype: Any, shared: bool) -> wp.array:

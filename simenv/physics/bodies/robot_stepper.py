@@ -25,7 +25,7 @@ from simenv.physics.bodies.kernels_robots import robot_kernels
 from simenv.physics.bodies.kernels_settle import settle_kernels
 from simenv.physics.bodies.kernels_unsettle import unsettle_kernels
 from simenv.physics.bodies.midpoint import Midpoint, without
-from simenv.physics.bodies.robot_slots import Numbered, Sunk, struct_of, tick_slots, tree_arrays
+from simenv.physics.bodies.robot_slots import Numbered, Sunk, array_of, struct_of, tick_slots, tree_arrays
 from simenv.physics.bodies.robot_space import WorkSpace, by_address
 from simenv.physics.bodies.tool_launches import Orders, ToolLaunches, commands_of
 from simenv.physics.bodies.touching import Touching, contact_arrays, limit_arrays, loop_arrays
@@ -115,8 +115,9 @@ class RobotStepper(Stepper):
         self._block = worlds if where.is_cpu else 1
         sizes = (len(forest), forest.positions, forest.rates, self._room, self._width, self._loops)
         space = WorkSpace(worlds, where.is_cpu, *sizes, where)
-        self._work = [space.make(k.Motion), space.make(k.Articulated), space.make(self._unsettle.Swept)]
-        self._work.append(space.make(k.Spare, a=forest.rates))
+        # a kick has the motion that `publish` has left, where bodies meet
+        self._work = [space.make(k.Motion, kept=self._meets), space.make(k.Articulated)]
+        self._work += [space.make(self._unsettle.Swept), space.make(k.Spare, a=forest.rates)]
         self._touch = by_address(space.make(self._settle.Touch), where)
         self._orders = Orders(forest, self.desk, touching.joint_eases, self._drive, self._array)
         self._tools = ToolLaunches(forest, self.desk, k.real, self._array, space.make)
@@ -223,13 +224,15 @@ class RobotStepper(Stepper):
         contacts, limits = self._apart if apart else (self._contacts, self._limits)
         fixed = [
             self._block, self._trees, desk.dt, contacts, limits, self._tools.struct, self._answers.lends,
-            self._link_of, self._room, self._width,
+            self._link_of, self._room, self._width, int(self._meets and self._midpoint is None),
+            int(self._meets and not apart),
         ]  # fmt: skip
         given = [now.q, self.joints(before)[1], *driven, self._tools.slots(work).hard]
         given += [inputs["gravity"], *now.pushed, self._answers.lent(work), inputs["inertial"]]
         touched = [*now.met, now.was[0], *now.was[2:], *self.anchor(before), self._law, inputs["friction"]]
         given += [*touched, *now.open, *now.felt, *self.anchor(after), *now.bound]
         work_space = [partial(struct_of, self._kernels.Factor, factor), *self._work, self._touch]
+        work_space += [self._rows, *(partial(array_of, slot) for slot in now.now[2:])]
         return Launch(k.kick, self._blocks(), fixed, given, out, self._unsettle.kick_adjoint, work_space)
 
     def _tell(self, tick: int, keep: bool) -> list[Launch]:
@@ -279,10 +282,8 @@ class RobotStepper(Stepper):
         launches.append(Launch(self._settle.see_failures, one, see, [], [frames.status], differentiable=False))
         if self._meets:
             launches += [
-                self._publish(now.q, self.joints(after)[1], now.now),
-                *self._elsewhere(frames.pose(frames.before(tick, keep)), now.now),
-                *self._feel(tick, keep),
-            ]
+                *self._elsewhere(frames.pose(frames.before(tick, keep)), now.now), *self._feel(tick, keep),
+            ]  # fmt: skip
         launches += self._moved(tick, keep)
         return [*launches, *([frames.see_faults(after)] if self._alone and self._is_shown(tick) else [])]
 

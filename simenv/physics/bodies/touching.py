@@ -90,18 +90,27 @@ def contact_arrays(touching: Touching, dt: float, kernels: Any, array: Any) -> t
     made.first = array(np.searchsorted(slots.pair, np.arange(len(slots.pairs) + 1)), int)
     boxes = np.reshape([_box_of(shape) for shape in slots.shapes], (-1, 2, 3))
     made.box_centre, made.box_half = array(boxes[:, 0], k.vec3), array(boxes[:, 1], k.vec3)
+    normals = [shape.unit_normal if isinstance(shape, Plane) else (0.0, 0.0, 0.0) for shape in slots.shapes]
+    made.flat = array(np.reshape(normals, (-1, 3)), k.vec3)
     rods = [(s.radius, s.half_height) if isinstance(s, Capsule) else (-1.0, 0.0) for s in slots.shapes]
     made.rod = array(np.reshape(rods, (-1, 2)), k.law.vec2)
     made.stiffest = array(touching.stiffest(dt), k.real)
     made.rim, made.axis = array(slots.rim, k.real), array(np.reshape(slots.axis, (-1, 3)), k.vec3)
     made.own, made.own_turn = array(slots.own, int), array(np.reshape(slots.own_turn, (-1, 4)), k.quat)
     pairs = [[numbers[name] for name in pair] for pair in slots.pairs]
-    made.pair_law = array([slots.law[slots.pair.index(i)] for i in range(len(pairs))], int)
+    firsts = [slots.pair.index(i) for i in range(len(pairs))]
+    made.pair_law = array([slots.law[c] for c in firsts], int)
     made.pair_a, made.pair_b = (array([pair[side] for pair in pairs], int) for side in (0, 1))
     balls = slots.balls
     made.centre_a = array(np.reshape([ball[0] for ball in balls], (-1, 3)), k.vec3)
     made.centre_b = array(np.reshape([ball[2] for ball in balls], (-1, 3)), k.vec3)
     made.extent = array([min(ball[1] + ball[3], 1e30) for ball in balls], k.real)
+    arms = np.linalg.norm(np.reshape(slots.offset, (-1, 3)), axis=1) + np.add(slots.radius, slots.rim)
+    furthest = np.zeros(len(pairs))
+    np.maximum.at(furthest, np.array(slots.pair, dtype=int), arms)
+    made.arm = array(furthest, k.real)
+    sides = [(slots.b[c], slots.shape[c], tuple(slots.place[c]), tuple(slots.turn[c])) for c in firsts]
+    made.again = array([i > 0 and sides[i] == sides[i - 1] for i in range(len(pairs))], int)
     structs, values = pack_shapes(list(slots.shapes), k.real)
     shapes = wp.array(structs, dtype=k.Shape, device=made.a.device) if structs else None
     return made, shapes, array(values, k.real)
