@@ -72,6 +72,7 @@ def settle_kernels(real, answers: bool = False) -> SimpleNamespace:
     def kick(
         block: int,
         trees: Trees,
+        rows: Rows,
         dt: real,
         contacts: Contacts,
         limits: Bounds,
@@ -122,7 +123,6 @@ def settle_kernels(real, answers: bool = False) -> SimpleNamespace:
         swept_out: Swept,
         spare_out: Spare,
         touch_out: Space,
-        rows: Rows,
         velocity_out: wp.array2d(dtype=vec3),
         omega_out: wp.array2d(dtype=vec3),
     ):

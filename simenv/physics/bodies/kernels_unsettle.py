@@ -46,6 +46,7 @@ def unsettle_kernels(real, answers: bool = False) -> SimpleNamespace:
     def kick_adjoint(
         block: int,
         trees: Trees,
+        rows: Rows,
         dt: real,
         contacts: Contacts,
         limits: Bounds,
@@ -130,7 +131,6 @@ def unsettle_kernels(real, answers: bool = False) -> SimpleNamespace:
         swept_out: Swept,
         spare_out: Spare,
         touch_out: Space,
-        rows: Rows,
         velocity_out: wp.array2d(dtype=vec3),
         omega_out: wp.array2d(dtype=vec3),
     ):

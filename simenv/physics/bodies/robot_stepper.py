@@ -223,7 +223,7 @@ class RobotStepper(Stepper):
         now = self._slots(work)
         contacts, limits = self._apart if apart else (self._contacts, self._limits)
         fixed = [
-            self._block, self._trees, desk.dt, contacts, limits, self._tools.struct, self._answers.lends,
+            self._block, self._trees, self._rows, desk.dt, contacts, limits, self._tools.struct, self._answers.lends,
             self._link_of, self._room, self._width, int(self._meets and self._midpoint is None),
             int(self._meets and not apart),
         ]  # fmt: skip
@@ -232,7 +232,7 @@ class RobotStepper(Stepper):
         touched = [*now.met, now.was[0], *now.was[2:], *self.anchor(before), self._law, inputs["friction"]]
         given += [*touched, *now.open, *now.felt, *self.anchor(after), *now.bound]
         work_space = [partial(struct_of, self._kernels.Factor, factor), *self._work, self._touch]
-        work_space += [self._rows, *(partial(array_of, slot) for slot in now.now[2:])]
+        work_space += [partial(array_of, slot) for slot in now.now[2:]]
         return Launch(k.kick, self._blocks(), fixed, given, out, self._unsettle.kick_adjoint, work_space)
 
     def _tell(self, tick: int, keep: bool) -> list[Launch]:
