@@ -37,7 +37,8 @@ def touch_functions(real) -> SimpleNamespace:
         * `see_active(trees, w, dt, limits, width, q, dry, pull, soft, before, after, touch) -> int`: which trees' rates
           are to be solved for, after `see_touched(w, nv, limits, width, touch)`;
         * `settle(w, nv, width, dt, limits, q, dry, before, free, touch) -> int`: Newton's method, to rates `touch.v`;
-        * `unsettle(w, nv, width, dt, limits, q, dry, before, free, after, rhs, touch, x)`: the adjoint's solve.
+        * `unsettle(w, nv, width, dt, limits, q, dry, before, free, after, rhs, touch, x)`: the adjoint's solve;
+        * `unfollow(w, limits, x, q_adj)`: what joints that follow others add to adjoints of positions.
     """
     base = equation_functions(real)
     Bounds, Space = base.Bounds, base.Space
@@ -222,6 +223,18 @@ def touch_functions(real) -> SimpleNamespace:
         solve(w, nv, 1, s[0].active, s[0].g, s[0].h, s[0].lead, s[0].row, s[0].rest, x_out)
 
     @wp.func
+    def unfollow(w: int, limits: Bounds, x: wp.array2d(dtype=real), q_adj: wp.array2d(dtype=real)):
+        # what joints that follow others add to adjoints of positions, of the adjoint's solution
+        for r in range(limits[0].follower.shape[0]):
+            held = -limits[0].hold[r] * (
+                x[w, limits[0].follower[r]] - limits[0].ratio[r] * x[w, limits[0].leader[r]]
+            )  # fmt: skip
+            a = limits[0].follower_at[r]
+            b = limits[0].leader_at[r]
+            q_adj[w, a] = q_adj[w, a] + held
+            q_adj[w, b] = q_adj[w, b] - limits[0].ratio[r] * held
+
+    @wp.func
     def see_touched(w: int, nv: int, limits: Bounds, width: int, s: Space):
         # rates of joints that carry contacts or follow others, as active
         clear_marks(w, nv, s[0].active)
@@ -282,5 +295,10 @@ def touch_functions(real) -> SimpleNamespace:
         return any_active
 
     return SimpleNamespace(
-        see_touched=see_touched, see_active=see_active, settle=settle, unsettle=unsettle, **vars(base)
+        see_touched=see_touched,
+        see_active=see_active,
+        settle=settle,
+        unsettle=unsettle,
+        unfollow=unfollow,
+        **vars(base),
     )

@@ -30,7 +30,7 @@ def unsettle_kernels(real, answers: bool = False) -> SimpleNamespace:
     Space, Bounds, Contacts, vec3, vec10 = touch.Space, touch.Bounds, touch.hit.Contacts, touch.vec3, touch.vec10
     move, unload, differentiate, Factor = touch.move, touch.unload, back.differentiate, touch.Factor
     gather_loops = touch.gather_loops
-    Rows, see_touched = robots.Rows, touch.see_touched
+    Rows, see_touched, unfollow = robots.Rows, touch.see_touched, touch.unfollow
     gather, assemble, unsettle, see_active = touch.gather, touch.assemble, touch.unsettle, touch.see_active
     tools_of, Tools = yield_functions(real), tool_kernels(real).Tools
     harden, resist = tools_of.harden, tools_of.resist
@@ -310,16 +310,6 @@ def unsettle_kernels(real, answers: bool = False) -> SimpleNamespace:
                 adj_easing_inout[w, k] = adj_easing_inout[w, k] + spare_out.easing[w, k]
                 slip = wp.clamp(after_in[w, k] / still, real(-1.0), real(1.0))
                 adj_dry_inout[w, k] = adj_dry_inout[w, k] - drawn * dt * slip
-
-            for r in range(limits[0].follower.shape[0]):
-                drawn = (
-                    spare_out.rates[w, limits[0].follower[r]]
-                    - limits[0].ratio[r] * spare_out.rates[w, limits[0].leader[r]]
-                )
-                held = -limits[0].hold[r] * drawn
-                a = limits[0].follower_at[r]
-                b = limits[0].leader_at[r]
-                adj_q_inout[w, a] = adj_q_inout[w, a] + held
-                adj_q_inout[w, b] = adj_q_inout[w, b] - limits[0].ratio[r] * held
+            unfollow(w, limits, spare_out.rates, adj_q_inout)
 
     return SimpleNamespace(kick_adjoint=kick_adjoint, Swept=Swept)
