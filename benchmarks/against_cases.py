@@ -162,7 +162,7 @@ def given(scene: Scene, name: str, position: Any, quaternion: Any = (0.0, 0.0, 0
 
 
 def rigid(scene: Any, name: str, shape: Any, density: float, position: Any, velocity: Any, turning: Any) -> None:
-    """Add a body that moves freely and is coupled by the grid."""
+    """Add a body that moves freely and bears any mass."""
     if hasattr(type(scene), "add_rigid"):  # before bodies of all motions were added by one call
         scene.add_rigid(name, shape, density, position, velocity=velocity, angular_velocity=turning)
     else:

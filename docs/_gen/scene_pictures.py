@@ -37,17 +37,19 @@ def tank(width: float, depth: float, height: float, wall: float) -> trimesh.Trim
 def rigid() -> tuple[World, list[Control], tuple[int, ...]]:
     """Dropped into a tank of water: a cork floats, a steel ball sinks, and a falling block comes to rest on another."""
     spacing, inside, level = 0.003, np.array([0.168, 0.06, 0.1]), 0.066
-    scene = Scene((0.24, 0.132, 0.192), 2 * spacing, substep_dt=2.5e-4, substeps=40)
-    scene.add_material("water", Liquid(1000.0, 2e4))
     place = np.array([0.12, 0.066, 0.018])
+    corner = tuple(place - (inside[0] / 2, inside[1] / 2, 0.0))
+    scene = Scene((*inside[:2], 0.174), 2 * spacing, substep_dt=2.5e-4, substeps=40, origin=corner)
+    scene.add_walls()
+    scene.add_material("water", Liquid(1000.0, 2e4))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tank.stl"
         tank(*inside, 0.004).export(file)
-        scene.add_collider("tank", MeshShape(file), position=place, width=0.5 * spacing, color=GLASS)
+        scene.add_look("tank", MeshShape(file), None, place, color=GLASS)
         water = fill(Box((inside[0] / 2 - 0.2 * spacing, inside[1] / 2 - 0.2 * spacing, level / 2)), spacing)
         water = water + place + (0.0, 0.0, level / 2 + 0.2 * spacing)
         scene.add_particles("water", "water", water, spacing**3, color=(0.62, 0.85, 0.96, 0.01))
-        scene.add_collider("table", Plane(), position=(0.0, 0.0, 0.014))
+        scene.add_look("table", Plane(), None, (0.0, 0.0, 0.014))
         bodies = {
             # shape, density, where, how it is turned, colour
             "cork": (

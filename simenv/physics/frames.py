@@ -264,7 +264,7 @@ class FrameSolver(Solver):
         self.told = [i for i, body in enumerate(bodies.values()) if body.is_told]
         given_of_told = [self.told.index(i) for i in self.given]
         self._given_of_told = torch.tensor(given_of_told, dtype=torch.int64, device=device)
-        elsewhere = [motion in ("given", "grid", "link") for motion in motions]  # gradients come from their motion
+        elsewhere = [motion in ("given", "link") for motion in motions]  # gradients come from their motion
         self._elsewhere = torch.tensor(elsewhere, dtype=torch.bool, device=device).view(-1, 1)
         fixed = [i for i, motion in enumerate(motions) if motion == "fixed"]
         self._fixed = torch.tensor(fixed, dtype=torch.int64, device=device) if fixed else None

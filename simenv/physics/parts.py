@@ -22,7 +22,7 @@ class Body:
     Attributes:
         name: its name.
         motion: ``"given"`` (as `Control.twist` says), ``"free"``, ``"hand"`` (pulled by an impedance), ``"fixed"``,
-            ``"link"`` (of a robot) or ``"grid"`` (free, of particles, moved by the grid).
+            ``"link"`` (of a robot, or a rigid body).
         position: of its shape's frame at the start [m]; quaternion: of that frame, xyzw.
         shape: its solid, in its own frame; None for a frame without extent.
         mass: [kg] of a free body or a hand; inertia: principal moments per mass [m^2].

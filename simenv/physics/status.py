@@ -71,7 +71,7 @@ STATUS: dict[int, Status] = {
     ),
     LIGHT_BODY: Status(
         "light_body", "a body of this world that carries colliders is lighter than what these move at once",
-        "make it heavier, use a finer grid, or coupling='grid'",
+        "make it heavier, use a finer grid, or coupling='rigid' with a solid shape",
     ),
     TOO_MANY_CONTACTS: Status(
         "too_many_contacts", "more points of rigid bodies were about to touch than there is room for",

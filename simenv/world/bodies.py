@@ -101,11 +101,9 @@ class BodyView:
 
     def wrench(self, state: State) -> torch.Tensor:
         """Force [N] and torque about its centre of mass [N m] of all contact, mean over the last control step, world
-        axes, (N, 6): of gels, contact points and particles on its colliders; of a body that the grid moves, what
-        changed its momentum beside gravity. The torque on a robot's link is about the origin of its frame.
+        axes, (N, 6): of gels, contact points and particles on its colliders, not rigid contact. The torque on a
+        robot's link is about the origin of its frame.
         """
-        if self.spec.motion == "grid":
-            return self._of_grid(state)
         if self.spec.motion == "link":
             return state.link_wrench[:, self._world.robot_solver.row(self.index)]
         total = torch.zeros_like(state.body_twist[:, self.index])
@@ -120,13 +118,6 @@ class BodyView:
                 arm = poses[:, c, :3] - centre
                 total = total + torch.cat([force, torque + torch.linalg.cross(arm, force)], -1)
         return total
-
-    def _of_grid(self, state: State) -> torch.Tensor:
-        parameters, projected = self._world.parameters, self._world.scene.projected
-        row, volume = list(projected).index(self.spec.name), projected[self.spec.name].properties.volume
-        weight = volume * parameters["gravity"]
-        gained = state.projected_gain[:, row] - torch.cat([weight, torch.zeros_like(weight)], -1)
-        return parameters[f"{self.spec.name}.density"][:, None] * gained
 
     def contact_force(self, state: State, other: str | None = None) -> torch.Tensor:
         """Force on it of rigid contact in the last tick of a step, (N, 3) [N], world axes.
@@ -174,7 +165,7 @@ class BodyView:
         poses, twists = state.body_q.clone(), state.body_twist.clone()
         poses[:, self.index], twists[:, self.index] = pose, 0.0 if twist is None else twist
         state = state.replace(body_q=poses, body_twist=twists)
-        return world.robot_solver.let_go(state, self.spec.name) if touching else world.place_projected(state)
+        return world.robot_solver.let_go(state, self.spec.name) if touching else state
 
     def place_centre(self, state: State, pose: torch.Tensor) -> State:
         """As `place`, at rest, by the pose (N, 7) of its centre of mass."""

@@ -94,16 +94,12 @@ def drawables_of(scene: Scene) -> tuple[list[Drawable], list[int]]:
     for row, (name, look) in enumerate(scene.looks.items(), len(scene.colliders)):
         height = _table(scene, look.shape, look.body, look.position, look.quaternion)
         add(row, name, look.color, look.shape, collides=name in scene.colliders, height=height)
-    for row, (name, body) in enumerate(scene.projected.items(), len(scene.colliders) + len(scene.looks)):
-        if name not in scene.looks or scene.looks[name].body != name:
-            add(row, name, scene.colors.get(name), body.shape)
     groups = [
         Drawable(
             name, "particles", scene.colors.get(name), span=group.span, spacing=group.volume ** (1.0 / 3.0),
             liquid=scene.materials[group.material].is_liquid,
         )
         for name, group in scene.particles.items()
-        if name not in scene.projected
     ]  # fmt: skip
     return meshes + groups, rows
 
@@ -146,7 +142,6 @@ class Shown:
     def drawn_poses(self, state: State) -> torch.Tensor:
         """World poses of the D meshes among the `drawables` [m, quaternion xyzw], (N, D, 7)."""
         every = [self.collider_poses(state), self.look_poses(state)]
-        every += [self.bodies[name].pose(state)[:, None] for name in self.scene.projected]
         return torch.cat(every, 1).index_select(1, self._drawn_rows)
 
     def drawn_scales(self) -> torch.Tensor:

@@ -18,7 +18,7 @@ __all__ = ["obstacles_of"]
 
 def obstacles_of(scene: Scene, only: Sequence[str] | None = None) -> list[Obstacle]:
     """The obstacles of a scene: every body with a shape, every shape with which a link of a robot collides, and every
-    collider; not what the grid of particles moves.
+    collider.
 
     Args:
         scene: it.
@@ -29,7 +29,7 @@ def obstacles_of(scene: Scene, only: Sequence[str] | None = None) -> list[Obstac
     """
     made: dict[str, list[Obstacle]] = {}
     for name, body in scene.bodies.items():
-        if body.shape is not None and body.motion != "grid":
+        if body.shape is not None:
             made[name] = [_on(scene, name, name, body.shape, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0), 1.0)]
     robots: dict[str, str] = {}
     for mount in scene.robots.values():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which bodies of a scene collide: those that a gel, contact points or the grid pair, and no others."""
+"""Which bodies of a scene collide: those that a gel, contact points or rigid contact pair, and no others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ def unpaired(scene: Scene) -> list[tuple[str, str]]:
     """
     paired = {frozenset((gel.on, gel.touches)) for gel in scene.gels.values() if gel.touches}
     paired |= {frozenset((points.body, points.against)) for points in scene.points}
-    paired |= {frozenset(pair) for pair in itertools.combinations(scene.projected, 2)}  # which the grid keeps apart
     carriers = {gel.on for gel in scene.gels.values()}
     rigid = set(scene.touching)  # which meet all that is fixed, moves as told, or is rigid as well
     for robot in scene.robots.values():
@@ -34,12 +33,7 @@ def unpaired(scene: Scene) -> list[tuple[str, str]]:
     def meets(pair: tuple[str, str]) -> bool:
         return bool(set(pair) & rigid) and set(pair) <= rigid | told
 
-    # a body of the grid meets the colliders of all others there
-    pairs = [
-        pair
-        for pair in itertools.combinations(solid, 2)
-        if not set(pair) <= told and not set(pair) & set(scene.projected) and not meets(pair)
-    ]
+    pairs = [pair for pair in itertools.combinations(solid, 2) if not set(pair) <= told and not meets(pair)]
     robots = {body: robot.name for robot in scene.robots.values() for body in robot.bodies.values()}
 
     def may(a: str, b: str) -> bool:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from simenv.physics.mpm.particles import ParticleSolver
     from simenv.world.bodies import BodyView, ByName, GelView
     from simenv.world.parameters import Parameters
     from simenv.world.scene import Scene
@@ -22,7 +21,6 @@ class Placed:
     bodies: ByName[BodyView]
     gels: ByName[GelView]
     parameters: Parameters
-    particles: ParticleSolver | None
 
     def touch_anew(self, state: State) -> State:
         """The state with gels that remember nothing but where their objects are, and with their present readings.
@@ -48,10 +46,3 @@ class Placed:
             stick=torch.cat(stick, 1), gel_rotation=torch.stack(rotation, 1), gel_offset=torch.stack(offset, 1),
             field=torch.cat(field, 1), depth=torch.cat(depth, 1), gel_wrench=torch.stack(wrench, 1),
         )  # fmt: skip
-
-    def place_projected(self, state: State) -> State:
-        """The state with the particles of the bodies that the grid moves where these are.
-
-        A step does so by itself; this is for looking at a state whose poses were changed.
-        """
-        return state if self.particles is None else self.particles.placed(state)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, NoReturn
 __all__ = ["NAMES", "Renamed"]
 
 NAMES = {
-    "rigid_names": "tuple(world.scene.projected)", "rigid": "world.particles.projected",
+    "rigid_names": "tuple(world.scene.touching)",
     "model": "world.particles.model", "pace": "world.particles.pace", "gel_names": "tuple(world.gels)",
     "taxels": "world.gels[name].taxels", "gel_pose": "world.gels[name].pose(state)",
     "object_pose": "world.gels[name].object_pose(state)", "near": "world.bodies[name].near(state, move, turn)",
-    "place_hand": "world.bodies[name].place(state, pose)", "place_rigids": "world.place_projected(state)",
+    "place_hand": "world.bodies[name].place(state, pose)", "place_rigids": "world.bodies[name].place(state, pose)",
+    "place_projected": "world.bodies[name].place(state, pose)",
     "mounted": "world.gels[name].pose(state)", "taxel_count": "len(state.depth[0])", "arm": "world.robots[name].model",
 }  # fmt: skip
 

@@ -19,12 +19,12 @@ from simenv.physics.bodies.touching import ROOM
 from simenv.physics.bodies.tree import Loop
 from simenv.physics.gas.parts import Gas
 from simenv.physics.gels.parts import Gel
+from simenv.physics.mpm.answering import answering
 from simenv.physics.mpm.blocks import default_capacity
 from simenv.physics.mpm.materials import Material
 from simenv.physics.mpm.model import PAD, MPMModel
 from simenv.physics.mpm.particles import ParticleParts
 from simenv.physics.mpm.parts import Collector, Collider, Emitter, Inclusion, Particles
-from simenv.physics.mpm.projected_motion import Projected
 from simenv.physics.parts import Body
 from simenv.physics.solver import Solver
 from simenv.world.parts.gas import GasPart
@@ -38,7 +38,7 @@ MakeSolver = Callable[["Scene", int, torch.device, torch.dtype], Solver]
 
 _RENAMED = {
     "add_rigid": "add_body(..., motion='free')", "add_hand": "add_body(..., motion='hand')",
-    "add_fixed": "add_body(..., motion='fixed')", "add_arm": "add_robot", "rigids": "projected",
+    "add_fixed": "add_body(..., motion='fixed')", "add_arm": "add_robot", "rigids": "touching",
     "shapes": "bodies[name].shape", "centres": "bodies[name].centre", "slides": "looks[name].slide", "arm": "robots",
 }  # fmt: skip
 
@@ -102,7 +102,6 @@ class Scene(RobotsPart, GelsPart, GasPart):
     particles: dict[str, Particles] = field(default_factory=dict, init=False)
     inclusions: dict[str, Inclusion] = field(default_factory=dict, init=False)
     bodies: dict[str, Body] = field(default_factory=dict, init=False)
-    projected: dict[str, Projected] = field(default_factory=dict, init=False)
     colliders: dict[str, Collider] = field(default_factory=dict, init=False)
     emitters: dict[str, Emitter] = field(default_factory=dict, init=False)
     collectors: dict[str, Collector] = field(default_factory=dict, init=False)
@@ -208,7 +207,7 @@ class Scene(RobotsPart, GelsPart, GasPart):
         counts = [model.substeps * count // self.substeps for count in self.substep_counts()]
         return ParticleParts(
             model, self.particles, self.materials, self.colliders, self.emitters, self.collectors, self.bodies,
-            self.projected, counts, self.inclusions,
+            counts, self.inclusions, tuple(self.touching),
         )  # fmt: skip
 
     def mpm_model(self) -> MPMModel:
@@ -220,14 +219,17 @@ class Scene(RobotsPart, GelsPart, GasPart):
         boundary = (self.boundary,) * 3 if isinstance(self.boundary, str) else tuple(self.boundary)
         dt = self.substep_dt if count == self.substeps else self.control_dt / count
         mounts, local = self._mounts()
+        specs, equal = [collider.spec for collider in self.colliders.values()], count == self.substeps
+        able = equal and self.grid == "dense" and not self.drags  # which drag meets when bodies have not moved yet
+        links = [c.body is not None and self.bodies[c.body].motion == "link" for c in self.colliders.values()]
+        colliders, answers = answering(specs, mounts, [each and able for each in links], self.dx)
         return MPMModel(
             size=tuple(self.size), dx=self.dx,  # type: ignore[arg-type]
             dt=dt, substeps=count, material=material,
             kinds=kinds,
             origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
-            colliders=tuple(collider.spec for collider in self.colliders.values()), blocks=self._capacity(),
-            projected=tuple(body.spec(self.particles[name].span.start) for name, body in self.projected.items()),
-            mounts=mounts, local=local,
+            colliders=colliders, blocks=self._capacity(),
+            mounts=mounts, local=local, answers=answers,
         )  # fmt: skip
 
     def _rows(self) -> tuple[np.ndarray, tuple[int, ...]]:

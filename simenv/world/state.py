@@ -18,7 +18,7 @@ _GIVEN_BY = {
     **dict.fromkeys(("gas_u", "gas_v", "gas_w", "gas_scalar", "gas_pressure", "gas_divergence"), "add_gas"),
     "link_wrench": "add_robot",
     **dict.fromkeys(("anchor", "closing", "contact_impulse"), "add_body(..., coupling='rigid')"),
-    "skin_field": "add_skin", "projected_gain": "add_body(..., motion='free')",
+    "skin_field": "add_skin",
     "substeps": "Scene(max_substeps=...)", "memory": "Task.initial_state",
 }  # fmt: skip
 _RENAMED = {

@@ -202,7 +202,8 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         declared["gravity"] = Parameter(scene.gravity, "m/s^2", -math.inf)
         limits: list[Limit] = []
         carriers = [each.body for each in scene.colliders.values()] + [gel.on for gel in scene.gels.values()]
-        eases = link_eases(scene.robots.values(), [name for name in carriers if name is not None])
+        mounts = (*scene.robots.values(), *scene.touching.values())
+        eases = link_eases(mounts, [name for name in carriers if name is not None])
         if self.particles is not None:
             limits += self.particles.limits(scene.shortest_substep)
             limits += exchange_limits(self.particles.parts, eases)
@@ -225,8 +226,6 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
     def _build_state(self) -> State:
         fields = self.fields.items()
         state = State({name: each.initial(self.num_worlds, self.dtype, self.device) for name, each in fields})
-        if self.particles is not None:
-            state = self.particles.placed(state)
         return self.touch_anew(state)
 
     # ----------------------------------------------------------------------------------------------------- stepping

@@ -15,7 +15,7 @@ import simenv.envs  # noqa: F401  registers the tasks
 from simenv.world import Scene
 from tests.gradients.scenes import Problem, press_scene
 from tests.gradients.test_contact_variants import boundary_scene, cup_scene, skin_scene
-from tests.gradients.test_rigid import splash_scene
+from tests.gradients.test_floating import splash_scene
 
 WORLDS = 3
 Result = dict[str, np.ndarray]
@@ -36,7 +36,7 @@ PARTICLES: dict[str, Callable[[], Scene]] = {
     "families": lambda: _adaptive(press_scene("every_family", substeps=1)),
     "sparse": lambda: _sparse(press_scene("liquid")),
     "periodic": lambda: boundary_scene(("periodic", "periodic", "slip")),
-    "rigid": lambda: splash_scene("two"),
+    "rigid": splash_scene,
     "cup": cup_scene,
     "skin": skin_scene,
     "sand": lambda: press_scene("cohesive_sand"),

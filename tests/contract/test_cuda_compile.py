@@ -29,14 +29,16 @@ def transfer(real, kinds, periodic, sparse=False):
     from simenv.physics.mpm.kernels_transfer import transfer_kernels
 
     solids, liquids, yielding = KINDS[kinds]
-    return kernels_of(transfer_kernels(real, True, solids, liquids, periodic, kinds == "all", yielding, sparse))
+    every = kinds == "all"
+    return kernels_of(transfer_kernels(real, True, solids, liquids, periodic, every, yielding, sparse, every, every))
 
 
 def adjoint(real, kinds, sparse=False):
     from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 
     solids, liquids, yielding = KINDS[kinds]
-    return kernels_of(adjoint_kernels(real, True, solids, liquids, kinds == "all", yielding, kinds == "all", sparse))
+    every = kinds == "all"
+    return kernels_of(adjoint_kernels(real, True, solids, liquids, every, yielding, sparse, every, every))
 
 
 def contact(real):
@@ -45,13 +47,11 @@ def contact(real):
     return kernels_of(contact_kernels(real))
 
 
-def rigid(real):
-    from simenv.physics.mpm.kernels_projected import projected_kernels
-    from simenv.physics.mpm.kernels_projected_grid import projected_grid_kernels
-    from simenv.physics.mpm.kernels_projected_grid_adjoint import projected_grid_adjoint_kernels
+def answers(real):
+    from simenv.physics.mpm.kernels_brace import brace_kernels
+    from simenv.physics.mpm.kernels_response import response_kernels
 
-    made = (projected_kernels(real), projected_grid_kernels(real), projected_grid_adjoint_kernels(real))
-    return [kernel for namespace in made for kernel in kernels_of(namespace)]
+    return kernels_of(response_kernels(real)) + kernels_of(brace_kernels(real, True))
 
 
 def grid(real, sparse=False):
@@ -111,9 +111,8 @@ FACTORIES = (
     "kernels_blocks.py",
     "kernels_contact.py",
     "kernels_grid.py",
-    "kernels_projected.py",
-    "kernels_projected_grid.py",
-    "kernels_projected_grid_adjoint.py",
+    "kernels_brace.py",
+    "kernels_response.py",
 )  # in simenv/physics/mpm
 TACTILE = ("kernels_image", "kernels_leds", "kernels_markers")  # in simenv/sensors/tactile
 GELS = (
@@ -158,7 +157,7 @@ def cases():
         yield pytest.param(grid, (real, True), id=f"{name}-grid-sparse", marks=single)
         yield pytest.param(blocks, (real,), id=f"{name}-blocks", marks=single)
         yield pytest.param(contact, (real,), id=f"{name}-contact", marks=single)
-        yield pytest.param(rigid, (real,), id=f"{name}-rigid", marks=single)
+        yield pytest.param(answers, (real,), id=f"{name}-answers", marks=single)
         for module in (*TACTILE, *GELS):
             yield pytest.param(tactile, (real, module), id=f"{name}-tactile-{module}", marks=single)
         whole = ("kernels_settle", "kernels_unsettle")  # the quick suite has all that they can do

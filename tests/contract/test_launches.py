@@ -22,7 +22,6 @@ from simenv.world import Scene, World
 from tests.contract import test_determinism
 from tests.gradients import test_contact_variants as variants
 from tests.gradients.scenes import press_scene
-from tests.gradients.test_rigid import splash_scene
 from tests.world import zoo
 
 ZEROING = {"zero_", "fill_"}
@@ -57,12 +56,11 @@ BEFORE = {
     "mesh": (variants.mesh_scene, None, 30, 30, 35),
     "parked": (variants.parked_scene, None, 25, 25, 25),
     "periodic": (partial(variants.boundary_scene, ("periodic", "periodic", "slip")), None, 30, 30, 40),
-    "bodies": (partial(splash_scene, "two"), None, 77, 77, 117),
     "lanes": (test_determinism.scene, 100, 75, 75, 75),  # 3 of them
 }
 
 
-QUICK = {"liquid", "sparse", "cup", "periodic", "bodies", "lanes"}  # one of each kind of program
+QUICK = {"liquid", "sparse", "cup", "periodic", "lanes"}  # one of each kind of program
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ BY_NAME = {
     **dict.fromkeys(
         ("stick", "gel_rotation", "gel_offset", "field", "depth", "gel_wrench"), "world.gels[name]"
     ), "held": "world.bodies[name].push(state)", "wrench": "world.colliders[name].wrench(state)",
-    "projected_gain": "world.bodies[name].wrench(state)", "link_wrench": "world.bodies[name].wrench(state)",
+    "owed": "world.bodies[name].wrench(state)", "link_wrench": "world.bodies[name].wrench(state)",
     **dict.fromkeys(("anchor", "closing", "contact_impulse"), "world.bodies[name].contact_force(state)"),
     "skin_field": "world.skin(state, name)", "tool_past": "world.control(goal={name: ...})",
     **dict.fromkeys(("gas_u", "gas_v", "gas_w"), "world.gas.velocity(state)"),

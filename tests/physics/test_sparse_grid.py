@@ -269,10 +269,3 @@ def test_what_it_cannot_do_is_named(changes, message):
 
     with pytest.raises(ValueError, match=message):
         build()
-
-
-def test_rigid_bodies_are_refused():
-    scene = Scene((0.4, 0.4, 0.4), DX, 5.0e-4, 2, grid="sparse")
-    scene.add_body("ball", Sphere(0.06), 500.0, (0.2, 0.2, 0.2), motion="free")
-    with pytest.raises(ValueError, match=r"a sparse grid cannot have rigid bodies; use grid='dense'"):
-        World(scene, 1)

@@ -65,7 +65,7 @@ def waded(tree: Tree, ticks: int, particle_substeps: int | None = None) -> World
 def exchanged(world: World, steps: int) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
     """Momentum and angular momentum, about the world's origin, that the liquid had in the beginning, those at the end,
     and impulses and their moments on the links over all control steps, (3,) each; forces act where the links' frames
-    are at the start of each.
+    are at the start of each; what links have yet to get counts.
     """
     state = world.initial_state()
     first = [each[0] for each in of_particles(world, state)]
@@ -80,6 +80,10 @@ def exchanged(world: World, steps: int) -> tuple[list[torch.Tensor], list[torch.
             most[link] = max(most.get(link, 0.0), float(force.norm()))
     assert (state.status == 0).all()
     assert min(most.values()) > 0.1, "all links must have met the liquid"
+    for link in world.robots["robot"].links if "owed" in state else ():
+        body = world.bodies[f"robot/{link}"]
+        push, turn = state.owed[0, body.index].split(3)
+        felt = [felt[0] + push, felt[1] + turn + torch.linalg.cross(body.pose(state)[0, :3], push)]
     return first, [each[0] for each in of_particles(world, state)], felt
 
 
@@ -110,6 +114,9 @@ def test_a_floating_ball_gains_what_a_liquid_loses(rate):
 
     def both(state) -> list[torch.Tensor]:
         push, turn = mass * state.joint_qd[0, :3], inertia * state.joint_qd[0, 3:]
+        if "owed" in state:  # what the ball has yet to get
+            more = state.owed[0, world.bodies["robot/upper"].index]
+            push, turn = push + more[:3], turn + more[3:]
         return [push, turn + torch.linalg.cross(state.joint_q[0, :3], push)]
 
     state = world.initial_state()

@@ -79,17 +79,15 @@ def test_an_unknown_name_is_told_with_those_there_are():
 
 
 def flying(solid, coupling, velocity, spin):
-    """The solid in free flight, alone or in a grid."""
-    grid = {"size": (0.4,) * 3, "dx": 0.02, "origin": (-0.1, -0.1, -0.08)} if coupling == "grid" else {}
-    scene = Scene(**grid, substep_dt=4e-4, substeps=10, gravity=(0.0, 0.0, 0.0))
+    """The solid in free flight."""
+    scene = Scene(substep_dt=4e-4, substeps=10, gravity=(0.0, 0.0, 0.0))
     scene.add_body(
         "solid", solid, 800.0, PLACE, TURN, "free", coupling=coupling, velocity=velocity, angular_velocity=spin,
-        spacing=0.01,
     )  # fmt: skip
     return World(scene, 1, dtype=DOUBLE)
 
 
-@pytest.mark.parametrize("coupling", ["contact", "grid", "rigid"])
+@pytest.mark.parametrize("coupling", ["contact", "rigid"])
 @pytest.mark.parametrize("name", ["mesh", "cup"])
 def test_a_free_solid_flies_about_its_centre_of_mass(solids, name, coupling):
     """c + v t, and about a principal axis exp(omega t) q, however far the frame is from the centre."""
@@ -111,14 +109,7 @@ def test_a_free_solid_flies_about_its_centre_of_mass(solids, name, coupling):
     np.testing.assert_allclose(view.centre(state)[0], PLACE + arm + t * v, atol=1e-8)
     np.testing.assert_allclose(view.centre_twist(state)[0, :3], v, atol=1e-10)
     turn = matrix(view.pose(state)[0, 3:])
-    if coupling != "grid":
-        np.testing.assert_allclose(turn, turned(omega * t) @ R, atol=1e-10)
-    else:  # the grid turns it as fast within a thousandth
-        np.testing.assert_allclose(turn, turned(omega * t) @ R, atol=1e-3 * np.linalg.norm(omega) * t)
-        span = world.particle_groups["solid"]
-        np.testing.assert_allclose(state.x[0, span].mean(0), view.centre(state)[0], atol=1e-10)
-        x = world.place_projected(state).x
-        np.testing.assert_allclose(state.x, x, atol=1e-10)  # they are where the frame says
+    np.testing.assert_allclose(turn, turned(omega * t) @ R, atol=1e-10)
     np.testing.assert_allclose(view.pose(state)[0, :3], view.centre(state)[0].numpy() - turn @ arm_of(view), atol=1e-14)
     twist = view.twist(state)[0].numpy()
     np.testing.assert_allclose(twist[:3], v - np.cross(twist[3:], turn @ arm_of(view)), atol=1e-10)
@@ -177,7 +168,7 @@ def test_a_body_is_placed_alone(name, body):
     assert torch.equal(leaf.grad, torch.ones_like(leaf))
 
 
-@pytest.mark.parametrize("coupling", ["contact", "grid"])
+@pytest.mark.parametrize("coupling", ["contact", "rigid"])
 def test_a_body_is_placed_by_its_centre_of_mass_too(solids, coupling):
     shape, centre, _ = solids["mesh"]
     world = flying(shape, coupling, (0.0,) * 3, (0.0,) * 3)
@@ -188,23 +179,6 @@ def test_a_body_is_placed_by_its_centre_of_mass_too(solids, coupling):
     torch.testing.assert_close(view.centre_pose(state), goal, rtol=0, atol=1e-14)
     np.testing.assert_allclose(view.pose(state)[0, :3], [0.15, 0.14, 0.16] - matrix(turn[0]) @ centre, atol=1e-7)
     assert float(view.twist(state).abs().max()) == 0.0
-
-
-def test_particles_of_a_body_in_the_grid_go_with_it(solids):
-    """x = p + R' R^T (x0 - p0), and v = v_p + omega x (x - p) of the frame's origin p."""
-    world = flying(solids["mesh"][0], "grid", (0.0,) * 3, (0.0,) * 3)
-    view, start = world.bodies["solid"], world.initial_state()
-    turn, place = np.array([0.4, -0.7, 0.2]), np.array([0.15, 0.14, 0.16])
-    pose = torch.cat([rows(*place), quaternion_from_rotation_vector(rows(*turn))], -1)
-    v, omega = np.array([0.1, 0.2, -0.3]), np.array([1.0, -2.0, 0.5])
-    state = view.place(start, pose, rows(*v, *omega))
-    arm = (start.x[0].numpy() - PLACE) @ (turned(turn) @ matrix(TURN).T).T
-    np.testing.assert_allclose(state.x[0], place + arm, atol=1e-13)
-    np.testing.assert_allclose(state.v[0], v + np.cross(omega, arm), atol=1e-13)
-    after = world.step(state, world.zero_control())
-    np.testing.assert_allclose(
-        after.x[0].mean(0) - state.x[0].mean(0), world.dt * view.centre_twist(state)[0, :3], atol=1e-12
-    )
 
 
 def test_points_carry_a_body_about_its_centre_of_mass(solids):
@@ -275,22 +249,6 @@ def test_what_particles_do_to_a_given_body_is_what_they_lose():
         state = after
     assert both and largest > 0.01
     np.testing.assert_allclose(world.colliders["b"].pose(state)[0, :3], [0.15, 0.12, 0.07], atol=1e-14)
-
-
-def test_what_a_body_of_the_grid_feels():
-    """Nothing in free fall; at rest on a floor its weight, to the rounding of how it rests."""
-    scene = Scene(size=(0.12, 0.12, 0.16), dx=0.01, substep_dt=5e-4, substeps=10)
-    scene.add_body("ball", Sphere(0.02), 2000.0, (0.06, 0.06, 0.08), motion="free", coupling="grid")
-    world = scene.make_world(1, dtype=torch.float64)
-    state, weight = world.initial_state(), 2000.0 * 4.0 / 3.0 * np.pi * 0.02**3 * 9.81
-    state = world.step(state, world.zero_control())
-    assert float(world.bodies["ball"].wrench(state).abs().max()) < 1e-4 * weight
-    felt = []
-    for step in range(160):
-        state = world.step(state, world.zero_control())
-        if step >= 120:
-            felt.append(world.bodies["ball"].wrench(state)[0, 2])
-    assert float(torch.stack(felt).mean()) == pytest.approx(weight, rel=0.02)
 
 
 # -------------------------------------------------------------------------------------------------------------- gels

@@ -74,7 +74,7 @@ def test_frames_are_made_of_them(world):
 
 
 def scene():
-    """Everything that can be seen, once each: water, a ball of the grid, a mug that looks otherwise, a plain post, a
+    """Everything that can be seen, once each: water, a free ball, a mug that looks otherwise, a plain post, a
     table and a flag.
     """
     made = Scene((0.4, 0.4, 0.4), 0.02, 4e-4, 2)
@@ -92,23 +92,23 @@ def scene():
 def test_each_thing_is_drawn_once():
     world = World(scene(), 2)
     things = {each.name: each for each in world.drawables()}
-    assert list(things) == ["table", "post", "knob", "mug", "flag", "ball", "pool"] and len(world.drawables()) == 7
+    assert list(things) == ["ball", "table", "post", "knob", "mug", "flag", "pool"] and len(world.drawables()) == 7
     assert things["mug"].shape == Sphere(0.02) and things["ball"].shape == Sphere(0.03)
     assert [name for name, each in things.items() if each.height is not None] == ["table"]
     assert things["table"].height == pytest.approx(0.03)
     pool = things["pool"]
     assert (pool.kind, pool.count, pool.liquid, pool.color) == ("particles", 64, True, (0.1, 0.2, 0.9, 0.5))
     assert pool.spacing == pytest.approx(0.01)
-    assert [name for name, each in things.items() if each.collides] == ["table", "post", "knob", "mug"]
+    assert [name for name, each in things.items() if each.collides] == ["ball", "table", "post", "knob", "mug"]
     state = world.initial_state()
     turned = torch.tensor([[0.1, 0.3, 0.1, np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)]] * 2)
     state = world.bodies["mug"].place(state, turned)  # by a quarter about x: what was above is at -y
     places = world.drawn_poses(state)[1, :, :3]
-    expected = [[0, 0, 0.03], [0.3, 0.3, 0.1], [0.1, 0.27, 0.1], [0.1, 0.3, 0.1], [0.3, 0.3, 0.14], [0.2, 0.2, 0.2]]
+    expected = [[0.2, 0.2, 0.2], [0, 0, 0.03], [0.3, 0.3, 0.1], [0.1, 0.27, 0.1], [0.1, 0.3, 0.1], [0.3, 0.3, 0.14]]
     assert torch.allclose(places, torch.tensor(expected), atol=1e-6)
     world.parameters["knob.scale"] = torch.tensor([0.5, 2.0])
-    assert torch.equal(world.drawn_scales()[:, 2], torch.tensor([0.5, 2.0]))
-    assert torch.equal(world.drawn_scales()[:, 3], torch.ones(2))  # a look has its own size
+    assert torch.equal(world.drawn_scales()[:, 3], torch.tensor([0.5, 2.0]))
+    assert torch.equal(world.drawn_scales()[:, 4], torch.ones(2))  # a look has its own size
     world.close()
 
 

@@ -17,7 +17,7 @@ DX = 0.02
 
 
 def particles() -> Scene:
-    """Liquid and a soft block, a jet, a skin, a moving ball and a body that the grid moves; a chosen substep."""
+    """Liquid and a soft block, a jet, a skin, a moving ball and a vessel that answers; a chosen substep."""
     scene = Scene((0.24, 0.2, 0.24), DX, 4.0e-4, 5, max_substeps=10)
     scene.add_material("water", Liquid(1000.0, 4.0e4, 0.5))
     scene.add_material("rubber", Elastic(900.0, 3.0e4, 0.3))
@@ -25,7 +25,7 @@ def particles() -> Scene:
     scene.add_particles("cube", "rubber", block((0.13, 0.05, 0.04), (3, 3, 3)), 1.0e-6, velocity=(0.0, 0.0, -0.2))
     scene.add_body("hand", position=(0.07, 0.07, 0.15), quaternion=(0.1, 0.2, 0.3, 0.9))
     scene.add_emitter("jet", "hand", "water", 20, 0.01, 1.0, 4)
-    scene.add_body("vessel", Cup(0.03, 0.08, 0.01, 0.02), 500.0, (0.14, 0.12, 0.08), motion="free")
+    scene.add_body("vessel", Cup(0.03, 0.08, 0.02, 0.02), 500.0, (0.14, 0.12, 0.08), motion="free")
     scene.add_collider("ball", Sphere(0.02), "hand", position=(0.004, -0.003, -0.05), width=0.01)
     scene.add_collider("floor", Plane(), position=(0.0, 0.0, 0.03), friction=0.3)
     scene.add_skin("floor", 3, 3, 0.1, 0.1, position=(0.08, 0.08, 0.0))

@@ -24,6 +24,7 @@ Leaves = dict[str, torch.Tensor]
 BY_NAME = {
     "x": 0.5 * DX, "F": 0.1, "J": 0.1, "grip": (1e-4, 1e-3), "stick": 1e-5, "held": 1e-5, "anchor": 1e-6,
     "gel_offset": 1e-5, "joint_past": 0.01, "gas_scalar": 0.1,
+    "owed": (1e-3,) * 3 + (1e-5,) * 3,
 }  # fmt: skip
 BY_UNIT = {
     "m": 1e-3, "m/s": 0.1, "1/s": 10.0, "1": 1e-3, "m, 1": (1e-4,) * 3 + (1e-3,) * 4,
@@ -106,7 +107,7 @@ def base(world: World, seeds: Sequence[int]) -> State:
             if isinstance(world.scene.materials[group.material], Sand):  # at F = I it has no derivative
                 F[:, world.particle_groups[name]] *= 0.999
         changes["F"] = F
-    return world.place_projected(world.touch_anew(state.replace(**changes)))
+    return world.touch_anew(state.replace(**changes))
 
 
 def controls(world: World, seeds: Sequence[int], state: State, steps: int = STEPS) -> Leaves:

@@ -81,13 +81,13 @@ def solids(**options: Any) -> Scene:
     return scene
 
 
-def projected(**options: Any) -> Scene:
-    """A cup that the grid moves, in water."""
+def vessel(**options: Any) -> Scene:
+    """A light cup, a cell thick, that answers to water."""
     scene = grid(**options)
     pool(scene, (6, 4, 3))
     scene.add_body(
         "cup", Cup(0.03, 0.06, 0.02, 0.02), 600.0, (0.1, 0.1, 0.065), (0.1, 0.0, 0.05, 0.99), motion="free",
-        velocity=(0.05, 0.0, -0.2), angular_velocity=(0.5, -0.3, 0.8),
+        velocity=(0.05, 0.0, -0.2), angular_velocity=(0.5, -0.3, 0.8), width=DX, friction=0.2,
     )  # fmt: skip
     return scene
 
@@ -320,7 +320,7 @@ def wind(**options: Any) -> Scene:
 ZOO = {
     "liquid": Case(liquid),
     "solids": Case(solids),
-    "projected": Case(projected),
+    "vessel": Case(vessel),
     "jet": Case(jet),
     "peg": Case(peg),
     "elastic": Case(elastic),

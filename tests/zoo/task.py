@@ -37,7 +37,7 @@ class ZooTask(Task):
         state = world.initial_state()
         if "grip" in state:
             state = state.replace(grip=state.grip + state.grip.new_tensor([0.0078, 0.0]))
-        if "x" in state and not world.scene.projected:
+        if "x" in state:
             state = state.replace(x=state.x + episode["offset"].unsqueeze(1))
         return world.touch_anew(state)
 

@@ -54,8 +54,7 @@ def faults(world: World, start: State, leaves: Leaves) -> list[tuple[str, float,
         else:
             found.append((name, NAN, place(world, start, name), -1))
     for row in moved(world):
-        if world.body_names[row] not in world.scene.projected:
-            found.append(("state.body_twist", 1e9, (row, 1), status.TOO_FAST))
+        found.append(("state.body_twist", 1e9, (row, 1), status.TOO_FAST))
     if "state.v" in leaves:
         found.append(("state.v", 1e9, place(world, start, "state.v"), -1))
     return found

@@ -8,7 +8,7 @@ from simenv.world import State, World
 from tests.zoo.play import Leaves, gradients, is_differentiable, leaves_of, make, objective, run, weights
 from tests.zoo.scenes import TICKS, ZOO
 
-MEANS = ("link_wrench", "wrench", "body_wrench", "push", "drive", "skin_field", "projected_gain", "gas_wrench")
+MEANS = ("link_wrench", "wrench", "body_wrench", "push", "drive", "skin_field", "gas_wrench")
 STEPS = 1
 
 

@@ -15,7 +15,7 @@ from simenv.physics.parts import Body
 __all__ = ["GAINS", "BodyParts", "ContactLaw", "Points"]
 
 GAINS = ("stiffness", "turning_stiffness", "damping", "turning_damping")  # of an impedance
-KINDS = {"fixed": FIXED, "free": FREE, "hand": DRIVEN, "given": GIVEN, "grid": GIVEN, "link": GIVEN}
+KINDS = {"fixed": FIXED, "free": FREE, "hand": DRIVEN, "given": GIVEN, "link": GIVEN}
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def is_incompressible(parts: ParticleParts) -> bool:
         )
     model = parts.model
     lacking = {
-        "colliders": list(parts.colliders), "bodies in particles": list(parts.projected),
+        "colliders": list(parts.colliders),
         "grid = 'sparse'": ["blocks"] if model.is_sparse else [],
         "max_substeps": [str(parts.counts)] if len(parts.counts) > 1 else [],
         "boundary": [each for each in model.boundary if each not in WALLS],

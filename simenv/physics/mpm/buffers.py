@@ -12,16 +12,17 @@ import torch
 import warp as wp
 
 from simenv.physics.launch.memory import require_memory
-from simenv.physics.mpm.contact import AT_WALL, PRESS, RECOVERY
+from simenv.physics.mpm.contact import AT_WALL, PRESS, RECOVERY, SINK, SLACK
 from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.kernels_grid import BOUNDARIES
 from simenv.physics.mpm.model import PAD, MPMModel
-from simenv.physics.mpm.projected import ProjectedBodies, Shapes
 from simenv.physics.mpm.shape_table import ShapeTable
 from simenv.physics.mpm.skin import skin_functions
 
+Shapes = dict[str, tuple[str, tuple[int, ...]]]  # key -> (field whose type the array has, its shape)
 STATE_FIELDS = ("x", "v", "C", "F", "J")
 MOTION_FIELDS = {"position": (3,), "rotation": (3, 3), "velocity": (3,), "omega": (3,)}  # of a collider in a substep
+LATE_FIELDS = ("velocity", "omega")  # of them, those that are others once bodies have moved
 
 
 def state_shapes(model: MPMModel) -> dict[str, tuple[int, ...]]:
@@ -83,7 +84,6 @@ class Buffers:
     _states: list[dict[str, torch.Tensor]]
     _momentum: list[torch.Tensor]
     _cleared: torch.Tensor  # all adjoints but the grid's, of which a reverse sweep starts with zeros
-    _projected: ProjectedBodies | None
 
     def _make_grid(self, real: type):
         model = self.model
@@ -129,6 +129,10 @@ class Buffers:
             shapes |= {f"{name}{lane}": (name, (S, max(B, 1), 3)) for name in ("force", "torque")}
         if model.moves_frames:
             shapes |= {name: (name, (K, S, B, 3)) for name in ("forces", "torques")}
+        if model.responds:  # after bodies have moved
+            shapes |= {f"late_{name}": (name, (K, S, B, 3)) for name in ("forces", "torques")}
+            shapes |= {f"late_{name}": (name, (S, K, B, 3)) for name in LATE_FIELDS}
+            shapes |= dict.fromkeys(("pressure", "solid"), ("grid", (S, model.cells, 4)))
         shapes["touch"] = ("touch", (S, max(model.taxel_count, 1), 3))
         shapes["grid_velocity"] = ("grid", (S, model.cells, 4))
         if model.acts_at(AT_WALL):
@@ -154,14 +158,15 @@ class Buffers:
             shapes |= {f"{kind}_{name}": (name, (S, B, 3)) for kind in ("adj", "unused")}
         if model.moves_frames:
             shapes |= {f"adj_{name}": (name, (K, S, B, 3)) for name in ("forces", "torques")}
+        if model.responds:
+            shapes |= {f"adj_late_{name}": (name, (K, S, B, 3)) for name in ("forces", "torques")}
+            shapes |= {f"adj_late_{name}": (name, (S, K, B, 3)) for name in LATE_FIELDS}
+            shapes |= {f"adj_{name}": ("grid", (S, model.cells, 4)) for name in ("pressure", "solid")}
         shapes["adj_touch"] = ("touch", (S, max(model.taxel_count, 1), 3))
         for lane in range(L):
             shapes |= {f"adj_{name}{lane}": (name, (S, K, B, *inner)) for name, inner in MOTION_FIELDS.items()}
             shapes |= {f"adj_friction{lane}": ("friction", (S, B)), f"adj_gravity{lane}": ("gravity", (S, 3))}
         return shapes
-
-    def _all_adjoint_shapes(self) -> Shapes:
-        return self._adjoint_shapes() | (self._projected.adjoint_shapes() if self._projected else {})
 
     def bytes_needed(self, gradient: bool) -> int:
         """Bytes of the floating-point arrays that a control step, or its gradient, still lacks."""
@@ -170,9 +175,8 @@ class Buffers:
         for k in range(keep + 1):
             shapes |= self._state_shapes(k)
             shapes |= self._momentum_shape(k) if k < max(keep, 1) else {}
-            shapes |= self._projected.state_shapes(k) if self._projected else {}
         if gradient:
-            shapes |= self._all_adjoint_shapes()
+            shapes |= self._adjoint_shapes()
         missing = (shape for key, (_, shape) in shapes.items() if key not in self._arrays)
         return self.dtype.itemsize * sum(map(math.prod, missing))
 
@@ -197,14 +201,18 @@ class Buffers:
         self._new_int("status", S)
         self._allocate(self._input_shapes())
         self._colliders = self._make_colliders()
+        self._colliders_late = self._make_colliders(late=True) if model.responds else self._colliders
 
-    def _make_colliders(self):
+    def _make_colliders(self, late: bool = False):
         specs, types = self.model.colliders, self._types
         struct = self._structs.Colliders()
         struct.count, struct.substeps = len(specs), self.model.substeps
         struct.recovery_rate, struct.press_rate = RECOVERY / self.model.dt, PRESS / self.model.dt
+        struct.sink, struct.slack = SINK * self.model.dx, SLACK * self.model.dx
         dev = self.wp_device
-        self._shapes = table = ShapeTable(specs, self.worlds, types.real, types.vec3, dev)
+        if not late:
+            self._shapes = ShapeTable(specs, self.worlds, types.real, types.vec3, dev)
+        table = self._shapes
         struct.shape, struct.lower, struct.upper, struct.sdf_values = (
             table.shape,
             table.lower,
@@ -215,7 +223,7 @@ class Buffers:
         struct.sticky = wp.array([int(spec.sticky) for spec in specs] or [0], dtype=wp.int32, device=dev)
         struct.levels = wp.array([spec.levels for spec in specs] or [0], dtype=wp.int32, device=dev)
         for name in ("scale", "friction", "position", "rotation", "velocity", "omega"):
-            setattr(struct, name, self._arrays[name])
+            setattr(struct, name, self._arrays[f"late_{name}" if late and name in LATE_FIELDS else name])
         struct.skins = self._make_skins()
         return struct
 
@@ -256,7 +264,7 @@ class Buffers:
     def _allocate_adjoint(self) -> None:
         if "adj_x" in self.tensors:
             return
-        shapes = self._all_adjoint_shapes()
+        shapes = self._adjoint_shapes()
         name, shape = shapes.pop("adj_grid")  # which every substep of the reverse sweep zeroes
         self._new("adj_grid", name, *shape)
         self._cleared = torch.zeros(sum(math.prod(s) for _, s in shapes.values()), dtype=self.dtype, device=self.device)
@@ -269,14 +277,18 @@ class Buffers:
         self._adjoints = [self._adjoint_struct(lane, 0) for lane in range(self.lanes)]
         if self.model.moves_frames:  # one lane, and the wrench of each substep has an adjoint of its own
             self._adjoints = [self._adjoint_struct(0, k) for k in range(self.model.substeps)]
+        if self.model.responds:
+            self._adjoints_late = [self._adjoint_struct(0, k, "late_") for k in range(self.model.substeps)]
 
-    def _adjoint_struct(self, lane: int, k: int):
+    def _adjoint_struct(self, lane: int, k: int, late: str = ""):
         struct = self._structs.ColliderAdjoints()
         for name in (*MOTION_FIELDS, "friction"):
             setattr(struct, name, self._arrays[f"adj_{name}{lane}"])
+        for name in LATE_FIELDS if late else ():
+            setattr(struct, name, self._arrays[f"adj_{late}{name}"])
         struct.touch = self._arrays["adj_touch"]
         for name in ("force", "torque"):
-            setattr(struct, name, self._wrench_of(f"adj_{name}", k))
+            setattr(struct, name, self._wrench_of(f"adj_{late}{name}", k))
         return struct
 
     def _wrench_of(self, name: str, k: int) -> wp.array:

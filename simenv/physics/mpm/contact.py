@@ -13,14 +13,15 @@ a cubic smoothstep over the collider's ``width`` [m], so that a soft contact is 
 0`` is the speed at which material is moved out again. The collider receives the force ``-m (v' - v) / dt``. The
 derivative is exact away from the kinks v_n = b and stick-slip. A skin (skin.py) shares that force among its taxels.
 
-The same response acts in one of two ways:
+The same response acts in one of three ways:
 
 * Solids wider than the grid's cells act on grid nodes (``AT_NODES``, b = 0), which keeps the whole velocity field from
   entering, and on particles that have sunk in all the same (``AT_PARTICLES``), before they move.
 * Shells (``AT_WALL``), which may be thinner than a cell and have material on both sides of one node, act on particles
   only, before they scatter. A particle knows on which side it is; the grid spreads the push over its neighbours and
   everything moves with the grid's velocity, so that pressure, strain and wall are in balance at rest. The wall is as
-  stiff as the substep allows: b = (width - phi) / (4 dt).
+  stiff as the substep allows: b = (width - phi) / (4 dt). Particles that come fast are stopped on their way (path.py).
+* Solids on bodies that answer act on nodes (response.py), and on particles as they move (``ON_PATH``, path.py).
 """
 
 from types import SimpleNamespace
@@ -35,8 +36,10 @@ from simenv.physics.mpm.stencil import stencil_functions
 AT_NODES = 1
 AT_PARTICLES = 2
 AT_WALL = 4
+ON_PATH = 8
 PARTICLE_WIDTH = 0.25  # AT_PARTICLES fades in over this share of the width: nodes make the contact, particles secure it
 RECOVERY = 0.05  # share of its penetration that AT_PARTICLES undoes in a substep
+SINK, SLACK = 0.05, 0.01  # cells: d and g of path.py, how deep AT_WALL lets fast particles come
 PRESS = 0.25  # the same for AT_WALL, where penetration starts at the contact's width
 _SPEED_LIMIT = 0.5  # [m/s]: a deeply sunk particle is moved out gently, not shot out
 
@@ -76,6 +79,8 @@ def contact_functions(real) -> SimpleNamespace:
         substeps: wp.int32
         recovery_rate: real
         press_rate: real
+        sink: real
+        slack: real
         shape: wp.array(dtype=Shape)
         sdf_values: wp.array(dtype=real)
         lower: wp.array(dtype=vec3)
@@ -350,5 +355,7 @@ def contact_functions(real) -> SimpleNamespace:
     return SimpleNamespace(
         Colliders=Colliders, ColliderAdjoints=ColliderAdjoints, is_near=is_near, velocity_change=velocity_change,
         velocity_change_adjoint=velocity_change_adjoint, add_wrench=add_wrench, collide_particle=collide_particle,
-        collide_particle_adjoint=collide_particle_adjoint, pushed=pushed,
+        collide_particle_adjoint=collide_particle_adjoint, pushed=pushed, influence=influence,
+        influence_slope=influence_slope, separation=separation, relative_change=relative_change,
+        relative_change_adjoint=relative_change_adjoint,
     )  # fmt: skip

@@ -56,6 +56,8 @@ class Exchange:
         self._is_told = torch.tensor(told, dtype=torch.bool, device=frames.memory.device)
         self._told_rows = array(np.array(self._told, dtype=np.int32), int)
         self._rows = [array(mounted, int), array([model.mounts[c] for c in mounted], int)]
+        direct = [c for c in mounted if not (model.responds and model.answers[c])]  # which do not answer
+        self._direct = [array(direct, int), array([model.mounts[c] for c in direct], int)]
         self._local = [array(local[:, :3], k.vec3), array(local[:, 3:], k.quat)]
 
     def _array(self, name: str) -> Array:
@@ -91,7 +93,11 @@ class Exchange:
         return torch.where(self._is_told, each[-1], felt)
 
     def gather(self, tick: int, keep: bool, reverse: bool = False) -> list[Phase]:
-        """Frames take what their colliders received: of the tick's substeps, or of the one that it lies in."""
+        """Frames that do not answer take what their colliders received: of the tick's substeps, or of the one that it
+        lies in.
+        """
+        if not len(self._direct[0]):
+            return []
         model, frames, worlds = self._model, self._frames, self._frames.memory.worlds
         K, T = model.substeps, frames.ticks
         inner = max(K // T, 1)
@@ -99,7 +105,7 @@ class Exchange:
         place = frames.pose(frames.before(tick, keep))[0]
         launches = []
         for k in substeps:
-            fixed = [k, K, len(model.colliders), 1.0 / inner, *self._rows]
+            fixed = [k, K, len(model.colliders), 1.0 / inner, *self._direct]
             inputs: list[Slot | Array] = [
                 self._array("position"),
                 self._wrench("force", k),

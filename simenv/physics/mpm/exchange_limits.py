@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How light a body may be that carries colliders.
+"""How light a body may be that carries colliders to which it does not answer (answers.py).
 
 A tick gives the material beside a collider the collider's velocity, and the body the opposite momentum in the next: the
 body's velocity relative to the material is multiplied by about -m_contact / m_body, which dies out only while the
@@ -48,16 +48,19 @@ def exchange_limits(parts: ParticleParts, eases: Mapping[str, np.ndarray]) -> li
 
     Args:
         parts: of the scene.
-        eases: inverse inertia (6, 6) of links of robots about their frames, in their axes, by body.
+        eases: inverse inertia (6, 6) of links of robots and rigid bodies about their frames, in their axes, by body.
     """
-    limits = []
+    limits, answers = [], parts.model.answers or (False,) * len(parts.colliders)
+    direct = [c for c, answer in zip(parts.colliders.values(), answers, strict=True) if not answer]
     for name, body in parts.bodies.items():
-        colliders = [c for c in parts.colliders.values() if c.body == name]
+        colliders = [c for c in direct if c.body == name]
         if body.motion in ("free", "hand") and colliders:
             mass = (np.concatenate([np.ones(3), body.inertia]) ** -1.0)[:, None] * np.eye(6)
             limits.append(_limit(parts, name, True, *_layer(body, colliders, parts.model.dx, mass)))
         if name in eases and colliders:
-            limits.append(_limit(parts, name, False, *_layer(body, colliders, parts.model.dx, eases[name])))
+            weighs = name in parts.rigid
+            ease = eases[name] * (body.mass if weighs else 1.0)
+            limits.append(_limit(parts, name, weighs, *_layer(body, colliders, parts.model.dx, ease)))
     return limits
 
 
@@ -115,7 +118,10 @@ def _limit(parts: ParticleParts, name: str, weighs: bool, layer: float, more: fl
 
     step = f"body {name!r} at dx = {parts.model.dx:g} m"
     why = "what its colliders move at once must be lighter than it"
-    remedy = "make it heavier, use a finer grid, or coupling='grid', which bears any mass"
+    remedy = (
+        "make it heavier, use a finer grid, or coupling='rigid' with a solid shape, as many particle_substeps as "
+        "substeps, grid='dense' and no drag of gas, which bears any mass"
+    )
     if not weighs:
         remedy = "make the link heavier, give its joints armature, or use a finer grid or a lighter material"
     return Limit(LIGHT_BODY, names, load, step, why, remedy, good=HEAVY if weighs else 0.0)

@@ -19,17 +19,26 @@ from simenv.physics.mpm.constitutive import constitutive_functions
 from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
 from simenv.physics.mpm.grid import grid_struct, node_access
 from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING
+from simenv.physics.mpm.path import path_functions
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import yielding_functions
 
 
 @built_once
 def adjoint_kernels(
-    real, batched: bool, solids: bool, liquids: bool, secured: bool, yielding: bool, placed: bool, sparse: bool = False
+    real,
+    batched: bool,
+    solids: bool,
+    liquids: bool,
+    secured: bool,
+    yielding: bool,
+    sparse: bool = False,
+    pathed: bool = False,
+    walled: bool = False,
 ) -> SimpleNamespace:
     """Build the adjoint kernels.
 
-    The arguments are those of `transfer_kernels`, and whether rigid bodies place some of the particles.
+    The arguments are those of `transfer_kernels`.
     """
     st = stencil_functions(real)
     vec3, vec4, vec8, mat33 = st.vec3, st.vec4, st.vec8, st.mat33
@@ -39,14 +48,17 @@ def adjoint_kernels(
     Grid, stencil_at, is_inert = gs.Grid, gs.stencil_at, gs.is_inert
     cf = contact_functions(real)
     Colliders, ColliderAdjoints = cf.Colliders, cf.ColliderAdjoints
-    collide_particle_adjoint = cf.collide_particle_adjoint
+    collide_particle_adjoint, pushed = cf.collide_particle_adjoint, cf.pushed
+    path = path_functions(real)
+    stop_particle_adjoint, may_have_met = path.stop_particle_adjoint, path.may_have_met
     law = constitutive_functions(real)
     elastic_update, elastic_update_adjoint = law.elastic_update, law.elastic_update_adjoint
     liquid_stress, liquid_stress_adjoint = law.liquid_stress, law.liquid_stress_adjoint
     flow = yielding_functions(real)
     yielding_update, yielding_update_adjoint = flow.yielding_update, flow.yielding_update_adjoint
     variant = f"{real.__name__}_{'batched' if batched else 'single'}"
-    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'c' * secured}{'r' * placed}{'b' * sparse}"
+    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}"
+    variant += f"{'c' * secured}{'b' * sparse}{'w' * pathed}{'t' * walled}"
     options = {"module": f"simenv_mpm_adjoint_{variant}", "enable_backward": False}
 
     @wp.kernel(**options)
@@ -82,9 +94,26 @@ def adjoint_kernels(
         place = locate(grid, s, bi, bj, bk)
         v = v_leaving_in[p]
         adj_v = adj_v_in[p] + grid.dt * adj_x
-        if wp.static(secured or placed):
+        stops = bool(wp.static(pathed))
+        if wp.static(walled and not pathed):
+            stops = may_have_met(colliders, s, substep, x, v, grid.dt)
+        if wp.static(secured) or stops:
             g = gather(velocity_in, grid, s, place, f)
             v = vec3(g[0], g[1], g[2])
+        if wp.static(pathed or walled):
+            if stops:
+                near = v
+                if wp.static(secured):
+                    near = pushed(colliders, s, substep, x, v, AT_PARTICLES, colliders.count)
+                met_mass = parameters[s * materials + material[p - s * particles]][DENSITY] * volume[p]
+                adj_stop, adj_near, adj_met = stop_particle_adjoint(
+                    colliders, s, substep, x, near, met_mass, grid.dt, adj_v, adjoints
+                )
+                adj_x = adj_x + adj_stop
+                adj_v = adj_near
+                adj_row = adj_parameters_inout[p]
+                adj_row[DENSITY] = adj_row[DENSITY] + adj_met * volume[p]
+                adj_parameters_inout[p] = adj_row
         if wp.static(secured):
             par = parameters[s * materials + material[p - s * particles]]
             mass = par[DENSITY] * volume[p]

@@ -271,5 +271,6 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
 
     return SimpleNamespace(
         grid_update=grid_update, grid_update_adjoint=grid_update_adjoint, fold_periodic=fold_periodic,
-        spread_periodic=spread_periodic,
+        spread_periodic=spread_periodic, is_inside=is_inside, wall_mask=wall_mask, touched=touched,
+        touched_parts=touched_parts, node_touches=node_touches,
     )  # fmt: skip

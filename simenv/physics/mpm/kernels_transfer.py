@@ -15,6 +15,7 @@ from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY,
 from simenv.physics.mpm.constitutive import constitutive_functions
 from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
 from simenv.physics.mpm.grid import grid_struct, node_access
+from simenv.physics.mpm.path import path_functions
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import HERSCHEL_BULKLEY, yielding_functions
 from simenv.physics.status import INVERTED, LEFT_GRID, NONFINITE, TOO_FAST
@@ -45,7 +46,7 @@ _NO_ROOM = """
 @built_once
 def transfer_kernels(
     real, batched: bool, solids: bool, liquids: bool, periodic: bool, secured: bool, yielding: bool,
-    sparse: bool = False,
+    sparse: bool = False, pathed: bool = False, walled: bool = False,
 ) -> SimpleNamespace:  # fmt: skip
     """Build the forward kernels.
 
@@ -58,6 +59,8 @@ def transfer_kernels(
         secured: whether a collider acts on particles as they move (``AT_PARTICLES``).
         yielding: whether materials of `yielding.py` occur.
         sparse: whether the grid is one of blocks.
+        pathed: whether a collider acts on particles on their path (``ON_PATH``).
+        walled: whether a collider is a thin wall (``AT_WALL``).
     """
     st = stencil_functions(real)
     vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
@@ -69,12 +72,14 @@ def transfer_kernels(
     touched_parts = gs.touched_parts
     cf = contact_functions(real)
     Colliders, collide_particle = cf.Colliders, cf.collide_particle
+    stop_particle = path_functions(real).stop_particle
     law = constitutive_functions(real)
     elastic_update, liquid_stress = law.elastic_update, law.liquid_stress
     yielding_update = yielding_functions(real).yielding_update
     keeps_F, keeps_J = solids or yielding, liquids or yielding
     variant = f"{real.__name__}_{'batched' if batched else 'single'}"
-    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'p' * periodic}{'c' * secured}{'b' * sparse}"
+    variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'p' * periodic}"
+    variant += f"{'c' * secured}{'b' * sparse}{'w' * pathed}{'t' * walled}"
     options = {"module": f"simenv_mpm_transfer_{variant}", "enable_backward": False}
 
     @wp.func
@@ -259,6 +264,9 @@ def transfer_kernels(
             par = parameters[s * materials + material[p - s * particles]]
             mass = par[DENSITY] * volume[p]
             v = collide_particle(colliders, s, substep, x, v, mass, grid.dt, AT_PARTICLES, force_out, torque_out)
+        if wp.static(pathed or walled):
+            mass_met = parameters[s * materials + material[p - s * particles]][DENSITY] * volume[p]
+            v = stop_particle(colliders, s, substep, x, v, mass_met, grid.dt, force_out, torque_out)
         v_out[p] = v
         x_new = x + grid.dt * v
         room = vec4(real(grid.nx - 1), real(grid.ny - 1), real(grid.nz - 1), real(grid.pad) - real(1.5))

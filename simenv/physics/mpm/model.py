@@ -12,7 +12,7 @@ import numpy as np
 
 from simenv.geometry.shapes import Cup, MeshShape, Shape
 from simenv.physics.mpm.blocks import BLOCK_NODES, SPARE
-from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES, AT_WALL
+from simenv.physics.mpm.contact import AT_NODES, AT_PARTICLES, AT_WALL, ON_PATH
 from simenv.physics.mpm.kernels_grid import BOUNDARIES, PERIODIC
 from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING, LIQUID
 from simenv.physics.mpm.skin import SkinSpec
@@ -56,27 +56,8 @@ class ColliderSpec:
                     "AT_WALL, or AT_NODES | AT_PARTICLES for all"
                 )
             object.__setattr__(self, "levels", AT_WALL if kinds.pop() else AT_NODES | AT_PARTICLES)
-        if not 0 <= self.levels <= AT_NODES | AT_PARTICLES | AT_WALL:  # type: ignore[operator]
+        if not 0 <= self.levels <= AT_NODES | AT_PARTICLES | AT_WALL | ON_PATH:  # type: ignore[operator]
             raise ValueError(f"levels = {self.levels}; it must be a sum of AT_NODES, AT_PARTICLES, AT_WALL, or None")
-
-
-@dataclass(frozen=True)
-class ProjectedSpec:
-    """A rigid body: which particles it places, and its mass properties per unit density.
-
-    Attributes:
-        start: its first particle; those that follow belong to it.
-        rest: places of its particles from the centre of mass, in the body's axes [m], (n, 3), whose mean is zero.
-        volume: [m^3].
-        moments: principal moments of inertia per unit density [m^5], (3,).
-        axes: principal axes in the body, columns, (3, 3).
-    """
-
-    start: int
-    rest: np.ndarray
-    volume: float
-    moments: np.ndarray
-    axes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -91,9 +72,9 @@ class MPMModel:
         boundary: what the domain's walls do, one for each axis: ``"separate"`` (frictionless, material may leave),
             ``"slip"`` (frictionless, it may not), ``"stick"``, ``"periodic"`` or ``"outflow"`` (material that crosses
             it is gone).
-        projected: the bodies projected from the grid.
         mounts: number of the moving frame that carries each collider, -1 for those whose motion is an input, (Cl,);
             empty for none; local: pose of those in their frames [m, xyzw], (Cl, 7).
+        answers: which colliders' frames answer (answers.py), (Cl,); empty for none.
         blocks: capacity of a sparse grid in blocks of 4 x 4 x 4 nodes, for each world; 0 is a dense grid.
     """
 
@@ -106,9 +87,9 @@ class MPMModel:
     colliders: tuple[ColliderSpec, ...] = ()
     boundary: tuple[str, str, str] = ("separate", "separate", "separate")
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    projected: tuple[ProjectedSpec, ...] = ()
     mounts: tuple[int, ...] = ()
     local: tuple[tuple[float, ...], ...] = ()
+    answers: tuple[bool, ...] = ()
     blocks: int = 0
     shape: tuple[int, int, int] = field(init=False)
 
@@ -126,13 +107,8 @@ class MPMModel:
                 raise ValueError(
                     f"a periodic domain of {extent} m is no whole number of cells of {self.dx} m; change size or dx"
                 )
-        if self.projected and (self.is_periodic or "outflow" in self.boundary):
-            raise ValueError(
-                f"rigid bodies cannot cross a boundary, but it is {self.boundary}; use 'slip' or 'separate'"
-            )
-        if self.is_sparse and (self.is_periodic or self.projected):
-            what = "a periodic boundary" if self.is_periodic else "rigid bodies"
-            raise ValueError(f"a sparse grid cannot have {what}; use grid='dense'")
+        if self.is_sparse and self.is_periodic:
+            raise ValueError("a sparse grid cannot have a periodic boundary; use grid='dense'")
         object.__setattr__(self, "shape", tuple(math.ceil(count - 1e-6) + 1 + 2 * PAD for count in cells))
 
     @property
@@ -180,6 +156,11 @@ class MPMModel:
         return any(mount >= 0 for mount in self.mounts)
 
     @property
+    def responds(self) -> bool:
+        """Whether any collider is on a frame that answers."""
+        return any(self.answers)
+
+    @property
     def is_periodic(self) -> bool:
         """Whether the domain wraps around along any axis."""
         return "periodic" in self.boundary
@@ -192,7 +173,7 @@ class MPMModel:
     @property
     def allows_lanes(self) -> bool:
         """Whether a world can be cut into lanes."""
-        return not (self.is_periodic or self.projected or self.is_sparse or self.taxel_count or self.moves_frames)
+        return not (self.is_periodic or self.is_sparse or self.taxel_count or self.moves_frames)
 
     @property
     def cells(self) -> int:

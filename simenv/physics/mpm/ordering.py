@@ -35,16 +35,13 @@ class Ordering:
         return len(self.forward)
 
     @classmethod
-    def of_active(cls, active: torch.Tensor, numbered: bool) -> Ordering:
+    def of_active(cls, active: torch.Tensor) -> Ordering:
         """The active of P particles, `active` (P,), in their order.
 
         Args:
             active: whether they take part, on the CPU.
-            numbered: rigid bodies find their particles by number, so that only what comes after the last active one can
-                be left out.
         """
-        some = active.nonzero()[:, 0]
-        return cls(torch.arange(int(some[-1]) + 1) if numbered and len(some) else some)
+        return cls(active.nonzero()[:, 0])
 
     def rounded(self, total: int) -> int:
         """For how many of `total` particles launches are recorded when these are held: one of a few numbers, as each

@@ -5,7 +5,7 @@ launches of a control step: emitters, the motion of colliders, collectors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,8 +23,6 @@ from simenv.physics.mpm.materials import PARAMETER_COUNT, Material
 from simenv.physics.mpm.model import PAD, MPMModel
 from simenv.physics.mpm.pace import Pace
 from simenv.physics.mpm.parts import Collector, Collider, Emitter, Inclusion, Particles
-from simenv.physics.mpm.projected import PROJECTED_FIELDS
-from simenv.physics.mpm.projected_motion import Projected, ProjectedMotion
 from simenv.physics.mpm.solver import INPUT_FIELDS, MPMStepper
 from simenv.physics.parts import Body
 from simenv.physics.solver import Choice, Desk, Field, Parameter, Solver, Step, Tensors
@@ -54,9 +52,9 @@ class ParticleParts:
 
     Attributes:
         model: as the stepper sees it; groups: of particles; materials, colliders, emitters, collectors: by name.
-        bodies: of the scene, in the order of the table of frames; projected: those that the grid moves.
+        bodies: of the scene, in the order of the table of frames.
         counts: numbers of substeps of a control step that can be chosen.
-        inclusions: by name.
+        inclusions: by name; rigid: names of the bodies that touch (coupling="rigid").
     """
 
     model: MPMModel
@@ -66,9 +64,9 @@ class ParticleParts:
     emitters: Mapping[str, Emitter]
     collectors: Mapping[str, Collector]
     bodies: Mapping[str, Body]
-    projected: Mapping[str, Projected]
     counts: Sequence[int]
     inclusions: Mapping[str, Inclusion]
+    rigid: Collection[str] = ()
 
 
 def material_parameters(name: str, material: Material) -> dict[str, Parameter]:
@@ -110,12 +108,6 @@ class ParticleSolver(Solver):
         self._emitters = Emitters(parts.emitters, parts.bodies, self.groups, num_worlds, device, dtype)
         traps = parts.collectors.values()
         self._traps = [(self._tensor(np.asarray(c.lower)), self._tensor(np.asarray(c.upper))) for c in traps]
-        rigids = [(body, self.groups[name]) for name, body in parts.projected.items()]
-        self.projected = ProjectedMotion(rigids, device, dtype) if rigids else None
-        rows = [list(parts.bodies).index(name) for name in parts.projected]
-        self._rows = torch.tensor(rows, dtype=torch.int64, device=device)
-        self._whole = self._projected_particles() if rigids else None
-        self._none = torch.zeros((num_worlds, 0, 3), dtype=dtype, device=device)
         self._open = self._open_walls()
         self.skins = self._make_skins()
         self._declare()
@@ -158,10 +150,9 @@ class ParticleSolver(Solver):
                 "force of material on each taxel of the skins, mean over the last control step, axes of the collider"
             )
             self.fields["skin_field"] = Field((self.model.taxel_count, 3), "N", about, differentiable=False)
-        if self.projected is not None:
-            about = "mean rates of change of momentum and angular momentum of the grid's bodies, per unit density"
-            shape = (len(parts.projected), 6)
-            self.fields["projected_gain"] = Field(shape, "m^4/s^2, m^5/s^2", about, differentiable=False)
+        if self.model.responds:
+            about = "impulses of particles that bodies get in the next tick, and moments about their centres of mass"
+            self.fields["owed"] = Field((len(parts.bodies), 6), "N s, N m s", about)
         if parts.emitters:
             about = "which emitters are open; all, if it is not given"
             self.controls["emit"] = Field((len(parts.emitters),), "1", about, 1.0, torch.bool, False)
@@ -195,12 +186,6 @@ class ParticleSolver(Solver):
         """Lower and upper corner of the region that particles can reach [m]."""
         lower = np.asarray(self.model.origin, dtype=np.float64)
         return lower, lower + self.model.dx * (np.asarray(self.model.shape) - 1 - 2 * PAD)
-
-    def _projected_particles(self) -> torch.Tensor:
-        mask = torch.zeros(self.count, dtype=torch.bool, device=self._device)
-        for name in self.parts.projected:
-            mask[self.groups[name]] = True
-        return mask
 
     def _make_skins(self) -> dict[str, tuple[slice, tuple[int, int], torch.Tensor]]:
         skins, start = {}, 0
@@ -258,10 +243,8 @@ class ParticleSolver(Solver):
         inputs = {**packed, **self.colliders.motion(step.told_substeps), "volume": self.volume}
         inputs |= {name: state[name] for name in STATE_FIELDS}
         inputs |= {"active": state.active.to(torch.int32)}
-        if self.projected is not None:
-            inputs |= self.projected.solver_fields(*self._projected_frames(state))
-        else:
-            inputs |= dict.fromkeys(PROJECTED_FIELDS, self._none)
+        if self.model.responds:
+            inputs["owed"] = state.owed
         return inputs
 
     def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
@@ -270,29 +253,26 @@ class ParticleSolver(Solver):
         fields["active"] = self._collect(state.active, out["x"])
         fields["wrench"] = torch.cat([out["force"], out["torque"]], -1)
         fields["emitted"] = state.emitted
+        if self.model.responds:
+            fields["owed"] = out["owed"]
         if self.skins:
             fields["skin_field"] = out["touch"]
-        if self.projected is not None:
-            fields["projected_gain"] = self.projected.gain(inputs, out, self.model.dt * self.model.substeps)
         return fields
-
-    def frames_after(self, out: Tensors) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-        """Rows of the table of frames that the grid moved, their poses (N, R, 7) and twists (N, R, 6)."""
-        return None if self.projected is None else (self._rows, *self.projected.state_fields(out))
 
     def blank(self, inputs: Tensors, worlds: int) -> Tensors:
         """Tensors for the results; what takes no part leaves as it came."""
         idle, new = self._any_idle(inputs["active"]), inputs["x"].new_empty
-        moving = (*STATE_FIELDS, *PROJECTED_FIELDS)
-        out = {name: inputs[name].clone() if idle else torch.empty_like(inputs[name]) for name in moving}
+        out = {name: inputs[name].clone() if idle else torch.empty_like(inputs[name]) for name in STATE_FIELDS}
         out |= {name: new((worlds, len(self.parts.colliders), 3)) for name in ("force", "torque")}
         out["touch"] = new((worlds, self.model.taxel_count, 3))
         out["status"] = new((worlds,), dtype=torch.int32)
+        if self.model.responds:
+            out["owed"] = torch.empty_like(inputs["owed"])
         return out
 
     def blank_adjoints(self, inputs: Tensors, adjoints: Tensors) -> Tensors:
         """Tensors for the adjoints of the inputs."""
-        names = (*STATE_FIELDS, *PROJECTED_FIELDS, *INPUT_FIELDS)
+        names = (*STATE_FIELDS, *INPUT_FIELDS, *(["owed"] if self.model.responds else []))
         out = {name: torch.zeros_like(inputs[name]) for name in names}
         if self._any_idle(inputs["active"]):
             out |= {name: adjoints[name].clone() for name in STATE_FIELDS if adjoints.get(name) is not None}
@@ -308,18 +288,7 @@ class ParticleSolver(Solver):
             active = active & ((x >= self._open[0]) & (x <= self._open[1])).all(-1)
         for lower, upper in self._traps:
             active = active & ~((x > lower) & (x < upper)).all(-1)
-        return active if self._whole is None else active | self._whole  # no part of a rigid body goes alone
-
-    def placed(self, state: Any) -> Any:
-        """The state with the particles of the grid's bodies where these are."""
-        if self.projected is None:
-            return state
-        x, v, C = self.projected.placed(*self._projected_frames(state), state.x, state.v, state.C)
-        return state.replace(x=x, v=v, C=C)
-
-    def _projected_frames(self, state: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Poses (N, R, 7) and twists (N, R, 6) of the bodies that the grid moves."""
-        return state.body_q.index_select(1, self._rows), state.body_twist.index_select(1, self._rows)
+        return active
 
     def skin(self, state: Any, collider: str) -> torch.Tensor:
         """Force on each taxel of a collider's skin, mean over the last control step [N], (N, rows, columns, 3)."""

@@ -18,8 +18,9 @@ from simenv.physics.device import on_cuda, warp_device
 from simenv.physics.frames import Frames
 from simenv.physics.launch.programs import Phase
 from simenv.physics.launch.slots import Array
+from simenv.physics.mpm.answers import Answers
 from simenv.physics.mpm.buffers import MOTION_FIELDS, STATE_FIELDS, Types
-from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, contact_functions
+from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, ON_PATH, contact_functions
 from simenv.physics.mpm.exchange import Exchange
 from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 from simenv.physics.mpm.kernels_contact import contact_kernels
@@ -27,9 +28,8 @@ from simenv.physics.mpm.kernels_grid import grid_kernels
 from simenv.physics.mpm.kernels_transfer import transfer_kernels
 from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.ordering import SORT_FROM, Ordering
-from simenv.physics.mpm.projected import PROJECTED_FIELDS, ProjectedBodies, Workspace
 from simenv.physics.mpm.stencil import stencil_functions
-from simenv.physics.mpm.storage import BlockStorage, DenseStorage, check_size
+from simenv.physics.mpm.storage import BlockStorage, DenseStorage, Workspace, check_size
 from simenv.physics.mpm.substeps import Substeps
 from simenv.physics.solver import Stepper, Tensors, of_chosen
 
@@ -49,8 +49,8 @@ class MPMStepper(Substeps, Stepper):
         worlds: number of worlds S.
         device: torch device.
         dtype: ``torch.float32`` or ``torch.float64``.
-        lanes: private scatter grids of the single world; 1 on CUDA, in periodic domains, with bodies projected from
-            the grid, skins, or colliders on moving frames, and on a sparse grid.
+        lanes: private scatter grids of the single world; 1 on CUDA, in periodic domains, with skins or colliders
+            on moving frames, and on a sparse grid.
         ticks: of a control step, of which each has several substeps, or each substep several ticks; None for the
             model's substeps.
         frames: the table of frames, for colliders that are on moving ones.
@@ -62,8 +62,8 @@ class MPMStepper(Substeps, Stepper):
     ):  # fmt: skip
         if lanes > 1 and (worlds > 1 or on_cuda(device) or not model.allows_lanes):
             raise ValueError(
-                f"lanes = {lanes} needs one world on the CPU, on a dense grid that is not periodic, and neither "
-                "bodies that the grid moves nor skins; use lanes=1"
+                f"lanes = {lanes} needs one world on the CPU, on a dense grid that is not periodic, without "
+                "skins and colliders on moving frames; use lanes=1"
             )
         if not on_cuda(device) and worlds > 1:
             raise ValueError(f"a CPU solver holds one world, not {worlds}; use one solver for each thread")
@@ -85,17 +85,18 @@ class MPMStepper(Substeps, Stepper):
             raise ValueError(
                 f"{model.substeps} substeps of the particles in {self.ticks} ticks; one must divide the other"
             )
-        self._projected = None
         self._require(False, 4 * sum(BlockStorage.sizes(model, worlds).values()) if model.is_sparse else 0)
         self._allocate_inputs()
         lent = self._workspace(real)
         sparse = model.is_sparse
         self._store = BlockStorage(lent, device) if sparse else DenseStorage(lent, device, lanes, self._transfer)
-        self._projected = ProjectedBodies(lent) if model.projected else None
-        self._sorts = not on_cuda(device) and not model.projected
+        self._sorts = not on_cuda(device)
         self._ordering: Ordering | None = None
         self._material = self.tensors["material"].clone()
         self._exchange = Exchange(model, frames, self) if model.moves_frames and frames is not None else None
+        self._answers = Answers(model, frames, self) if model.responds and frames is not None else None
+        if self._answers and self.ticks != model.substeps:
+            raise ValueError(f"bodies answer in ticks of one substep, not {model.substeps} substeps in {self.ticks}")
 
     def _workspace(self, real: type) -> Workspace:
         return Workspace(
@@ -106,9 +107,9 @@ class MPMStepper(Substeps, Stepper):
     def _kernels(self, real: type) -> None:
         model, batched = self.model, on_cuda(self.device)
         kinds, secured, sparse = (model.has_solids, model.has_liquids), model.acts_at(AT_PARTICLES), model.is_sparse
-        yields, placed = model.has_yielding, bool(model.projected)
-        self._transfer = transfer_kernels(real, batched, *kinds, model.is_periodic, secured, yields, sparse)
-        self._adjoint = adjoint_kernels(real, batched, *kinds, secured, yields, placed, sparse)
+        yields, paths = model.has_yielding, (model.acts_at(ON_PATH), model.acts_at(AT_WALL))
+        self._transfer = transfer_kernels(real, batched, *kinds, model.is_periodic, secured, yields, sparse, *paths)
+        self._adjoint = adjoint_kernels(real, batched, *kinds, secured, yields, sparse, *paths)
         self._contact = contact_kernels(real) if model.acts_at(AT_WALL) else SimpleNamespace()
         self._gridk = grid_kernels(real, sparse)
         self._structs = contact_functions(real)
@@ -156,36 +157,76 @@ class MPMStepper(Substeps, Stepper):
         if gradient:
             self._allocate_adjoint()
 
-    def enter(self, keep: bool) -> list[Phase]:
-        """Bodies of the grid place their particles."""
-        return [[self._projected.enter(self._state(0))]] if self._projected else []
-
     def forward(self, tick: int, keep: bool) -> list[Phase]:
-        """The substeps of a tick, between the placing of colliders on moving frames and the gathering of wrenches."""
+        """The substeps of a tick, between the placing of colliders on moving frames and the gathering of wrenches;
+        where bodies answer, to the grid and no farther.
+        """
         phases: list[Phase] = []
         for k in self._substeps(tick):
             phases += self._exchange.place(tick, k, keep) if self._exchange else []
-            before, after = (k, k + 1) if keep else (0, 0)
-            phases += self._forward_phases(k, before, after, self._momentum_grid(k if keep else 0))
+            substep = self._forward_phases(k, *self._numbers(k, keep))
+            if self._answers:
+                first, last, momentum = self._numbers(k, keep)
+                press = self._answers.press(k, first, last)
+                phases += [substep[0], *press, *self._answers.ask(tick, keep, momentum)]
+            else:
+                phases += substep
         return phases + (self._exchange.gather(tick, keep) if self._exchange else [])
+
+    def finish(self, tick: int, keep: bool) -> list[Phase]:
+        """The rest of a tick where bodies answer, once these have moved."""
+        if not self._answers:
+            return []
+        names = ("force0", "torque0", "late_force0", "late_torque0")
+        momentum, wrench = self._momentum_of(tick, keep), [self._wrench_of(name, tick) for name in names]
+        gather = self._forward_phases(tick, *self._numbers(tick, keep))[2]
+        return [
+            *self._answers.settle(tick, keep, momentum, wrench),
+            *self._spread_velocity(),
+            gather,
+            *self._answers.owe(tick, keep),
+        ]
+
+    def unfinish(self, tick: int) -> list[Phase]:
+        """The adjoint of `finish`."""
+        if not self._answers:
+            return []
+        momentum, unused = self._momentum_grid(tick), 2 * [self._arrays[f"unused_{n}"] for n in ("force", "torque")]
+        find, scatter, _, _ = self._backward_phases(tick, self._state(tick), momentum)
+        again = self._answers.settle(tick, True, momentum, unused)
+        owed, given = self._answers.unowe(tick), self._answers.unsettle(tick, momentum)
+        press, clear = self._answers.press(tick, tick, tick + 1), self._answers.clear()
+        return [*owed, find, *press, *again, *self._spread_velocity(), scatter, clear, *given]
 
     def backward(self, tick: int) -> list[Phase]:
         """The adjoint of `forward`."""
         phases = self._exchange.gather(tick, True, reverse=True) if self._exchange else []
         for k in reversed(self._substeps(tick)):
-            phases += self._backward_phases(k, self._state(k), self._momentum_grid(k))
+            substep = self._backward_phases(k, self._state(k), self._momentum_grid(k))
+            if self._answers:
+                spread = [self._periodic(self._gridk.spread_periodic, self._arrays["adj_grid"])]
+                asked = self._answers.unask(tick, self._momentum_grid(k))
+                phases += [*asked, spread, *self._answers.unpress(k), substep[3]]
+            else:
+                phases += substep
             phases += self._exchange.place(tick, k, True, reverse=True) if self._exchange else []
         return phases
 
-    def leave(self) -> list[Phase]:
-        """The adjoint of `enter`."""
-        return [[self._projected.place_adjoint(0, True)]] if self._projected else []
+    def _spread_velocity(self) -> list[Phase]:
+        return [[self._periodic(self._gridk.spread_periodic, self._arrays["grid_velocity"])]]
+
+    def _numbers(self, k: int, keep: bool) -> tuple[int, int, wp.array]:
+        """Numbers of the states that a substep starts from and leaves, and its momentum."""
+        return (k, k + 1, self._momentum_of(k, keep)) if keep else (0, 0, self._momentum_of(k, keep))
+
+    def _momentum_of(self, k: int, keep: bool) -> wp.array:
+        return self._momentum_grid(k if keep else 0)
 
     def kernels(self, backward: bool) -> Iterator[wp.Kernel]:
         """All that the launches run."""
-        rigid = self._projected.kernels(backward) if self._projected else ()
-        groups = [self._transfer, self._gridk, self._contact, self._store.kernels, *rigid]
-        groups += [self._exchange.kernels] if self._exchange else []
+        groups = [self._transfer, self._gridk, self._contact, self._store.kernels]
+        groups += [each.kernels for each in (self._exchange, self._answers) if each]
+        groups += [self._answers.brace] if self._answers else []
         for kernels in [*groups, self._adjoint] if backward else groups:
             yield from (kernel for kernel in vars(kernels).values() if isinstance(kernel, wp.Kernel))
 
@@ -194,14 +235,14 @@ class MPMStepper(Substeps, Stepper):
         total = self.model.particle_count
         if active is None or on_cuda(self.device) or int(active.count_nonzero()) == total:
             return None, total
-        held = Ordering.of_active(active[0], self._projected is not None)
+        held = Ordering.of_active(active[0])
         return held, held.rounded(total)
 
     # ---------------------------------------------------------------- use
 
     def load(self, inputs: Mapping[str, torch.Tensor]) -> None:
-        """Copy in the entering state (`STATE_FIELDS`, with bodies of the grid `PROJECTED_FIELDS`), ``active`` (S, P),
-        `INPUT_FIELDS` and ``scale``, after `variant` has seen them.
+        """Copy in the entering state (`STATE_FIELDS`), ``active`` (S, P), `INPUT_FIELDS` and ``scale``, after
+        `variant` has seen them.
 
         ``F`` is needed with solids, ``J`` with liquids, both with materials of yielding.py; colliders' inputs only if
         there are colliders.
@@ -211,8 +252,8 @@ class MPMStepper(Substeps, Stepper):
         for name, target in self._states[0].items():
             if name in inputs and inputs[name].shape[1] == target.shape[1]:
                 self._sort(inputs[name], target)
-        for name in PROJECTED_FIELDS if self._projected else ():
-            self._projected.tensor(name, 0).copy_(inputs[name])
+        if self._answers:
+            self._answers.load(inputs["owed"])
         self._sort(inputs["active"], self.tensors["active"])
         if "variant" in inputs:
             self._shapes.choose(inputs["variant"])
@@ -276,6 +317,9 @@ class MPMStepper(Substeps, Stepper):
         if self.model.moves_frames:
             self.tensors["forces"].zero_()
             self.tensors["torques"].zero_()
+        if self.model.responds:
+            self.tensors["late_forces"].zero_()
+            self.tensors["late_torques"].zero_()
 
     def results(self, keep: bool) -> Tensors:
         """The leaving state, ``force`` [N], ``torque`` [N m] and ``touch`` [N] (means over the substeps) and ``status``
@@ -283,13 +327,11 @@ class MPMStepper(Substeps, Stepper):
         """
         last = self.model.substeps if keep else 0
         out = dict(self._states[last])
-        for name in PROJECTED_FIELDS if self._projected else ():
-            out[name] = self._projected.tensor(name, last)
         for name in ("force", "torque"):
             out[name] = self._wrench_total(name) / self.model.substeps
         out["touch"] = self.tensors["touch"][:, : self.model.taxel_count] / self.model.substeps
         out["status"] = self.tensors["status"]
-        return out
+        return out | ({"owed": self._answers.result(keep)} if self._answers else {})
 
     def _wrench_total(self, name: str) -> torch.Tensor:
         if self._exchange:
@@ -305,10 +347,12 @@ class MPMStepper(Substeps, Stepper):
     def seed(self, adjoints: Mapping[str, torch.Tensor]) -> None:
         """Adjoints of `results`."""
         self._cleared.zero_()
-        for name in (*STATE_FIELDS, *PROJECTED_FIELDS) if self._projected else STATE_FIELDS:
+        for name in STATE_FIELDS:
             value = adjoints.get(name)
             if value is not None and value.shape[1] == self.tensors[f"adj_{name}"].shape[1]:
                 self._sort(value, self.tensors[f"adj_{name}"])
+        if self._answers and "owed" in adjoints:
+            self._answers.seed(adjoints["owed"])
         for name in ("force", "torque", "touch"):
             value = adjoints.get(name)
             if value is not None and value.numel():
@@ -317,12 +361,11 @@ class MPMStepper(Substeps, Stepper):
 
     def adjoints(self) -> Tensors:
         """Adjoints of the entering state, for `store`, and of the inputs, after the reverse sweep."""
-        fields = (*STATE_FIELDS, *PROJECTED_FIELDS) if self._projected else STATE_FIELDS
-        out = {name: self.tensors[f"adj_{name}"] for name in fields}
+        out = {name: self.tensors[f"adj_{name}"] for name in STATE_FIELDS}
         per_particle = self.tensors["adj_parameters"][:, : self._count]
         material = self.tensors["material"][: self._count].long()
         zeros = torch.zeros_like(self.tensors["parameters"])
         out["parameters"] = zeros.index_add(1, material, per_particle)
         for name in ("gravity", "position", "rotation", "velocity", "omega", "friction"):
             out[name] = self._lane_total(f"adj_{name}")
-        return out
+        return out | ({"owed": self._answers.adjoint()} if self._answers else {})

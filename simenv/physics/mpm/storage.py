@@ -8,7 +8,9 @@ clear that, and how many threads of the grid kernels are a lane's share.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 import warp as wp
@@ -17,11 +19,31 @@ from simenv.physics.device import on_cuda
 from simenv.physics.mpm.blocks import BLOCK, BLOCK_NODES, SPARE, BlockLayout
 from simenv.physics.mpm.kernels_blocks import block_kernels
 from simenv.physics.mpm.model import MPMModel
-from simenv.physics.mpm.projected import Workspace
 
 Launches = list[Callable[[], None]]
 _PARTICLES = 256  # of one thread of the bounds kernel
 _MOST_NODES = 2**31 - 1  # that the kernels' indices can count
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What a solver lends: its arrays and tensors by name, its grid, and how to make more.
+
+    Attributes:
+        model: the scene; worlds: number of worlds S; real: Warp's scalar type; device: Warp's device; grid: the struct
+            of grid constants; tensors, arrays: torch tensors, and the Warp arrays that share their memory; new: makes
+            one of each, ``new(key, type's name, *shape)``; launch: records ``launch(kernel, dim, inputs, outputs)``.
+    """
+
+    model: MPMModel
+    worlds: int
+    real: type
+    device: object
+    grid: Any
+    tensors: dict[str, torch.Tensor]
+    arrays: dict[str, wp.array]
+    new: Callable[..., torch.Tensor]
+    launch: Callable[..., Callable[[], None]]
 
 
 def share(lane: int, lanes: int, total: int) -> tuple[int, int]:

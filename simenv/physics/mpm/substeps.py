@@ -68,8 +68,8 @@ class Substeps(Buffers):
         head = [self._colliders, self.model.dt, a["material"], a["parameters"], a["volume"], a["active"]]
         return [*head, start, model.particle_count, len(model.kinds), k]
 
-    def _forward_phases(self, k: int, first: int, last: int, momentum: wp.array) -> list[Phase]:
-        """Substep k, from state number `first` to `last`."""
+    def _forward_phases(self, k: int, first: int, last: int, momentum: wp.array) -> tuple[Phase, Phase, Phase]:
+        """Substep k, from state number `first` to `last`: to the grid, on it, and back."""
         a, M, P = self._arrays, len(self.model.kinds), self.model.particle_count
         before, after = self._state(first), self._state(last)
         source = a["lanes"] if self.lanes > 1 else momentum
@@ -87,18 +87,19 @@ class Substeps(Buffers):
             commands.append(self._launch(self._transfer.p2g, dim, [*head, *entering], outputs))
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, source))
             commands = [self._update(k, lane, source, self.lanes, momentum, wrench)]
-            commands += self._projected.project(first, before, momentum) if self._projected else []
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
-            head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
+            if self.model.responds:
+                wrench = [self._wrench_of(f"late_{name}{lane}", k) for name in ("force", "torque")]
+            head = [self._grid, self._colliders_late, a["material"], a["parameters"], a["volume"], a["active"]]
             head += [start, P, M, k]
             inputs = [before["x"], before["v"], before["C"], a["grid_velocity"]]
             outputs = [after["x"], after["v"], after["C"], *wrench, a["status"]]
             commands = [self._launch(self._transfer.g2p, dim, [*head, *inputs], outputs)]
-            commands += self._projected.move(first, last, after) if self._projected else []
             gather.append(commands)
-        return [scatter, update, gather]
+        return scatter, update, gather
 
-    def _backward_phases(self, k: int, state: dict, momentum: wp.array) -> list[Phase]:
+    def _backward_phases(self, k: int, state: dict, momentum: wp.array) -> tuple[Phase, Phase, Phase, Phase]:
+        """The adjoint of `_forward_phases`: the grid's velocity again, back to the grid, on it, to the particles."""
         a, M, P = self._arrays, len(self.model.kinds), self.model.particle_count
         unused = [a["unused_force"], a["unused_torque"]]
         update: Phase = []
@@ -108,25 +109,23 @@ class Substeps(Buffers):
         for lane in range(self.lanes):
             start, dim = self._particles(lane)
             commands = self._store.find_again(k, lane, state["x"], start, dim)
-            commands += [self._update(k, lane, momentum, 1, momentum, unused)]
-            if self._projected:
-                commands += [*self._projected.project(k, state, momentum), *self._projected.move_adjoint(k)]
+            if not self.model.responds:  # else `Answers` makes the velocity
+                commands += [self._update(k, lane, momentum, 1, momentum, unused)]
             update.append(commands + self._periodic(self._gridk.spread_periodic, a["grid_velocity"]))
-            head = [self._grid, self._colliders, a["material"], a["parameters"], a["volume"], a["active"]]
+            head = [self._grid, self._colliders_late, a["material"], a["parameters"], a["volume"], a["active"]]
             head += [start, P, M, lane, k]
             inputs = [state["x"], self._state(k + 1)["v"], a["grid_velocity"]]
-            inputs += [a["adj_x"], a["adj_v"], a["adj_C"], self._adjoint_of(lane, k)]
+            late = self._adjoints_late[k] if self.model.responds else self._adjoint_of(lane, k)
+            inputs += [a["adj_x"], a["adj_v"], a["adj_C"], late]
             outputs = [a["adj_x"], a["adj_grid"], a["adj_parameters"]]
             commands = [self._store.clear(k, lane, a["adj_grid"])]
             commands.append(self._launch(self._adjoint.g2p_adjoint, dim, [*head, *inputs], outputs))
-            commands += self._projected.project_adjoint(k, momentum) if self._projected else []
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, a["adj_grid"]))
             store = self._store
             head = [self._grid, self._colliders, a["gravity"], store.bounds(k), self.lanes, lane]
             inputs = [*head, store.chunk, store.parts, k, momentum, a["adj_grid"], self._adjoint_of(lane, k)]
             outputs = [a["adj_grid"], a[f"adj_gravity{lane}"]]
             commands = [self._launch(self._gridk.grid_update_adjoint, store.threads(lane), inputs, outputs)]
-            commands += self._projected.mass_adjoint(k) if self._projected else []
             reverse.append(commands + self._periodic(self._gridk.spread_periodic, a["adj_grid"]))
             push, entering = self._push(k, lane, state, unused)
             head = [self._grid, a["material"], a["kind"], a["parameters"], a["volume"], a["active"], start, P, M]
@@ -137,9 +136,8 @@ class Substeps(Buffers):
                 inputs = [*self._push_head(k, start), state["x"], state["v"], self._adjoint_of(lane, k)]
                 outputs = [a["adj_x"], a["adj_v"], a["adj_parameters"]]
                 commands.append(self._launch(self._contact.push_adjoint, dim, inputs, outputs))
-            commands += self._projected.scatter_adjoint(k, state) if self._projected else []
             gather.append(commands)
-        return [update, scatter, reverse, gather]
+        return update, scatter, reverse, gather
 
     def _adjoint_of(self, lane: int, k: int):
         return self._adjoints[k if self.model.moves_frames else lane]

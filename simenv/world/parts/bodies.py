@@ -16,8 +16,7 @@ from simenv.physics.bodies.forest import RobotMount
 from simenv.physics.bodies.model import body_properties
 from simenv.physics.bodies.parts import GAINS, Points
 from simenv.physics.bodies.tree import Inertial
-from simenv.physics.mpm.projected_motion import Projected, make_projected
-from simenv.physics.mpm.rigid_material import Rigid as RigidMaterial
+from simenv.physics.gas.model import SIDES
 from simenv.physics.parts import MOTIONS, Body
 from simenv.world.parts.colliders import CollidersPart
 from simenv.world.parts.looks import Color, Drawn
@@ -37,13 +36,12 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
     """What a scene says about bodies.
 
     Attributes:
-        bodies: rows of the table of frames, by name; projected: those that the grid moves.
+        bodies: rows of the table of frames, by name.
         points: of contact; passing: pairs that may pass through each other, and why.
         robots: by name; touching: rigid bodies that touch these and each other; laws: of pairs of bodies or robots.
     """
 
     bodies: dict[str, Body]
-    projected: dict[str, Projected]
     points: list[Points]
     passing: dict[frozenset[str], str]
     robots: dict[str, RobotMount]
@@ -55,8 +53,8 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
         self, name: str, shape: Shape | None = None, density: float | None = None,
         position: Vector = (0.0, 0.0, 0.0), quaternion: Vector = UPRIGHT, motion: str = "given", *,
         coupling: str | None = None, velocity: Vector = (0.0, 0.0, 0.0), angular_velocity: Vector = (0.0, 0.0, 0.0),
-        mass: float = 1.0, inertia: float = 0.01, gains: Gains = AKINOLA, spacing: float | None = None,
-        friction: float = 0.0, width: float = 0.0, color: Color | None = None, look: Shape | None = None,
+        mass: float = 1.0, inertia: float = 0.01, gains: Gains = AKINOLA, friction: float = 0.0,
+        width: float = 0.0, color: Color | None = None, look: Shape | None = None,
     ) -> None:  # fmt: skip
         """Add a body: something that moves rigidly. In a scene with particles its shape is also a collider.
 
@@ -71,28 +69,28 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
                 ``"hand"``: a task-space impedance pulls it towards `Control.goal`, as the end of an impedance-
                 controlled arm does, its own weight carried. ``"fixed"``: it stands still, at a pose that may differ
                 from episode to episode.
-            coupling: how a free body exchanges momentum with particles. ``"grid"``, the default where there is a
-                grid: it is made of particles, and stable however light it is; no gel can touch it. ``"contact"``: by
-                its colliders, as a hand; it must be heavier than what it touches. ``"rigid"``: likewise, and it touches
-                robots, other such bodies, and those with a shape that are fixed or move as told (`set_contact`).
+            coupling: how a free body meets others. ``"rigid"``, the default where there are particles: it touches
+                robots, other such bodies, and those with a shape that are fixed or move as told (`set_contact`,
+                `add_walls`), and bears any mass in particles as long as it is a cell thick. ``"contact"``, the default
+                elsewhere: gels and contact points alone, and its colliders as those of a hand; it must be heavier than
+                the particles that it touches.
             velocity: of the centre of mass of a free body at the start [m/s].
             angular_velocity: of it [rad/s], world axes.
             mass: of a hand: effective mass of the arm there [kg].
             inertia: of a hand: effective moment of inertia about each axis [kg m^2].
             gains: of a hand: stiffness [N/m], turning stiffness [N m/rad], damping [N s/m], turning damping
                 [N m s/rad]; the default is that of Akinola et al. 2025.
-            spacing: of the particles of a body in the grid [m]; None is half the grid's.
             friction: of its collider with particles, Coulomb's coefficient.
             width: over which that contact fades in [m]; for more, give the body no shape, and colliders of its own.
             color: for rendering, RGBA; None leaves it to the renderer.
             look: drawn instead of the shape, in its frame.
 
-        A free body's ``"<name>.mass"`` (in the grid ``"<name>.density"``), and a hand's mass, ``".stiffness"``,
+        A free body's ``"<name>.mass"``, and a hand's mass, ``".stiffness"``,
         ``".turning_stiffness"``, ``".damping"`` and ``".turning_damping"`` become world parameters.
 
         Raises:
             TypeError: `shape` is no shape.
-            ValueError: the name is taken, a number is out of range, or the body is too small for the grid.
+            ValueError: the name is taken, or a number is out of range.
         """
         what = f"body {name!r}"
         if shape is not None and not isinstance(shape, Shape):
@@ -107,13 +105,7 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
         pose = self._pose(what, position, quaternion)
         if motion == "free":
             given = (shape, density, *pose, velocity, angular_velocity)
-            coupling = self._coupling(what, coupling)
-            if coupling == "grid":
-                self._add_projected(name, *given, spacing, color)
-                if look is not None:
-                    self.add_look(name, look, name, color=color or (0.80, 0.60, 0.36, 1.0))
-                return
-            self._add_free(name, *given, coupling == "rigid")
+            self._add_free(name, *given, self._coupling(what, coupling) == "rigid")
         elif motion == "hand":
             checks.numbers(what, positive=True, mass=mass, inertia=inertia)
             moments, pull = np.full(3, inertia / mass), self._gains(what, gains)
@@ -134,9 +126,10 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
         return values  # type: ignore[return-value]
 
     def _coupling(self, what: str, coupling: str | None) -> str:
-        coupling = coupling or ("grid" if self.has_grid else "contact")
-        if coupling not in ("grid", "contact", "rigid"):
-            raise ValueError(f"{what}: coupling = {coupling!r}; use 'grid', 'contact' or 'rigid'")
+        coupling = coupling or ("rigid" if self.has_grid else "contact")
+        if coupling not in ("contact", "rigid"):
+            gone = ", which bears any mass as 'grid' did" if coupling == "grid" else ""
+            raise ValueError(f"{what}: coupling = {coupling!r}; use 'contact' or 'rigid'{gone}")
         return coupling
 
     def _solid(self, what: str, shape: Shape | None, density: float | None) -> tuple[Shape, float]:
@@ -173,6 +166,28 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
             angular_velocity=spin,
         )  # fmt: skip
 
+    def add_walls(self, sides: Sequence[str] = SIDES[:5]) -> None:
+        """Let walls of the domain of particles hold rigid bodies too, as planes that stand still.
+
+        Args:
+            sides: of the domain; each becomes a fixed body, ``"wall x-"`` and so on. The default leaves it open above.
+
+        Raises:
+            ValueError: there is no such side, it has a wall already, or the scene has no domain.
+        """
+        self.need_grid("wall", ", ".join(sides))
+        lower, size = np.asarray(self.origin, dtype=float), np.asarray(self.size, dtype=float)
+        for side in sides:
+            if side not in SIDES:
+                raise ValueError(f"walls: there is no side {side!r}; use {', '.join(SIDES)}")
+            axis, upper = "xyz".index(side[0]), side[1] == "+"
+            normal = [0.0, 0.0, 0.0]
+            normal[axis] = -1.0 if upper else 1.0
+            place = tuple((lower + upper * size).tolist())
+            name = f"wall {side}"
+            self._name(self.bodies, name, "body")
+            self.bodies[name] = Body(name, "fixed", place, UPRIGHT, Plane((normal[0], normal[1], normal[2])))
+
     def set_contact(self, one: str, other: str, law: RigidContact) -> None:
         """Say by which law two bodies, or robots, touch; other pairs have the scene's.
 
@@ -190,24 +205,6 @@ class BodiesPart(CollidersPart, ParticlesPart, Drawn):
             if name not in self.robots:
                 self._known(self.bodies, name, "body")
         self.laws[frozenset((one, other))] = law
-
-    def _add_projected(
-        self, name, shape, density, position, quaternion, velocity, angular_velocity, spacing, color
-    ) -> None:  # fmt: skip
-        self.need_grid("body", name)
-        self._name(self.materials, name, "material")
-        shape, density = self._solid(f"body {name!r}", shape, density)
-        spacing = 0.5 * self.dx if spacing is None else spacing
-        made = make_projected(name, shape, position, quaternion, velocity, angular_velocity, spacing, self.dx)
-        self.add_material(name, RigidMaterial(density))
-        points = made.points()
-        speed = np.asarray(made.velocity) + np.cross(made.angular_velocity, points - made.position)
-        self.projected[name] = made
-        self.bodies[name] = Body(
-            name, "grid", position, quaternion, shape, density * made.properties.volume,
-            centre=made.properties.centre, velocity=made.velocity, angular_velocity=made.angular_velocity,
-        )  # fmt: skip
-        self.add_particles(name, name, points, made.properties.volume / len(points), speed, color=color)
 
     def _show(
         self, name: str, shape: Shape | None, look: Shape | None, color: Color | None, friction: float, width: float

@@ -61,11 +61,6 @@ class CollidersPart(Named):
         self._name(self.colliders, name, "collider")
         if body is not None:
             self._known(self.bodies, body, "body")
-            if self.bodies[body].motion == "grid":
-                raise ValueError(
-                    f"collider {name!r}: {body!r} is moved by the grid and collides as it is; give it "
-                    "coupling='contact' to carry colliders"
-                )
         what = f"collider {name!r}"
         checks.numbers(what, friction=friction, width=width)
         checks.numbers(what, positive=True, scale=scale)

@@ -80,8 +80,6 @@ class GelsPart(CollidersPart):
         self._check_law(what, grid, gel)
         for body in (on, *([] if touches is None else [touches])):
             self._known(self.bodies, body, "body")
-            if self.bodies[body].motion == "grid":
-                raise ValueError(f"{what}: {body!r} is moved by the grid; give it coupling='contact' to touch a gel")
         pose = checks.vector(f"{what}: position", position), checks.unit_quaternion(f"{what}: quaternion", quaternion)
         along = checks.vector(f"{what}: slide", slide)
         feels = particles and self.has_grid and grid.is_flat and not any(along)
