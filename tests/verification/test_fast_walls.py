@@ -61,7 +61,7 @@ def test_no_water_crosses_the_wall_of_a_cup_that_is_jerked() -> None:
 def test_a_free_thin_cup_holds_its_water() -> None:
     """It falls a centimetre onto a floor and stands there for 2 s, heavy enough for what it holds."""
     world = vessel(density=8000.0, motion="free", velocity=(0.0, 0.0, -0.5))
-    assert world.scene.mpm_model().answers == (False,)
+    assert not any(world.scene.mpm_model().answers)
     state, top = world.initial_state(), torch.full((world.particle_count,), -1.0)
     for _ in range(1000):
         state = world.step(state, world.zero_control())
