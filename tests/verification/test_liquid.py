@@ -4,7 +4,6 @@
 Sources: Taylor and Green 1937 (decay of a vortex); Lamb 1932, Hydrodynamics, sections 228 and 348 (standing waves).
 """
 
-import itertools
 import math
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from scipy.ndimage import minimum_filter
 from scipy.optimize import curve_fit
 
+from benchmarks.harness import filling
 from simenv.physics.mpm.materials import Liquid
 from simenv.world import Scene
 
@@ -43,33 +43,14 @@ def run(world, duration, each=lambda state: None):
 
 
 def filled(state, size):
-    """What fills cells, by quadratic B-splines whose mirror images lie beyond walls (nx, ny, nz)."""
-    at = state.x[0].double().numpy() / DX - 0.5
-    first = np.floor(at - 0.5).astype(int)
-    f = at - first
-    weights = np.stack([0.5 * (1.5 - f) ** 2, 0.75 - (f - 1) ** 2, 0.5 * (f - 0.5) ** 2])
-    grid = np.zeros([round(side / DX) + 2 for side in size])
-    for a, b, c in itertools.product(range(3), repeat=3):
-        share = weights[a, :, 0] * weights[b, :, 1] * weights[c, :, 2] / 8
-        np.add.at(grid, (first[:, 0] + 1 + a, first[:, 1] + 1 + b, first[:, 2] + 1 + c), share)
-    for axis in range(3):
-        grid = np.moveaxis(grid, axis, 0)
-        grid[1] += grid[0]
-        grid[-2] += grid[-1]
-        grid = np.moveaxis(grid[1:-1], 0, axis)
-    return grid
+    """What fills cells (nx, ny, nz)."""
+    return filling.filled(state.x[0].double().numpy(), size, DX, (DX / 2) ** 3)
 
 
 def volume(state, size):
     """By height map, where cells are half full, over that of all particles."""
     fill = filled(state, size)
-    heights = 0.0
-    for column in fill.reshape(-1, fill.shape[2]):
-        under = np.nonzero(column >= 0.5)[0]
-        if len(under):
-            top = under[-1]
-            heights += top + 0.5 + (column[top] - 0.5) / (column[top] - column[top + 1])
-    return heights / (state.x.shape[1] / 8)
+    return filling.height(fill) * fill[..., 0].size / (state.x.shape[1] / 8)
 
 
 def test_a_resting_pool_stays_and_has_the_pressure_of_its_depth():
