@@ -70,7 +70,8 @@ STATUS: dict[int, Status] = {
         "coarser dx",
     ),
     LIGHT_BODY: Status(
-        "light_body", "a body of this world that carries colliders is lighter than what these move at once",
+        "light_body", "a body of this world that carries colliders, or stands in gas, is lighter than what it moves at "
+        "once",
         "make it heavier, use a finer grid, or coupling='rigid' with a solid shape",
     ),
     TOO_MANY_CONTACTS: Status(

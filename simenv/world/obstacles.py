@@ -63,5 +63,5 @@ def _on(scene: Scene, name: str, body: str | None, shape, position, quaternion, 
     carrier = scene.bodies[body]
     place = tuple(np.subtract(position, carrier.centre).tolist())
     row = list(scene.bodies).index(body)
-    told = carrier.motion == "given"
-    return Obstacle(name, shape, row, carrier.motion != "fixed", place, tuple(quaternion), scale, told)
+    how = {"moves": carrier.motion != "fixed", "told": carrier.motion == "given", "answers": carrier.motion == "link"}
+    return Obstacle(name, shape, row, position=place, quaternion=tuple(quaternion), scale=scale, **how)

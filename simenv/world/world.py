@@ -101,7 +101,8 @@ class World(Checked, Placed, Read, Shown, Rebuilt, Renamed):
         self.robot_solver = self._robot_solver(bool(around))
         gels = GelSolver(scene.gels, scene.bodies, self.sensors, scene.lead) if scene.gels else None
         pressing = gels if gels is not None and gels.pressing else None
-        self.gas_solver = None if scene.gas is None else GasSolver(scene.gas, scene.substep_dt, around)
+        gas, tick = scene.gas, scene.substep_dt
+        self.gas_solver = GasSolver(gas, tick, around, scene.bodies, self.device, dtype) if gas else None
         added = [make(scene, num_worlds, self.device, dtype) for make in scene.solvers]
         drag = (
             DragSolver(scene.drags, list(scene.materials), scene.gas.origin)

@@ -131,8 +131,8 @@ OTHERS = (
     *(f"simenv.physics.liquid.kernels_{name}" for name in LIQUID),
     *(f"simenv.physics.gas.kernels_{name}" for name in ("average", "force", "lines", "project", "rim")),
     "simenv.physics.gas.kernels_scalar", "simenv.physics.gas.kernels_seat",
-    "simenv.physics.gas.kernels_cut", "simenv.physics.gas.kernels_react", "simenv.physics.flow.kernels_cut",
-    "simenv.physics.flow.kernels_place", "simenv.physics.drag.kernels_drag",
+    "simenv.physics.gas.kernels_cut", "simenv.physics.gas.kernels_react", "simenv.physics.gas.kernels_owe",
+    "simenv.physics.flow.kernels_cut", "simenv.physics.flow.kernels_place", "simenv.physics.drag.kernels_drag",
 )  # fmt: skip
 
 LONG = ("simenv.physics.gas.kernels_cut",)  # which takes a minute to compile

@@ -25,7 +25,7 @@ BY_NAME = {
 }  # fmt: skip
 # Fields of a world, of its particles (`world.particle_groups` are slices of these), or of its one robot or gripper.
 WHOLE = {"x", "v", "C", "F", "J", "active", "time", "status", "substeps", "grip", "joint_q", "joint_qd"}
-WHOLE |= {"gas_pressure", "gas_divergence", "gas_wrench"}
+WHOLE |= {"gas_pressure", "gas_divergence", "gas_wrench", "gas_owed"}
 VIEWS = {"bodies", "gels", "colliders", "emitters", "sensors", "hands"}
 NAMES = {"body_names", "given_names", "hand_names", "collider_names", "gel_names"}
 LISTS = {"list", "tuple", "sorted", "reversed", "iter", "enumerate", "dict"}

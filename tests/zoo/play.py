@@ -29,6 +29,7 @@ BY_NAME = {
 BY_UNIT = {
     "m": 1e-3, "m/s": 0.1, "1/s": 10.0, "1": 1e-3, "m, 1": (1e-4,) * 3 + (1e-3,) * 4,
     "m/s, rad/s": (0.1,) * 3 + (1.0,) * 3, "N": 1.0, "rad or m": 1e-3, "rad/s or m/s": 0.1,
+    "N s, N m s": (1e-3,) * 3 + (1e-4,) * 3,
 }  # fmt: skip
 CONTROLS = {"twist": BY_UNIT["m/s, rad/s"], "goal": (1e-3,) * 3 + (1e-2,) * 4, "effort": 1.0}
 CONTROLS |= {"joint_target": 1e-2, "joint_rate": 0.1, "joint_torque": 0.1, "tool_goal": CONTROLS["goal"]}

@@ -304,11 +304,11 @@ def dust(**options: Any) -> Scene:
 
 
 def wind(**options: Any) -> Scene:
-    """The same around a box that moves as told, a free ball, and a post."""
+    """The same around a box that moves as told, a free ball as light as the gas, and a post."""
     scene = gas(("box", "ball", "post"), **options)
     scene.add_body("box", Box((0.15, 0.1, 0.12)), position=(0.3, 0.3, 0.5), quaternion=(0.1, 0.2, 0.3, 0.9))
     scene.add_body(
-        "ball", Sphere(0.13), 20.0, (0.7, 0.45, 0.3), motion="free", coupling="contact", velocity=(0.1, 0.2, 0.0)
+        "ball", Sphere(0.13), 1.2, (0.7, 0.45, 0.3), motion="free", coupling="rigid", velocity=(0.1, 0.2, 0.0)
     )
     # its end is beside the plane of corners of cells in which shares of faces have a kink
     scene.add_body("post", Cylinder(0.08, 0.3), position=(0.55, 0.15, 0.31), motion="fixed")

@@ -34,7 +34,7 @@ class Obstacle:
     Attributes:
         name: of what has the shape; shape: in its own frame.
         frame: row of the table of frames that carries it, -1 for none; moves: whether that frame may move in a control
-            step; told: whether it does so at a twist that is known before.
+            step; told: whether it does so at a twist that is known before; answers: whether it bears a response.
         position, quaternion: of the shape's frame about the carrier's centre of mass, or in the world [m, xyzw].
         scale: factor on the shape's lengths.
     """
@@ -47,6 +47,7 @@ class Obstacle:
     quaternion: Vector = (0.0, 0.0, 0.0, 1.0)
     scale: float = 1.0
     told: bool = False
+    answers: bool = False
 
 
 @dataclass

@@ -2,7 +2,7 @@
 """The launches of gas around obstacles in a control step.
 
 With a gradient each tick keeps, beside what gas alone does, what obstacles make of the grid, the flux of gas and
-solids, and what these gain.
+solids, what these gain, and what bodies are owed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from simenv.physics.flow.obstacles import Cut, Obstacle, Obstacles
 from simenv.physics.gas.around import GasAround
 from simenv.physics.gas.launches import FLOW
 from simenv.physics.gas.model import GasModel
+from simenv.physics.gas.owing import Owing
 from simenv.physics.gas.stepper import GasStepper
 from simenv.physics.launch.programs import Phase
 from simenv.physics.launch.slots import Launch, Slot
@@ -50,16 +51,23 @@ class GasAroundStepper(GasStepper):
 
     Args:
         model: what the gas is; origin: of its box [m]; obstacles: at least one; desk: what to work with.
+        carried: what bodies take along, `carried_along`, by row of the table of frames.
     """
 
     gas: GasAround
 
-    def __init__(self, model: GasModel, origin: Sequence[float], obstacles: Sequence[Obstacle], desk: Desk):
+    def __init__(
+        self, model: GasModel, origin: Sequence[float], obstacles: Sequence[Obstacle], desk: Desk,
+        carried: Mapping[int, np.ndarray] | None = None,
+    ):  # fmt: skip
         self._obstacles = Obstacles(obstacles, model.grid, origin, model.dx, desk.memory, desk.frames)
         super().__init__(model, desk)
         self._rows = wp.array(np.arange(len(obstacles), dtype=np.int32), dtype=int, device=desk.memory.wp_device)
         self._drag = self._obstacles.new_felt()
         self._stirred: Callable[[int, bool], Sequence[Slot] | None] | None = None
+        self._owing = Owing(carried, desk) if carried else None
+        if self._owing is not None:
+            self._entry["owed"] = self._owing.owed(0)
 
     def _launches(self) -> GasAround:
         return GasAround(self.model, self.desk.dt, self.desk.memory, self._obstacles)
@@ -75,6 +83,10 @@ class GasAroundStepper(GasStepper):
         elif self._obstacles.moves:
             found, seen = (tick, tick + 1) if keep else (tick % 2, (tick + 1) % 2)
         return self._obstacles.cut(found), self._obstacles.cut(seen)
+
+    def launches(self, tick: int, keep: bool) -> list[Any]:
+        """Those of a tick, the first with what comes before."""
+        return [*(self.gas.sit() if tick == 0 else []), *self._step(tick, keep)]
 
     def _step(self, tick: int, keep: bool) -> list[Any]:
         now, after = (tick, tick + 1) if keep else (tick % 2, (tick + 1) % 2)
@@ -99,6 +111,8 @@ class GasAroundStepper(GasStepper):
         made += gas.react(before, work, found, seen, felt)
         if obstacles.moves:
             made.append(obstacles.add_up(felt, frames.wrench(frames.scratch(tick, keep))))
+        if self._owing is not None:
+            made.append(self._owing.lend(tick, keep, gas.inputs["density"]))
         made.append(obstacles.add_up(felt, self._drag, self._rows, 1.0 / self.desk.ticks))
         return [*made, _Again(prepare(seen))] if obstacles.moves else made
 
@@ -130,6 +144,17 @@ class GasAroundStepper(GasStepper):
             made += self.gas.projection.see_spilled(flow, self.gas.spare, self._cuts(tick, keep)[1])
         return [self._phase(made)]
 
+    def _owe(self, tick: int, keep: bool) -> list[Any]:
+        return [] if self._owing is None else [self._owing.owe(tick, keep, self.gas.inputs["density"])]
+
+    def finish(self, tick: int, keep: bool) -> list[Phase]:
+        """What the bodies' responses have taken off their push, the next tick owes them."""
+        return [self._phase(self._owe(tick, keep))]
+
+    def unfinish(self, tick: int) -> list[Phase]:
+        """The adjoint of `finish`."""
+        return [self._phase(self._owe(tick, True), True)]
+
     def begin(self) -> None:
         """No solve has failed, nothing was too fast, and obstacles have felt nothing."""
         self.gas.projection.reset()
@@ -140,17 +165,20 @@ class GasAroundStepper(GasStepper):
         """Those of the launches."""
         gas = self.gas
         spilled = gas.projection.see_spilled([gas.state(0)[name] for name in FLOW], gas.spare, self._cuts(0, True)[1])
-        for launch in [*gas.sit(), *self._step(0, True), gas.read(gas.work(0)), *spilled]:
+        for launch in [*gas.sit(), *self._step(0, True), *self._owe(0, True), gas.read(gas.work(0)), *spilled]:
             yield from launch.kernels()
 
     def results(self, keep: bool) -> Tensors:
-        """Beside those of gas alone, the mean ``force`` and ``torque`` on each obstacle."""
+        """Beside those of gas alone, the mean ``force`` and ``torque`` on each obstacle, and what is ``owed``."""
         force, torque = self._drag
-        return {**super().results(keep), "force": force.tensor, "torque": torque.tensor}
+        owed = {} if self._owing is None else {"owed": self._owing.owed(self._last(keep)).tensor}
+        return {**super().results(keep), "force": force.tensor, "torque": torque.tensor, **owed}
 
     def seed(self, adjoints: Mapping[str, torch.Tensor]) -> None:
-        """Beside those of gas alone, adjoints of the ``force`` and ``torque``."""
+        """Beside those of gas alone, adjoints of the ``force``, the ``torque`` and what is ``owed``."""
         super().seed(adjoints)
+        if "owed" in adjoints and self._owing is not None:
+            self._owing.owed(self.desk.ticks).adjoint.copy_(adjoints["owed"])
         for name, slot in zip(("force", "torque"), self._drag, strict=True):
             if name in adjoints:
                 slot.adjoint.copy_(adjoints[name])

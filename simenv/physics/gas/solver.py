@@ -12,15 +12,19 @@ import torch
 
 from simenv.physics.flow.obstacles import Obstacle
 from simenv.physics.gas.around_stepper import GasAroundStepper
+from simenv.physics.gas.carried import carried_along
 from simenv.physics.gas.model import SIDES
 from simenv.physics.gas.parts import Gas
 from simenv.physics.gas.stepper import GasStepper
 from simenv.physics.limits import DIFFUSION, Limit
+from simenv.physics.parts import Body
 from simenv.physics.solver import Desk, Field, Parameter, Solver, Step, Tensors
-from simenv.physics.status import TOO_FAST, TOO_VISCOUS, UNCONVERGED
+from simenv.physics.status import LIGHT_BODY, TOO_FAST, TOO_VISCOUS, UNCONVERGED
 
 __all__ = ["GasSolver"]
 
+HEAVY = 1e6  # a mass that is enough [kg]
+STIRRING = 0.1  # dx^2 / dt: what wind along a wall exchanges with it in a tick, at most, as a viscosity
 FACES = {"u": "x", "v": "y", "w": "z"}
 
 
@@ -29,14 +33,18 @@ class GasSolver(Solver):
 
     Args:
         gas: what the scene says; tick: duration of a tick [s]; obstacles: what the gas goes around.
+        bodies: those of the table of frames; device, dtype: to compute in.
     """
 
     name = "gas"
     together = 1  # a world's fields fill the caches of a core
 
-    def __init__(self, gas: Gas, tick: float, obstacles: Sequence[Obstacle] = ()):
+    def __init__(
+        self, gas: Gas, tick: float, obstacles: Sequence[Obstacle], bodies: Mapping[str, Body], device: torch.device,
+        dtype: torch.dtype,
+    ):  # fmt: skip
         super().__init__()
-        self.obstacles = list(obstacles)
+        self.obstacles, self._bodies, self._device, self._dtype = list(obstacles), list(bodies.values()), device, dtype
         self.gas, self.model, self._tick = gas, gas.model(), tick
         grid, name = self.model.grid, gas.name
         self.fields = {
@@ -55,6 +63,11 @@ class GasSolver(Solver):
             )
             about += f"control step, world axes: {', '.join(each.name for each in self.obstacles)}"
             self.fields["gas_wrench"] = Field((len(self.obstacles), 6), "N, N m", about, differentiable=False)
+        self._answering = sorted({each.frame for each in self.obstacles if each.answers})
+        self._carried: dict[int, np.ndarray] = {}
+        if self._answering:
+            about = "impulses, linear and angular, of the last tick that bodies have yet to get from the gas"
+            self.fields["gas_owed"] = Field((len(self._answering), 6), "N s, N m s", about)
         scalars, sources = list(gas.scalars.values()), list(gas.sources)
         if scalars:
             start = np.stack([np.broadcast_to(each.start, grid.shape) for each in scalars])
@@ -88,7 +101,7 @@ class GasSolver(Solver):
 
     def starts_from(self) -> list[str]:
         """The velocities and what is mixed in."""
-        return [name for name in ("gas_u", "gas_v", "gas_w", "gas_scalar") if name in self.fields]
+        return [name for name in ("gas_u", "gas_v", "gas_w", "gas_scalar", "gas_owed") if name in self.fields]
 
     def limits(self) -> list[Limit]:
         """What a tick bears of viscosity and diffusion, which are explicit."""
@@ -103,7 +116,21 @@ class GasSolver(Solver):
         made = [Limit(TOO_VISCOUS, names, viscosity, step, why, remedy.format("viscosity or a higher density"))]
         for key in self.gas.scalars:
             made.append(self._spreads(f"{name}.{key}.diffusivity", step, why, remedy.format("diffusivity")))
-        return made
+        thrown = {each.frame for each in self.obstacles if each.moves and not each.told and not each.answers}
+        return made + [self._throws(row) for row in sorted(thrown)]
+
+    def _throws(self, row: int) -> Limit:
+        body = self._bodies[row]
+        ease = np.diag(np.concatenate([np.ones(3), np.asarray(body.inertia, dtype=np.float64) ** -0.5]))
+        most = float(np.linalg.eigvalsh(ease @ self._carries(row, self._tick) @ ease)[-1])
+        names = (f"{body.name}.mass", f"{self.gas.name}.density")
+
+        def load(values: Mapping[str, Any]) -> Any:
+            return most * values[names[1]] / values[names[0]]
+
+        why = "the gas that it carries along must be lighter than it"
+        remedy = "make it heavier, or coupling='rigid', which bears any mass"
+        return Limit(LIGHT_BODY, names, load, f"body {body.name!r}", why, remedy, good=HEAVY)
 
     def _spreads(self, name: str, step: str, why: str, remedy: str) -> Limit:
         per = self._tick / (DIFFUSION * self.gas.dx**2)
@@ -137,6 +164,8 @@ class GasSolver(Solver):
             inputs[key] = state[f"gas_{key}"]
         if self.gas.scalars:
             inputs["scalar"] = state.gas_scalar.flatten(1, 2)
+        if self._answering:
+            inputs["owed"] = state.gas_owed
         for key, name in (("drive", "gas_drive"), ("rate", "gas_feed")):
             if name in self.controls:
                 like = self.controls[name]
@@ -152,6 +181,8 @@ class GasSolver(Solver):
             fields["gas_scalar"] = out["scalar"].unflatten(1, (len(self.gas.scalars), -1))
         if self.obstacles:
             fields["gas_wrench"] = torch.cat([out["force"], out["torque"]], -1)
+        if self._answering:
+            fields["gas_owed"] = out["owed"]
         fields["gas_pressure"] = out["pressure"]
         fields["gas_divergence"] = out["spilled"].detach() / self.model.dx
         return fields
@@ -166,6 +197,8 @@ class GasSolver(Solver):
             found["scalar"] = ((scalars * grid.shape[0], *grid.shape[1:]), None)
         if self.obstacles:
             found |= dict.fromkeys(("force", "torque"), ((len(self.obstacles), 3), None))
+        if self._answering:
+            found["owed"] = ((len(self._answering), 6), None)
         found |= {"pressure": (grid.shape, None), "spilled": ((), None)}
         return found | dict.fromkeys(("failed", "rushed"), ((), torch.int32))
 
@@ -177,5 +210,16 @@ class GasSolver(Solver):
     def open(self, desk: Desk) -> GasStepper:
         """A stepper for the worlds of a desk."""
         if self.obstacles:
-            return GasAroundStepper(self.model, self.gas.origin, self.obstacles, desk)
+            return GasAroundStepper(self.model, self.gas.origin, self.obstacles, desk, self._carried_by(desk))
         return GasStepper(self.model, desk)
+
+    def _carried_by(self, desk: Desk) -> dict[int, np.ndarray]:
+        """What the bodies that answer carry along, found once."""
+        return {row: self._carries(row, desk.dt) for row in self._answering}
+
+    def _carries(self, row: int, dt: float) -> np.ndarray:
+        if row not in self._carried:
+            there = [each for each in self.obstacles if each.frame == row]
+            viscosity = max(self.gas.viscosity / self.gas.density, STIRRING * self.gas.dx**2 / dt)
+            self._carried[row] = carried_along(self.model, there, dt, viscosity, self._dtype, self._device)
+        return self._carried[row]
