@@ -123,15 +123,17 @@ BODIES = (
     "kernels_motion", "kernels_points", "kernels_robots", "kernels_settle", "kernels_tool_torques", "kernels_tools",
     "kernels_tree", "kernels_tree_reverse", "kernels_unsettle",
 )  # fmt: skip  # in simenv/physics/bodies
+GAS = (
+    "average", "cut", "force", "force_adjoint", "lines", "owe", "project", "project_adjoint", "react", "rim", "scalar",
+    "scalar_adjoint", "seat",
+)  # fmt: skip
 LIQUID = ("cells", "extend", "pack", "particles", "viscosity", "walls", "window")
 OTHERS = (
     "simenv.physics.kernels_exact", "simenv.physics.kernels_frames", "simenv.physics.mpm.kernels_exchange",
     "simenv.physics.mpm.kernels_shapes", "simenv.envs.kernels_measures", "simenv.physics.pressure.kernels_whole",
     "simenv.physics.pressure.kernels_transform",
     *(f"simenv.physics.liquid.kernels_{name}" for name in LIQUID),
-    *(f"simenv.physics.gas.kernels_{name}" for name in ("average", "force", "lines", "project", "rim")),
-    "simenv.physics.gas.kernels_scalar", "simenv.physics.gas.kernels_seat",
-    "simenv.physics.gas.kernels_cut", "simenv.physics.gas.kernels_react", "simenv.physics.gas.kernels_owe",
+    *(f"simenv.physics.gas.kernels_{name}" for name in GAS),
     "simenv.physics.flow.kernels_cut", "simenv.physics.flow.kernels_place", "simenv.physics.drag.kernels_drag",
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
+from simenv.physics.gas.kernels_rows import row_functions
 
 __all__ = ["average_kernels"]
 
@@ -15,12 +16,14 @@ def average_kernels(real) -> SimpleNamespace:
     """Kernels for one scalar type, `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with `average`, of where a step started and where its second stage ended; `press`, the pressure
-        that phi is; `add`; `note`, which counts solves that ended at their last iteration; and `watch`, which counts
-        those of speeds that are too large.
+        A namespace with `average`, of where a step started and where its second stage ended, and `unaverage`, its
+        adjoint; `press`, the pressure that phi is; `add`; `note`, which counts solves that ended at their last
+        iteration; and `watch`, which counts those of speeds that are too large.
     """
+    add_row = row_functions(real).add_row
+    forward = {"module": f"simenv_gas_sums_{real.__name__}", "enable_backward": False}
 
-    @wp.kernel(module=f"simenv_gas_average_{real.__name__}", enable_backward=True)
+    @wp.kernel(**forward)
     def average(
         lanes: wp.vec2i,
         a_in: wp.array4d(dtype=real),
@@ -31,6 +34,21 @@ def average_kernels(real) -> SimpleNamespace:
         for j in range(row, q_out.shape[2], lanes[0]):
             for k in range(lane, q_out.shape[3], lanes[1]):
                 q_out[w, i, j, k] = real(0.5) * (a_in[w, i, j, k] + b_in[w, i, j, k])
+
+    @wp.kernel(**forward)
+    def unaverage(
+        lanes: wp.vec2i,
+        a_in: wp.array4d(dtype=real),
+        b_in: wp.array4d(dtype=real),
+        q_in: wp.array4d(dtype=real),
+        g_in: wp.array4d(dtype=real),
+        a_bar_inout: wp.array4d(dtype=real),
+        b_bar_inout: wp.array4d(dtype=real),
+    ):
+        w, i, row, lane = wp.tid()
+        for j in range(row, g_in.shape[2], lanes[0]):
+            add_row(w, i, j, lane, lanes[1], g_in.shape[3], real(0.5), g_in, a_bar_inout)
+            add_row(w, i, j, lane, lanes[1], g_in.shape[3], real(0.5), g_in, b_bar_inout)
 
     @wp.kernel(module=f"simenv_gas_average_{real.__name__}", enable_backward=True)
     def press(
@@ -44,8 +62,6 @@ def average_kernels(real) -> SimpleNamespace:
         for j in range(row, p_out.shape[2], lanes[0]):
             for k in range(lane, p_out.shape[3], lanes[1]):
                 p_out[w, i, j, k] = factor * density_in[w] * phi_in[w, i, j, k]
-
-    forward = {"module": f"simenv_gas_sums_{real.__name__}", "enable_backward": False}
 
     @wp.kernel(**forward)
     def add(lanes: wp.vec2i, a_in: wp.array4d(dtype=real), q_inout: wp.array4d(dtype=real)):
@@ -65,4 +81,4 @@ def average_kernels(real) -> SimpleNamespace:
         if not (scale_in[w] <= fastest):
             rushed_inout[w] = rushed_inout[w] + 1
 
-    return SimpleNamespace(average=average, press=press, add=add, note=note, watch=watch)
+    return SimpleNamespace(average=average, unaverage=unaverage, press=press, add=add, note=note, watch=watch)

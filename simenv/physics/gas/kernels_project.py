@@ -32,7 +32,7 @@ def project_kernels(real) -> SimpleNamespace:
     base = wall_functions(real)
     Kinds, wrap, greater = base.Kinds, base.wrap, krylov_functions(real).greater
     OPEN_, PERIODIC_ = wp.constant(OPEN), wp.constant(PERIODIC)
-    options = {"module": f"simenv_gas_project_{real.__name__}", "enable_backward": True}
+    options = {"module": f"simenv_gas_project_{real.__name__}", "enable_backward": False}  # by hand
     weights = {"module": f"simenv_gas_weights_{real.__name__}", "enable_backward": False}
 
     def weighing(axis: int):

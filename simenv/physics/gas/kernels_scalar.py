@@ -29,7 +29,7 @@ def scalar_kernels(real) -> SimpleNamespace:
     base = wall_functions(real)
     Kinds, wrap = base.Kinds, base.wrap
     PERIODIC_ = wp.constant(PERIODIC)
-    options = {"module": f"simenv_gas_scalar_{real.__name__}", "enable_backward": True}
+    options = {"module": f"simenv_gas_scalar_{real.__name__}", "enable_backward": False}  # by hand
 
     @wp.func
     def upstream(before: real, low: real, high: real, limited: int) -> real:

@@ -16,7 +16,9 @@ import warp as wp
 from simenv.physics.direct import warp_real
 from simenv.physics.gas.kernels_average import average_kernels
 from simenv.physics.gas.kernels_force import force_kernels
+from simenv.physics.gas.kernels_force_adjoint import force_adjoint_kernels
 from simenv.physics.gas.kernels_scalar import scalar_kernels
+from simenv.physics.gas.kernels_scalar_adjoint import scalar_adjoint_kernels
 from simenv.physics.gas.kernels_seat import seat_kernels
 from simenv.physics.gas.model import GasModel
 from simenv.physics.gas.projection import Projection
@@ -47,6 +49,7 @@ class GasLaunches:
         self.model, self.memory, self._dt = model, memory, dt
         real = warp_real(memory.dtype)
         self._scalar, self._force = scalar_kernels(real), force_kernels(real)
+        self._unscalar, self._unforce = scalar_adjoint_kernels(real), force_adjoint_kernels(real)
         self._sums, self._seat, vec3 = average_kernels(real), seat_kernels(real), self._force.vec3
         self.projection = Projection(
             model.grid, model.kinds, model.accuracy, model.dx / dt, memory, self.obstructed
@@ -136,7 +139,7 @@ class GasLaunches:
 
     def _mean(self, one: Slot, other: Slot, to: Slot) -> Launch:
         dim, lanes = (self.memory.worlds, one.size[1], *self.projection.lanes), wp.vec2i(*self.projection.lanes)
-        return Launch(self._sums.average, dim, [lanes], [one, other], [to])
+        return Launch(self._sums.average, dim, [lanes], [one, other], [to], self._sums.unaverage)
 
     def _stage(self, q: dict[str, Slot], work: dict[str, Slot], stage: str) -> list[Any]:
         assert self._transport is not None
@@ -158,7 +161,7 @@ class GasLaunches:
         counts = [model.grid.shape[0], len(model.scalars), len(model.places)]
         constants = [p.kinds, wp.vec2i(*p.lanes), *counts, self._dt, self._place]
         inputs = [i["gravity"], i["lightness"], i["rest"], i["drive"], q["scalar"], carried]
-        return Launch(self._force.lift[axis], p.dim(axis), constants, inputs, [lifted])
+        return Launch(self._force.lift[axis], p.dim(axis), constants, inputs, [lifted], self._unforce.lift[axis])
 
     def _of_scalars(self) -> tuple[int, ...]:
         return (self.memory.worlds, len(self.model.scalars) * self.model.grid.shape[0], *self.projection.lanes)
@@ -168,11 +171,13 @@ class GasLaunches:
         nx, lanes = model.grid.shape[0], wp.vec2i(*p.lanes)
         constants = [p.kinds, lanes, nx, int(model.limited), self._dt, 1.0 / model.dx, self._held]
         inputs = [diffusivity, self.inputs["value"], *flow, scalar]
-        return Launch(self._scalar.carry_scalar, self._of_scalars(), constants, inputs, [carried])
+        k, back = self._scalar.carry_scalar, self._unscalar.carry_adjoint
+        return Launch(k, self._of_scalars(), constants, inputs, [carried], back)
 
     def _feed(self, carried: Slot, fed: Slot) -> Launch:
         """Sources give scalars."""
         model, lanes = self.model, wp.vec2i(*self.projection.lanes)
         counts = [model.grid.shape[0], len(model.places), len(model.scalars)]
         constants = [lanes, *counts, self._dt, self._place]
-        return Launch(self._force.feed, self._of_scalars(), constants, [self.inputs["rate"], carried], [fed])
+        inputs = [self.inputs["rate"], carried]
+        return Launch(self._force.feed, self._of_scalars(), constants, inputs, [fed], self._unforce.feed)

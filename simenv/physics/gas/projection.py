@@ -13,6 +13,7 @@ from simenv.physics.device import on_cuda
 from simenv.physics.direct import warp_real
 from simenv.physics.gas.kernels_average import average_kernels
 from simenv.physics.gas.kernels_project import project_kernels
+from simenv.physics.gas.kernels_project_adjoint import project_adjoint_kernels
 from simenv.physics.gas.kernels_walls import OPEN
 from simenv.physics.launch.slots import Launch, Memory, Slot
 from simenv.physics.pressure.levels import Grid, View, plain
@@ -80,6 +81,7 @@ class Projection:
         self.lanes = (grid.shape[1] + 1, grid.shape[2] + 1) if cuda else (1, 1)
         real = warp_real(memory.dtype)
         self._kernels, self._sums = project_kernels(real), average_kernels(real)
+        self._adjoints = project_adjoint_kernels(real)
         self.kinds = self._kernels.Kinds(*kinds)
         self.open = [memory.slot(real, *grid.faces(axis)) for axis in range(3)]
         self.solid = [memory.slot(real, *grid.faces(axis)) for axis in range(3)]
@@ -141,17 +143,13 @@ class Projection:
         fastest = [plain(k.fastest, slab, [], [q], [self._most]) for slab, q in zip(slabs, before, strict=True)]
         scale = plain(k.scale_of, (self.memory.worlds,), [], [], [self._most, self._scale])
         opened, solid = self._shares(faces)
-        flows = [*opened, *solid, *before]
-        pushes = [
-            Launch(
-                k.push[axis], self.dim(axis), constants, [opened[axis], solid[axis], phi, before[axis]], [after[axis]]
-            )
-            for axis in range(3)
-        ]
-        return [
-            *fastest, scale, Launch(k.diverge, self.dim(None), constants, flows, [b]),
-            _Solve(self, b, phi, slack, faces), *pushes,
-        ]  # fmt: skip
+        flows, back = [*opened, *solid, *before], self._adjoints
+        pushes = []
+        for axis in range(3):
+            inputs = [opened[axis], solid[axis], phi, before[axis]]
+            pushes.append(Launch(k.push[axis], self.dim(axis), constants, inputs, [after[axis]], back.push[axis]))
+        diverge = Launch(k.diverge, self.dim(None), constants, flows, [b], back.diverge)
+        return [*fastest, scale, diverge, _Solve(self, b, phi, slack, faces), *pushes]
 
     def _shares(self, faces: Faces) -> tuple[Sequence[Any], Sequence[Any]]:
         """Open shares and velocities of solids; where nothing stands in the box, without adjoints."""
