@@ -16,8 +16,10 @@ _GIVEN_BY = {
     **dict.fromkeys(("stick", "gel_rotation", "gel_offset", "field", "depth", "gel_wrench"), "add_gel"),
     "held": "add_points", "grip": "add_gel(..., slide=...)", "joint_q": "add_robot", "joint_qd": "add_robot",
     **dict.fromkeys(("gas_u", "gas_v", "gas_w", "gas_scalar", "gas_pressure", "gas_divergence"), "add_gas"),
+    "gas_wrench": "add_gas(...) around something solid",
     "link_wrench": "add_robot",
     **dict.fromkeys(("anchor", "closing", "contact_impulse"), "add_body(..., coupling='rigid')"),
+    "owed": "add_body(..., coupling='rigid') among particles", "gas_owed": "add_body(..., coupling='rigid') in gas",
     "skin_field": "add_skin",
     "substeps": "Scene(max_substeps=...)", "memory": "Task.initial_state",
 }  # fmt: skip

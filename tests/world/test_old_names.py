@@ -108,7 +108,7 @@ def test_what_states_held(old):
     assert first in state or eval(first, {"state": state, "dict": dict})
 
 
-PARTICLES = {"rigid_names", "rigid", "model", "pace", "place_rigids"}
+PARTICLES = {"rigid_names", "rigid", "model", "pace"}
 
 
 @pytest.mark.parametrize("old", world_names.NAMES)

@@ -88,13 +88,14 @@ def jointed() -> Scene:
 
 
 def gas() -> Scene:
-    """A box of gas with heat and smoke, a fan in it, a paddle that moves as told, and a post."""
+    """A box of gas with heat and smoke, a fan in it, a paddle that moves as told, a post, and a light ball."""
     scene = Scene(substep_dt=0.01, substeps=4)
     scalars = {"heat": Scalar(1e-4, 3e-3, 20.0, 20.0, "K"), "smoke": Scalar()}
     scene.add_gas("air", scalars=scalars, size=(0.5, 0.5, 0.5), dx=0.125)
     scene.add_source("fan", Sphere(0.15), (0.25, 0.25, 0.25))
     scene.add_body("paddle", Box((0.07, 0.05, 0.1)), position=(0.3, 0.27, 0.2))
     scene.add_body("post", Box((0.07, 0.07, 0.2)), position=(0.1, 0.1, 0.2), motion="fixed")
+    scene.add_body("balloon", Sphere(0.09), 0.5, (0.15, 0.37, 0.35), motion="free", coupling="rigid")
     return scene
 
 
