@@ -45,7 +45,9 @@ def rigid() -> tuple[World, list[Control], tuple[int, ...]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tank.stl"
         tank(*inside, 0.004).export(file)
-        scene.add_look("tank", MeshShape(file), None, place, color=GLASS)
+        glass = MeshShape(file)
+        glass.bounds()  # reads the file, which is gone when the tank is drawn
+        scene.add_look("tank", glass, None, place, color=GLASS)
         water = fill(Box((inside[0] / 2 - 0.2 * spacing, inside[1] / 2 - 0.2 * spacing, level / 2)), spacing)
         water = water + place + (0.0, 0.0, level / 2 + 0.2 * spacing)
         scene.add_particles("water", "water", water, spacing**3, color=(0.62, 0.85, 0.96, 0.01))
