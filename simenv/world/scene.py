@@ -229,8 +229,20 @@ class Scene(RobotsPart, GelsPart, GasPart):
             kinds=kinds,
             origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
             colliders=colliders, blocks=self._capacity(),
-            mounts=mounts, local=local, answers=answers,
+            mounts=mounts, local=local, answers=answers, restore=self._restored(any(answers)),
         )  # fmt: skip
+
+    def _restored(self, answers: bool) -> float:
+        """The share of what transfers take that is given back, which acts on nodes and hence on all materials."""
+        shares = {name: getattr(material, "restore", 0.0) for name, material in self.materials.items()}
+        first = next(iter(shares.values()))
+        if any(shares.values()) and (answers or any(share != first for share in shares.values())):
+            what = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+            raise ValueError(
+                f"restore of the materials is {what}; it needs a scene of liquids with the same, without bodies that "
+                f"particles move: leave it out"
+            )
+        return first
 
     def _rows(self) -> tuple[np.ndarray, tuple[int, ...]]:
         """Row of material parameters of every particle, (P,), and the kind of every row: one for each material, then

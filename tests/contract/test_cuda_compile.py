@@ -29,16 +29,18 @@ def transfer(real, kinds, periodic, sparse=False):
     from simenv.physics.mpm.kernels_transfer import transfer_kernels
 
     solids, liquids, yielding = KINDS[kinds]
-    every = kinds == "all"
-    return kernels_of(transfer_kernels(real, True, solids, liquids, periodic, every, yielding, sparse, every, every))
+    every, packs = kinds == "all", kinds == "liquids"
+    return kernels_of(
+        transfer_kernels(real, True, solids, liquids, periodic, every, yielding, sparse, every, every, packs)
+    )
 
 
 def adjoint(real, kinds, sparse=False):
     from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 
     solids, liquids, yielding = KINDS[kinds]
-    every = kinds == "all"
-    return kernels_of(adjoint_kernels(real, True, solids, liquids, every, yielding, sparse, every, every))
+    every, packs = kinds == "all", kinds == "liquids"
+    return kernels_of(adjoint_kernels(real, True, solids, liquids, every, yielding, sparse, every, every, packs))
 
 
 def contact(real):
@@ -54,10 +56,22 @@ def answers(real):
     return kernels_of(response_kernels(real)) + kernels_of(brace_kernels(real, True))
 
 
-def grid(real, sparse=False):
+def grid(real, sparse=False, packs=False):
     from simenv.physics.mpm.kernels_grid import grid_kernels
 
-    return kernels_of(grid_kernels(real, sparse))
+    return kernels_of(grid_kernels(real, sparse, packs))
+
+
+def restoring(real, sparse):
+    from simenv.physics.mpm.kernels_restoring import restoring_kernels
+
+    return kernels_of(restoring_kernels(real, sparse))
+
+
+def packing(real, sparse):
+    from simenv.physics.mpm.kernels_packing import packing_kernels
+
+    return kernels_of(packing_kernels(real, sparse))
 
 
 def blocks(real):
@@ -112,7 +126,9 @@ FACTORIES = (
     "kernels_contact.py",
     "kernels_grid.py",
     "kernels_brace.py",
+    "kernels_packing.py",
     "kernels_response.py",
+    "kernels_restoring.py",
 )  # in simenv/physics/mpm
 TACTILE = ("kernels_image", "kernels_leds", "kernels_markers")  # in simenv/sensors/tactile
 GELS = (
@@ -157,6 +173,11 @@ def cases():
             yield pytest.param(adjoint, (real, kinds, True), id=f"{name}-adjoint-{kinds}-sparse", marks=marks)
         yield pytest.param(grid, (real,), id=f"{name}-grid", marks=single)
         yield pytest.param(grid, (real, True), id=f"{name}-grid-sparse", marks=single)
+        for sparse in (False, True):
+            where = "sparse" if sparse else "dense"
+            yield pytest.param(grid, (real, sparse, True), id=f"{name}-grid-packs-{where}", marks=single)
+            yield pytest.param(restoring, (real, sparse), id=f"{name}-restoring-{where}", marks=single)
+            yield pytest.param(packing, (real, sparse), id=f"{name}-packing-{where}", marks=single)
         yield pytest.param(blocks, (real,), id=f"{name}-blocks", marks=single)
         yield pytest.param(contact, (real,), id=f"{name}-contact", marks=single)
         yield pytest.param(answers, (real,), id=f"{name}-answers", marks=single)

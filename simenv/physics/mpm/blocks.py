@@ -228,4 +228,16 @@ def block_functions(real, Grid) -> SimpleNamespace:
         k = (block % (32 * grid.table.row_words)) * BLOCK + first % BLOCK
         return s, i, j, k, k + chunk, s * grid.cells + slot * BLOCK_NODES + first - k
 
-    return SimpleNamespace(locate=locate, scatter=scatter, gather=gather, sweep=sweep, block_row=block_row)
+    @wp.func
+    def block_node(grid: Grid, s: int, i: int, j: int, k: int) -> int:
+        # the place of one node, or -1 if its block is not marked
+        c = k >> SHIFT
+        word = s * grid.table.words + ((i >> SHIFT) * grid.table.columns_y + (j >> SHIFT)) * grid.table.row_words
+        if (grid.table.marks[word + (c >> 5)] >> (c & 31)) & 1 == 0:
+            return -1
+        inside = (((i & (BLOCK - 1)) << SHIFT) + (j & (BLOCK - 1))) << SHIFT
+        return s * grid.cells + slot_start(grid.table, s, i >> SHIFT, j >> SHIFT, c) + inside + (k & (BLOCK - 1))
+
+    return SimpleNamespace(
+        locate=locate, scatter=scatter, gather=gather, sweep=sweep, block_row=block_row, block_node=block_node
+    )

@@ -135,6 +135,8 @@ class Buffers:
             shapes |= dict.fromkeys(("pressure", "solid"), ("grid", (S, model.cells, 4)))
         shapes["touch"] = ("touch", (S, max(model.taxel_count, 1), 3))
         shapes["grid_velocity"] = ("grid", (S, model.cells, 4))
+        if model.restore:
+            shapes |= dict.fromkeys(("bend", "restored"), ("grid", (S, model.cells, 4)))
         if model.acts_at(AT_WALL):
             shapes["pushed"] = ("v", (S, P, 3))
         if L > 1:
@@ -166,6 +168,7 @@ class Buffers:
         for lane in range(L):
             shapes |= {f"adj_{name}{lane}": (name, (S, K, B, *inner)) for name, inner in MOTION_FIELDS.items()}
             shapes |= {f"adj_friction{lane}": ("friction", (S, B)), f"adj_gravity{lane}": ("gravity", (S, 3))}
+            shapes[f"adj_density{lane}"] = ("density", (S,))
         return shapes
 
     def bytes_needed(self, gradient: bool) -> int:

@@ -14,11 +14,13 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
+from simenv.geometry.svd import svd_functions
 from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS
 from simenv.physics.mpm.constitutive import constitutive_functions
 from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
 from simenv.physics.mpm.grid import grid_struct, node_access
 from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING
+from simenv.physics.mpm.packing import packing_functions
 from simenv.physics.mpm.path import path_functions
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import yielding_functions
@@ -35,6 +37,7 @@ def adjoint_kernels(
     sparse: bool = False,
     pathed: bool = False,
     walled: bool = False,
+    packs: bool = False,
 ) -> SimpleNamespace:
     """Build the adjoint kernels.
 
@@ -44,6 +47,7 @@ def adjoint_kernels(
     vec3, vec4, vec8, mat33 = st.vec3, st.vec4, st.vec8, st.mat33
     access = node_access(real, sparse)
     locate, scatter, gather, sweep = access.locate, access.scatter, access.gather, access.sweep
+    pack_adjoint, cofactor = packing_functions(real).pack_adjoint, svd_functions(real).cofactor
     gs = grid_struct(real)
     Grid, stencil_at, is_inert = gs.Grid, gs.stencil_at, gs.is_inert
     cf = contact_functions(real)
@@ -58,7 +62,7 @@ def adjoint_kernels(
     yielding_update, yielding_update_adjoint = flow.yielding_update, flow.yielding_update_adjoint
     variant = f"{real.__name__}_{'batched' if batched else 'single'}"
     variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}"
-    variant += f"{'c' * secured}{'b' * sparse}{'w' * pathed}{'t' * walled}"
+    variant += f"{'c' * secured}{'b' * sparse}{'w' * pathed}{'t' * walled}{'d' * packs}"
     options = {"module": f"simenv_mpm_adjoint_{variant}", "enable_backward": False}
 
     @wp.kernel(**options)
@@ -69,16 +73,18 @@ def adjoint_kernels(
         lane: int,
         substep: int,
         # inputs
-        x_in: wp.array(dtype=vec3), v_leaving_in: wp.array(dtype=vec3), velocity_in: wp.array(dtype=vec4),
+        x_in: wp.array(dtype=vec3), C_in: wp.array(dtype=mat33), J_in: wp.array(dtype=real),
+        v_leaving_in: wp.array(dtype=vec3), velocity_in: wp.array(dtype=vec4),
         adj_x_in: wp.array(dtype=vec3), adj_v_in: wp.array(dtype=vec3),
         adj_C_in: wp.array(dtype=mat33), adjoints: ColliderAdjoints,
         # outputs
-        adj_x_out: wp.array(dtype=vec3), adj_velocity_out: wp.array(dtype=vec4),
+        adj_x_out: wp.array(dtype=vec3), adj_velocity_out: wp.array(dtype=vec4), adj_J_inout: wp.array(dtype=real),
         adj_parameters_inout: wp.array(dtype=vec8),
     ):  # fmt: skip
         """Adjoint of `g2p`: scatters the adjoint of the grid velocity, and starts the adjoint of the position.
 
-        `v_leaving_in` is what the substep left; it is what was gathered, unless a collider or a rigid body had a say.
+        `C_in` and `J_in` are of the start of the substep; `v_leaving_in` is what it left, which was gathered unless a
+        collider or a rigid body had a say.
         """
         t = wp.tid()
         s = int(0)
@@ -97,9 +103,12 @@ def adjoint_kernels(
         stops = bool(wp.static(pathed))
         if wp.static(walled and not pathed):
             stops = may_have_met(colliders, s, substep, x, v, grid.dt)
-        if wp.static(secured) or stops:
+        E = real(0.0)
+        if wp.static(secured or packs) or stops:
             g = gather(velocity_in, grid, s, place, f)
             v = vec3(g[0], g[1], g[2])
+            if wp.static(packs):
+                E = g[3]
         if wp.static(pathed or walled):
             if stops:
                 near = v
@@ -126,9 +135,14 @@ def adjoint_kernels(
             adj_par[DENSITY] = adj_par[DENSITY] + adj_mass * volume[p]
             adj_parameters_inout[p] = adj_par
         B = (real(4.0) * grid.inv_dx) * adj_C_in[p]
-        q = vec4(adj_v[0], adj_v[1], adj_v[2], real(0.0))
+        adj_E = real(0.0)
+        if wp.static(packs):
+            J = J_in[p] * wp.determinant(wp.identity(n=3, dtype=real) + grid.dt * C_in[p])
+            adj_J, adj_E = pack_adjoint(J, E, adj_J_inout[p])
+            adj_J_inout[p] = adj_J
+        q = vec4(adj_v[0], adj_v[1], adj_v[2], adj_E)
         scatter(adj_velocity_out, grid, lane + s, place, f, q, B)
-        adj_f = sweep(velocity_in, grid, s, place, f, q, B, vec4(v[0], v[1], v[2], real(0.0)))
+        adj_f = sweep(velocity_in, grid, s, place, f, q, B, vec4(v[0], v[1], v[2], E))
         adj_x_out[p] = adj_x + grid.inv_dx * adj_f
 
     @wp.kernel(**options)
@@ -178,7 +192,7 @@ def adjoint_kernels(
                 tau = stress
         if wp.static(liquids):
             if liquid:
-                J = J_in[p] * (real(1.0) + grid.dt * wp.trace(C))
+                J = J_in[p] * wp.determinant(wp.identity(n=3, dtype=real) + grid.dt * C)
                 tau = liquid_stress(J, C, par[LAME_LAMBDA], par[VISCOSITY])
         mass = par[DENSITY] * volume[p]
         stress_scale = -real(4.0) * grid.dt * volume[p] * grid.inv_dx
@@ -222,8 +236,9 @@ def adjoint_kernels(
                     J, C, par[LAME_LAMBDA], par[VISCOSITY], adj_tau
                 )
                 adj_J = adj_J + adj_J_inout[p]
-                adj_C = adj_C + adj_rate + (grid.dt * J_in[p] * adj_J) * wp.identity(n=3, dtype=real)
-                adj_J_inout[p] = adj_J * (real(1.0) + grid.dt * wp.trace(C))
+                step = wp.identity(n=3, dtype=real) + grid.dt * C
+                adj_C = adj_C + adj_rate + (grid.dt * J_in[p] * adj_J) * cofactor(step)
+                adj_J_inout[p] = adj_J * wp.determinant(step)
                 adj_par[LAME_LAMBDA] = adj_par[LAME_LAMBDA] + adj_bulk
                 adj_par[VISCOSITY] = adj_par[VISCOSITY] + adj_viscosity
         adj_parameters_inout[p] = adj_par

@@ -11,26 +11,35 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
-from simenv.physics.mpm.blocks import block_functions
+from simenv.physics.mpm.columns import DENSITY
 from simenv.physics.mpm.contact import AT_NODES, contact_functions
 from simenv.physics.mpm.grid import OUTFLOW, PERIODIC, SEPARATE, SLIP, STICK, grid_struct
+from simenv.physics.mpm.grid_rows import grid_rows
+from simenv.physics.mpm.kernels_packing import packing_kernels
+from simenv.physics.mpm.packing import packing_functions
 from simenv.physics.mpm.stencil import stencil_functions
 
 BOUNDARIES = {"separate": SEPARATE, "slip": SLIP, "stick": STICK, "periodic": PERIODIC, "outflow": OUTFLOW}
 
 
 @built_once
-def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
-    """Build the grid kernels for one scalar type (``wp.float32`` or ``wp.float64``), for a dense or a sparse grid."""
+def grid_kernels(real, sparse: bool = False, packs: bool = False) -> SimpleNamespace:
+    """Build the grid kernels for one scalar type (``wp.float32`` or ``wp.float64``), for a dense or a sparse grid;
+    `packs` says whether nodes compare their density with that of the scene's only material (`packing.py`).
+    """
     st = stencil_functions(real)
-    vec3, vec4 = st.vec3, st.vec4
+    vec3, vec4, vec8 = st.vec3, st.vec4, st.vec8
+    excess = packing_functions(real).excess
     gs = grid_struct(real)
     Grid = gs.Grid
     cf = contact_functions(real)
     Colliders, ColliderAdjoints, is_near = cf.Colliders, cf.ColliderAdjoints, cf.is_near
     velocity_change, velocity_change_adjoint, add_wrench = cf.velocity_change, cf.velocity_change_adjoint, cf.add_wrench
-    block_row = block_functions(real, Grid).block_row
-    options = {"module": f"simenv_mpm_grid_{real.__name__}{'_b' * sparse}", "enable_backward": False}
+    rows = grid_rows(real, sparse)
+    touched, touched_parts, lane_sum = rows.touched, rows.touched_parts, rows.lane_sum
+    nodes = packing_kernels(real, sparse)
+    packing_at = nodes.packing_at
+    options = {"module": f"simenv_mpm_grid_{real.__name__}{'_b' * sparse}{'_d' * packs}", "enable_backward": False}
 
     @wp.func
     def is_inside(node: int, count: int, pad: int) -> bool:
@@ -67,62 +76,6 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
         )
 
     @wp.func
-    def row_range(bounds: wp.array(dtype=wp.int32), lanes: int, i: int, j: int, first: int, chunk: int):
-        # the part of a chunk that any lane touches
-        lower = first + chunk
-        upper = first
-        for lane in range(lanes):
-            b = lane * 6
-            if i >= bounds[b] and i <= bounds[b + 3] and j >= bounds[b + 1] and j <= bounds[b + 4]:
-                lower = wp.min(lower, wp.max(bounds[b + 2], first))
-                upper = wp.max(upper, wp.min(bounds[b + 5] + 1, first + chunk))
-        return lower, upper
-
-    @wp.func
-    def dense_row(grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, chunk: int, part: int):
-        # the touched nodes of a part: world, i, j, first k, last k + 1, and the place of k = 0
-        chunks = (grid.nz + chunk - 1) // chunk
-        row = part // chunks
-        s = row // (grid.nx * grid.ny)
-        i = (row // grid.ny) % grid.nx
-        j = row % grid.ny
-        first = (part - row * chunks) * chunk
-        lower, upper = row_range(bounds, lanes, i, j, first, wp.min(chunk, grid.nz - first))
-        return s, i, j, lower, upper, s * grid.cells + (i * grid.ny + j) * grid.nz
-
-    @wp.func
-    def sparse_row(grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, chunk: int, part: int):
-        s, i, j, lower, upper, base = block_row(grid, chunk, part)
-        return s, i, j, lower, upper, base
-
-    @wp.func
-    def every_part(grid: Grid, bounds: wp.array(dtype=wp.int32), first: int, last: int, thread: int, parts: int):
-        return thread * parts, (thread + 1) * parts
-
-    touched, touched_parts = (sparse_row, every_part) if sparse else (dense_row, gs.touched_parts)
-
-    @wp.func
-    def lane_sum(
-        grid: Grid,
-        bounds: wp.array(dtype=wp.int32),
-        lanes: int,
-        i: int,
-        j: int,
-        k: int,
-        node: int,
-        values: wp.array(dtype=vec4),
-    ) -> vec4:
-        if lanes == 1:
-            return values[node]
-        total = vec4()
-        for lane in range(lanes):
-            b = lane * 6
-            inside = i >= bounds[b] and i <= bounds[b + 3] and j >= bounds[b + 1] and j <= bounds[b + 4]
-            if inside and k >= bounds[b + 2] and k <= bounds[b + 5]:
-                total = total + values[lane * grid.cells + node]
-        return total
-
-    @wp.func
     def node_touches(colliders: Colliders, s: int, substep: int, c: int, x: vec3) -> bool:
         if (colliders.levels[c] & AT_NODES) == 0:
             return False
@@ -135,7 +88,8 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
     @wp.kernel(**options)
     def grid_update(
         # parameters
-        grid: Grid, colliders: Colliders, gravity: wp.array(dtype=vec3), bounds_in: wp.array(dtype=wp.int32),
+        grid: Grid, colliders: Colliders, gravity: wp.array(dtype=vec3), material: wp.array(dtype=vec8),
+        bounds_in: wp.array(dtype=wp.int32),
         lanes: int, summed: int, lane: int, chunk: int, parts: int, substep: int,
         # inputs
         lanes_in: wp.array(dtype=vec4),
@@ -146,7 +100,7 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
         """v = p / m + g dt, then colliders, then walls.
 
         `lanes` bounds say what is touched; `summed` lanes are added up into `momentum_out`, which the reverse sweep
-        reads (with `summed` = 1 the input is that sum already).
+        reads (with `summed` = 1 the input is that sum already). Beside the velocity stands `excess`, or zero.
         """
         first, last = touched_parts(grid, bounds_in, 0, lanes, wp.tid() * lanes + lane, parts)
         for part in range(first, last):
@@ -168,7 +122,14 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
                             add_wrench(colliders, s, substep, c, x, mass * dv, grid.dt, force_out, torque_out)
                     if not free or not is_inside(k, grid.nz, grid.pad):
                         v = wp.cw_mul(v, wall_mask(grid, i, j, k, v))
-                    result = vec4(v[0], v[1], v[2], real(0.0))
+                    more = real(0.0)
+                    if wp.static(packs):
+                        rest = material[s][DENSITY] * grid.dx * grid.dx * grid.dx
+                        theta, gap, _factor = packing_at(
+                            grid, colliders, bounds_in, lanes, summed, substep, s, i, j, k, rest, lanes_in
+                        )
+                        more = excess(theta, gap)
+                    result = vec4(v[0], v[1], v[2], more)
                 velocity_out[base + k] = result
 
     @wp.func
@@ -185,16 +146,21 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
         grid: Grid, colliders: Colliders, gravity: wp.array(dtype=vec3), bounds_in: wp.array(dtype=wp.int32),
         lanes: int, lane: int, chunk: int, parts: int, substep: int,
         # inputs
-        momentum_in: wp.array(dtype=vec4), adj_lanes_in: wp.array(dtype=vec4), adjoints: ColliderAdjoints,
+        momentum_in: wp.array(dtype=vec4), adj_lanes_in: wp.array(dtype=vec4), packing_in: wp.array(dtype=vec4),
+        adjoints: ColliderAdjoints,
         # outputs
         adj_momentum_out: wp.array(dtype=vec4), adj_gravity_out: wp.array(dtype=vec3),
+        adj_density_out: wp.array(dtype=real),
     ):  # fmt: skip
-        """Adjoint of `grid_update`; `adj_momentum_out` may be the first lane of `adj_lanes_in`."""
+        """Adjoint of `grid_update`; `adj_momentum_out` may be the first lane of `adj_lanes_in`; `packing_in` is what
+        `adjoint` of `kernels_packing.py` left.
+        """
         first, last = touched_parts(grid, bounds_in, 0, lanes, wp.tid() * lanes + lane, parts)
         for part in range(first, last):
             s, i, j, lower, upper, base = touched(grid, bounds_in, lanes, chunk, part)
             free = is_inside(i, grid.nx, grid.pad) and is_inside(j, grid.ny, grid.pad)
             adj_g = vec3(real(0.0), real(0.0), real(0.0))
+            adj_d = real(0.0)
             for k in range(lower, upper):
                 adj = lane_sum(grid, bounds_in, lanes, i, j, k, base + k, adj_lanes_in)
                 value = momentum_in[base + k]
@@ -218,6 +184,9 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
                             )
                             adj_v = d_v
                             adj_mass = adj_mass + d_mass
+                    if wp.static(packs):
+                        adj_mass = adj_mass + packing_in[base + k][0]
+                        adj_d = adj_d + packing_in[base + k][1]
                     adj_g = adj_g + grid.dt * adj_v
                     adj_p = adj_v / mass
                     adj_mass = adj_mass - wp.dot(adj_p, v_free)
@@ -225,6 +194,8 @@ def grid_kernels(real, sparse: bool = False) -> SimpleNamespace:
                 adj_momentum_out[base + k] = result
             if lower < upper:
                 wp.atomic_add(adj_gravity_out, s, adj_g)
+                if wp.static(packs):
+                    wp.atomic_add(adj_density_out, s, adj_d)
 
     @wp.func
     def periodic_image(node: int, count: int, pad: int, boundary: int) -> int:

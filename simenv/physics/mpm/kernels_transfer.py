@@ -15,6 +15,7 @@ from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY,
 from simenv.physics.mpm.constitutive import constitutive_functions
 from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
 from simenv.physics.mpm.grid import grid_struct, node_access
+from simenv.physics.mpm.packing import packing_functions
 from simenv.physics.mpm.path import path_functions
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import HERSCHEL_BULKLEY, yielding_functions
@@ -46,7 +47,7 @@ _NO_ROOM = """
 @built_once
 def transfer_kernels(
     real, batched: bool, solids: bool, liquids: bool, periodic: bool, secured: bool, yielding: bool,
-    sparse: bool = False, pathed: bool = False, walled: bool = False,
+    sparse: bool = False, pathed: bool = False, walled: bool = False, packs: bool = False,
 ) -> SimpleNamespace:  # fmt: skip
     """Build the forward kernels.
 
@@ -61,6 +62,7 @@ def transfer_kernels(
         sparse: whether the grid is one of blocks.
         pathed: whether a collider acts on particles on their path (``ON_PATH``).
         walled: whether a collider is a thin wall (``AT_WALL``).
+        packs: whether volume ratios follow the density of the grid (`packing.py`).
     """
     st = stencil_functions(real)
     vec3, vec4, mat33 = st.vec3, st.vec4, st.mat33
@@ -76,10 +78,11 @@ def transfer_kernels(
     law = constitutive_functions(real)
     elastic_update, liquid_stress = law.elastic_update, law.liquid_stress
     yielding_update = yielding_functions(real).yielding_update
+    pack = packing_functions(real).pack
     keeps_F, keeps_J = solids or yielding, liquids or yielding
     variant = f"{real.__name__}_{'batched' if batched else 'single'}"
     variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'p' * periodic}"
-    variant += f"{'c' * secured}{'b' * sparse}{'w' * pathed}{'t' * walled}"
+    variant += f"{'c' * secured}{'b' * sparse}{'w' * pathed}{'t' * walled}{'d' * packs}"
     options = {"module": f"simenv_mpm_transfer_{variant}", "enable_backward": False}
 
     @wp.func
@@ -202,7 +205,7 @@ def transfer_kernels(
                     wp.atomic_or(status_out, s, INVERTED)
         if wp.static(liquids):
             if kind[m] < 0:
-                J = J * (real(1.0) + grid.dt * wp.trace(C))
+                J = J * wp.determinant(wp.identity(n=3, dtype=real) + grid.dt * C)
                 tau = liquid_stress(J, C, par[LAME_LAMBDA], par[VISCOSITY])
                 if J <= real(0.0):
                     wp.atomic_or(status_out, s, INVERTED)
@@ -240,10 +243,11 @@ def transfer_kernels(
         velocity_in: wp.array(dtype=vec4),
         # outputs
         x_out: wp.array(dtype=vec3), v_out: wp.array(dtype=vec3), C_out: wp.array(dtype=mat33),
+        J_inout: wp.array(dtype=real),
         force_out: wp.array(dtype=vec3), torque_out: wp.array(dtype=vec3), status_out: wp.array(dtype=wp.int32),
     ):  # fmt: skip
-        """Gather velocity and its gradient (APIC, Jiang et al. 2015), let colliders act on the particle, and move
-        it.
+        """Gather velocity and its gradient (APIC, Jiang et al. 2015), correct the volume ratio by the density, let
+        colliders act on the particle, and move it.
         """
         t = wp.tid()
         s = int(0)
@@ -260,6 +264,8 @@ def transfer_kernels(
         g = gather(velocity_in, grid, s, locate(grid, s, bi, bj, bk), f)
         C_out[p] = (real(4.0) * grid.inv_dx) * mat33(g[4], g[8], g[12], g[5], g[9], g[13], g[6], g[10], g[14])
         v = vec3(g[0], g[1], g[2])
+        if wp.static(packs):
+            J_inout[p] = pack(J_inout[p], g[3])
         if wp.static(secured):
             par = parameters[s * materials + material[p - s * particles]]
             mass = par[DENSITY] * volume[p]

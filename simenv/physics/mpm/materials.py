@@ -80,6 +80,8 @@ class Liquid(Material):
             longer. An incompressible liquid has none.
         viscosity: dynamic viscosity eta [Pa s].
         incompressible: whether it is.
+        restore: share, 0 to 1, of what particle-grid transfers take from the flow that is given back; see
+            `simenv.physics.mpm.kernels_restoring`. All materials of the scene must be liquids with the same.
     """
 
     kind: ClassVar[int] = LIQUID
@@ -87,15 +89,21 @@ class Liquid(Material):
     bulk_modulus: float = math.nan
     viscosity: float = 0.0
     incompressible: bool = False
+    restore: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0.0 <= self.restore <= 1.0:
+            raise ValueError(f"Liquid: restore = {self.restore}; it is a share, from 0 to 1")
+        if self.incompressible and self.restore:
+            raise ValueError(f"Liquid: restore = {self.restore} of one that is incompressible; leave it out")
         if self.incompressible and not math.isnan(self.bulk_modulus):
             raise ValueError(f"Liquid: bulk_modulus = {self.bulk_modulus} of one that is incompressible; leave it out")
 
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the physical parameters of this material."""
-        return tuple(name for name in super().parameter_names() if name != "bulk_modulus" or not self.incompressible)
+        names = (name for name in super().parameter_names() if name != "restore")
+        return tuple(name for name in names if name != "bulk_modulus" or not self.incompressible)
 
     @staticmethod
     def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:

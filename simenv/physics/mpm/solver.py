@@ -20,11 +20,14 @@ from simenv.physics.launch.programs import Phase
 from simenv.physics.launch.slots import Array
 from simenv.physics.mpm.answers import Answers
 from simenv.physics.mpm.buffers import MOTION_FIELDS, STATE_FIELDS, Types
+from simenv.physics.mpm.columns import DENSITY
 from simenv.physics.mpm.contact import AT_PARTICLES, AT_WALL, ON_PATH, contact_functions
 from simenv.physics.mpm.exchange import Exchange
 from simenv.physics.mpm.kernels_adjoint import adjoint_kernels
 from simenv.physics.mpm.kernels_contact import contact_kernels
 from simenv.physics.mpm.kernels_grid import grid_kernels
+from simenv.physics.mpm.kernels_packing import packing_kernels
+from simenv.physics.mpm.kernels_restoring import restoring_kernels
 from simenv.physics.mpm.kernels_transfer import transfer_kernels
 from simenv.physics.mpm.model import MPMModel
 from simenv.physics.mpm.ordering import SORT_FROM, Ordering
@@ -107,11 +110,14 @@ class MPMStepper(Substeps, Stepper):
     def _kernels(self, real: type) -> None:
         model, batched = self.model, on_cuda(self.device)
         kinds, secured, sparse = (model.has_solids, model.has_liquids), model.acts_at(AT_PARTICLES), model.is_sparse
-        yields, paths = model.has_yielding, (model.acts_at(ON_PATH), model.acts_at(AT_WALL))
+        yields, packs = model.has_yielding, model.packs
+        paths = (model.acts_at(ON_PATH), model.acts_at(AT_WALL), packs)
         self._transfer = transfer_kernels(real, batched, *kinds, model.is_periodic, secured, yields, sparse, *paths)
         self._adjoint = adjoint_kernels(real, batched, *kinds, secured, yields, sparse, *paths)
         self._contact = contact_kernels(real) if model.acts_at(AT_WALL) else SimpleNamespace()
-        self._gridk = grid_kernels(real, sparse)
+        self._gridk = grid_kernels(real, sparse, packs)
+        self._packing = packing_kernels(real, sparse) if packs else SimpleNamespace()
+        self._restoring = restoring_kernels(real, sparse) if model.restore else SimpleNamespace()
         self._structs = contact_functions(real)
 
     # ---------------------------------------------------------------- as a stepper
@@ -224,7 +230,7 @@ class MPMStepper(Substeps, Stepper):
 
     def kernels(self, backward: bool) -> Iterator[wp.Kernel]:
         """All that the launches run."""
-        groups = [self._transfer, self._gridk, self._contact, self._store.kernels]
+        groups = [self._transfer, self._gridk, self._packing, self._restoring, self._contact, self._store.kernels]
         groups += [each.kernels for each in (self._exchange, self._answers) if each]
         groups += [self._answers.brace] if self._answers else []
         for kernels in [*groups, self._adjoint] if backward else groups:
@@ -366,6 +372,8 @@ class MPMStepper(Substeps, Stepper):
         material = self.tensors["material"][: self._count].long()
         zeros = torch.zeros_like(self.tensors["parameters"])
         out["parameters"] = zeros.index_add(1, material, per_particle)
+        if self.model.packs:
+            out["parameters"][:, 0, DENSITY] += self._lane_total("adj_density")
         for name in ("gravity", "position", "rotation", "velocity", "omega", "friction"):
             out[name] = self._lane_total(f"adj_{name}")
         return out | ({"owed": self._answers.adjoint()} if self._answers else {})
