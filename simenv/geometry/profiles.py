@@ -61,7 +61,7 @@ def profile_functions(real: type) -> SimpleNamespace:
     def cup(inner_radius: real, height: real, wall: real, base: real, rho: real, z: real):
         cr = inner_radius - rho
         cz = z - base
-        if cr > real(0.0) and cz > real(0.0):  # in the open cavity or above it: nearest of wall or inner rim, and floor
+        if cr > real(0.0) and cz >= real(0.0):  # in the cavity or above it: nearest of wall or inner rim, and floor
             p = vec4(cr, real(-1.0), real(0.0), real(0.0))
             if z > height:
                 p = corner(-cr, z - height, real(0.0), real(1.0))

@@ -49,7 +49,7 @@ class Pouring(Task):
 
     Pour a glass of liquid into a container, by default a bowl, or your own mesh, without spilling. A kinematic hand
     holds the glass beside the container. Both are triangle meshes in metres; the liquid is a weakly compressible
-    Newtonian fluid.
+    Newtonian fluid, or with `incompressible` one that keeps its volume, without a robot.
 
     With `robot`, a robot's gripper holds the glass, half a kilogram, which is fixed between the fingers as a link of
     its own. An impedance pulls it to where the actions say (2 kN/m, 100 N m/rad, 150 N s/m, 4 N m s), by the motors,
@@ -115,6 +115,7 @@ class Pouring(Task):
     viscosity = Argument(
         0.01, "of the liquid; the grid adds about 0.6 Pa s (docs/verification.md)", unit="Pa s", least=0.0
     )
+    incompressible = Argument(False, "whether the liquid is, and so keeps its volume (docs/liquid.md)")
     dx = Argument(0.01, "grid spacing", unit="m", above=0.0, most=0.02)
     robot = Argument(None, '"panda", or a URDF or MJCF file "FILE#TOOL": what holds the glass, with two fingers')
     base = Argument((0.18, -0.35, -0.5), "where the robot's base stands, which faces y", unit="m", check=place)
@@ -135,9 +136,10 @@ class Pouring(Task):
     def build(self) -> Scene:
         file = path("bowl.stl") if self.container is None else Path(self.container)
         container = MeshShape(str(file), self.container_scale)
-        substeps = round(0.25 / self.dx)
+        substeps = round((0.04 if self.incompressible else 0.25) / self.dx)
         scene = Scene(size=(0.44, 0.24, 0.30), dx=self.dx, substep_dt=0.02 / substeps, substeps=substeps)
-        scene.add_material("liquid", Liquid(density=1000.0, bulk_modulus=2.5e4, viscosity=self.viscosity))
+        stiff = {"incompressible": True} if self.incompressible else {"bulk_modulus": 2.5e4}
+        scene.add_material("liquid", Liquid(density=1000.0, viscosity=self.viscosity, **stiff))
         glass = MeshShape(str(path("glass.stl")))
         spacing = self.dx / 2
         positions = fill_cavity(glass, LEVEL[1], spacing, jitter=0.1, clearance=0.2 * spacing)
@@ -182,9 +184,11 @@ class Pouring(Task):
         state = world.initial_state()
         depth = state.x[..., 2] - (HAND[2] - GRIP)
         active = depth < episode["level"][:, None]
-        density, bulk = world.parameters["liquid.density"], world.parameters["liquid.bulk_modulus"]
-        head = (episode["level"][:, None] - depth).clamp(min=0.0)
-        hydrostatic = 1 - (density / bulk)[:, None] * 9.81 * head
+        hydrostatic = state.J
+        if not self.incompressible:
+            density, bulk = world.parameters["liquid.density"], world.parameters["liquid.bulk_modulus"]
+            head = (episode["level"][:, None] - depth).clamp(min=0.0)
+            hydrostatic = 1 - (density / bulk)[:, None] * 9.81 * head
         hand, container = world.bodies[self.hand], world.bodies["container"]
         place, turn = hand.pose(state).split((3, 4), -1)
         start = torch.cat([place + episode["hand"], turn], -1)

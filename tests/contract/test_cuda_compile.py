@@ -143,7 +143,9 @@ GAS = (
     "average", "cut", "force", "force_adjoint", "lines", "owe", "project", "project_adjoint", "react", "rim", "scalar",
     "scalar_adjoint", "seat",
 )  # fmt: skip
-LIQUID = ("cells", "extend", "pack", "particles", "viscosity", "walls", "window")
+LIQUID = (
+    "cells", "extend", "measure", "meet", "pack", "particles", "press", "solids", "viscosity", "walls", "window",
+)  # fmt: skip  # in simenv/physics/liquid
 OTHERS = (
     "simenv.physics.kernels_exact", "simenv.physics.kernels_frames", "simenv.physics.mpm.kernels_exchange",
     "simenv.physics.mpm.kernels_shapes", "simenv.envs.kernels_measures", "simenv.physics.pressure.kernels_whole",

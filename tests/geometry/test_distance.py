@@ -98,6 +98,15 @@ def volume_shape(real=wp.float64, seed=0):
     return ([shape], flat.astype(SCALARS[real])), values, origin, spacing
 
 
+def test_a_cup_is_no_distance_from_its_own_floor_and_wall():
+    """Where the planes of floor and wall are met exactly, as by nodes of a grid that a cup stands on."""
+    cup = Cup(0.25, 1.0, 0.125, 0.125)
+    x = np.array([[0.0, 0.0, 0.125], [0.125, 0.0, 0.125], [0.25, 0.0, 0.5], [0.0, 0.0, 0.0], [0.375, 0.0, 0.5]])
+    structs, values = pack_shapes([cup], wp.float64)
+    np.testing.assert_array_equal(Evaluated((structs, values), wp.float64, x, x).phi, 0.0)
+    np.testing.assert_array_equal(cup.signed_distance(x), 0.0)
+
+
 def test_what_is_surely_farther_is_farther():
     """The culling of contact: true only where phi > reach, also for a volume whose nearest value lies beyond it."""
     packed, _, origin, spacing = volume_shape()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from simenv.geometry.shapes import Sphere
+from simenv.geometry.shapes import Cup, Sphere
 from simenv.physics.mpm.materials import Elastic, Liquid
 from simenv.physics.status import LEFT_GRID, TOO_FAST
 from simenv.world import Scene, State
@@ -117,8 +117,12 @@ def test_a_scene_refuses_what_these_liquids_cannot_do():
     with pytest.raises(ValueError, match="only material"):
         scene.make_world(1)
     scene = scene_of(column())
-    scene.add_body("ball", Sphere(0.01), position=(0.06, 0.03, 0.05), motion="given")
-    with pytest.raises(ValueError, match="colliders"):
+    scene.add_body("ball", Sphere(0.01), density=500.0, position=(0.06, 0.03, 0.05), motion="free", coupling="rigid")
+    with pytest.raises(ValueError, match="that are pushed"):
+        scene.make_world(1)
+    scene = scene_of(column())
+    scene.add_collider("cup", Cup(0.02, 0.05, 0.004, 0.01))
+    with pytest.raises(ValueError, match=r"'cup': its wall is 0.004 m thick, .* dx = 0.01 m"):
         scene.make_world(1)
     with pytest.raises(ValueError, match="viscosity"):
         scene_of(column(), viscosity=10.0)

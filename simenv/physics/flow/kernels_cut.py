@@ -28,7 +28,7 @@ def cut_kernels(real) -> SimpleNamespace:
         * `cut[axis]`: of faces across an axis the open share, the velocity along the axis of the nearest obstacle, the
           distances of the middle and of the open part, its mean, and the velocity of that obstacle's centre of mass;
         * `gather[axis]`: forces and torques on obstacles' frames of what faces say that solids gain there;
-        * `add_up`: forces and torques of obstacles added to those of their frames;
+        * `add_up`: forces and torques of obstacles added to those of their frames; `share`: of a square, what is open;
         * what `place_kernels` has.
 
     References:
@@ -229,5 +229,5 @@ def cut_kernels(real) -> SimpleNamespace:
                 wp.atomic_add(torque_inout, w, frames[m], share * torque_in[w, m])
 
     return SimpleNamespace(
-        cut=[each[0] for each in pairs], gather=[each[1] for each in pairs], add_up=add_up, **vars(base)
+        cut=[each[0] for each in pairs], gather=[each[1] for each in pairs], add_up=add_up, share=share, **vars(base)
     )

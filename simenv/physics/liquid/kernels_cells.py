@@ -23,6 +23,7 @@ RIPENING = 0.2  # how much more must fill a cell until its faces' velocities are
 FULL, FAR = 0.1, 0.7  # what fills the emptiest neighbour of a cell that is in a surface, and of one far from it
 LACKING = 0.25  # how much less than full cells are between these two, where a surface is flat
 NOISE = 0.1  # of a cell near a surface that may be too much without being undone
+DRAWN = 0.4  # of a cell that particles can fill, up to which none are drawn into it
 WORST = 0.5  # of what a cell holds too much that a tick heeds
 
 
@@ -35,13 +36,14 @@ def cell_kernels(real) -> SimpleNamespace:
 
         * `settle`: of faces, how steep the pressure is between the cells beside them, and how far they are ripe;
         * `weigh`, `hold`: weights and shift of the pressure's equation;
-        * `diverge`: what flows out of cells, negative; `crowd`: how much they hold too much;
+        * `diverge`: what flows out of cells, negative; `crowd`, `crowd_within`: how much they hold too much;
         * `fastest`: the largest speed of a world;
         * `push`: what pressures add to velocities, and to places; `blame`: adjoint of how steep it is.
     """
     vec3 = wp.types.vector(length=3, dtype=real)
     surface, steepest = wp.constant(real(SURFACE)), wp.constant(real(STEEPEST))
     ripening, worst = wp.constant(real(1.0 / RIPENING)), wp.constant(real(WORST))
+    drawn = wp.constant(real(DRAWN))
     noise, lacking = wp.constant(real(NOISE)), wp.constant(real(LACKING))
     full, per_far = wp.constant(real(FULL)), wp.constant(real(1.0 / (FAR - FULL)))
     options = {"module": f"simenv_liquid_cells_{real.__name__}", "enable_backward": True}
@@ -239,6 +241,17 @@ def cell_kernels(real) -> SimpleNamespace:
                     least = wp.min(least, fill[w, cell(n, x, y, z)])
         return least
 
+    @wp.func
+    def crowding(own: real, least: real) -> real:
+        # what a cell holds too much, from what fills it and the emptiest cell around
+        if own <= surface:
+            return real(0.0)
+        t = wp.clamp(per_far * (least - full), real(0.0), real(1.0))
+        far = smooth(t)
+        less = lacking * (real(1.0) - t) * (real(1.0) - t) * (real(1.0) - t)
+        over = wp.min(own - real(1.0), worst)
+        return far * (over + less) + (real(1.0) - far) * wp.max(over - noise, real(0.0))
+
     @wp.kernel(**options)
     def crowd(
         lanes: wp.vec2i,
@@ -254,15 +267,35 @@ def cell_kernels(real) -> SimpleNamespace:
             return
         for j in range(row, n[1], lanes[0]):
             for k in range(lane, n[2], lanes[1]):
-                value = real(0.0)
                 own = fill_in[w, cell(n, i, j, k)]
+                least = real(0.0)
                 if own > surface:
-                    t = wp.clamp(per_far * (least_around(w, i, j, k, n, fill_in) - full), real(0.0), real(1.0))
-                    far = smooth(t)
-                    less = lacking * (real(1.0) - t) * (real(1.0) - t) * (real(1.0) - t)
-                    over = wp.min(own - real(1.0), worst)
-                    value = far * (over + less) + (real(1.0) - far) * wp.max(over - noise, real(0.0))
-                b_out[w, cell(n, i, j, k)] = relaxing * value
+                    least = least_around(w, i, j, k, n, fill_in)
+                b_out[w, cell(n, i, j, k)] = relaxing * crowding(own, least)
+
+    @wp.kernel(**options)
+    def crowd_within(
+        relaxing: real,
+        window_in: wp.array2d(dtype=wp.vec3i),
+        fill_in: wp.array2d(dtype=real),
+        least_in: wp.array2d(dtype=real),
+        can_in: wp.array2d(dtype=real),
+        free_in: wp.array2d(dtype=real),
+        b_out: wp.array2d(dtype=real),
+    ):
+        """The same among solids, of what is `free` of cells. Where particles can fill less of a cell, hardly any are
+        drawn in: next to a wall there are none.
+        """
+        w, i = wp.tid()
+        n = window_in[w, 1]
+        if i < n[0]:
+            size = n[1] * n[2]
+            for c in range(i * size, i * size + size):
+                value = crowding(fill_in[w, c], least_in[w, c])
+                if value < real(0.0):
+                    value = value * smooth((can_in[w, c] - drawn) / (real(1.0) - drawn))
+                known = smooth(ripening * (fill_in[w, c] - surface))
+                b_out[w, c] = relaxing * known * free_in[w, c] * value
 
     @wp.func
     def pressed(w: int, i: int, j: int, k: int, n: wp.vec3i, steep: vec3, p: wp.array2d(dtype=real)) -> vec3:
@@ -332,6 +365,6 @@ def cell_kernels(real) -> SimpleNamespace:
                 q_inout[w, c] = q_inout[w, c] + a_in[w, c]
 
     return SimpleNamespace(
-        settle=settle, weigh=weigh, hold=hold, fastest=fastest, diverge=diverge, crowd=crowd, push=push, blame=blame,
-        add=add,
+        settle=settle, weigh=weigh, hold=hold, fastest=fastest, diverge=diverge, crowd=crowd,
+        crowd_within=crowd_within, push=push, blame=blame, add=add,
     )  # fmt: skip

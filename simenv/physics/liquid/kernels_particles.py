@@ -34,7 +34,7 @@ def particle_kernels(real) -> SimpleNamespace:
           momentum (0);
         * `gather`: velocities, their gradients and places of particles after a tick, from velocities of faces (0),
           those before it (1), and how far what crowds cells has to move, in cells (2);
-        * `unscatter`, `ungather`: their adjoints.
+        * `unscatter`, `ungather`: their adjoints; `kept`: a coordinate in the box.
     """
     st, base = stencil_functions(real), window_kernels(real)
     Box, is_inside = base.Box, base.is_inside
@@ -353,6 +353,6 @@ def particle_kernels(real) -> SimpleNamespace:
         v_bar_inout[w, p] = v_bar_inout[w, p] + keeping * v_bar
 
     return SimpleNamespace(
-        scatter=scatter, unscatter=unscatter, gather=gather, ungather=ungather, vec3=vec3, vec4=vec4,
-        mat33=mat33,
+        scatter=scatter, unscatter=unscatter, gather=gather, ungather=ungather, kept=kept, Box=Box, vec3=vec3,
+        vec4=vec4, mat33=mat33,
     )  # fmt: skip

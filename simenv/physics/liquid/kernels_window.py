@@ -29,7 +29,7 @@ def window_kernels(real) -> SimpleNamespace:
         * `begin`, `bound`, `fit`: from nothing, around each particle, and what a window (N, 2) is: its first cell, and
           how many there are along each axis;
         * `refine`: tables of the levels of a pressure's equation in the window of the only world;
-        * `wipe_*`: zeros in the windows of grids of cells, of faces and of four channels.
+        * `wipe_*`: zeros in the windows of grids of cells, of faces, of four channels, and of points half a cell apart.
     """
     vec3, vec4 = wp.types.vector(length=3, dtype=real), wp.types.vector(length=4, dtype=real)
     far, margin, coarsest = wp.constant(FAR), wp.constant(MARGIN), wp.constant(COARSEST)
@@ -168,7 +168,18 @@ def window_kernels(real) -> SimpleNamespace:
             for c in range(i * size, i * size + size):
                 a_out[w, c] = real(0.0)
 
+    @wp.kernel(**options)
+    def wipe_points(window_in: wp.array2d(dtype=wp.vec3i), a_out: wp.array2d(dtype=real)):
+        """Half a cell apart."""
+        w, i = wp.tid()
+        m = window_in[w, 1]
+        if i < 2 * m[0] + 1:
+            size = (2 * m[1] + 1) * (2 * m[2] + 1)
+            for c in range(i * size, i * size + size):
+                a_out[w, c] = real(0.0)
+
     return SimpleNamespace(
         Box=Box, is_inside=is_inside, begin=begin, bound=bound, fit=fit, refine=refine, wipe_grids=wipe_grids,
         wipe_grid=wipe_grid, wipe_faces=wipe_faces, wipe_cells=wipe_cells,
+        wipe_points=wipe_points,
     )  # fmt: skip

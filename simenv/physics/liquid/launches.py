@@ -27,6 +27,7 @@ from simenv.physics.liquid.kernels_walls import wall_kernels
 from simenv.physics.liquid.kernels_window import window_kernels
 from simenv.physics.liquid.model import LiquidModel
 from simenv.physics.liquid.shared import Bar, Flat, InPlace, Shared
+from simenv.physics.liquid.solids import Solids
 from simenv.physics.pressure.levels import View, plain
 from simenv.physics.pressure.solve import PressureSolver
 
@@ -53,7 +54,7 @@ class _Solve:
 
     def _backward(self) -> list[Launch]:
         owner, w, found = self._owner, self._work, self._owner.adjoint
-        b, p, steep = w[self._b], w[self._p], w["steep"]
+        b, p, steep = w[self._b], w[self._p], w[owner.joint]
         made = owner.build(w) if self._b == "crowded_b" else []  # the first in reverse: it was that of another tick
         made += owner.solver.solve(p, owner.none, found, adjoint=True)
         made.append(plain(owner.grid.add, owner.cells[:2], [], [w["window"], found], [Bar(b)]))
@@ -79,15 +80,16 @@ class LiquidLaunches:
     """The slots and launches of a liquid in some worlds.
 
     Args:
-        model: what it is; dt: of a tick [s]; memory: makes slots.
+        model: what it is; dt: of a tick [s]; ticks: of a control step; memory: makes slots.
 
     Attributes:
+        solids: colliders, or None.
         inputs: by name, the same in all ticks: ``active``, ``volume``, ``gravity``,
-            and the kinematic ``viscosity``.
+            ``density`` and the kinematic ``viscosity``.
         solver: of the pressure; failed: solves that ended at their last iteration (N,); status: bits of the worlds.
     """
 
-    def __init__(self, model: LiquidModel, dt: float, memory: Memory):
+    def __init__(self, model: LiquidModel, dt: float, ticks: int, memory: Memory):
         self.model, self.memory, self._dt = model, memory, dt
         self._real = real = warp_real(memory.dtype)
         self._particles, self.grid, self._extend = particle_kernels(real), cell_kernels(real), extend_kernels(real)
@@ -99,13 +101,14 @@ class LiquidLaunches:
         slot, count = memory.slot, model.particles
         self.inputs: dict[str, Slot] = {
             "active": slot(wp.int32, count), "volume": slot(real, count), "gravity": slot(self._vec3),
-            "viscosity": slot(real),
+            "viscosity": slot(real), "density": slot(real),
         }  # fmt: skip
         plainly = {"differentiable": False}
         self.status = slot(wp.int32)
         self.failed, self._ends = slot(wp.int32, **plainly), slot(wp.int32, 6, **plainly)
         nx, ny, nz = model.shape
         self._sizes = (nx * ny * nz, (nx + 1) * (ny + 1) * (nz + 1), (nx + 3) * (ny + 3) * (nz + 3))
+        self._fine = (2 * nx + 1) * (2 * ny + 1) * (2 * nz + 1)  # points half a cell apart
         self.adjoint = slot(real, self._sizes[0], **plainly)
         self.none, self._scale = slot(real, **plainly), slot(real, **plainly)
         # on CUDA worlds share the tables of a pressure's levels, so that their windows are all of the box
@@ -115,6 +118,8 @@ class LiquidLaunches:
         self.corners = (memory.worlds, nx + 1, *self.lanes)
         self._box = self._windows.Box()
         self._box.n, self._box.origin, self._box.dx = wp.vec3i(nx, ny, nz), self._vec3(*model.origin), model.dx
+        types = (real, self._vec3, self._mat33)
+        self.solids = Solids(model.colliders, self._box, ticks, dt, memory, *types) if model.colliders else None
         self._states: list[dict[str, Slot]] = []
         self._work: list[dict[str, Any]] = []
         self._bars: dict[str, Slot] = {}
@@ -135,7 +140,15 @@ class LiquidLaunches:
         pushed = [f"{name}{each}" for each in range(EXTENSIONS + 1) for name in PUSHED]
         made |= dict.fromkeys(("steep", "mass", "old", "fallen", "star", *pushed), (self._vec3, corners))
         grids = ("centres", *(f"{name}_{axis}" for name in ("given", "taken") for axis in "xyz"))
-        return made | dict.fromkeys(grids, (self._vec4, places))
+        made |= dict.fromkeys(grids, (self._vec4, places))
+        if self.solids is not None:
+            made |= dict.fromkeys(("can", "free", "fill0", "sight", "least0", "least1", "least"), (self._real, cells))
+            made |= dict.fromkeys(
+                ("open", "solid", "held", "steep0", "joint", "ripe", "opened", "pushed", "roomed", "flux"),
+                (self._vec3, corners),
+            )
+            made |= dict.fromkeys(("phi0", "phi"), (self._real, self._fine))
+        return made
 
     def work(self, number: int) -> dict[str, Any]:
         """What a tick works in. Values are its own, adjoints are shared by all ticks."""
@@ -147,6 +160,12 @@ class LiquidLaunches:
                 if name not in self._bars:
                     self._bars[name] = slot(kind, size, **plainly)
                 made[name] = Shared(slot(kind, size, **plainly), self._bars[name])
+            if self.solids is not None:
+                for name in ("owner0", "owner"):
+                    made[name] = View(partial(getattr, slot(wp.int32, self._fine, **plainly), "tensor"), wp.int32)
+                for c in range(self.solids.count):
+                    made[f"plane{c}"] = slot(self._vec4, self.model.particles, **plainly)
+                    made |= {f"{name}{c}": slot(self._vec3, self.model.particles) for name in "xv"}
             self._work.append(made)
         return self._work[number]
 
@@ -157,7 +176,7 @@ class LiquidLaunches:
     def build(self, work: dict[str, Any]) -> list[Launch]:
         """The pressure's equation of a tick."""
         window, levels = work["window"], self.solver.levels
-        inputs = [window, work["fill"], work["steep"]]
+        inputs = [window, work["fill"], work[self.joint]]
         made = []
         if not self._whole:
             tables = [Array(each) for each in levels.tables]
@@ -167,47 +186,105 @@ class LiquidLaunches:
         made.append(plain(self.grid.hold, self.cells, [self.lanes], inputs, [levels.flat_shift]))
         return [*made, *self.solver.build()]
 
-    def step(self, before: dict[str, Slot], work: dict[str, Any], after: dict[str, Slot]) -> list[Any]:
+    @property
+    def joint(self) -> str:
+        """Name of what couples the pressures of cells: how steep they are between these, by what is open."""
+        return "steep" if self.solids is None else "joint"
+
+    def step(self, tick: int, before: dict[str, Slot], work: dict[str, Any], after: dict[str, Slot]) -> list[Any]:
         """The launches of a tick."""
-        k, g, i, lanes, w, dt = self._particles, self.grid, self.inputs, self.lanes, work, self._dt
-        every, window = (self.memory.worlds, self.model.particles), work["window"]
-        cells, corners, box = self.cells, self.corners, [self._box, self._sizes[2]]
-        given, taken = ([w[f"{name}_{axis}"] for axis in "xyz"] for name in ("given", "taken"))
-        thrown = [w["centres"], *given]
-        sent: list[Any] = [Flat(each) for each in thrown]
-        made: list[Any] = [
-            *self._enclose(before["x"], window), *self._wipe(window, thrown),
-            Launch(
-                k.scatter, every, [*box, 1.0 / self.model.dx**3], [window, i["active"], i["volume"], *before.values()],
-                sent, k.unscatter,
-            ),
-            self._fold_centres(window, w["centres"]), self._fold(window, given),
-            Launch(
-                self._pack.unpack, corners, [lanes, dt], [window, i["gravity"], *thrown],
-                [w[name] for name in ("fill", "mass", "old", "fallen")],
-            ),
-            Launch(
-                self._viscosity.rub, corners, [lanes, dt / self.model.dx**2, self._sticks, self._box.n],
-                [window, i["viscosity"], w["mass"], w["old"], w["fallen"]], [w["star"]],
-            ),
-            Launch(g.settle, corners, [lanes], [window, w["fill"]], [w["steep"], w["ripe0"]]),
-            Launch(g.diverge, cells, [lanes], [window, w["star"]], [w["b"]]),
-            Launch(g.crowd, cells, [lanes, self.model.relaxing], [window, w["fill"]], [w["crowded_b"]]),
+        w, window = work, work["window"]
+        every, corners = (self.memory.worlds, self.model.particles), self.corners
+        made = [*self._enclose(before["x"], window), *self._send(before, w), *self._balance(tick, w)]
+        made += [
             *self.build(w),
-            plain(g.fastest, every[:1], [], [window, w["star"]], [self._scale]),
+            plain(self.grid.fastest, every[:1], [], [window, w["star"]], [self._scale]),
             _Solve(self, w, "b", "p", self._scale, 1.0),
             _Solve(self, w, "crowded_b", "crowded_p", self.none, COARSER),
-            Launch(g.push, corners, [lanes], [window, w["steep"], w["p"], w["crowded_p"]], [w["change0"], w["room0"]]),
+            *self._push(w),
         ]  # fmt: skip
         for each in range(EXTENSIONS):
             inputs, outputs = ([w[f"{name}{each + more}"] for name in PUSHED] for more in (0, 1))
-            made.append(Launch(self._extend.extend, corners, [lanes], [window, *inputs], outputs))
-        inputs = [w["star"], w[f"change{EXTENSIONS}"], w["old"], w[f"room{EXTENSIONS}"]]
-        made += [Launch(self._pack.pack, corners, [lanes], [window, *inputs], taken), self._reflect(window, taken)]
-        read: list[Any] = [window, i["active"], before["x"], before["v"], *(Flat(each) for each in taken)]
-        ends = [*after.values(), self.status]
-        made.append(Launch(k.gather, every, [*box, dt, self.model.keeping], read, ends, k.ungather))
+            made.append(Launch(self._extend.extend, corners, [self.lanes], [window, *inputs], outputs))
+        made += self._receive(tick, before, w, after)
         return [*made, self._wipe_bars(w)]
+
+    def _push(self, w: dict[str, Any]) -> list[Launch]:
+        """What pressures do to faces."""
+        inputs = [w["window"], w["steep"], w["p"], w["crowded_p"]]
+        ends = ["change0", "room0"] if self.solids is None else ["pushed", "roomed"]
+        made = [Launch(self.grid.push, self.corners, [self.lanes], inputs, [w[name] for name in ends])]
+        if self.solids is not None:
+            given = "opened held solid star pushed roomed"
+            made.append(self.solids.narrow("bind", self.corners, w, given, "ripe0 change0 room0"))
+        return made
+
+    def _send(self, before: dict[str, Slot], w: dict[str, Any]) -> list[Any]:
+        """Particles give their momentum to faces, which gravity and viscosity change."""
+        k, i, lanes, window, dt = self._particles, self.inputs, self.lanes, w["window"], self._dt
+        every, box = (self.memory.worlds, self.model.particles), [self._box, self._sizes[2]]
+        given = [w[f"given_{axis}"] for axis in "xyz"]
+        thrown = [w["centres"], *given]
+        sent: list[Any] = [Flat(each) for each in thrown]
+        return [
+            *self._wipe(window, thrown),
+            Launch(
+                k.scatter, every, [*box, 1.0 / self.model.dx**3],
+                [window, i["active"], i["volume"], *before.values()], sent, k.unscatter,
+            ),
+            self._fold_centres(window, w["centres"]), self._fold(window, given),
+            Launch(
+                self._pack.unpack, self.corners, [lanes, dt], [window, i["gravity"], *thrown],
+                [w[name] for name in ("fill" if self.solids is None else "fill0", "mass", "old", "fallen")],
+            ),
+            Launch(
+                self._viscosity.rub, self.corners, [lanes, dt / self.model.dx**2, self._sticks, self._box.n],
+                [window, i["viscosity"], w["mass"], w["old"], w["fallen"]], [w["star"]],
+            ),
+        ]  # fmt: skip
+
+    def _balance(self, tick: int, w: dict[str, Any]) -> list[Any]:
+        """What the pressure's equation is made of."""
+        g, lanes, window, cells, corners = self.grid, self.lanes, w["window"], self.cells, self.corners
+        solids, relax = self.solids, self.model.relaxing
+        if solids is None:
+            return [
+                Launch(g.settle, corners, [lanes], [window, w["fill"]], [w["steep"], w["ripe0"]]),
+                Launch(g.diverge, cells, [lanes], [window, w["star"]], [w["b"]]),
+                Launch(g.crowd, cells, [lanes, relax], [window, w["fill"]], [w["crowded_b"]]),
+            ]
+        return [
+            *solids.cut(tick, lanes, corners, w),
+            solids.narrow("relieve", cells, w, "fill0 can", "fill sight"),
+            Launch(g.settle, corners, [lanes], [window, w["fill"]], [w["steep0"], w["ripe"]]),
+            solids.narrow("shade", corners, w, "open steep0 ripe", "steep joint opened"),
+            solids.narrow("flux", corners, w, "open solid star", "flux"),
+            Launch(g.diverge, cells, [lanes], [window, w["flux"]], [w["b"]]),
+            *solids.look(lanes, cells, w),
+            Launch(
+                g.crowd_within, cells[:2], [relax], [window, *(w[name] for name in ("fill", "least", "can", "free"))],
+                [w["crowded_b"]],
+            ),
+        ]  # fmt: skip
+
+    def _receive(
+        self, tick: int, before: dict[str, Slot], w: dict[str, Any], after: dict[str, Slot]
+    ) -> list[Any]:  # fmt: skip
+        """Particles take velocities from faces, and move; colliders stop them."""
+        k, i, window, solids = self._particles, self.inputs, w["window"], self.solids
+        every, box = (self.memory.worlds, self.model.particles), [self._box, self._sizes[2]]
+        taken = [w[f"taken_{axis}"] for axis in "xyz"]
+        inputs = [w["star"], w[f"change{EXTENSIONS}"], w["old"], w[f"room{EXTENSIONS}"]]
+        made: list[Any] = [
+            Launch(self._pack.pack, self.corners, [self.lanes], [window, *inputs], taken), self._reflect(window, taken)
+        ]  # fmt: skip
+        read: list[Any] = [window, i["active"], before["x"], before["v"], *(Flat(each) for each in taken)]
+        first = [after["x"], after["v"]] if solids is None else [w["x0"], w["v0"]]
+        ends = [*first, after["C"], self.status]
+        made.append(Launch(k.gather, every, [*box, self._dt, self.model.keeping], read, ends, k.ungather))
+        if solids is None:
+            return made
+        return [*made, *solids.meet(tick, i, before["x"], w, after), solids.press(tick, self.cells, i, w)]
 
     def _enclose(self, x: Slot, window: View) -> list[Launch]:
         """The window of a tick."""
@@ -230,12 +307,13 @@ class LiquidLaunches:
         """Zeros in all adjoints, before the reverse sweep of a tick."""
         k, (worlds, nx), window = self._windows, self.corners[:2], work["window"]
         cells, corners, _ = self._sizes
-        bars: dict[int, list[Bar]] = {size: [] for size in self._sizes}
+        bars: dict[int, list[Bar]] = {size: [] for size in (*self._sizes, self._fine)}
         for name, (_, size) in self._kinds().items():
             bars[size].append(Bar(work[name]))
         made = [plain(k.wipe_cells, (worlds, nx - 1), [], [window], [each]) for each in bars[cells]]
         made += [plain(k.wipe_faces, (worlds, nx), [], [window], [each]) for each in bars[corners]]
         made += [plain(k.wipe_grid, (worlds, nx + 2), [], [window], [each]) for each in bars[self._sizes[2]]]
+        made += [plain(k.wipe_points, (worlds, 2 * nx - 1), [], [window], [each]) for each in bars[self._fine]]
         return InPlace([], made)
 
     def _fold_centres(self, window: View, grid: Shared) -> InPlace:

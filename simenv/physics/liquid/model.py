@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from simenv.physics.mpm.model import ColliderSpec
 from simenv.physics.pressure.levels import Grid
 from simenv.physics.pressure.solve import Accuracy
 
@@ -19,7 +20,7 @@ class LiquidModel:
 
     Attributes:
         shape: cells along x, y and z; dx: their size [m]; origin: lower corner of the box [m].
-        particles: of a world; sticks: along which axes the liquid sticks to walls.
+        particles: of a world; colliders: shapes that move as told; sticks: along which axes the liquid sticks to walls.
         keeping: share of how a particle's velocity differs from that of the grid, which it keeps (Fei et al. 2021).
         relaxing: share of what crowds a cell that is undone in a tick.
         accuracy: of the pressure.
@@ -29,6 +30,7 @@ class LiquidModel:
     dx: float
     origin: tuple[float, float, float]
     particles: int
+    colliders: tuple[ColliderSpec, ...] = ()
     sticks: tuple[bool, bool, bool] = (False, False, False)
     keeping: float = 0.95
     relaxing: float = 0.5

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from simenv.geometry.shapes import Cup
 from simenv.physics.limits import Limit
 from simenv.physics.liquid.model import DOUBLE, SINGLE, LiquidModel
 from simenv.physics.liquid.stepper import LiquidStepper
@@ -39,7 +41,11 @@ def is_incompressible(parts: ParticleParts) -> bool:
         )
     model = parts.model
     lacking = {
-        "colliders": list(parts.colliders),
+        "skins": [name for name, each in parts.colliders.items() if each.spec.skin is not None],
+        "variants of colliders": [name for name, each in parts.colliders.items() if each.spec.variants],
+        "colliders on bodies that are pushed": [
+            name for name, mount in zip(parts.colliders, model.mounts, strict=False) if mount >= 0
+        ],
         "grid = 'sparse'": ["blocks"] if model.is_sparse else [],
         "max_substeps": [str(parts.counts)] if len(parts.counts) > 1 else [],
         "boundary": [each for each in model.boundary if each not in WALLS],
@@ -47,8 +53,17 @@ def is_incompressible(parts: ParticleParts) -> bool:
     for what, names in lacking.items():
         if names:
             raise ValueError(
-                f"an incompressible liquid goes without {what} ({', '.join(names)}): so far it is held by walls of the "
-                "domain, boundary = 'slip', 'separate' or 'stick', on a dense grid; use a liquid with a bulk modulus"
+                f"an incompressible liquid goes without {what} ({', '.join(names)}): walls hold it, those of the "
+                "domain with boundary = 'slip', 'separate' or 'stick', and those of colliders that move as told; use a "
+                "liquid with a bulk modulus"
+            )
+    for name, collider in parts.colliders.items():
+        cups = [each for each in collider.spec.shapes if isinstance(each, Cup)]
+        thinnest = min((collider.scale * min(each.wall, each.base) for each in cups), default=math.inf)
+        if thinnest < (1.0 - 1e-6) * model.dx:
+            raise ValueError(
+                f"collider {name!r}: its wall is {thinnest:g} m thick, but an incompressible liquid needs a cell of "
+                f"dx = {model.dx:g} m; make it thicker, or dx smaller"
             )
     for extent in model.size:
         cells = extent / model.dx
@@ -73,7 +88,9 @@ class LiquidSolver(ParticleSolver):
         x, y, z = (round(extent / model.dx) for extent in model.size)
         accuracy = Accuracy(SINGLE if dtype == torch.float32 else DOUBLE)
         a, b, c = (each == "stick" for each in model.boundary)
-        self.liquid = LiquidModel((x, y, z), model.dx, model.origin, self.count, (a, b, c), accuracy=accuracy)
+        self.liquid = LiquidModel(
+            (x, y, z), model.dx, model.origin, self.count, model.colliders, (a, b, c), accuracy=accuracy
+        )
 
     @property
     def material(self) -> str:
@@ -85,14 +102,20 @@ class LiquidSolver(ParticleSolver):
         return [each for each in super().limits(dt) if each.bit == TOO_VISCOUS]
 
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
-        """``gravity`` (N, 3) and the kinematic ``viscosity`` (N,)."""
+        """``gravity`` (N, 3), ``density`` and the kinematic ``viscosity`` (N,), ``friction`` and ``scale`` (N, Cl)."""
         name = self.material
-        return {"gravity": values["gravity"], "viscosity": values[f"{name}.viscosity"] / values[f"{name}.density"]}
+        density = values[f"{name}.density"]
+        packed = {"gravity": values["gravity"], "density": density, "viscosity": values[f"{name}.viscosity"] / density}
+        for kind in ("friction", "scale") if self.parts.colliders else ():
+            packed[kind] = torch.stack([values[f"{collider}.{kind}"] for collider in self.parts.colliders], 1)
+        return packed
 
     def before(self, step: Step, packed: Tensors) -> Tensors:
         """The inputs of a stepper."""
         state = step.state
         inputs = {**packed, "volume": self.volume, "active": state.active.to(torch.int32)}
+        if self.parts.colliders:
+            inputs |= self.colliders.motion(step.told_substeps)
         return inputs | {name: state[name] for name in MOTION}
 
     def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
@@ -100,7 +123,8 @@ class LiquidSolver(ParticleSolver):
         fields = {name: out[name] for name in MOTION}
         fields["J"] = torch.ones_like(state.J)
         fields["active"] = self._collect(state.active, out["x"])
-        fields["wrench"] = torch.zeros_like(state.wrench)
+        felt = [out["force"], out["torque"]] if self.parts.colliders else [torch.zeros_like(state.wrench)]
+        fields["wrench"] = torch.cat(felt, -1)
         fields["emitted"] = state.emitted
         return fields
 
@@ -110,6 +134,8 @@ class LiquidSolver(ParticleSolver):
         found: dict[str, tuple[tuple[int, ...], torch.dtype | None]] = {
             "x": ((P, 3), None), "v": ((P, 3), None), "C": ((P, 3, 3), None)
         }  # fmt: skip
+        if self.parts.colliders:
+            found |= dict.fromkeys(("force", "torque"), ((len(self.parts.colliders), 3), None))
         return found | dict.fromkeys(("failed", "status"), ((), torch.int32))
 
     def faults(self, out: Tensors) -> torch.Tensor:
@@ -130,5 +156,14 @@ class LiquidSolver(ParticleSolver):
         return 1
 
     def open(self, desk: Desk) -> LiquidStepper:  # type: ignore[override]
-        """A stepper for the worlds of a desk."""
+        """A stepper for the worlds of a desk.
+
+        Raises:
+            ValueError: particles have other substeps than bodies.
+        """
+        if self.model.substeps != desk.ticks:
+            raise ValueError(
+                f"{self.model.substeps} particle_substeps in {desk.ticks} substeps of a control step; an "
+                "incompressible liquid takes as many as bodies: leave particle_substeps out"
+            )
         return LiquidStepper(self.liquid, desk)

@@ -32,7 +32,7 @@ class LiquidStepper(Stepper):
 
     def __init__(self, model: LiquidModel, desk: Desk):
         self.desk, self.model = desk, model
-        self.liquid = LiquidLaunches(model, desk.dt, desk.memory)
+        self.liquid = LiquidLaunches(model, desk.dt, desk.ticks, desk.memory)
         self.liquid.state(0)
 
     def _phase(self, launches: list[Any], reverse: bool = False) -> Phase:
@@ -41,7 +41,7 @@ class LiquidStepper(Stepper):
     def _step(self, tick: int, keep: bool) -> list[Any]:
         before, after = (tick, tick + 1) if keep else (tick % 2, (tick + 1) % 2)
         liquid = self.liquid
-        return liquid.step(liquid.state(before), liquid.work(tick if keep else 0), liquid.state(after))
+        return liquid.step(tick, liquid.state(before), liquid.work(tick if keep else 0), liquid.state(after))
 
     def _last(self, keep: bool) -> int:
         return self.desk.ticks if keep else self.desk.ticks % 2
@@ -58,24 +58,34 @@ class LiquidStepper(Stepper):
         """Forget the faults of the control step before."""
         self.liquid.failed.tensor.zero_()
         self.liquid.status.tensor.zero_()
+        for each in self._felt():
+            each.tensor.zero_()
 
     def kernels(self, backward: bool) -> Iterable[wp.Kernel]:
         """Those of the launches."""
         for launch in self._step(0, True):
             yield from launch.kernels()
 
+    def _felt(self) -> list[Slot]:
+        """Forces and torques of colliders, summed over ticks."""
+        solids = self.liquid.solids
+        return [] if solids is None else [solids.force, solids.torque]
+
     def _entries(self) -> dict[str, Slot]:
-        return {**self.liquid.state(0), **self.liquid.inputs}
+        solids = self.liquid.solids
+        return {**self.liquid.state(0), **self.liquid.inputs, **({} if solids is None else solids.inputs)}
 
     def load(self, inputs: Mapping[str, torch.Tensor]) -> None:
-        """``x``, ``v``, ``C``, ``active``, ``volume`` and parameters by name."""
+        """``x``, ``v``, ``C``, ``active``, ``volume``, parameters, and colliders' motion by name."""
         for name, slot in self._entries().items():
             if name in inputs:
-                slot.tensor.copy_(inputs[name])
+                slot.tensor.copy_(inputs[name].reshape(slot.tensor.shape))
 
     def results(self, keep: bool) -> Tensors:
-        """The state, how many solves ``failed``, and the ``status``."""
+        """The state, mean ``force`` and ``torque`` of colliders, how many solves ``failed``, and the ``status``."""
         found = {name: slot.tensor for name, slot in self.liquid.state(self._last(keep)).items()}
+        for name, slot in zip(("force", "torque"), self._felt(), strict=False):
+            found[name] = slot.tensor / self.desk.ticks
         return {**found, "failed": self.liquid.failed.tensor, "status": self.liquid.status.tensor}
 
     def seed(self, adjoints: Mapping[str, torch.Tensor]) -> None:
@@ -83,7 +93,15 @@ class LiquidStepper(Stepper):
         for name, slot in self.liquid.state(self.desk.ticks).items():
             if name in adjoints:
                 slot.adjoint.copy_(adjoints[name])
+        for name, slot in zip(("force", "torque"), self._felt(), strict=False):
+            if name in adjoints:
+                slot.adjoint.copy_(adjoints[name] / self.desk.ticks)
 
     def adjoints(self) -> Tensors:
         """Adjoints of what was loaded."""
-        return {name: slot.adjoint for name, slot in self._entries().items() if name != "active"}
+        solids, ticks = self.liquid.solids, self.desk.ticks
+        found = {name: slot.adjoint for name, slot in self._entries().items() if name != "active"}
+        if solids is not None:
+            moving = {name: found[name] for name in solids.motion}
+            found |= {name: each.unflatten(1, (ticks, solids.count)) for name, each in moving.items()}
+        return found
