@@ -2,6 +2,7 @@
 """Colliders in incompressible liquids: what they feel, that nothing enters them, what volume there is, derivatives."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -125,10 +126,13 @@ def test_a_paddle_stirs_and_nothing_enters_it():
     assert abs(mean / right - 1) < 0.015, mean / right
 
 
-@pytest.mark.parametrize("dt", [0.005, pytest.param(0.0025, marks=pytest.mark.slow)])
-def test_a_tilting_cup_holds_its_water(dt):
-    """A wall of one cell, rocked by 0.4 rad for 2 s, then held: no particle is in it by a fifth of a cell,
-    none is outside, and at rest its water has its volume +- 6 %, and the cup feels its weight +- 4 %.
+TICKS = [0.005, pytest.param(0.0025, marks=pytest.mark.slow)]
+
+
+@lru_cache
+def rocked(dt):
+    """A cup with walls of one cell, rocked by 0.4 rad for 2 s, then held for 2 s: how deep particles are in its walls
+    at most [m], how many have left it, and, at rest, their volume and the force on the cup over what they should be.
     """
     wall = 0.01
     cup, at, size = Cup(0.035, 0.11, wall, wall), (0.08, 0.06, 0.02), (0.16, 0.12, 0.20)
@@ -148,11 +152,31 @@ def test_a_tilting_cup_holds_its_water(dt):
 
     state, found = run(world, 4.0, twist, seen)
     depth, centre, force = np.array(found).T
-    assert depth.min() > -0.2 * DX
-    assert (np.hypot(*local(world, state)[:, :2].T) < 0.035).all()
+    left = int((np.hypot(*local(world, state)[:, :2].T) >= 0.035).sum())
     volume = 2 * centre[-50:].mean() * math.pi * 0.035**2 / (len(x) * H**3)
-    assert abs(volume - 1) < 0.06, (volume, force[-50:].mean())
-    assert abs(force[-50:].mean() + 1) < 0.04, force[-50:].mean()
+    return -depth.min(), left, volume, -force[-50:].mean()
+
+
+@pytest.mark.parametrize("dt", TICKS)
+def test_no_water_enters_the_walls_of_a_rocked_cup(dt):
+    depth, left, _, _ = rocked(dt)
+    assert depth < 0.01 * DX and left == 0, (depth, left)
+
+
+LOST = (
+    pytest.mark.slow,
+    pytest.mark.xfail(reason="measured 0.965: what fills cells beside walls is guessed", strict=True),
+)
+
+
+@pytest.mark.parametrize("dt", [0.005, pytest.param(0.0025, marks=LOST)])
+def test_water_in_a_rocked_cup_keeps_its_volume(dt):
+    assert abs(rocked(dt)[2] - 1) < 0.015, rocked(dt)
+
+
+@pytest.mark.parametrize("dt", TICKS)
+def test_a_cup_feels_the_weight_of_its_water(dt):
+    assert abs(rocked(dt)[3] - 1) < 0.03, rocked(dt)
 
 
 def noise(like, random):
