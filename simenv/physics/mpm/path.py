@@ -16,8 +16,8 @@ is near: a fast one would run through them, half its thickness in a few substeps
 
     b = -(max(phi + d, 0) + g) / dt,      d = 0.05 dx,  g = 0.01 dx,
 
-so that a particle which has sunk in by d goes on by at most g in a substep, while the push moves it out again, and not
-at all from d + 4 g on where the wall itself moves by more than g. Contact that is slower is left as it is.
+where the wall itself moves by more than g in a substep; g fades to 0 at phi = -(d + 4 g). So a particle sinks in by
+little more than d, while the push moves it out again. Walls that are slower are left as they are.
 """
 
 from types import SimpleNamespace
@@ -41,7 +41,7 @@ def path_functions(real) -> SimpleNamespace:
 
     Returns:
         Namespace with ``stop_particle`` and its adjoint: the response of a particle to all colliders on its path; and
-        ``may_have_met``, whether walls may have stopped it, from the velocity that it leaves with.
+        ``may_have_met``, whether walls may have stopped it.
     """
     st = stencil_functions(real)
     vec3, vec4 = st.vec3, st.vec4
@@ -63,14 +63,12 @@ def path_functions(real) -> SimpleNamespace:
         return dt * speed > colliders.slack
 
     @wp.func
-    def allowed(colliders: Colliders, c: int, phi: real, dt: real, runs: bool):
+    def allowed(colliders: Colliders, c: int, phi: real, dt: real):
         # b and its slope over phi
         if (colliders.levels[c] & ON_PATH) == 0:
             depth = phi + colliders.sink
             if depth > real(0.0):
                 return -(depth + colliders.slack) / dt, real(-1.0) / dt
-            if not runs:
-                return -colliders.slack / dt, real(0.0)
             left = colliders.slack + real(0.25) * depth
             if left <= real(0.0):
                 return real(0.0), real(0.0)
@@ -90,7 +88,7 @@ def path_functions(real) -> SimpleNamespace:
         pose = (s * colliders.substeps + substep) * colliders.count + c
         reach = dt * wp.length(relative_velocity(colliders, pose, x, v))
         if (level & ON_PATH) == 0:
-            if reach <= colliders.slack and not moves(colliders, pose, x, dt):
+            if not moves(colliders, pose, x, dt):
                 return False
         scale = colliders.scale[e]
         local = ((x - colliders.position[pose]) * colliders.rotation[pose]) / scale
@@ -98,12 +96,10 @@ def path_functions(real) -> SimpleNamespace:
 
     @wp.func
     def may_have_met(colliders: Colliders, s: int, substep: int, x: vec3, v: vec3, dt: real) -> bool:
-        # the last wall that stops a particle lets it approach by g at least, or moves itself
         for c in range(colliders.count):
             if (colliders.levels[c] & AT_WALL) != 0:
                 pose = (s * colliders.substeps + substep) * colliders.count + c
-                reach = dt * wp.length(relative_velocity(colliders, pose, x, v))
-                if reach > real(0.999) * colliders.slack or moves(colliders, pose, x, dt):
+                if moves(colliders, pose, x, dt):
                     return True
         return False
 
@@ -123,7 +119,7 @@ def path_functions(real) -> SimpleNamespace:
         rotation = colliders.rotation[pose]
         near = distance(colliders.shape[e], colliders.sdf_values, ((x - colliders.position[pose]) * rotation) / scale)
         n = rotation * vec3(near[0], near[1], near[2])
-        b, _slope = allowed(colliders, c, near[3] * scale, dt, moves(colliders, pose, x, dt))
+        b, _slope = allowed(colliders, c, near[3] * scale, dt)
         return relative_change(relative_velocity(colliders, pose, x, v), n, slip(colliders, e, c), 0, b)
 
     @wp.func
@@ -161,7 +157,7 @@ def path_functions(real) -> SimpleNamespace:
         near = distance(colliders.shape[e], colliders.sdf_values, local)
         n_local = vec3(near[0], near[1], near[2])
         n = rotation * n_local
-        b, slope = allowed(colliders, c, near[3] * scale, dt, moves(colliders, pose, x, dt))
+        b, slope = allowed(colliders, c, near[3] * scale, dt)
         v_rel = relative_velocity(colliders, pose, x, v)
         mu = slip(colliders, e, c)
         change = relative_change(v_rel, n, mu, 0, b)
