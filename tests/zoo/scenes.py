@@ -283,7 +283,8 @@ def gas(around: Sequence[str] = (), **options: Any) -> Scene:
     scalars = {"heat": Scalar(1e-3, 0.01, 19.0, 20.0, "K"), "smoke": Scalar(2e-3, -0.1, start=0.1, extinction=4.0)}
     box = {"size": (1.0, 0.75, 0.875), "dx": 0.125, "origin": (0.0, 0.0, 0.0)}
     scene.add_gas(
-        "air", 1.2, 0.002, sides, scalars, tolerance=1e-13, iterations=40, limited=False, obstacles=around, **box
+        "air", 1.2, 0.002, sides, scalars, tolerance=1e-13, iterations=40, limited=False, obstacles=around,
+        confinement=0.8, **box,
     )  # fmt: skip
     scene.add_source("fan", Sphere(0.25), (0.5, 0.4, 0.4))
     return scene

@@ -98,6 +98,7 @@ class GasAround(GasLaunches):
             inputs += [cut.open[axis], cut.solid[axis], cut.distance[axis], cut.clear[axis], q[name]]
             made.append(Launch(self._cut.carry[axis], p.dim(axis), constants, inputs, [taken, carried]))
             made.append(self._lift(axis, q, carried, work[f"{name}_lifted{stage}"]))
+        made += self._confine(flow, work, stage)
         if model.scalars:
             carried, spread = work[f"scalar_carried{stage}"], work[f"scalar_spread{stage}"]
             made.append(self._carry_scalar(flow, q["scalar"], self._nothing, carried))

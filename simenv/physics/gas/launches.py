@@ -14,6 +14,7 @@ import numpy as np
 import warp as wp
 
 from simenv.physics.direct import warp_real
+from simenv.physics.gas.confinement import Confinement
 from simenv.physics.gas.kernels_average import average_kernels
 from simenv.physics.gas.kernels_force import force_kernels
 from simenv.physics.gas.kernels_force_adjoint import force_adjoint_kernels
@@ -62,6 +63,9 @@ class GasLaunches:
             "rest": slot(real, max(scalars, 1)), "value": slot(real, 6 * max(scalars, 1)),
             "drive": slot(vec3, max(sources, 1)), "rate": slot(real, max(scalars * sources, 1)),
         }  # fmt: skip
+        self._confinement = Confinement(model, dt, memory, self.projection) if model.confinement else None
+        if self._confinement:
+            self.inputs["confinement"] = slot(real)
         device = memory.wp_device
         self._profile = wp.array(model.profile, dtype=real, device=device)
         self._transport = None if self.obstructed else Transport(model, dt, memory, self._profile)
@@ -98,6 +102,7 @@ class GasLaunches:
             for stage in "12":
                 made |= {**self._fields("_carried" + stage), **self._fields("_lifted" + stage), **self._fields(stage)}
                 made |= {"b" + stage: slot(real, *shape), "phi" + stage: slot(real, *shape)}
+                made |= self._confinement.slots(stage) if self._confinement else {}
             self._work.append(made)
         return self._work[number]
 
@@ -147,6 +152,7 @@ class GasLaunches:
         flow, moved = [q[name] for name in FLOW], [work[f"{name}_carried{stage}"] for name in FLOW]
         made: list[Any] = [self._transport.stage(flow, moved, i["viscosity"], i["speed"])]
         made += [self._lift(axis, q, moved[axis], work[f"{name}_lifted{stage}"]) for axis, name in enumerate(FLOW)]
+        made += self._confine(flow, work, stage)
         if self.model.scalars:
             carried = work[f"scalar_carried{stage}"]
             made.append(self._carry_scalar(flow, q["scalar"], i["diffusivity"], carried))
@@ -162,6 +168,15 @@ class GasLaunches:
         constants = [p.kinds, wp.vec2i(*p.lanes), *counts, self._dt, self._place]
         inputs = [i["gravity"], i["lightness"], i["rest"], i["drive"], q["scalar"], carried]
         return Launch(self._force.lift[axis], p.dim(axis), constants, inputs, [lifted], self._unforce.lift[axis])
+
+    def _confine(self, flow: Sequence[Slot], work: dict[str, Slot], stage: str) -> list[Launch]:
+        """What turns is spun up, if the gas has confinement."""
+        if not self._confinement:
+            return []
+        lifted = [work[f"{name}_lifted{stage}"] for name in FLOW]
+        return self._confinement.act(
+            flow, self.inputs["confinement"], work["turn" + stage], work["spun" + stage], lifted
+        )  # fmt: skip
 
     def _of_scalars(self) -> tuple[int, ...]:
         return (self.memory.worlds, len(self.model.scalars) * self.model.grid.shape[0], *self.projection.lanes)

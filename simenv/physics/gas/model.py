@@ -93,6 +93,7 @@ class GasModel:
         places: of sources, where and how much they act on cells (nx, ny, nz).
         accuracy: of the pressure.
         limited: whether scalars make no new extremes, at the price of kinks in their derivatives.
+        confinement: whether there is vorticity confinement.
     """
 
     shape: tuple[int, int, int]
@@ -102,6 +103,7 @@ class GasModel:
     places: Sequence[np.ndarray] = ()
     accuracy: Accuracy = field(default_factory=lambda: Accuracy(1e-6))
     limited: bool = True
+    confinement: bool = False
 
     @property
     def kinds(self) -> tuple[int, ...]:

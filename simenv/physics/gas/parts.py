@@ -25,6 +25,7 @@ class Gas:
         sides: by name; scalars: what is mixed in, by name; sources: where each acts on cells (nx, ny, nz), by name.
         accuracy: of the pressure; limited: whether scalars make no new extremes.
         obstacles: names of what it goes around; None is all that is solid.
+        confinement: strength of vorticity confinement [1/s].
     """
 
     name: str
@@ -38,6 +39,7 @@ class Gas:
     accuracy: Accuracy
     limited: bool = True
     obstacles: tuple[str, ...] | None = None
+    confinement: float = 0.0
     sources: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -54,5 +56,6 @@ class Gas:
     def model(self) -> GasModel:
         """As its stepper sees it."""
         return GasModel(
-            self.shape, self.dx, self.sides, self.scalars, tuple(self.sources.values()), self.accuracy, self.limited
-        )
+            self.shape, self.dx, self.sides, self.scalars, tuple(self.sources.values()), self.accuracy, self.limited,
+            self.confinement > 0.0,
+        )  # fmt: skip

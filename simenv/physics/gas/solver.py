@@ -85,6 +85,8 @@ class GasSolver(Solver):
             f"{name}.density": Parameter(gas.density, "kg/m^3", 0.0),
             f"{name}.viscosity": Parameter(gas.viscosity, "Pa s"),
         }
+        if gas.confinement:
+            self.parameters[f"{name}.confinement"] = Parameter(gas.confinement, "1/s")
         for key, each in gas.scalars.items():
             self.parameters |= {
                 f"{name}.{key}.diffusivity": Parameter(each.diffusivity, "m^2/s"),
@@ -147,6 +149,8 @@ class GasSolver(Solver):
             "viscosity": values[f"{name}.viscosity"] / density, "gravity": gravity, "density": density,
             "speed": torch.stack(speed, 1),
         }  # fmt: skip
+        if gas.confinement:
+            packed["confinement"] = values[f"{name}.confinement"]
         if gas.scalars:
             for key in ("diffusivity", "lightness", "rest"):
                 packed[key] = torch.stack([values[f"{name}.{scalar}.{key}"] for scalar in gas.scalars], 1)
