@@ -16,6 +16,7 @@ from simenv.physics.gas.kernels_walls import of_axis
 __all__ = ["cut_kernels"]
 
 LEAST = (0.01, 0.04)  # open shares below the first are closed, those above the second are as they are
+SHUT = 0.005  # less than this in between is closed as well: what must pass it would have no bounds
 
 
 @built_once
@@ -38,7 +39,7 @@ def cut_kernels(real) -> SimpleNamespace:
     base = place_kernels(real)
     vec3, near = base.vec3, base.near
     options = {"module": f"simenv_flow_cut_{real.__name__}", "enable_backward": True}
-    closed, whole = (wp.constant(real(each)) for each in LEAST)
+    closed, whole, least = (wp.constant(real(each)) for each in (*LEAST, SHUT))
 
     vec2 = wp.types.vector(length=2, dtype=real)
 
@@ -83,7 +84,10 @@ def cut_kernels(real) -> SimpleNamespace:
         mean = sums[1] / sums[0]
         if t >= real(1.0):
             return vec2(open, mean)
-        return vec2(open * t * t * (real(3.0) - real(2.0) * t), mean)
+        value = open * t * t * (real(3.0) - real(2.0) * t)
+        if value < least:
+            return vec2(real(0.0), real(0.0))
+        return vec2(value, mean)
 
     def cutting(axis: int):
         others = [each for each in range(3) if each != axis]

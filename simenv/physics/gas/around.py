@@ -15,6 +15,7 @@ import warp as wp
 
 from simenv.physics.flow.obstacles import Cut, Obstacles
 from simenv.physics.gas.kernels_cut import gas_cut_kernels
+from simenv.physics.gas.kernels_gaps import gap_kernels
 from simenv.physics.gas.kernels_react import react_kernels
 from simenv.physics.gas.launches import ENTERING, FLOW, GasLaunches
 from simenv.physics.gas.model import GasModel
@@ -38,20 +39,21 @@ class GasAround(GasLaunches):
         super().__init__(model, dt, memory)
         self.obstacles = obstacles
         self._cut, self._react = gas_cut_kernels(self._real), react_kernels(self._real)
+        self._gaps = gap_kernels(self._real)
         self._nothing = memory.slot(self._real, max(len(model.scalars), 1))  # no diffusion, where fluxes carry scalars
         self._firsts: list[dict[str, Slot]] = []
         self._more: list[dict[str, Slot]] = []
 
     def work(self, number: int) -> dict[str, Slot]:
-        """What a step works in, beside that of `GasLaunches`: of stages 1 and 2, the flux of gas and solids, and what
-        faces took from each other; the mean of where the second leads and where the step starts, and what solids
-        gained.
+        """What a step works in, beside that of `GasLaunches`: of stages 1 and 2, the flux of gas and solids, the
+        velocity that is carried, and what faces took from each other; the mean of where the second leads and where the
+        step starts, and what solids gained.
         """
         made = super().work(number)
         while len(self._more) <= number:
             more: dict[str, Slot] = {}
             for stage in "12":
-                for suffix in ("_flow", "_taken"):
+                for suffix in ("_flow", "_calm", "_taken"):
                     more |= {name + suffix + stage: self._of_faces(axis) for axis, name in enumerate(FLOW)}
                 more["scalar_spread" + stage] = self.memory.slot(self._real, *made["scalar1"].size[1:])
             for suffix in ("_mean", "_gained"):
@@ -77,7 +79,7 @@ class GasAround(GasLaunches):
         lifted, middle = ([work[name + suffix] for name in FLOW] for suffix in ("_lifted1", "1"))
         made += p.project(lifted, middle, work["b1"], work["phi1"], faces=now)
         made += self._carried({name: work[name + "1"] for name in before}, work, "2", now)
-        made += [self._mean(before[name], work[name + "_lifted2"], work[name + "_mean"]) for name in FLOW]
+        made += [self._mean(work[name + "_calm1"], work[name + "_lifted2"], work[name + "_mean"]) for name in FLOW]
         mean, end = [work[name + "_mean"] for name in FLOW], [after[name] for name in FLOW]
         made += p.project(mean, end, work["b2"], work["phi2"], faces=now)
         if self.model.scalars:
@@ -91,11 +93,14 @@ class GasAround(GasLaunches):
         for axis, name in enumerate(FLOW):
             inputs = [cut.open[axis], cut.solid[axis], q[name]]
             made.append(Launch(self._cut.mix[axis], p.dim(axis), [lanes], inputs, [flow[axis]]))
+            calm = work[f"{name}_calm{stage}"]
+            made.append(Launch(self._gaps.calm[axis], p.dim(axis), [p.kinds, lanes], inputs, [calm]))
         for axis, name in enumerate(FLOW):
             carried, taken = work[f"{name}_carried{stage}"], work[f"{name}_taken{stage}"]
             constants = [p.kinds, lanes, self._dt, 1.0 / model.dx, self._profile]
             inputs = [self.inputs["viscosity"], self.inputs["speed"], *flow]
-            inputs += [cut.open[axis], cut.solid[axis], cut.distance[axis], cut.clear[axis], q[name]]
+            inputs += [cut.open[axis], cut.solid[axis], cut.distance[axis], cut.clear[axis]]
+            inputs.append(work[f"{name}_calm{stage}"])
             made.append(Launch(self._cut.carry[axis], p.dim(axis), constants, inputs, [taken, carried]))
             made.append(self._lift(axis, q, carried, work[f"{name}_lifted{stage}"]))
         made += self._confine(flow, work, stage)
@@ -117,7 +122,8 @@ class GasAround(GasLaunches):
         gained = [work[name + "_gained"] for name in FLOW]
         for axis, name in enumerate(FLOW):
             inputs = [self.inputs["gravity"], was.open[axis], was.drift[axis], now.open[axis], now.distance[axis]]
-            for stage, start in (("1", before[name]), ("2", work[name + "1"])):
+            inputs.append(before[name])
+            for stage, start in (("1", work[name + "_calm1"]), ("2", work[name + "1"])):
                 inputs += [start, work[f"{name}_taken{stage}"], work[f"{name}_carried{stage}"], work["phi" + stage]]
             constants = [p.kinds, wp.vec2i(*p.lanes), REACH * dx, dt]
             made.append(Launch(self._react.react[axis], p.dim(axis), constants, inputs, [gained[axis]]))

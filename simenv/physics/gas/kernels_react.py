@@ -57,6 +57,7 @@ def react_kernels(real) -> SimpleNamespace:
             drift_before_in: wp.array4d(dtype=real),
             open_in: wp.array4d(dtype=real),
             away_in: wp.array4d(dtype=real),
+            before_in: wp.array4d(dtype=real),
             first_in: wp.array4d(dtype=real),
             first_taken_in: wp.array4d(dtype=real),
             first_carried_in: wp.array4d(dtype=real),
@@ -81,8 +82,9 @@ def react_kernels(real) -> SimpleNamespace:
                             one = first_taken_in[w, i, j, k]
                             two = second_taken_in[w, i, j, k]
                             taken = taken + real(0.5) * (one + two) - dt * gravity_in[w][wp.static(axis)]
-                            own = first_in[w, i, j, k]
-                            pulled = first_carried_in[w, i, j, k] - own - one
+                            own = before_in[w, i, j, k]
+                            calmed = first_in[w, i, j, k] - own
+                            pulled = calmed + first_carried_in[w, i, j, k] - own - one
                             pulled = pulled + second_carried_in[w, i, j, k] - second_in[w, i, j, k] - two
                             before = open_before_in[w, i, j, k]
                             grown = (share - before) * (own - drift_before_in[w, i, j, k])

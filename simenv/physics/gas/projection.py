@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
+import torch
 import warp as wp
 
 from simenv.physics.device import on_cuda
 from simenv.physics.direct import warp_real
 from simenv.physics.gas.kernels_average import average_kernels
+from simenv.physics.gas.kernels_gaps import gap_kernels
 from simenv.physics.gas.kernels_project import project_kernels
 from simenv.physics.gas.kernels_project_adjoint import project_adjoint_kernels
 from simenv.physics.gas.kernels_walls import OPEN
@@ -21,6 +24,8 @@ from simenv.physics.pressure.solve import Accuracy, PressureSolver
 from simenv.physics.pressure.transform import TransformSolver
 
 __all__ = ["Projection"]
+
+ROUNDING = 4.0  # last places of the largest phi, which gas that leaves a gap may need, that are lost in its equation
 
 
 class Faces(Protocol):
@@ -81,14 +86,15 @@ class Projection:
         self.lanes = (grid.shape[1] + 1, grid.shape[2] + 1) if cuda else (1, 1)
         real = warp_real(memory.dtype)
         self._kernels, self._sums = project_kernels(real), average_kernels(real)
-        self._adjoints = project_adjoint_kernels(real)
+        self._adjoints, self._gaps = project_adjoint_kernels(real), gap_kernels(real)
         self.kinds = self._kernels.Kinds(*kinds)
         self.open = [memory.slot(real, *grid.faces(axis)) for axis in range(3)]
         self.solid = [memory.slot(real, *grid.faces(axis)) for axis in range(3)]
         plainly = {"differentiable": False}
         self._adjoint = memory.slot(real, *grid.shape, **plainly)
         self.solver: PressureSolver | TransformSolver = (
-            PressureSolver(grid, accuracy, memory) if obstructed
+            PressureSolver(grid, replace(accuracy, rounding=ROUNDING * torch.finfo(memory.dtype).eps), memory)
+            if obstructed
             else TransformSolver(grid, [kind == OPEN for kind in kinds], accuracy.tolerance, memory)
         )  # fmt: skip
         self._most = memory.slot(real, grid.shape[0] + 1, **plainly)
@@ -140,7 +146,11 @@ class Projection:
         faces = faces or self
         k, constants = self._kernels, [self.kinds, wp.vec2i(*self.lanes)]
         slabs = [(self.memory.worlds, each.size[1]) for each in before]
-        fastest = [plain(k.fastest, slab, [], [q], [self._most]) for slab, q in zip(slabs, before, strict=True)]
+        fastest = [
+            plain(k.fastest_flux, slab, [], [share, closed, q], [self._most])
+            if self.obstructed else plain(k.fastest, slab, [], [q], [self._most])
+            for slab, share, closed, q in zip(slabs, faces.open, faces.solid, before, strict=True)
+        ]  # fmt: skip
         scale = plain(k.scale_of, (self.memory.worlds,), [], [], [self._most, self._scale])
         opened, solid = self._shares(faces)
         flows, back = [*opened, *solid, *before], self._adjoints
@@ -149,7 +159,14 @@ class Projection:
             inputs = [opened[axis], solid[axis], phi, before[axis]]
             pushes.append(Launch(k.push[axis], self.dim(axis), constants, inputs, [after[axis]], back.push[axis]))
         diverge = Launch(k.diverge, self.dim(None), constants, flows, [b], back.diverge)
-        return [*fastest, scale, diverge, _Solve(self, b, phi, slack, faces), *pushes]
+        return [*fastest, scale, diverge, *self._let_be(faces, b), _Solve(self, b, phi, slack, faces), *pushes]
+
+    def _let_be(self, faces: Faces, b: Slot) -> list[Launch]:
+        """Of what flows out of cells, what gaps that cells do not resolve keep."""
+        if not self.obstructed:
+            return []
+        constants = [self.kinds, wp.vec2i(*self.lanes)]
+        return [Launch(self._gaps.let_be, self.dim(None), constants, [*faces.open, *faces.solid], [b])]
 
     def _shares(self, faces: Faces) -> tuple[Sequence[Any], Sequence[Any]]:
         """Open shares and velocities of solids; where nothing stands in the box, without adjoints."""
@@ -167,6 +184,7 @@ class Projection:
         inverse = solver.inverse if isinstance(solver, TransformSolver) else solver.levels.inverse
         return [
             plain(k.diverge, self.dim(None), constants, [*faces.open, *faces.solid, *flow], [b]),
+            *self._let_be(faces, b),
             plain(k.spill, slabs, [], [b, inverse], [self._most]),
             plain(k.scale_of, slabs[:1], [], [], [self._most, self.spilled]),
         ]

@@ -119,7 +119,7 @@ def window_kernels(real) -> SimpleNamespace:
             factor_out[level] = factor
             n = next
         for i in range(window_in[0, 1][0], sums_out.shape[1]):
-            for c in range(3):
+            for c in range(sums_out.shape[2]):
                 sums_out[0, i, c] = real(0.0)
             for each in range(parts_out.shape[2]):
                 parts_out[0, i, each, 0] = real(0.0)

@@ -20,9 +20,9 @@ def krylov_functions(real) -> SimpleNamespace:
     Returns:
         A namespace with functions of a slab of the finest level, `start`, `align`, `search`, `apply` and `advance`, and
         of a world, `judge` and `turn`; and what `cycle_functions` has. The residual r is the finest level's `right`,
-        z, what a cycle makes of it, its `found`. `sums` (N, nx, 3) has of each slab d.Ad, the largest |r|, and r.z;
-        `aligned` (N, 2) r.z and its share of the one before; `left` (N, 2) the largest |r|, and what it is compared
-        with.
+        z, what a cycle makes of it, its `found`. `sums` (N, nx, 4) has of each slab d.Ad, the largest |r|, r.z, and
+        the largest |p|; `aligned` (N, 2) r.z and its share of the one before; `left` (N, 2) the largest |r|, and what
+        it is compared with.
     """
     base = cycle_functions(real)
     Levels, row_of, coupled = base.Levels, base.row_of, base.coupled
@@ -51,16 +51,21 @@ def krylov_functions(real) -> SimpleNamespace:
             right[w, c] = value
             most = greater(most, wp.abs(value))
         sums[w, i, 1] = most
+        sums[w, i, 3] = real(0.0)
 
     @wp.func
     def judge(
-        w: int, iteration: int, tolerance: real, scale: wp.array(dtype=real), sums: wp.array3d(dtype=real),
-        done: wp.array(dtype=int), left: wp.array2d(dtype=real), spent: wp.array(dtype=int),
+        w: int, iteration: int, tolerance: real, rounding: real, scale: wp.array(dtype=real),
+        sums: wp.array3d(dtype=real), done: wp.array(dtype=int), left: wp.array2d(dtype=real),
+        spent: wp.array(dtype=int),
     ):  # fmt: skip
-        # end a world in which the largest |r| is at most a share of `scale`, or of the largest |b| where that is zero
+        # end a world in which the largest |r| is at most a share of `scale`, or of the largest |b| where that is zero,
+        # or a share `rounding` of the largest |p|
         most = real(0.0)
+        size = real(0.0)
         for i in range(sums.shape[1]):
             most = greater(most, sums[w, i, 1])
+            size = wp.max(size, sums[w, i, 3])
         if iteration == 0:
             done[w] = 0
             left[w, 1] = most
@@ -68,7 +73,7 @@ def krylov_functions(real) -> SimpleNamespace:
                 left[w, 1] = scale[w]
         left[w, 0] = most
         spent[w] = iteration
-        if most <= tolerance * left[w, 1]:
+        if most <= wp.max(tolerance * left[w, 1], rounding * size):
             done[w] = 1
 
     @wp.func
@@ -142,12 +147,15 @@ def krylov_functions(real) -> SimpleNamespace:
             step = aligned[w, 0] / bent
         size = s.n[0][1] * s.n[0][2]
         most = real(0.0)
+        high = real(0.0)
         for c in range(i * size, i * size + size):
             p[w, c] = p[w, c] + step * d[w, c]
+            high = wp.max(high, wp.abs(p[w, c]))
             left = right[w, c] - step * ad[w, c]
             right[w, c] = left
             most = greater(most, wp.abs(left))
         sums[w, i, 1] = most
+        sums[w, i, 3] = high
 
     return SimpleNamespace(
         start=start, judge=judge, align=align, turn=turn, search=search, apply=apply, advance=advance, greater=greater,

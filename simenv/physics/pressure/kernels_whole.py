@@ -79,6 +79,7 @@ def whole_kernels(real) -> SimpleNamespace:
     @wp.kernel(**options)
     def solve(
         tolerance: real,
+        rounding: real,
         iterations: int,
         sweeps: int,
         last: int,
@@ -104,7 +105,7 @@ def whole_kernels(real) -> SimpleNamespace:
         level_out(s, w, pockets_in, parts_out, mean_out, b_inout)
         for i in range(nx):
             start(s, w, i, b_inout, p_out, right_out, sums_out)
-        judge(w, 0, tolerance, scale_in, sums_out, done_out, left_out, spent_out)
+        judge(w, 0, tolerance, rounding, scale_in, sums_out, done_out, left_out, spent_out)
         each = int(0)
         while each < iterations and done_out[w] == 0:
             cycle(s, w, sweeps, last, right_out, found_out)
@@ -118,7 +119,7 @@ def whole_kernels(real) -> SimpleNamespace:
             for i in range(nx):
                 advance(s, w, i, d_out, ad_out, aligned_out, sums_out, p_out, right_out)
             each += 1
-            judge(w, each, tolerance, scale_in, sums_out, done_out, left_out, spent_out)
+            judge(w, each, tolerance, rounding, scale_in, sums_out, done_out, left_out, spent_out)
         level_out(s, w, pockets_in, parts_out, mean_out, p_out)
 
     return SimpleNamespace(prepare=prepare, solve=solve, Levels=Levels)

@@ -22,7 +22,8 @@ class Accuracy:
     """When a solve ends.
 
     Attributes:
-        tolerance: largest |b - A p|, of the scale that the caller gives.
+        tolerance: largest |b - A p|, of the scale that the caller gives; rounding: the same, of the largest |p|, for
+            those whose p may be so large that A p is not known better.
         iterations: at most.
         sweeps: of Gauss-Seidel before and after the coarser levels; last: on the coarsest.
     """
@@ -31,6 +32,7 @@ class Accuracy:
     iterations: int = 20
     sweeps: int = 2
     last: int = 10
+    rounding: float = 0.0
 
 
 class PressureSolver:
@@ -62,7 +64,7 @@ class PressureSolver:
         self.done, self.spent, self.left = whole(), whole(), levels.slot(2)
         self.pockets, self._labels, self._counts = whole(cells), whole(cells), whole(nx)
         self._d, self._ad = levels.slot(cells), levels.slot(cells)
-        self._sums, self._aligned = levels.slot(nx, 3), levels.slot(2)
+        self._sums, self._aligned = levels.slot(nx, 4), levels.slot(2)
         self._parts, self._mean = levels.slot(nx, POCKETS, 2), levels.slot(POCKETS)
 
     @property
@@ -88,7 +90,7 @@ class PressureSolver:
         levels, a = self.levels, self.accuracy
         right = View(lambda: (b.adjoint if adjoint else b.tensor).flatten(1), levels.real)
         found = View(lambda: p.tensor.flatten(1), levels.real)
-        constants = [slack * a.tolerance, a.iterations, a.sweeps, a.last]
+        constants = [slack * a.tolerance, a.rounding, a.iterations, a.sweeps, a.last]
         outputs = [right, found, self.done, self.left, self.spent, levels.right, levels.found, self._d, self._ad]
         outputs += [self._sums, self._aligned, self._parts, self._mean]
         inputs = [levels, self.pockets, scale]
