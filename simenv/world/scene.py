@@ -230,6 +230,7 @@ class Scene(RobotsPart, GelsPart, GasPart):
             origin=tuple(self.origin), boundary=boundary,  # type: ignore[arg-type]
             colliders=colliders, blocks=self._capacity(),
             mounts=mounts, local=local, answers=answers, restore=self._restored(any(answers)),
+            packs=self._packs(any(answers)),
         )  # fmt: skip
 
     def _restored(self, answers: bool) -> float:
@@ -243,6 +244,19 @@ class Scene(RobotsPart, GelsPart, GasPart):
                 f"particles move: leave it out"
             )
         return first
+
+    def _packs(self, answers: bool) -> bool:
+        """Whether volume ratios follow the density of nodes, which says how densely a liquid is packed only where there
+        is nothing else.
+        """
+        keeping = [name for name, material in self.materials.items() if getattr(material, "keep_volume", False)]
+        if keeping and (answers or len(self.materials) > 1):
+            what = "bodies that answer it" if answers else f"the materials {', '.join(self.materials)}"
+            raise ValueError(
+                f"keep_volume of {keeping[0]!r} needs a scene whose only material it is, without bodies that particles "
+                f"move; there are {what}: leave it out"
+            )
+        return bool(keeping)
 
     def _rows(self) -> tuple[np.ndarray, tuple[int, ...]]:
         """Row of material parameters of every particle, (P,), and the kind of every row: one for each material, then

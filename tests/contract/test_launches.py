@@ -60,8 +60,6 @@ BEFORE = {
 }
 
 
-PACKED = {"liquid", "sparse", "emitter", "cup", "mesh", "parked", "periodic"}  # liquids alone, whose volume
-# ratios follow the density of nodes, also that of nodes beside them: a launch more in each reverse substep
 QUICK = {"liquid", "sparse", "cup", "periodic", "lanes"}  # one of each kind of program
 
 
@@ -70,7 +68,6 @@ QUICK = {"liquid", "sparse", "cup", "periodic", "lanes"}  # one of each kind of 
 )
 def test_particles_launch_as_much_as_before(name, monkeypatch) -> None:
     build, lane, *before = BEFORE[name]
-    before[-1] += 5 * (name in PACKED)
     if lane is not None:
         monkeypatch.setattr(particles, "PARTICLES_PER_LANE", lane)
     world = World(build(), 1, dtype=torch.float64)

@@ -30,7 +30,7 @@ def make(closeness, lift, restore, worlds=1, dtype=torch.float64):
     `restore` of what transfers take is given back.
     """
     scene = Scene((0.12, 0.12, 0.16), DX, 4.0e-4, 5)
-    scene.add_material("a", Liquid(1000.0, 4.0e4, 0.5, restore=restore))
+    scene.add_material("a", Liquid(1000.0, 4.0e4, 0.5, restore=restore, keep_volume=True))
     points = block((0.01, 0.01, lift), (9, 9, 5), spacing=closeness * 0.5 * DX, jitter=0.2)
     random = np.random.default_rng(2)
     velocity = 0.05 * random.normal(size=points.shape) + np.array([0.02, -0.03, -0.3])

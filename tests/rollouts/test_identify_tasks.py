@@ -31,6 +31,7 @@ CASES = {
     "SimEnv/CartPole-v0": ("cart_pole.mass[0]", 4, 1, "random", 8.0),
     "SimEnv/Hopper-v0": ("hopper.armature[5]", 4, 1, "random", 8.0),
 }
+LIGHTEST = {"SimEnv/TactilePour-v0": 0.75}  # of the truth: the bottle must be heavier than the liquid at its thin walls
 # What is compared, where not everything is. The rims of a held cylinder lie within the gels: when one passes a taxel's
 # normal the force of that taxel jumps, and with the mass 1 % off some do in the second control step. Forces and grip
 # have many local minima then, at each of which the gradient is right (see the test of it); poses have one.
@@ -111,7 +112,7 @@ def test_the_truth_is_recovered(tmp_path, task_id, case):
         steps, stride, motion = 3, 1, "random"
     else:
         name, steps, stride, motion, upper = case
-        lower = 0.5
+        lower = LIGHTEST.get(task_id, 0.5)
     episode = record(tmp_path, task_id, steps, stride, motion)
     truth = numbers(episode.parameters)[name]
     # the search starts in the geometric middle, which is 2 (1.2) times the truth

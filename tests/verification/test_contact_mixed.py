@@ -102,7 +102,9 @@ def test_a_quadruped_lands_and_stands(dt):
 
 
 def test_liquid_and_rigid_bodies_keep_their_momentum():
-    """Two balls meet each other, and a drop: what all have together stays, to rounding."""
+    """Two balls meet each other, and a drop: what all have together stays, to rounding, with the impulses that
+    particles owe the balls.
+    """
     scene = Scene((0.4, 0.3, 0.3), 0.02, 2e-4, 8, gravity=(0.0, 0.0, 0.0))
     scene.add_material("water", Liquid(1000.0, 4e4, 0.5))
     scene.add_particles("drop", "water", fill(Box((0.03,) * 3), 0.01) + (0.2, 0.15, 0.15), volume=1e-6)
@@ -117,8 +119,10 @@ def test_liquid_and_rigid_bodies_keep_their_momentum():
         water = torch.full_like(world.volume, 1000.0) * world.volume
         found = [(momentum(state, water)[0], angular_momentum(state, water, scene.dx)[0])]
         for i in range(2):
-            push, omega = mass * state.body_twist[0, i, :3], state.body_twist[0, i, 3:]
-            found.append((push, 0.4 * mass * radius**2 * omega + torch.linalg.cross(state.body_q[0, i, :3], push)))
+            omega, owed = state.body_twist[0, i, 3:], state.owed[0, i]
+            push = mass * state.body_twist[0, i, :3] + owed[:3]
+            spin = 0.4 * mass * radius**2 * omega + owed[3:]
+            found.append((push, spin + torch.linalg.cross(state.body_q[0, i, :3], push)))
         return found
 
     state = start = world.initial_state()

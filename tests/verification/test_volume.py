@@ -14,8 +14,8 @@ from tests.verification.worlds import lattice
 BOX, DX = (0.12, 0.06, 0.2), 0.01  # [m]
 SPACING = DX / 2
 MATERIALS = {
-    "pouring": (Liquid(1000.0, 2.5e4, 0.05), 8e-4),  # that of SimEnv/Pouring, and its substep [s]
-    "water": (Liquid(1000.0, 4.0e4), 4e-4),
+    "pouring": (Liquid(1000.0, 2.5e4, 0.05, keep_volume=True), 8e-4),  # that of SimEnv/Pouring, and its substep [s]
+    "water": (Liquid(1000.0, 4.0e4, keep_volume=True), 4e-4),
 }
 
 
@@ -83,3 +83,12 @@ def test_volume_after_motion(name, duration, material):
     )
     assert abs(ratios[0] - 1) <= 0.015
     assert abs(ratios[1] - 1) <= 0.015
+
+
+def test_a_liquid_that_keeps_its_volume_must_be_alone():
+    scene = Scene(BOX, DX, 4e-4, 5)
+    scene.add_material("water", Liquid(1000.0, 4.0e4, keep_volume=True))
+    scene.add_material("oil", Liquid(900.0, 4.0e4))
+    scene.add_particles("pool", "water", filling("resting"), SPACING**3)
+    with pytest.raises(ValueError, match=r"keep_volume of 'water' needs a scene whose only material it is.*water, oil"):
+        World(scene, 1)

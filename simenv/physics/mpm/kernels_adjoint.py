@@ -14,13 +14,12 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
-from simenv.geometry.svd import svd_functions
 from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY, YIELD_STRESS
 from simenv.physics.mpm.constitutive import constitutive_functions
 from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
 from simenv.physics.mpm.grid import grid_struct, node_access
 from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING
-from simenv.physics.mpm.packing import packing_functions
+from simenv.physics.mpm.packing import growth_functions, packing_functions
 from simenv.physics.mpm.path import path_functions
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import yielding_functions
@@ -47,7 +46,8 @@ def adjoint_kernels(
     vec3, vec4, vec8, mat33 = st.vec3, st.vec4, st.vec8, st.mat33
     access = node_access(real, sparse)
     locate, scatter, gather, sweep = access.locate, access.scatter, access.gather, access.sweep
-    pack_adjoint, cofactor = packing_functions(real).pack_adjoint, svd_functions(real).cofactor
+    pack_adjoint, grows = packing_functions(real).pack_adjoint, growth_functions(real, packs)
+    growth, growth_slope = grows.growth, grows.growth_slope
     gs = grid_struct(real)
     Grid, stencil_at, is_inert = gs.Grid, gs.stencil_at, gs.is_inert
     cf = contact_functions(real)
@@ -137,7 +137,7 @@ def adjoint_kernels(
         B = (real(4.0) * grid.inv_dx) * adj_C_in[p]
         adj_E = real(0.0)
         if wp.static(packs):
-            J = J_in[p] * wp.determinant(wp.identity(n=3, dtype=real) + grid.dt * C_in[p])
+            J = J_in[p] * growth(grid.dt * C_in[p])
             adj_J, adj_E = pack_adjoint(J, E, adj_J_inout[p])
             adj_J_inout[p] = adj_J
         q = vec4(adj_v[0], adj_v[1], adj_v[2], adj_E)
@@ -192,7 +192,7 @@ def adjoint_kernels(
                 tau = stress
         if wp.static(liquids):
             if liquid:
-                J = J_in[p] * wp.determinant(wp.identity(n=3, dtype=real) + grid.dt * C)
+                J = J_in[p] * growth(grid.dt * C)
                 tau = liquid_stress(J, C, par[LAME_LAMBDA], par[VISCOSITY])
         mass = par[DENSITY] * volume[p]
         stress_scale = -real(4.0) * grid.dt * volume[p] * grid.inv_dx
@@ -236,9 +236,8 @@ def adjoint_kernels(
                     J, C, par[LAME_LAMBDA], par[VISCOSITY], adj_tau
                 )
                 adj_J = adj_J + adj_J_inout[p]
-                step = wp.identity(n=3, dtype=real) + grid.dt * C
-                adj_C = adj_C + adj_rate + (grid.dt * J_in[p] * adj_J) * cofactor(step)
-                adj_J_inout[p] = adj_J * wp.determinant(step)
+                adj_C = adj_C + adj_rate + (grid.dt * J_in[p] * adj_J) * growth_slope(grid.dt * C)
+                adj_J_inout[p] = adj_J * growth(grid.dt * C)
                 adj_par[LAME_LAMBDA] = adj_par[LAME_LAMBDA] + adj_bulk
                 adj_par[VISCOSITY] = adj_par[VISCOSITY] + adj_viscosity
         adj_parameters_inout[p] = adj_par

@@ -15,7 +15,7 @@ from simenv.physics.mpm.columns import DENSITY, LAME_LAMBDA, LAME_MU, VISCOSITY,
 from simenv.physics.mpm.constitutive import constitutive_functions
 from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
 from simenv.physics.mpm.grid import grid_struct, node_access
-from simenv.physics.mpm.packing import packing_functions
+from simenv.physics.mpm.packing import growth_functions, packing_functions
 from simenv.physics.mpm.path import path_functions
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import HERSCHEL_BULKLEY, yielding_functions
@@ -78,7 +78,7 @@ def transfer_kernels(
     law = constitutive_functions(real)
     elastic_update, liquid_stress = law.elastic_update, law.liquid_stress
     yielding_update = yielding_functions(real).yielding_update
-    pack = packing_functions(real).pack
+    pack, growth = packing_functions(real).pack, growth_functions(real, packs).growth
     keeps_F, keeps_J = solids or yielding, liquids or yielding
     variant = f"{real.__name__}_{'batched' if batched else 'single'}"
     variant += f"_{'s' * solids}{'l' * liquids}{'y' * yielding}{'p' * periodic}"
@@ -205,7 +205,7 @@ def transfer_kernels(
                     wp.atomic_or(status_out, s, INVERTED)
         if wp.static(liquids):
             if kind[m] < 0:
-                J = J * wp.determinant(wp.identity(n=3, dtype=real) + grid.dt * C)
+                J = J * growth(grid.dt * C)
                 tau = liquid_stress(J, C, par[LAME_LAMBDA], par[VISCOSITY])
                 if J <= real(0.0):
                     wp.atomic_or(status_out, s, INVERTED)

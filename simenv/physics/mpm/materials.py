@@ -82,6 +82,8 @@ class Liquid(Material):
         incompressible: whether it is.
         restore: share, 0 to 1, of what particle-grid transfers take from the flow that is given back; see
             `simenv.physics.mpm.kernels_restoring`. All materials of the scene must be liquids with the same.
+        keep_volume: whether volume ratios follow the density of the grid, so that volume does not drift in motion; see
+            `simenv.physics.mpm.packing`. The liquid must be the scene's only material.
     """
 
     kind: ClassVar[int] = LIQUID
@@ -90,6 +92,7 @@ class Liquid(Material):
     viscosity: float = 0.0
     incompressible: bool = False
     restore: float = 0.0
+    keep_volume: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,12 +100,14 @@ class Liquid(Material):
             raise ValueError(f"Liquid: restore = {self.restore}; it is a share, from 0 to 1")
         if self.incompressible and self.restore:
             raise ValueError(f"Liquid: restore = {self.restore} of one that is incompressible; leave it out")
+        if self.incompressible and self.keep_volume:
+            raise ValueError("Liquid: keep_volume = True of one that is incompressible, which does; leave it out")
         if self.incompressible and not math.isnan(self.bulk_modulus):
             raise ValueError(f"Liquid: bulk_modulus = {self.bulk_modulus} of one that is incompressible; leave it out")
 
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the physical parameters of this material."""
-        names = (name for name in super().parameter_names() if name != "restore")
+        names = (name for name in super().parameter_names() if name not in ("restore", "keep_volume"))
         return tuple(name for name in names if name != "bulk_modulus" or not self.incompressible)
 
     @staticmethod

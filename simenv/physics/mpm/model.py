@@ -77,6 +77,7 @@ class MPMModel:
         answers: which colliders' frames answer (answers.py), (Cl,); empty for none.
         blocks: capacity of a sparse grid in blocks of 4 x 4 x 4 nodes, for each world; 0 is a dense grid.
         restore: share of what transfers take from the flow that is given back (`kernels_restoring.py`).
+        packs: whether volume ratios follow the density of the grid (`packing.py`).
     """
 
     size: tuple[float, float, float]
@@ -93,6 +94,7 @@ class MPMModel:
     answers: tuple[bool, ...] = ()
     blocks: int = 0
     restore: float = 0.0
+    packs: bool = False
     shape: tuple[int, int, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -132,13 +134,6 @@ class MPMModel:
     def has_yielding(self) -> bool:
         """Whether any material is one of `yielding.py`."""
         return any(kind >= FIRST_YIELDING for kind in self.kinds)
-
-    @property
-    def packs(self) -> bool:
-        """Whether volume ratios follow the density of the grid, which says how densely a liquid is packed only where
-        there is nothing else.
-        """
-        return self.kinds == (LIQUID,) and not self.responds
 
     @property
     def keeps_F(self) -> bool:

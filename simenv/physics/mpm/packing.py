@@ -26,7 +26,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
-from simenv.geometry.svd import scalar_types
+from simenv.geometry.svd import scalar_types, svd_functions
 
 RATE = 0.025
 """Share of an excess density that J takes up in a substep."""
@@ -134,3 +134,40 @@ def packing_functions(real: type) -> SimpleNamespace:
         return adj_J_new, zero
 
     return SimpleNamespace(excess=excess, excess_slopes=excess_slopes, pack=pack, pack_adjoint=pack_adjoint)
+
+
+@built_once
+def growth_functions(real: type, packs: bool) -> SimpleNamespace:
+    """What the volume ratio is multiplied by in a substep.
+
+    Args:
+        real: ``wp.float32`` or ``wp.float64``.
+        packs: that of the map that carries particles, which a ratio must follow that is compared with a density; else
+            its linear part.
+
+    Returns:
+        A namespace of Warp functions of dt times the velocity gradient, ``growth(step)`` and, its derivative,
+        ``growth_slope(step)``.
+    """
+    mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
+    cofactor = svd_functions(real).cofactor
+
+    @wp.func
+    def mapped(step: mat33) -> real:
+        return wp.determinant(wp.identity(n=3, dtype=real) + step)
+
+    @wp.func
+    def mapped_slope(step: mat33) -> mat33:
+        return cofactor(wp.identity(n=3, dtype=real) + step)
+
+    @wp.func
+    def linear(step: mat33) -> real:
+        return real(1.0) + wp.trace(step)
+
+    @wp.func
+    def linear_slope(step: mat33) -> mat33:
+        return wp.identity(n=3, dtype=real)
+
+    if packs:
+        return SimpleNamespace(growth=mapped, growth_slope=mapped_slope)
+    return SimpleNamespace(growth=linear, growth_slope=linear_slope)
