@@ -98,12 +98,10 @@ class Liquid(Material):
         super().__post_init__()
         if not 0.0 <= self.restore <= 1.0:
             raise ValueError(f"Liquid: restore = {self.restore}; it is a share, from 0 to 1")
-        if self.incompressible and self.restore:
-            raise ValueError(f"Liquid: restore = {self.restore} of one that is incompressible; leave it out")
-        if self.incompressible and self.keep_volume:
-            raise ValueError("Liquid: keep_volume = True of one that is incompressible, which does; leave it out")
-        if self.incompressible and not math.isnan(self.bulk_modulus):
-            raise ValueError(f"Liquid: bulk_modulus = {self.bulk_modulus} of one that is incompressible; leave it out")
+        given = {"bulk_modulus": not math.isnan(self.bulk_modulus)}
+        given |= {"restore": self.restore > 0.0, "keep_volume": self.keep_volume}
+        for name in (each for each in given if given[each] and self.incompressible):
+            raise ValueError(f"Liquid: {name} = {getattr(self, name)} of one that is incompressible; leave it out")
 
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the physical parameters of this material."""
