@@ -98,7 +98,7 @@ class Liquid(Material):
         super().__post_init__()
         if not 0.0 <= self.restore <= 1.0:
             raise ValueError(f"Liquid: restore = {self.restore}; it is a share, from 0 to 1")
-        given = {"bulk_modulus": self.bulk_modulus >= 0.0, "restore": self.restore > 0.0, "keep_volume": self.keep_volume}
+        given = {"bulk_modulus": self.bulk_modulus >= 0, "restore": self.restore > 0, "keep_volume": self.keep_volume}
         for name in (each for each in given if given[each] and self.incompressible):
             raise ValueError(f"Liquid: {name} = {getattr(self, name)} of one that is incompressible; leave it out")
 
