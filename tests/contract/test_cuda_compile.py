@@ -140,8 +140,8 @@ BODIES = (
     "kernels_tree", "kernels_tree_reverse", "kernels_unsettle",
 )  # fmt: skip  # in simenv/physics/bodies
 GAS = (
-    "average", "confine", "cut", "force", "force_adjoint", "gaps", "lines", "owe", "project", "project_adjoint", "react", "rim",
-    "scalar", "scalar_adjoint", "seat",
+    "average", "confine", "cut", "force", "force_adjoint", "gaps", "lines", "owe", "project", "project_adjoint",
+    "react", "rim", "scalar", "scalar_adjoint", "seat",
 )  # fmt: skip
 LIQUID = (
     "cells", "extend", "measure", "meet", "pack", "particles", "press", "solids", "viscosity", "walls", "window",
