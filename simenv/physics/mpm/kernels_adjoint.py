@@ -104,11 +104,12 @@ def adjoint_kernels(
         if wp.static(walled and not pathed):
             stops = may_have_met(colliders, s, substep, x, v, grid.dt)
         E = real(0.0)
-        if wp.static(secured or packs) or stops:
-            g = gather(velocity_in, grid, s, place, f)
-            v = vec3(g[0], g[1], g[2])
-            if wp.static(packs):
-                E = g[3]
+        if wp.static(secured or packs or pathed or walled):  # else what was gathered is what the substep left
+            if wp.static(secured or packs) or stops:
+                g = gather(velocity_in, grid, s, place, f)
+                v = vec3(g[0], g[1], g[2])
+                if wp.static(packs):
+                    E = g[3]
         if wp.static(pathed or walled):
             if stops:
                 near = v
