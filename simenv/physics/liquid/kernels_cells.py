@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
+from simenv.physics.liquid.places import cell, corner
 
 __all__ = ["SURFACE", "cell_kernels"]
 
@@ -48,14 +49,6 @@ def cell_kernels(real) -> SimpleNamespace:
     full, per_far = wp.constant(real(FULL)), wp.constant(real(1.0 / (FAR - FULL)))
     options = {"module": f"simenv_liquid_cells_{real.__name__}", "enable_backward": True}
     plain = {"module": f"simenv_liquid_weights_{real.__name__}", "enable_backward": False}
-
-    @wp.func
-    def cell(n: wp.vec3i, i: int, j: int, k: int) -> int:
-        return (i * n[1] + j) * n[2] + k
-
-    @wp.func
-    def corner(n: wp.vec3i, i: int, j: int, k: int) -> int:
-        return (i * (n[1] + 1) + j) * (n[2] + 1) + k
 
     @wp.func
     def smooth(x: real) -> real:

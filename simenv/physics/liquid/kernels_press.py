@@ -11,6 +11,7 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.physics.liquid.kernels_measure import measure_kernels
+from simenv.physics.liquid.places import cell, corner
 
 __all__ = ["press_kernels"]
 
@@ -29,14 +30,6 @@ def press_kernels(real) -> SimpleNamespace:
     Box, vec3, fine, place, at_fine, step = base.Box, base.vec3, base.fine, base.place, base.at_fine, base.step
     lift, largest = wp.constant(real(LIFT)), wp.constant(real(LARGEST))
     options = {"module": f"simenv_liquid_press_{real.__name__}", "enable_backward": True}
-
-    @wp.func
-    def cell(n: wp.vec3i, i: int, j: int, k: int) -> int:
-        return (i * n[1] + j) * n[2] + k
-
-    @wp.func
-    def corner(n: wp.vec3i, i: int, j: int, k: int) -> int:
-        return (i * (n[1] + 1) + j) * (n[2] + 1) + k
 
     @wp.func
     def mean_of(low: real, high: real, a: real, b: real) -> real:

@@ -12,6 +12,7 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.flow.kernels_cut import cut_kernels
 from simenv.physics.liquid.kernels_measure import measure_kernels
+from simenv.physics.liquid.places import cell, corner
 
 __all__ = ["solid_kernels"]
 
@@ -40,14 +41,6 @@ def solid_kernels(real) -> SimpleNamespace:
     roomy = wp.constant(real(1.0 / ROOMY))
     opening = wp.constant(real(1.0 / OPENING))
     options = {"module": f"simenv_liquid_solids_{real.__name__}", "enable_backward": True}
-
-    @wp.func
-    def cell(n: wp.vec3i, i: int, j: int, k: int) -> int:
-        return (i * n[1] + j) * n[2] + k
-
-    @wp.func
-    def corner(n: wp.vec3i, i: int, j: int, k: int) -> int:
-        return (i * (n[1] + 1) + j) * (n[2] + 1) + k
 
     @wp.func
     def below(depth: real) -> real:

@@ -257,6 +257,45 @@ def onset(n: int) -> Outcome:
     return Outcome({"Rayleigh number": abs(found / ONSET - 1.0)}, curves, {"Rayleigh number": found})
 
 
+def of_cavity(reynolds: int, quick: int) -> Case:
+    """The case of a cavity; quick: cells a side of the test."""
+    return Case(
+        f"gas_cavity_{reynolds}",
+        f"Gas: lid-driven cavity at Re {reynolds}",
+        "profiles through the middle of a square under a lid that moves",
+        "From rest, until nothing changes; the largest difference from the profiles, in units of the lid's speed. They "
+        "are of streamfunction and vorticity on two grids, extrapolated; the tables of Ghia et al. differ from them by "
+        "up to 1 %.",
+        "Ghia, Ghia, Shin (1982), converged",
+        partial(cavity, reynolds),
+        (16, 32, 64),
+        quick,
+        "cells a side",
+        {"u on x = 1/2": 0.01, "w on z = 1/2": 0.01},
+        ("z, x [m]", "u, w [m/s]"),
+        slow=True,
+    )
+
+
+def of_convection(rayleigh: str, resolutions: tuple[int, int, int], quick: int) -> Case:
+    """The case of a square that is warm at the left; quick: cells a side of the test."""
+    return Case(
+        f"gas_convection_{rayleigh}",
+        f"Gas: natural convection at Ra {rayleigh}",
+        "mean Nusselt number, largest velocities",
+        "A square, warm at the left and cold at the right, Pr 0.71, until nothing changes; velocities in units of the "
+        "diffusivity over the side.",
+        "de Vahl Davis (1983)",
+        partial(convection, float(rayleigh)),
+        resolutions,
+        quick,
+        "cells a side",
+        dict.fromkeys(("mean Nusselt number", "largest u on x = 1/2", "largest w on z = 1/2"), 0.02),
+        ("x, z [m]", "w, u"),
+        slow=True,
+    )
+
+
 CASES = (
     Case(
         "gas_taylor_green",
@@ -317,68 +356,10 @@ CASES = (
         ("z [m]", "u [m/s]"),
         slow=True,
     ),
-    Case(
-        "gas_cavity_100",
-        "Gas: lid-driven cavity at Re 100",
-        "profiles through the middle of a square under a lid that moves",
-        "From rest, until nothing changes; the largest difference from the profiles, in units of the lid's speed. They "
-        "are of streamfunction and vorticity on two grids, extrapolated; the tables of Ghia et al. differ from them by "
-        "up to 1 %.",
-        "Ghia, Ghia, Shin (1982), converged",
-        partial(cavity, 100),
-        (16, 32, 64),
-        32,
-        "cells a side",
-        {"u on x = 1/2": 0.01, "w on z = 1/2": 0.01},
-        ("z, x [m]", "u, w [m/s]"),
-        slow=True,
-    ),
-    Case(
-        "gas_cavity_400",
-        "Gas: lid-driven cavity at Re 400",
-        "profiles through the middle of a square under a lid that moves",
-        "From rest, until nothing changes; the largest difference from the profiles, in units of the lid's speed. They "
-        "are of streamfunction and vorticity on two grids, extrapolated; the tables of Ghia et al. differ from them by "
-        "up to 1 %.",
-        "Ghia, Ghia, Shin (1982), converged",
-        partial(cavity, 400),
-        (16, 32, 64),
-        64,
-        "cells a side",
-        {"u on x = 1/2": 0.01, "w on z = 1/2": 0.01},
-        ("z, x [m]", "u, w [m/s]"),
-        slow=True,
-    ),
-    Case(
-        "gas_convection_1e4",
-        "Gas: natural convection at Ra 1e4",
-        "mean Nusselt number, largest velocities",
-        "A square, warm at the left and cold at the right, Pr 0.71, until nothing changes; velocities in units of the "
-        "diffusivity over the side.",
-        "de Vahl Davis (1983)",
-        partial(convection, 1e4),
-        (16, 32, 64),
-        32,
-        "cells a side",
-        dict.fromkeys(("mean Nusselt number", "largest u on x = 1/2", "largest w on z = 1/2"), 0.02),
-        ("x, z [m]", "w, u"),
-        slow=True,
-    ),
-    Case(
-        "gas_convection_1e5",
-        "Gas: natural convection at Ra 1e5",
-        "mean Nusselt number, largest velocities",
-        "A square, warm at the left and cold at the right, Pr 0.71, until nothing changes; velocities in units of the "
-        "diffusivity over the side.",
-        "de Vahl Davis (1983)",
-        partial(convection, 1e5),
-        (32, 48, 64),
-        64,
-        "cells a side",
-        dict.fromkeys(("mean Nusselt number", "largest u on x = 1/2", "largest w on z = 1/2"), 0.02),
-        ("x, z [m]", "w, u"),
-        slow=True,
-    ),
+    of_cavity(100, 32),
+    of_cavity(400, 64),
+    of_convection("1e4", (16, 32, 64), 32),
+    of_convection("1e5", (32, 48, 64), 64),
     Case(
         "gas_onset",
         "Gas: onset of convection between plates",
