@@ -37,7 +37,7 @@ def draw(case: Case, outcomes: dict[int, Outcome]) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
     for label, (x, y) in outcomes[case.resolutions[-1]].curves.items():
         if label.startswith("reference"):
-            left.plot(x, y, "k--" if len(x) > 10 else "ko", lw=0.8, ms=3, label=None if label[9:10] == " " else label)
+            left.plot(x, y, "k--" if len(x) > 20 else "ko", lw=0.8, ms=3, label=None if label[9:10] == " " else label)
         else:
             left.plot(x, y, lw=1.2, label=label)
     left.set(xlabel=case.axes[0], ylabel=case.axes[1])
