@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rigid bodies in water, by responses: stacks stand, what weighs next to nothing floats, and momentum is kept."""
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 import torch
@@ -131,9 +133,11 @@ def _floats(density: float, side: float = 0.06, width: float = 0.12, level: floa
     return World(scene, 1), bottom
 
 
-@pytest.mark.parametrize("density", [300.0, 500.0, 700.0])
-def test_a_box_keeps_its_draft(density) -> None:
-    """Within 6 % of Archimedes', by the volume of water about it, and without a drift (docs/rigid.md)."""
+@lru_cache
+def _drafts(density: float) -> tuple[np.ndarray, float]:
+    """Drafts of the last half second over Archimedes', by the volume of water about the box; how deep water is in it
+    at the end [m].
+    """
     world, bottom = _floats(density)
     state, depths = _at_rest(world, 0.07), []
     for _ in range(200):
@@ -145,9 +149,24 @@ def test_a_box_keeps_its_draft(density) -> None:
     inside = 0.03 - (state.x[0] - world.bodies["box"].pose(state)[0, :3]).abs()
     print(f"\nmeasured {density} kg/m^3: {found[-50:].mean():.4f} of the draft, from {found[-50:].min():.4f} on")
     assert state.status.item() == 0
-    assert found[-50:].mean() == pytest.approx(1.0, abs=0.06)
-    assert np.ptp(found[-50:]) < 0.02
-    assert inside.amin(-1).max().item() < 0.5 * DX
+    return found[-50:], inside.amin(-1).max().item()
+
+
+@pytest.mark.parametrize("density", [300.0, 500.0, 700.0])
+def test_a_box_keeps_its_draft(density) -> None:
+    """Within 6 % of Archimedes', and without a drift (docs/rigid.md)."""
+    found, inside = _drafts(density)
+    assert found.mean() == pytest.approx(1.0, abs=0.06)
+    assert np.ptp(found) < 0.02
+    assert inside < 0.5 * DX
+
+
+DEEP = pytest.mark.xfail(reason="measured 1.041: a face feels pressure with an error of a part of a cell", strict=True)
+
+
+@pytest.mark.parametrize("density", [300.0, pytest.param(500.0, marks=DEEP), pytest.param(700.0, marks=DEEP)])
+def test_the_draft_is_that_of_archimedes(density) -> None:
+    assert _drafts(density)[0].mean() == pytest.approx(1.0, abs=0.03)
 
 
 @pytest.mark.slow
@@ -173,6 +192,8 @@ def test_a_ball_rises_or_sinks(density) -> None:
     print(f"\nmeasured {density} kg/m^3: {speed:.3f} m/s, theory {theory:.3f}")
     assert state.status.item() == 0
     assert 0.25 < speed / theory < 1.15
+    if not 0.85 < speed / theory:
+        pytest.xfail(f"15 % are asked; measured {speed / theory:.2f}, as the grid's viscosity brakes it")
     assert (RADIUS - (state.x[0] - world.bodies["ball"].pose(state)[0, :3]).norm(dim=-1)).max().item() < 0.5 * DX
 
 
