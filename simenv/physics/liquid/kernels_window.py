@@ -96,18 +96,22 @@ def window_kernels(real) -> SimpleNamespace:
         cell_out: wp.array(dtype=int),
         face_out: wp.array(dtype=wp.vec3i),
         factor_out: wp.array(dtype=wp.vec3i),
+        line_out: wp.array(dtype=int),
         sums_out: wp.array3d(dtype=real),
         parts_out: wp.array4d(dtype=real),
     ):
         n = window_in[0, 1]
         cells = int(0)
+        lines = int(0)
         faces = wp.vec3i(0, 0, 0)
         for level in range(n_out.shape[0]):
             n_out[level] = n
             f_out[level] = n + wp.vec3i(1, 1, 1)
             cell_out[level] = cells
+            line_out[level] = lines
             face_out[level] = faces
             cells += n[0] * n[1] * n[2]
+            lines += n[0] * n[1]
             faces = faces + wp.vec3i((n[0] + 1) * n[1] * n[2], n[0] * (n[1] + 1) * n[2], n[0] * n[1] * (n[2] + 1))
             factor = wp.vec3i(1, 1, 1)
             next = wp.vec3i(n)

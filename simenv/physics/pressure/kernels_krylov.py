@@ -38,9 +38,9 @@ def krylov_functions(real) -> SimpleNamespace:
     @wp.func
     def start(
         s: Levels, w: int, i: int, b: wp.array2d(dtype=real), p: wp.array2d(dtype=real), right: wp.array2d(dtype=real),
-        sums: wp.array3d(dtype=real),
+        d: wp.array2d(dtype=real), sums: wp.array3d(dtype=real),
     ):  # fmt: skip
-        # from p = 0: r = b where there is an equation, and the largest |r|
+        # from p = 0: r = b where there is an equation, and the largest |r|; nothing lasts of solves before
         size = s.n[0][1] * s.n[0][2]
         most = real(0.0)
         for c in range(i * size, i * size + size):
@@ -48,6 +48,7 @@ def krylov_functions(real) -> SimpleNamespace:
             if s.inverse[w, c] > real(0.0):
                 value = b[w, c]
             p[w, c] = real(0.0)
+            d[w, c] = real(0.0)
             right[w, c] = value
             most = greater(most, wp.abs(value))
         sums[w, i, 1] = most
@@ -81,9 +82,9 @@ def krylov_functions(real) -> SimpleNamespace:
         # r.z
         total = real(0.0)
         for j in range(s.n[0][1]):
+            line = i * s.n[0][1] + j
             row = real(0.0)
-            first = (i * s.n[0][1] + j) * s.n[0][2]
-            for c in range(first, first + s.n[0][2]):
+            for c in range(line * s.n[0][2] + s.low[w, line], line * s.n[0][2] + s.high[w, line]):
                 row = row + right[w, c] * found[w, c]
             total = total + row
         return total
@@ -107,22 +108,22 @@ def krylov_functions(real) -> SimpleNamespace:
         d: wp.array2d(dtype=real),
     ):  # fmt: skip
         # the next direction, conjugate to those before
-        size = s.n[0][1] * s.n[0][2]
         share = aligned[w, 1]
-        for c in range(i * size, i * size + size):
-            value = found[w, c]
-            if iteration > 0:
-                value = value + share * d[w, c]
-            d[w, c] = value
+        for line in range(i * s.n[0][1], (i + 1) * s.n[0][1]):
+            for c in range(line * s.n[0][2] + s.low[w, line], line * s.n[0][2] + s.high[w, line]):
+                value = found[w, c]
+                if iteration > 0:
+                    value = value + share * d[w, c]
+                d[w, c] = value
 
     @wp.func
     def apply(s: Levels, w: int, i: int, d: wp.array2d(dtype=real), ad: wp.array2d(dtype=real)) -> real:
         # A d, and d.Ad
         total = real(0.0)
         for j in range(s.n[0][1]):
-            r = row_of(s, 0, i, j)
+            r = row_of(s, w, 0, i, j)
             row = real(0.0)
-            for k in range(r.n):
+            for k in range(r.low, r.high):
                 value = real(0.0)
                 inverse = s.inverse[w, r.own + k]
                 if inverse > real(0.0):
@@ -145,15 +146,15 @@ def krylov_functions(real) -> SimpleNamespace:
         step = real(0.0)
         if bent > real(0.0):
             step = aligned[w, 0] / bent
-        size = s.n[0][1] * s.n[0][2]
         most = real(0.0)
         high = real(0.0)
-        for c in range(i * size, i * size + size):
-            p[w, c] = p[w, c] + step * d[w, c]
-            high = wp.max(high, wp.abs(p[w, c]))
-            left = right[w, c] - step * ad[w, c]
-            right[w, c] = left
-            most = greater(most, wp.abs(left))
+        for line in range(i * s.n[0][1], (i + 1) * s.n[0][1]):
+            for c in range(line * s.n[0][2] + s.low[w, line], line * s.n[0][2] + s.high[w, line]):
+                p[w, c] = p[w, c] + step * d[w, c]
+                high = wp.max(high, wp.abs(p[w, c]))
+                left = right[w, c] - step * ad[w, c]
+                right[w, c] = left
+                most = greater(most, wp.abs(left))
         sums[w, i, 1] = most
         sums[w, i, 3] = high
 

@@ -3,7 +3,8 @@
 the coarser ones.
 
 All levels lie one after another in the same arrays, (N, numbers). Functions work on a slab of cells with one number
-along x, or on every so many of its cells: where a device has many threads, `lanes` share a slab along y and z.
+along x. Cells that have no equation, as in air and in solids, cost nothing where they lie before or after all that have
+one in their row along z.
 """
 
 from types import SimpleNamespace
@@ -24,10 +25,12 @@ def level_functions(real) -> SimpleNamespace:
 
         * `Levels`: of each level counts of cells `n` and of faces `f` along x, y and z, where its cells start and its
           faces across each, and by how much it is finer than the next; weights of the faces, the shift, and the inverse
-          of the diagonal, which is zero in cells that have no equation;
-        * `Row` and `row_of(levels, level, i, j)`: where a row of cells along z lies, and what is around it;
+          of the diagonal, which is zero in cells that have no equation; and of each row along z, of which a level's
+          start at `line`, between which cells those with an equation lie;
+        * `Row` and `row_of(levels, w, level, i, j)`: where a row of cells along z lies, and what is around it;
         * `coupled(levels, w, row, k, value) -> real`: the sum over faces of weight times the neighbour's value;
-        * `coarsen`, `invert`: make a slab of a coarser level, and of its diagonal.
+        * `coarsen`, `invert`: make a slab of a coarser level, and of its diagonal and its rows;
+        * `deepest(levels) -> int`: the first level that is no finer than the next.
     """
     vec3i = wp.vec3i
 
@@ -38,11 +41,14 @@ def level_functions(real) -> SimpleNamespace:
         cell: wp.array(dtype=int)
         face: wp.array(dtype=vec3i)
         factor: wp.array(dtype=vec3i)
+        line: wp.array(dtype=int)
         x: wp.array2d(dtype=real)
         y: wp.array2d(dtype=real)
         z: wp.array2d(dtype=real)
         shift: wp.array2d(dtype=real)
         inverse: wp.array2d(dtype=real)
+        low: wp.array2d(dtype=int)
+        high: wp.array2d(dtype=int)
 
     @wp.struct
     class Row:  # where things start: cells of this row and the rows around it, and the faces between
@@ -58,6 +64,8 @@ def level_functions(real) -> SimpleNamespace:
         fz: int
         n: int
         faces: int
+        low: int
+        high: int
 
     @wp.func
     def lower(i: int, n: int, faces: int) -> int:
@@ -84,12 +92,22 @@ def level_functions(real) -> SimpleNamespace:
         return 0
 
     @wp.func
-    def row_of(s: Levels, level: int, i: int, j: int) -> Row:
+    def deepest(s: Levels) -> int:
+        level = int(0)
+        while level < s.n.shape[0] - 1 and wp.max(s.factor[level]) > 1:
+            level += 1
+        return level
+
+    @wp.func
+    def row_of(s: Levels, w: int, level: int, i: int, j: int) -> Row:
         n = s.n[level]
         f = s.f[level]
         face = s.face[level]
         start = s.cell[level]
+        line = s.line[level] + i * n[1] + j
         row = Row()
+        row.low = s.low[w, line]
+        row.high = s.high[w, line]
         row.n = n[2]
         row.faces = f[2]
         row.own = start + (i * n[1] + j) * n[2]
@@ -128,7 +146,7 @@ def level_functions(real) -> SimpleNamespace:
         return total
 
     @wp.func
-    def coarsen(s: Levels, w: int, level: int, i: int, row: int, lane: int, lanes: wp.vec2i):
+    def coarsen(s: Levels, w: int, level: int, i: int):
         # Weights of faces: what the finer ones let through, over the distance between cells, which is twice as far
         # along a coarsened axis; the shift: the sum over the finer cells. Of the slab and of the faces above it.
         g = s.factor[level - 1]
@@ -149,8 +167,8 @@ def level_functions(real) -> SimpleNamespace:
             if i == n[0] - 1:
                 last = size[0]
             for a in range(i, last):
-                for j in range(row, size[1], lanes[0]):
-                    for k in range(lane, size[2], lanes[1]):
+                for j in range(size[1]):
+                    for k in range(size[2]):
                         at = vec3i(g[0] * a, g[1] * j, g[2] * k)
                         to = s.face[level][axis] + (a * size[1] + j) * size[2] + k
                         start = s.face[level - 1][axis]
@@ -160,17 +178,19 @@ def level_functions(real) -> SimpleNamespace:
                             s.y[w, to] = far * sum_over(w, start, under, at, count, s.y)
                         else:
                             s.z[w, to] = far * sum_over(w, start, under, at, count, s.z)
-        for j in range(row, n[1], lanes[0]):
-            for k in range(lane, n[2], lanes[1]):
+        for j in range(n[1]):
+            for k in range(n[2]):
                 at = vec3i(g[0] * i, g[1] * j, g[2] * k)
                 to = s.cell[level] + (i * n[1] + j) * n[2] + k
                 s.shift[w, to] = sum_over(w, s.cell[level - 1], fine, at, g, s.shift)
 
     @wp.func
-    def invert(s: Levels, w: int, level: int, i: int, row: int, lane: int, lanes: wp.vec2i):
-        for j in range(row, s.n[level][1], lanes[0]):
-            r = row_of(s, level, i, j)
-            for k in range(lane, r.n, lanes[1]):
+    def invert(s: Levels, w: int, level: int, i: int):
+        for j in range(s.n[level][1]):
+            r = row_of(s, w, level, i, j)
+            low = int(r.n)
+            high = int(0)
+            for k in range(r.n):
                 total = (
                     s.shift[w, r.own + k]
                     + s.x[w, r.fx0 + k]
@@ -183,9 +203,14 @@ def level_functions(real) -> SimpleNamespace:
                 inverse = real(0.0)
                 if total > real(0.0):
                     inverse = real(1.0) / total
+                    low = wp.min(low, k)
+                    high = k + 1
                 s.inverse[w, r.own + k] = inverse
+            line = s.line[level] + i * s.n[level][1] + j
+            s.low[w, line] = low
+            s.high[w, line] = high
 
     return SimpleNamespace(
         Levels=Levels, Row=Row, row_of=row_of, coupled=coupled, coarsen=coarsen, invert=invert, lower=lower,
-        upper=upper, above=above,
+        upper=upper, above=above, deepest=deepest,
     )  # fmt: skip

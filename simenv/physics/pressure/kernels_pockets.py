@@ -52,8 +52,8 @@ def pocket_functions(real) -> SimpleNamespace:
         # take the least label around, and what that label's cell has, and pass it on; 1 if anything changed
         changed = int(0)
         for j in range(s.n[0][1]):
-            r = row_of(s, 0, i, j)
-            for k in range(r.n):
+            r = row_of(s, w, 0, i, j)
+            for k in range(r.low, r.high):
                 own = labels[w, r.own + k]
                 if own > 0:
                     new = least(s.x[w, r.fx0 + k], own, labels[w, r.x0 + k])

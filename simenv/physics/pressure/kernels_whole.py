@@ -23,7 +23,7 @@ def whole_kernels(real) -> SimpleNamespace:
         `solve`, and the struct `Levels`.
     """
     f, g = krylov_functions(real), pocket_functions(real)
-    Levels, coarsen, invert, cycle = f.Levels, f.coarsen, f.invert, f.cycle
+    Levels, coarsen, invert, cycle, deepest = f.Levels, f.coarsen, f.invert, f.cycle, f.deepest
     start, judge, align, turn, search, apply, advance = (
         f.start, f.judge, f.align, f.turn, f.search, f.apply, f.advance
     )  # fmt: skip
@@ -40,14 +40,13 @@ def whole_kernels(real) -> SimpleNamespace:
         pockets_out: wp.array2d(dtype=int),
     ):
         w = wp.tid()
-        one = wp.vec2i(1, 1)
         s = levels_inout
-        for level in range(s.n.shape[0]):
+        for level in range(deepest(s) + 1):
             for i in range(s.n[level][0]):
                 if level > 0:
-                    coarsen(s, w, level, i, 0, 0, one)
+                    coarsen(s, w, level, i)
             for i in range(s.n[level][0]):
-                invert(s, w, level, i, 0, 0, one)
+                invert(s, w, level, i)
         nx = s.n[0][0]
         for i in range(nx):
             label(s, w, i, labels_out)
@@ -104,7 +103,10 @@ def whole_kernels(real) -> SimpleNamespace:
         nx = s.n[0][0]
         level_out(s, w, pockets_in, parts_out, mean_out, b_inout)
         for i in range(nx):
-            start(s, w, i, b_inout, p_out, right_out, sums_out)
+            start(s, w, i, b_inout, p_out, right_out, d_out, sums_out)
+        bottom = deepest(s)
+        for c in range(s.cell[bottom] + s.n[bottom][0] * s.n[bottom][1] * s.n[bottom][2]):
+            found_out[w, c] = real(0.0)
         judge(w, 0, tolerance, rounding, scale_in, sums_out, done_out, left_out, spent_out)
         each = int(0)
         while each < iterations and done_out[w] == 0:

@@ -92,12 +92,13 @@ class Levels:
         faces = [[each.faces(axis) for axis in range(3)] for each in self.grids]
         sizes = np.array([[math.prod(face) for face in each] for each in faces])
         cells = np.array([math.prod(each.shape) for each in self.grids])
+        lines = np.array([each.shape[0] * each.shape[1] for each in self.grids])
         counts = [[face[axis] for axis, face in enumerate(each)] for each in faces]
         starts = np.cumsum(sizes, 0) - sizes
         tables = {
             "n": ([each.shape for each in self.grids], wp.vec3i), "f": (counts, wp.vec3i),
             "cell": (np.cumsum(cells) - cells, int), "face": (starts, wp.vec3i),
-            "factor": ([*factors, (1, 1, 1)], wp.vec3i),
+            "factor": ([*factors, (1, 1, 1)], wp.vec3i), "line": (np.cumsum(lines) - lines, int),
         }  # fmt: skip
         self._arrays = {
             name: wp.array(np.asarray(values, dtype=np.int32), dtype=kind, device=memory.wp_device)
@@ -107,6 +108,7 @@ class Levels:
         self._weights = [self.slot(count) for count in (x, y, z)]
         total = int(cells.sum())
         self._shift, self._inverse, self.right, self.found = (self.slot(total) for _ in range(4))
+        self._ends = [memory.slot(wp.int32, int(lines.sum()), differentiable=False) for _ in range(2)]
 
     def slot(self, *shape: int) -> Slot:
         """A slot of numbers that is no part of the reverse sweep."""
@@ -137,10 +139,11 @@ class Levels:
 
     @property
     def tables(self) -> list[wp.array]:
-        """What kernels read of the levels' shapes: cells and faces along each axis, where a level's cells and its faces
-        start, and by how much it is finer than the next; for one who solves in a part of the grid only.
+        """What kernels read of the levels' shapes: cells and faces along each axis, where a level's cells, its faces
+        and its rows along z start, and by how much it is finer than the next; for one who solves in a part of the grid
+        only.
         """
-        return [self._arrays[name] for name in ("n", "f", "cell", "face", "factor")]
+        return [self._arrays[name] for name in ("n", "f", "cell", "face", "factor", "line")]
 
     def _finest(self, slot: Slot, shape: Sequence[int]) -> View:
         return View(lambda: slot.tensor[:, : math.prod(shape)].unflatten(1, tuple(shape)), self.real)
@@ -153,6 +156,7 @@ class Levels:
             setattr(made, name, values)
         made.x, made.y, made.z = (each.array for each in self._weights)
         made.shift, made.inverse = self._shift.array, self._inverse.array
+        made.low, made.high = (each.array for each in self._ends)
         return made
 
     adjoint_array = None
