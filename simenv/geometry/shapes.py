@@ -382,6 +382,13 @@ class MeshShape(Shape):
 
         return cached_grid(self._mesh, spacing)
 
+    @property
+    def spacing(self) -> float:
+        """Of the distance volume, unless another is asked for [m]."""
+        from simenv.geometry.mesh_sdf import CELLS
+
+        return float(self._mesh.extents.max()) / CELLS
+
     def to_mesh(self) -> "trimesh.Trimesh":
         """Return a copy of the mesh [m]."""
         return self._mesh.copy()

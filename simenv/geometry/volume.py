@@ -27,8 +27,8 @@ def volume_functions(real: type) -> SimpleNamespace:
         real: `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with `sample(...) -> vec4` (grad phi, phi [m]) and `curvature(..., a) -> vec3`, the Hessian of phi
-        times `a` [1/m]; and `nearest(...) -> real`, the value nearest to x [m].
+        A namespace with `sample(...) -> vec4` (grad phi, phi [m]), `level(...) -> real`, phi alone, and `curvature(...,
+        a) -> vec3`, the Hessian of phi times `a` [1/m]; and `nearest(...) -> real`, the value nearest to x [m].
     """
     vec3 = wp.types.vector(length=3, dtype=real)
     vec4 = wp.types.vector(length=4, dtype=real)
@@ -97,6 +97,32 @@ def volume_functions(real: type) -> SimpleNamespace:
                 wp.where(e[2] == real(0.0), g[2], e[2] / beyond),
             )
         return vec4(g[0], g[1], g[2], phi + beyond)
+
+    @wp.func
+    def level(
+        origin: vec3,
+        spacing: real,
+        nx: wp.int32,
+        ny: wp.int32,
+        nz: wp.int32,
+        start: wp.int32,
+        values: wp.array(dtype=real),
+        x: vec3,
+    ):
+        u = (x - origin) / spacing
+        c = vec3(inside(u[0], nx), inside(u[1], ny), inside(u[2], nz))
+        i = first(c[0], nx)
+        j = first(c[1], ny)
+        k = first(c[2], nz)
+        wx = weights(c[0] - real(i))
+        wy = weights(c[1] - real(j))
+        wz = weights(c[2] - real(k))
+        phi = real(0.0)
+        for p in range(3):
+            for q in range(3):
+                at = start + ((i + p) * ny + j + q) * nz + k
+                phi += wx[p] * wy[q] * wp.dot(wz, vec3(values[at], values[at + 1], values[at + 2]))
+        return phi + wp.length((u - c) * spacing)
 
     @wp.func
     def nearest(
@@ -171,4 +197,4 @@ def volume_functions(real: type) -> SimpleNamespace:
             )
         return h
 
-    return SimpleNamespace(sample=sample, curvature=curvature, nearest=nearest)
+    return SimpleNamespace(sample=sample, level=level, curvature=curvature, nearest=nearest)

@@ -12,6 +12,7 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.geometry.distance import distance_functions
+from simenv.physics.liquid.kernels_measure import measure_kernels
 from simenv.physics.liquid.kernels_particles import particle_kernels
 
 __all__ = ["meet_kernels"]
@@ -32,16 +33,12 @@ def meet_kernels(real) -> SimpleNamespace:
     dist, base = distance_functions(real), particle_kernels(real)
     Box, kept = base.Box, base.kept
     Shape, vec3, vec4 = dist.Shape, dist.vec3, dist.vec4
-    distance, surely_farther = dist.distance, dist.surely_farther
+    distance, signed_distance, surely_farther = dist.distance, dist.signed_distance, dist.surely_farther
+    within = measure_kernels(real).within
     mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
     tiny, stride = wp.constant(real(1.0e-12)), wp.constant(real(1.0 / STEPS))
     options = {"module": f"simenv_liquid_meet_{real.__name__}", "enable_backward": True}
     once = {"module": f"simenv_liquid_look_{real.__name__}", "enable_backward": False}
-
-    @wp.func
-    def within(x: vec3, lower: vec3, upper: vec3, reach: real) -> bool:
-        low = x[0] > lower[0] - reach and x[1] > lower[1] - reach and x[2] > lower[2] - reach
-        return low and x[0] < upper[0] + reach and x[1] < upper[1] + reach and x[2] < upper[2] + reach
 
     @wp.func
     def carried(x: vec3, dt: real, position: vec3, velocity: vec3, omega: vec3) -> vec3:
@@ -88,31 +85,40 @@ def meet_kernels(real) -> SimpleNamespace:
             return
         if surely_farther(shape[e], values, here, length):
             return
-        far = distance(shape[e], values, here)[3]
+        far = signed_distance(shape[e], values, here)
         if far <= real(0.0) or far > length:
             return
+        end = signed_distance(shape[e], values, there)
+        if far + end > length + close:  # nothing is in the balls around both ends, which cover the way
+            return
         s = real(0.0)
+        phi = far
         hit = real(2.0)
         n = vec3()
         z = real(0.0)
         deepest = real(1.0)
-        for _ in range(int(STEPS)):
+        for step in range(int(STEPS)):
             if s <= real(1.0):
-                near = distance(shape[e], values, here + s * way)
+                if step > 0:
+                    phi = signed_distance(shape[e], values, here + s * way)
                 if hit <= real(1.0):
-                    deepest = wp.min(deepest, near[3])
-                    s = s + stride
-                elif near[3] < real(0.5) * close and near[0] * way[0] + near[1] * way[1] + near[2] * way[2] < real(0.0):
-                    hit = s
-                    n = vec3(near[0], near[1], near[2])
-                    z = wp.dot(n, here + s * way) - near[3] + close
+                    deepest = wp.min(deepest, phi)
                     s = s + stride
                 else:
-                    s = s + wp.max(near[3], real(0.03) * length) / length
+                    if phi < real(0.5) * close:
+                        near = distance(shape[e], values, here + s * way)
+                        if near[0] * way[0] + near[1] * way[1] + near[2] * way[2] < real(0.0):
+                            hit = s
+                            n = vec3(near[0], near[1], near[2])
+                            z = wp.dot(n, here + s * way) - near[3] + close
+                    if hit <= real(1.0):
+                        s = s + stride
+                    else:
+                        s = s + wp.max(phi, real(0.03) * length) / length
         if hit <= real(1.0):
             last = distance(shape[e], values, there)
             same = n[0] * last[0] + n[1] * last[1] + n[2] * last[2]
-            if same < real(0.0) and wp.min(deepest, last[3]) < real(0.0):  # out would be on the other side
+            if same < real(0.0) and wp.min(deepest, end) < real(0.0):  # out would be on the other side
                 plane_out[w, p] = vec4(n[0], n[1], n[2], z)
 
     @wp.func
@@ -194,17 +200,17 @@ def meet_kernels(real) -> SimpleNamespace:
         if active_in[w, p] != 0:
             turn = rotation_in[pose]
             arm = x_before_in[w, p] - position_in[pose]
+            ends = carried(x, dt, position_in[pose], velocity_in[pose], omega_in[pose])
+            there = ((ends - position_in[pose]) * turn) / scale
             here = (arm * turn) / scale
-            reach = (width + margin + wp.length(x - x_before_in[w, p]) + dt * wp.length(velocity_in[pose])) / scale
-            reach = reach + dt * wp.length(omega_in[pose]) * wp.length(arm) / scale
-            touches = within(here, lower[e], upper[e], reach)
+            near_wall = margin / scale
+            plane = plane_in[w, p]
+            touches = plane[0] != real(0.0) or plane[1] != real(0.0) or plane[2] != real(0.0)
+            if not touches and within(there, lower[e], upper[e], near_wall):
+                touches = not surely_farther(shape[e], values, there, near_wall)
+            if not touches and sticky != 0 and within(here, lower[e], upper[e], width / scale):
+                touches = not surely_farther(shape[e], values, here, width / scale)
             if touches:
-                touches = not surely_farther(shape[e], values, here, reach)
-            if touches:
-                ends = carried(x, dt, position_in[pose], velocity_in[pose], omega_in[pose])
-                there = ((ends - position_in[pose]) * turn) / scale
-                plane = plane_in[w, p]
-                near_wall = margin / scale
                 lift = vec3()
                 if plane[0] != real(0.0) or plane[1] != real(0.0) or plane[2] != real(0.0):
                     side = vec3(plane[0], plane[1], plane[2])

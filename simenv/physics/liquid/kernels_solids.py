@@ -60,38 +60,58 @@ def solid_kernels(real) -> SimpleNamespace:
         return velocity[axis] + wp.cross(omega, x - position)[axis]
 
     @wp.func
-    def quarter(w: int, n: wp.vec3i, at: wp.vec3i, u: wp.vec3i, v: wp.vec3i, phi: wp.array2d(dtype=real)) -> real:
-        a = at_fine(w, n, at, phi)
-        b = at_fine(w, n, at + u, phi)
-        c = at_fine(w, n, at + u + v, phi)
-        d = at_fine(w, n, at + v, phi)
-        part = share(a, b, c, d)
-        return part[0]
+    def onward(n: wp.vec3i, at: wp.vec3i, axis: int) -> int:
+        # to the next fine point along an axis; beyond the ends of a window lies what is at them
+        if at[axis] >= 2 * n[axis]:
+            return 0
+        if axis == 0:
+            return (2 * n[1] + 1) * (2 * n[2] + 1)
+        if axis == 1:
+            return 2 * n[2] + 1
+        return 1
 
     @wp.func
     def opened(w: int, n: wp.vec3i, at: wp.vec3i, axis: int, phi: wp.array2d(dtype=real)) -> real:
         # of the face across an axis whose lower corner is at a fine point
-        u = step((axis + 1) % 3)
-        v = step((axis + 2) % 3)
-        low = quarter(w, n, at, u, v, phi) + quarter(w, n, at + u, u, v, phi)
-        return real(0.25) * (low + quarter(w, n, at + v, u, v, phi) + quarter(w, n, at + u + v, u, v, phi))
+        u = onward(n, at, (axis + 1) % 3)
+        v = onward(n, at, (axis + 2) % 3)
+        first = fine(n, at[0], at[1], at[2])
+        a = phi[w, first]
+        b = phi[w, first + u]
+        c = phi[w, first + 2 * u]
+        d = phi[w, first + v]
+        e = phi[w, first + u + v]
+        f = phi[w, first + 2 * u + v]
+        g = phi[w, first + 2 * v]
+        h = phi[w, first + u + 2 * v]
+        i = phi[w, first + 2 * u + 2 * v]
+        least = wp.min(wp.min(wp.min(a, b), wp.min(c, d)), wp.min(wp.min(e, f), wp.min(wp.min(g, h), i)))
+        if least > real(0.0):
+            return real(1.0)
+        most = wp.max(wp.max(wp.max(a, b), wp.max(c, d)), wp.max(wp.max(e, f), wp.max(wp.max(g, h), i)))
+        if most <= real(0.0):
+            return real(0.0)
+        low = share(a, b, e, d)[0] + share(b, c, f, e)[0]
+        return real(0.25) * (low + share(d, e, h, g)[0] + share(e, f, i, h)[0])
 
     @wp.func
     def middle(w: int, n: wp.vec3i, at: wp.vec3i, phi: wp.array2d(dtype=real)) -> real:
         # Mean of a cell's corners. With the curvature of what it is cut by it lies above the distance of its centre by
         # as much as the second moment of a quadratic B-spline makes of that.
-        x = wp.vec3i(2, 0, 0)
-        y = wp.vec3i(0, 2, 0)
-        z = wp.vec3i(0, 0, 2)
-        low = at_fine(w, n, at, phi) + at_fine(w, n, at + x, phi) + at_fine(w, n, at + y, phi)
-        low = low + at_fine(w, n, at + x + y, phi) + at_fine(w, n, at + z, phi) + at_fine(w, n, at + x + z, phi)
-        return real(0.125) * (low + at_fine(w, n, at + y + z, phi) + at_fine(w, n, at + x + y + z, phi))
+        x = 2 * onward(n, at, 0)
+        y = 2 * onward(n, at, 1)
+        z = 2 * onward(n, at, 2)
+        c = fine(n, at[0], at[1], at[2])
+        low = phi[w, c] + phi[w, c + x] + phi[w, c + y] + phi[w, c + x + y]
+        return real(0.125) * (low + phi[w, c + z] + phi[w, c + x + z] + phi[w, c + y + z] + phi[w, c + x + y + z])
 
     @wp.func
     def faced(
         w: int, n: wp.vec3i, at: wp.vec3i, axis: int, open: real, dx: real, phi: wp.array2d(dtype=real)
     ) -> real:  # fmt: skip
         # how far what closes a face lies across it
+        if open >= real(1.0):
+            return real(0.0)
         e = step(axis)
         c = at + step((axis + 1) % 3) + step((axis + 2) % 3)
         slope = (at_fine(w, n, c + e, phi) - at_fine(w, n, c - e, phi)) / dx

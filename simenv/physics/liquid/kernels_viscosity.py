@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Warp kernel of a liquid's viscosity: stresses of twice the rate of deformation, explicit in time.
+"""Warp kernels of a liquid's viscosity: stresses of twice the rate of deformation, explicit in time.
 
 Normal stresses lie at centres of cells and shear stresses at their edges, as in Batty and Bridson 2008, Accurate
 viscous free surfaces; each acts as far as there is liquid on all the faces that it is between, so that none acts at a
@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
+from simenv.physics.liquid.places import corner
 
 __all__ = ["viscosity_kernels"]
 
@@ -19,70 +20,101 @@ LEAST = 1e-6  # of a face's volume that particles fill, for viscosity to act on 
 
 @built_once
 def viscosity_kernels(real) -> SimpleNamespace:
-    """The kernel `rub` for one scalar type, `wp.float32` or `wp.float64`."""
+    """Kernels for one scalar type, `wp.float32` or `wp.float64`.
+
+    Returns:
+        A namespace with `strain`: of cells along each axis, and of their lower edges along each; and `rub`: velocities
+        of faces after these stresses have acted.
+    """
     vec3 = wp.types.vector(length=3, dtype=real)
     least = wp.constant(real(LEAST))
     options = {"module": f"simenv_liquid_viscosity_{real.__name__}", "enable_backward": True}
 
     @wp.func
-    def corner(n: wp.vec3i, at: wp.vec3i) -> int:
-        return (at[0] * (n[1] + 1) + at[1]) * (n[2] + 1) + at[2]
+    def stretch(low: real, high: real, at: int, last: int, before: real, after: real) -> real:
+        # of a cell along an axis, from what fills its two faces, of which walls take half, and their velocities
+        a = low
+        if at == 0:
+            a = real(2.0) * low
+        b = high
+        if at == last - 1:
+            b = real(2.0) * high
+        return wp.min(wp.min(a, b), real(1.0)) * (after - before)
 
     @wp.func
-    def unit(axis: int) -> wp.vec3i:
-        return wp.vec3i(int(axis == 0), int(axis == 1), int(axis == 2))
+    def shear(own: vec3, below_a: vec3, below_b: vec3, u: vec3, u_a: vec3, u_b: vec3, a: int, b: int) -> real:
+        # of an edge across two axes, from what fills the four faces around, and their velocities
+        share = wp.min(wp.min(own[a], below_b[a]), wp.min(own[b], below_a[b]))
+        return wp.min(share, real(1.0)) * (u[a] - u_b[a] + u[b] - u_a[b])
+
+    @wp.kernel(**options)
+    def strain(
+        lanes: wp.vec2i,
+        window_in: wp.array2d(dtype=wp.vec3i),
+        mass_in: wp.array2d(dtype=vec3),
+        flow_in: wp.array2d(dtype=vec3),
+        stretch_out: wp.array2d(dtype=vec3),
+        shear_out: wp.array2d(dtype=vec3),
+    ):
+        w, i, row, lane = wp.tid()
+        n = window_in[w, 1]
+        if i > n[0]:
+            return
+        for j in range(row, n[1] + 1, lanes[0]):
+            for k in range(lane, n[2] + 1, lanes[1]):
+                at = corner(n, i, j, k)
+                own = mass_in[w, at]
+                u = flow_in[w, at]
+                along = vec3()
+                if i < n[0] and j < n[1] and k < n[2]:
+                    x = corner(n, i + 1, j, k)
+                    y = corner(n, i, j + 1, k)
+                    z = corner(n, i, j, k + 1)
+                    along = vec3(
+                        stretch(own[0], mass_in[w, x][0], i, n[0], u[0], flow_in[w, x][0]),
+                        stretch(own[1], mass_in[w, y][1], j, n[1], u[1], flow_in[w, y][1]),
+                        stretch(own[2], mass_in[w, z][2], k, n[2], u[2], flow_in[w, z][2]),
+                    )
+                sx = real(0.0)
+                sy = real(0.0)
+                sz = real(0.0)
+                ix = i > 0 and i < n[0]
+                iy = j > 0 and j < n[1]
+                iz = k > 0 and k < n[2]
+                below_x = corner(n, wp.max(i - 1, 0), j, k)
+                below_y = corner(n, i, wp.max(j - 1, 0), k)
+                below_z = corner(n, i, j, wp.max(k - 1, 0))
+                if iy and iz:
+                    sx = shear(
+                        own, mass_in[w, below_y], mass_in[w, below_z], u, flow_in[w, below_y], flow_in[w, below_z], 1, 2
+                    )
+                if iz and ix:
+                    sy = shear(
+                        own, mass_in[w, below_z], mass_in[w, below_x], u, flow_in[w, below_z], flow_in[w, below_x], 2, 0
+                    )
+                if ix and iy:
+                    sz = shear(
+                        own, mass_in[w, below_x], mass_in[w, below_y], u, flow_in[w, below_x], flow_in[w, below_y], 0, 1
+                    )
+                stretch_out[w, at] = along
+                shear_out[w, at] = vec3(sx, sy, sz)
 
     @wp.func
-    def bulk(w: int, n: wp.vec3i, at: wp.vec3i, axis: int, mass: wp.array2d(dtype=vec3)) -> real:
-        # what fills a face, of which a wall takes half
-        own = mass[w, corner(n, at)][axis]
-        if at[axis] == 0 or at[axis] == n[axis]:
-            return real(2.0) * own
-        return own
+    def held(at: int, last: int, low: int, high: int) -> real:
+        # how far walls beside a face hold what is there
+        total = int(0)
+        if at == 0:
+            total += 2 * low
+        if at == last - 1:
+            total += 2 * high
+        return real(total)
 
     @wp.func
-    def stretch(
-        w: int, n: wp.vec3i, at: wp.vec3i, axis: int, mass: wp.array2d(dtype=vec3), flow: wp.array2d(dtype=vec3)
-    ) -> real:  # fmt: skip
-        # of a cell along an axis
-        next = at + unit(axis)
-        share = wp.min(wp.min(bulk(w, n, at, axis, mass), bulk(w, n, next, axis, mass)), real(1.0))
-        return share * (flow[w, corner(n, next)][axis] - flow[w, corner(n, at)][axis])
-
-    @wp.func
-    def shear(
-        w: int, n: wp.vec3i, at: wp.vec3i, a: int, b: int, mass: wp.array2d(dtype=vec3), flow: wp.array2d(dtype=vec3)
-    ) -> real:  # fmt: skip
-        # of the lower edge of a cell across two axes
-        if at[a] < 1 or at[b] < 1 or at[a] > n[a] - 1 or at[b] > n[b] - 1:
+    def over(force: real, hold: real, own: real, flow: real, at: int, last: int) -> real:
+        # acceleration of an inner face that anything fills
+        if at < 1 or at > last - 1 or own < least:
             return real(0.0)
-        here = corner(n, at)
-        below_a = corner(n, at - unit(a))
-        below_b = corner(n, at - unit(b))
-        share = wp.min(wp.min(mass[w, here][a], mass[w, below_b][a]), wp.min(mass[w, here][b], mass[w, below_a][b]))
-        rate = flow[w, here][a] - flow[w, below_b][a] + flow[w, here][b] - flow[w, below_a][b]
-        return wp.min(share, real(1.0)) * rate
-
-    @wp.func
-    def rubbed(
-        w: int, n: wp.vec3i, at: wp.vec3i, a: int, low: wp.vec3i, high: wp.vec3i, mass: wp.array2d(dtype=vec3),
-        flow: wp.array2d(dtype=vec3),
-    ) -> real:  # fmt: skip
-        # what stresses do to the component along an axis of an inner face; `low` and `high` walls hold what is there
-        own = mass[w, corner(n, at)][a]
-        if at[a] < 1 or at[a] > n[a] - 1 or own < least:
-            return real(0.0)
-        total = real(2.0) * (stretch(w, n, at, a, mass, flow) - stretch(w, n, at - unit(a), a, mass, flow))
-        for turn in range(1, 3):
-            b = (a + turn) % 3
-            total = total + shear(w, n, at + unit(b), a, b, mass, flow) - shear(w, n, at, a, b, mass, flow)
-            held = real(0.0)
-            if at[b] == 0:
-                held = held + real(2 * low[b])
-            if at[b] == n[b] - 1:
-                held = held + real(2 * high[b])
-            total = total - held * wp.min(own, real(1.0)) * flow[w, corner(n, at)][a]
-        return total / own
+        return (force - hold * wp.min(own, real(1.0)) * flow) / own
 
     @wp.kernel(**options)
     def rub(
@@ -94,6 +126,8 @@ def viscosity_kernels(real) -> SimpleNamespace:
         viscosity_in: wp.array(dtype=real),
         mass_in: wp.array2d(dtype=vec3),
         old_in: wp.array2d(dtype=vec3),
+        stretch_in: wp.array2d(dtype=vec3),
+        shear_in: wp.array2d(dtype=vec3),
         star_in: wp.array2d(dtype=vec3),
         star_out: wp.array2d(dtype=vec3),
     ):
@@ -103,27 +137,42 @@ def viscosity_kernels(real) -> SimpleNamespace:
         if i > n[0]:
             return
         first = window_in[w, 0]
-        low = wp.vec3i(0, 0, 0)
-        high = wp.vec3i(0, 0, 0)
-        if first[0] == 0:
-            low = low + wp.vec3i(sticks[0], 0, 0)
-        if first[1] == 0:
-            low = low + wp.vec3i(0, sticks[1], 0)
-        if first[2] == 0:
-            low = low + wp.vec3i(0, 0, sticks[2])
-        if first[0] + n[0] == cells[0]:
-            high = high + wp.vec3i(sticks[0], 0, 0)
-        if first[1] + n[1] == cells[1]:
-            high = high + wp.vec3i(0, sticks[1], 0)
-        if first[2] + n[2] == cells[2]:
-            high = high + wp.vec3i(0, 0, sticks[2])
+        low = wp.vec3i(
+            wp.where(first[0] == 0, sticks[0], 0), wp.where(first[1] == 0, sticks[1], 0),
+            wp.where(first[2] == 0, sticks[2], 0),
+        )  # fmt: skip
+        high = wp.vec3i(
+            wp.where(first[0] + n[0] == cells[0], sticks[0], 0), wp.where(first[1] + n[1] == cells[1], sticks[1], 0),
+            wp.where(first[2] + n[2] == cells[2], sticks[2], 0),
+        )  # fmt: skip
         share = factor * viscosity_in[w]
+        hx = held(i, n[0], low[0], high[0])
+        two = real(2.0)
         for j in range(row, n[1] + 1, lanes[0]):
+            hy = held(j, n[1], low[1], high[1])
             for k in range(lane, n[2] + 1, lanes[1]):
-                at = wp.vec3i(i, j, k)
-                x = rubbed(w, n, at, 0, low, high, mass_in, old_in)
-                y = rubbed(w, n, at, 1, low, high, mass_in, old_in)
-                z = rubbed(w, n, at, 2, low, high, mass_in, old_in)
-                star_out[w, corner(n, at)] = star_in[w, corner(n, at)] + share * vec3(x, y, z)
+                hz = held(k, n[2], low[2], high[2])
+                at = corner(n, i, j, k)
+                own = mass_in[w, at]
+                more = vec3()
+                if own[0] >= least or own[1] >= least or own[2] >= least:
+                    e = stretch_in[w, at]
+                    s = shear_in[w, at]
+                    x = corner(n, wp.min(i + 1, n[0]), j, k)
+                    y = corner(n, i, wp.min(j + 1, n[1]), k)
+                    z = corner(n, i, j, wp.min(k + 1, n[2]))
+                    sx = shear_in[w, x]
+                    sy = shear_in[w, y]
+                    sz = shear_in[w, z]
+                    ex = stretch_in[w, corner(n, wp.max(i - 1, 0), j, k)][0]
+                    ey = stretch_in[w, corner(n, i, wp.max(j - 1, 0), k)][1]
+                    ez = stretch_in[w, corner(n, i, j, wp.max(k - 1, 0))][2]
+                    u = old_in[w, at]
+                    more = vec3(
+                        over(two * (e[0] - ex) + sy[2] - s[2] + sz[1] - s[1], hy + hz, own[0], u[0], i, n[0]),
+                        over(two * (e[1] - ey) + sz[0] - s[0] + sx[2] - s[2], hz + hx, own[1], u[1], j, n[1]),
+                        over(two * (e[2] - ez) + sx[1] - s[1] + sy[0] - s[0], hx + hy, own[2], u[2], k, n[2]),
+                    )
+                star_out[w, at] = star_in[w, at] + share * more
 
-    return SimpleNamespace(rub=rub)
+    return SimpleNamespace(strain=strain, rub=rub)

@@ -164,6 +164,15 @@ def window_kernels(real) -> SimpleNamespace:
                 a_out[w, c] = vec3()
 
     @wp.kernel(**options)
+    def wipe_corners(window_in: wp.array2d(dtype=wp.vec3i), a_out: wp.array2d(dtype=real)):
+        w, i = wp.tid()
+        m = window_in[w, 1]
+        if i < m[0] + 1:
+            size = (m[1] + 1) * (m[2] + 1)
+            for c in range(i * size, i * size + size):
+                a_out[w, c] = real(0.0)
+
+    @wp.kernel(**options)
     def wipe_cells(window_in: wp.array2d(dtype=wp.vec3i), a_out: wp.array2d(dtype=real)):
         w, i = wp.tid()
         m = window_in[w, 1]
@@ -185,5 +194,5 @@ def window_kernels(real) -> SimpleNamespace:
     return SimpleNamespace(
         Box=Box, is_inside=is_inside, begin=begin, bound=bound, fit=fit, refine=refine, wipe_grids=wipe_grids,
         wipe_grid=wipe_grid, wipe_faces=wipe_faces, wipe_cells=wipe_cells,
-        wipe_points=wipe_points,
+        wipe_points=wipe_points, wipe_corners=wipe_corners,
     )  # fmt: skip

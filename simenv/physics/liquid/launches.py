@@ -138,7 +138,9 @@ class LiquidLaunches:
         made: dict[str, tuple[type, int]] = {}
         made |= dict.fromkeys(("fill", "b", "p", "crowded_b", "crowded_p"), (self._real, cells))
         pushed = [f"{name}{each}" for each in range(EXTENSIONS + 1) for name in PUSHED]
-        made |= dict.fromkeys(("steep", "mass", "old", "fallen", "star", *pushed), (self._vec3, corners))
+        made |= dict.fromkeys(
+            ("steep", "mass", "old", "stretched", "sheared", "fallen", "star", *pushed), (self._vec3, corners)
+        )
         grids = ("centres", *(f"{name}_{axis}" for name in ("given", "taken") for axis in "xyz"))
         made |= dict.fromkeys(grids, (self._vec4, places))
         if self.solids is not None:
@@ -147,7 +149,7 @@ class LiquidLaunches:
                 ("open", "solid", "held", "steep0", "joint", "ripe", "opened", "pushed", "roomed", "flux"),
                 (self._vec3, corners),
             )
-            made |= dict.fromkeys(("phi0", "phi"), (self._real, self._fine))
+            made |= {"phi0": (self._real, corners), "phi": (self._real, self._fine)}
         return made
 
     def work(self, number: int) -> dict[str, Any]:
@@ -161,8 +163,8 @@ class LiquidLaunches:
                     self._bars[name] = slot(kind, size, **plainly)
                 made[name] = Shared(slot(kind, size, **plainly), self._bars[name])
             if self.solids is not None:
-                for name in ("owner0", "owner"):
-                    made[name] = View(partial(getattr, slot(wp.int32, self._fine, **plainly), "tensor"), wp.int32)
+                for name, size in (("owner0", self._sizes[1]), ("owner", self._fine)):
+                    made[name] = View(partial(getattr, slot(wp.int32, size, **plainly), "tensor"), wp.int32)
                 for c in range(self.solids.count):
                     made[f"plane{c}"] = slot(self._vec4, self.model.particles, **plainly)
                     made |= {f"{name}{c}": slot(self._vec3, self.model.particles) for name in "xv"}
@@ -238,8 +240,13 @@ class LiquidLaunches:
                 [w[name] for name in ("fill" if self.solids is None else "fill0", "mass", "old", "fallen")],
             ),
             Launch(
+                self._viscosity.strain, self.corners, [lanes], [window, w["mass"], w["old"]],
+                [w["stretched"], w["sheared"]],
+            ),
+            Launch(
                 self._viscosity.rub, self.corners, [lanes, dt / self.model.dx**2, self._sticks, self._box.n],
-                [window, i["viscosity"], w["mass"], w["old"], w["fallen"]], [w["star"]],
+                [window, i["viscosity"], *(w[name] for name in ("mass", "old", "stretched", "sheared", "fallen"))],
+                [w["star"]],
             ),
         ]  # fmt: skip
 
@@ -306,14 +313,15 @@ class LiquidLaunches:
     def _wipe_bars(self, work: dict[str, Any]) -> InPlace:
         """Zeros in all adjoints, before the reverse sweep of a tick."""
         k, (worlds, nx), window = self._windows, self.corners[:2], work["window"]
-        cells, corners, _ = self._sizes
-        bars: dict[int, list[Bar]] = {size: [] for size in (*self._sizes, self._fine)}
-        for name, (_, size) in self._kinds().items():
-            bars[size].append(Bar(work[name]))
-        made = [plain(k.wipe_cells, (worlds, nx - 1), [], [window], [each]) for each in bars[cells]]
-        made += [plain(k.wipe_faces, (worlds, nx), [], [window], [each]) for each in bars[corners]]
-        made += [plain(k.wipe_grid, (worlds, nx + 2), [], [window], [each]) for each in bars[self._sizes[2]]]
-        made += [plain(k.wipe_points, (worlds, 2 * nx - 1), [], [window], [each]) for each in bars[self._fine]]
+        cells, corners, places = self._sizes
+        real, vec3 = self._real, self._vec3
+        made = []
+        for kernel, count, kind, size in (
+            (k.wipe_cells, nx - 1, real, cells), (k.wipe_corners, nx, real, corners), (k.wipe_faces, nx, vec3, corners),
+            (k.wipe_grid, nx + 2, self._vec4, places), (k.wipe_points, 2 * nx - 1, real, self._fine),
+        ):  # fmt: skip
+            names = [name for name, what in self._kinds().items() if what == (kind, size)]
+            made += [plain(kernel, (worlds, count), [], [window], [Bar(work[name])]) for name in names]
         return InPlace([], made)
 
     def _fold_centres(self, window: View, grid: Shared) -> InPlace:

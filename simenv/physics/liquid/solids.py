@@ -25,6 +25,7 @@ from simenv.physics.pressure.levels import View, plain
 __all__ = ["Solids"]
 
 THICK = 0.3  # of a cell that a shell is thickened by on both sides, where it closes faces
+SPACING = 0.25  # of a cell, the least between the values of a mesh that shares are made of
 MARGIN = 0.05  # of a cell that particles stay away from walls
 WIDTH = 0.25  # of a cell, at least, over which what sticks holds particles
 
@@ -63,8 +64,9 @@ class Solids:
         }  # fmt: skip
         self.force, self.torque = slot(vec3, self.count), slot(vec3, self.count)
         device = memory.wp_device
-        self._shapes = ShapeTable(specs, memory.worlds, real, vec3, device)
         dx = box.dx
+        self._shapes = ShapeTable(specs, memory.worlds, real, vec3, device)
+        self._coarse = ShapeTable(specs, memory.worlds, real, vec3, device, SPACING * dx)
         thick = [thickening(spec, dx) for spec in specs]
         self._is_thin = all(each > 0.0 for each in thick)  # then distances at corners are good enough
         self._thick = wp.array(thick, dtype=real, device=device)
@@ -76,7 +78,7 @@ class Solids:
     @property
     def array(self) -> Any:
         """The struct of `contact_functions` that kernels read, once slots have memory."""
-        made, shapes = self._measure.Colliders(), self._shapes
+        made, shapes = self._measure.Colliders(), self._coarse
         made.count, made.substeps = self.count, self._ticks
         made.shape, made.sdf_values, made.lower, made.upper = shapes.shape, shapes.values, shapes.lower, shapes.upper
         for name, each in self.inputs.items():
@@ -100,7 +102,7 @@ class Solids:
         if self._is_thin:
             rough, ends = [w["phi0"], w["owner0"]], [2, self._thick, lanes]
             made.append(Launch(k.measure, corners, [*head, *ends], given, rough, k.unmeasure))
-            made.append(Launch(k.between, points, [lanes], [window, *rough], measured))
+            made.append(Launch(k.between, corners, [lanes], [window, *rough], measured))
         else:
             ends = [1, self._thick, lanes]
             made.append(Launch(k.measure, points, [*head, *ends], given, measured, k.unmeasure))

@@ -26,17 +26,20 @@ class ShapeTable:
 
     Args:
         specs: of the colliders; worlds: S; real: Warp's scalar; vec3: Warp's vector; device: Warp's device.
+        least: least spacing of the distance volumes of meshes [m].
 
     Attributes:
         shape, lower, upper: of each world and collider, (S Cl,); values: of the volumes of all shapes.
         varies: whether any collider has variants.
     """
 
-    def __init__(self, specs: Sequence[ColliderSpec], worlds: int, real: type, vec3: type, device: wp.Device):
+    def __init__(
+        self, specs: Sequence[ColliderSpec], worlds: int, real: type, vec3: type, device: wp.Device, least: float = 0.0
+    ):  # fmt: skip
         self._count, self._worlds, self._device = max(len(specs), 1), worlds, device
         variants = [spec.variants or (spec.shape,) for spec in specs]
         every = [shape for shapes in variants for shape in shapes]
-        structs, self.values = _packed(every, real, device)
+        structs, self.values = _packed(every, real, device, least)
         bounds = np.stack([_bounds(shape) for shape in every] or [np.zeros((2, 3))])
         self._first = np.cumsum([0, *(len(shapes) for shapes in variants)], dtype=np.int32)[: self._count]
         self.varies = any(len(shapes) > 1 for shapes in variants)
@@ -61,9 +64,9 @@ class ShapeTable:
             launch(self._kernel, self._worlds * self._count, inputs, outputs, device=self._device)
 
 
-def _packed(shapes: Sequence[Shape | None], real: type, device: wp.Device) -> tuple[list, wp.array]:
+def _packed(shapes: Sequence[Shape | None], real: type, device: wp.Device, least: float) -> tuple[list, wp.array]:
     solid = [Sphere(1.0) if shape is None else shape for shape in shapes]
-    structs, values = pack_shapes(solid, real)
+    structs, values = pack_shapes(solid, real, least=least)
     return list(structs) or [distance_functions(real).Shape()], wp.array(values, dtype=real, device=device)
 
 
