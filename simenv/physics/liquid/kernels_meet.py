@@ -57,6 +57,8 @@ def meet_kernels(real) -> SimpleNamespace:
         values: wp.array(dtype=real),
         lower: wp.array(dtype=vec3),
         upper: wp.array(dtype=vec3),
+        coarse: wp.array(dtype=Shape),
+        coarse_values: wp.array(dtype=real),
         active_in: wp.array2d(dtype=int),
         x_before_in: wp.array2d(dtype=vec3),
         x_in: wp.array2d(dtype=vec3),
@@ -83,7 +85,7 @@ def meet_kernels(real) -> SimpleNamespace:
         close = margin / scale
         if not within(here, lower[e], upper[e], length + close):
             return
-        if surely_farther(shape[e], values, here, length):
+        if surely_farther(coarse[e], coarse_values, here, length):
             return
         far = signed_distance(shape[e], values, here)
         if far <= real(0.0) or far > length:
@@ -169,6 +171,8 @@ def meet_kernels(real) -> SimpleNamespace:
         values: wp.array(dtype=real),
         lower: wp.array(dtype=vec3),
         upper: wp.array(dtype=vec3),
+        coarse: wp.array(dtype=Shape),
+        coarse_values: wp.array(dtype=real),
         whole: Box,
         active_in: wp.array2d(dtype=int),
         plane_in: wp.array2d(dtype=vec4),
@@ -207,9 +211,9 @@ def meet_kernels(real) -> SimpleNamespace:
             plane = plane_in[w, p]
             touches = plane[0] != real(0.0) or plane[1] != real(0.0) or plane[2] != real(0.0)
             if not touches and within(there, lower[e], upper[e], near_wall):
-                touches = not surely_farther(shape[e], values, there, near_wall)
+                touches = not surely_farther(coarse[e], coarse_values, there, near_wall)
             if not touches and sticky != 0 and within(here, lower[e], upper[e], width / scale):
-                touches = not surely_farther(shape[e], values, here, width / scale)
+                touches = not surely_farther(coarse[e], coarse_values, here, width / scale)
             if touches:
                 lift = vec3()
                 if plane[0] != real(0.0) or plane[1] != real(0.0) or plane[2] != real(0.0):

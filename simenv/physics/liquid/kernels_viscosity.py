@@ -42,10 +42,9 @@ def viscosity_kernels(real) -> SimpleNamespace:
         return wp.min(wp.min(a, b), real(1.0)) * (after - before)
 
     @wp.func
-    def shear(own: vec3, below_a: vec3, below_b: vec3, u: vec3, u_a: vec3, u_b: vec3, a: int, b: int) -> real:
-        # of an edge across two axes, from what fills the four faces around, and their velocities
-        share = wp.min(wp.min(own[a], below_b[a]), wp.min(own[b], below_a[b]))
-        return wp.min(share, real(1.0)) * (u[a] - u_b[a] + u[b] - u_a[b])
+    def shear(a: real, b: real, c: real, d: real, rate: real) -> real:
+        # of an edge, from what fills the four faces around
+        return wp.min(wp.min(wp.min(a, b), wp.min(c, d)), real(1.0)) * rate
 
     @wp.kernel(**options)
     def strain(
@@ -84,18 +83,18 @@ def viscosity_kernels(real) -> SimpleNamespace:
                 below_x = corner(n, wp.max(i - 1, 0), j, k)
                 below_y = corner(n, i, wp.max(j - 1, 0), k)
                 below_z = corner(n, i, j, wp.max(k - 1, 0))
+                mx = mass_in[w, below_x]
+                my = mass_in[w, below_y]
+                mz = mass_in[w, below_z]
+                ux = flow_in[w, below_x]
+                uy = flow_in[w, below_y]
+                uz = flow_in[w, below_z]
                 if iy and iz:
-                    sx = shear(
-                        own, mass_in[w, below_y], mass_in[w, below_z], u, flow_in[w, below_y], flow_in[w, below_z], 1, 2
-                    )
+                    sx = shear(own[1], mz[1], own[2], my[2], u[1] - uz[1] + u[2] - uy[2])
                 if iz and ix:
-                    sy = shear(
-                        own, mass_in[w, below_z], mass_in[w, below_x], u, flow_in[w, below_z], flow_in[w, below_x], 2, 0
-                    )
+                    sy = shear(own[2], mx[2], own[0], mz[0], u[2] - ux[2] + u[0] - uz[0])
                 if ix and iy:
-                    sz = shear(
-                        own, mass_in[w, below_x], mass_in[w, below_y], u, flow_in[w, below_x], flow_in[w, below_y], 0, 1
-                    )
+                    sz = shear(own[0], my[0], own[1], mx[1], u[0] - uy[0] + u[1] - ux[1])
                 stretch_out[w, at] = along
                 shear_out[w, at] = vec3(sx, sy, sz)
 

@@ -35,7 +35,7 @@ __all__ = ["LiquidLaunches"]
 
 PUSHED = ("ripe", "change", "room")
 EXTENSIONS = 2  # faces beyond the surface that have a velocity
-COARSER = 100.0  # times the tolerance of velocities: that of what crowds cells, which the next tick undoes anyway
+COARSER = 1000.0  # times the tolerance of velocities: that of what crowds cells, which the next tick undoes anyway
 
 
 class _Solve:

@@ -134,7 +134,7 @@ class Solids:
         self, tick: int, given: Mapping[str, Slot], before: Slot, w: Mapping[str, Any], after: Mapping[str, Slot]
     ) -> list[Launch]:  # fmt: skip
         """Particles meet one collider after the other; what they have is ``x0`` and ``v0`` of the work."""
-        k, shapes, made = self._meet, self._shapes, []
+        k, shapes, coarse, made = self._meet, self._shapes, self._coarse, []
         every = (self._memory.worlds, before.size[1])
         position, velocity, omega = self._motion
         turn, active = Flat(self.inputs["rotation"]), given["active"]
@@ -143,7 +143,7 @@ class Solids:
             x, v = w[f"x{c}"], w[f"v{c}"]
             ends = [after["x"], after["v"]] if last else [w[f"x{c + 1}"], w[f"v{c + 1}"]]
             margin = MARGIN * self._box.dx
-            table = [shapes.shape, shapes.values, shapes.lower, shapes.upper]
+            table = [shapes.shape, shapes.values, shapes.lower, shapes.upper, coarse.shape, coarse.values]
             head = [c, self.count, self._ticks, tick, self._dt, margin]
             motion = [position, turn, velocity, omega]
             plane = w[f"plane{c}"]
