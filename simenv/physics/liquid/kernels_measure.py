@@ -239,6 +239,7 @@ def measure_kernels(real) -> SimpleNamespace:
                             owner_out[w, at_xy + 1] = wp.max(o11, r11)
 
     return SimpleNamespace(
-        between=between, measure=measure, unmeasure=unmeasure, within=within, fine=fine, place=place, at_fine=at_fine, step=step,
-        Box=Box, vec3=vec3, Colliders=Colliders, ColliderAdjoints=ColliderAdjoints,
+        between=between, measure=measure, unmeasure=unmeasure, within=within, fine=fine,
+        place=place, at_fine=at_fine, step=step, Box=Box, vec3=vec3, Colliders=Colliders,
+        ColliderAdjoints=ColliderAdjoints,
     )  # fmt: skip
