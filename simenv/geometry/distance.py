@@ -17,7 +17,8 @@ flat array that holds the values of all distance volumes, and a point `x` [m] in
 
 `surely_farther(shape, sdf_values, x, reach) -> bool` reads one value of a volume and is true only where phi > reach
 [m], which spares contact the full evaluation (27 values) nearly everywhere; for analytic shapes it is always false.
-  `rough_distance(shape, sdf_values, x) -> real` is that value [m], and the exact distance of an analytic shape.
+  `rough_distance(shape, sdf_values, x) -> real` is that value [m], and the exact distance of an analytic shape;
+  `at_least(shape, sdf_values, x) -> real` is below phi [m] by it, and phi of an analytic shape.
 
 All derivatives are written by hand, so that modules may set `enable_backward=False`. Where the nearest surface point is
 not unique (centre of a sphere, axis of a cylinder, a ridge inside a box), one of the valid unit normals is returned.
@@ -165,7 +166,8 @@ def distance_functions(real: type) -> SimpleNamespace:
 
     Returns:
         A namespace with the struct `Shape` and the functions `distance`, `signed_distance`, `distance_gradient`,
-        `surely_farther`, `rough_distance`, `distance_hessian_product`, `distance_hessian_transpose_product` and
+        `surely_farther`, `rough_distance`, `at_least`,
+        `distance_hessian_product`, `distance_hessian_transpose_product` and
         `distance_adjoint`; `vec3` and `vec4` are the vector types that they use, `real` the scalar type.
 
     Raises:
@@ -242,6 +244,12 @@ def distance_functions(real: type) -> SimpleNamespace:
         if shape.kind == _SDF:
             return rough_distance(shape, sdf_values, x) > reach + shape.sdf_spacing
         return False
+
+    @wp.func
+    def at_least(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3) -> real:
+        if shape.kind == _SDF:
+            return rough_distance(shape, sdf_values, x) - shape.sdf_spacing
+        return rough_distance(shape, sdf_values, x)
 
     @wp.func
     def distance(shape: Shape, sdf_values: wp.array(dtype=real), x: vec3) -> vec4:
@@ -322,6 +330,7 @@ def distance_functions(real: type) -> SimpleNamespace:
         distance=distance,
         signed_distance=signed_distance,
         rough_distance=rough_distance,
+        at_least=at_least,
         surely_farther=surely_farther,
         distance_gradient=distance_gradient,
         distance_hessian_product=distance_hessian_product,

@@ -27,13 +27,16 @@ def meet_kernels(real) -> SimpleNamespace:
     Returns:
         A namespace with
 
-        * `look`: of particles that would go through a wall of a collider, the plane that stops them, in its frame;
+        * `look`: which particles meet a collider (1) and how far from it they end, and which would go through a wall of
+          it (2) and the plane that stops them, all in its frame; distances of a coarse volume spare most of them a look
+          at the fine one;
         * `meet`: places and velocities after one collider, which feels what it changes.
     """
     dist, base = distance_functions(real), particle_kernels(real)
     Box, kept = base.Box, base.kept
     Shape, vec3, vec4 = dist.Shape, dist.vec3, dist.vec4
-    distance, signed_distance, surely_farther = dist.distance, dist.signed_distance, dist.surely_farther
+    distance, signed_distance, at_least = dist.distance, dist.signed_distance, dist.at_least
+    distance_adjoint = dist.distance_adjoint
     within = measure_kernels(real).within
     mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
     tiny, stride = wp.constant(real(1.0e-12)), wp.constant(real(1.0 / STEPS))
@@ -53,6 +56,7 @@ def meet_kernels(real) -> SimpleNamespace:
         tick: int,
         dt: real,
         margin: real,
+        reach: real,
         shape: wp.array(dtype=Shape),
         values: wp.array(dtype=real),
         lower: wp.array(dtype=vec3),
@@ -68,30 +72,47 @@ def meet_kernels(real) -> SimpleNamespace:
         omega_in: wp.array(dtype=vec3),
         scale_in: wp.array2d(dtype=real),
         plane_out: wp.array2d(dtype=vec4),
+        near_out: wp.array2d(dtype=vec4),
+        touches_out: wp.array2d(dtype=int),
     ):
+        """`reach` is how near to the collider particles are held, which sticks; zero if it does not."""
         w, p = wp.tid()
         plane_out[w, p] = vec4()
+        touches_out[w, p] = 0
         if active_in[w, p] == 0:
             return
         e = w * count + collider
         pose = (w * ticks + tick) * count + collider
-        scale = scale_in[w, collider]
+        inverse = real(1.0) / scale_in[w, collider]
         turn = rotation_in[pose]
         ends = carried(x_in[w, p], dt, position_in[pose], velocity_in[pose], omega_in[pose])
-        here = ((x_before_in[w, p] - position_in[pose]) * turn) / scale
-        there = ((ends - position_in[pose]) * turn) / scale
+        here = inverse * ((x_before_in[w, p] - position_in[pose]) * turn)
+        there = inverse * ((ends - position_in[pose]) * turn)
         way = there - here
         length = wp.length(way)
-        close = margin / scale
-        if not within(here, lower[e], upper[e], length + close):
+        close = inverse * margin
+        if not within(here, lower[e], upper[e], length + wp.max(close, inverse * reach)):
             return
-        if surely_farther(coarse[e], coarse_values, here, length):
+        before = at_least(coarse[e], coarse_values, here)
+        end = at_least(coarse[e], coarse_values, there)
+        touches = reach > real(0.0) and before <= inverse * reach
+        last = vec4(real(0.0), real(0.0), real(0.0), end)
+        if end <= close:
+            last = distance(shape[e], values, there)
+            touches = touches or last[3] < close
+            end = last[3]
+        if touches:
+            touches_out[w, p] = 1
+            near_out[w, p] = last
+        if before > length or before + end > length + close:  # nothing is in balls around both ends
             return
         far = signed_distance(shape[e], values, here)
         if far <= real(0.0) or far > length:
             return
-        end = signed_distance(shape[e], values, there)
-        if far + end > length + close:  # nothing is in the balls around both ends, which cover the way
+        if last[0] == real(0.0) and last[1] == real(0.0) and last[2] == real(0.0):
+            last = distance(shape[e], values, there)
+            end = last[3]
+        if far + end > length + close:
             return
         s = real(0.0)
         phi = far
@@ -118,10 +139,18 @@ def meet_kernels(real) -> SimpleNamespace:
                     else:
                         s = s + wp.max(phi, real(0.03) * length) / length
         if hit <= real(1.0):
-            last = distance(shape[e], values, there)
             same = n[0] * last[0] + n[1] * last[1] + n[2] * last[2]
             if same < real(0.0) and wp.min(deepest, end) < real(0.0):  # out would be on the other side
                 plane_out[w, p] = vec4(n[0], n[1], n[2], z)
+                touches_out[w, p] = 2
+
+    @wp.func
+    def known(shape: Shape, values: wp.array(dtype=real), x: vec3, found: vec4) -> vec4:
+        return found  # as `distance` has it
+
+    @wp.func_grad(known)
+    def adj_known(shape: Shape, values: wp.array(dtype=real), x: vec3, found: vec4, adj_ret: vec4):
+        wp.adjoint[x] += distance_adjoint(shape, values, x, adj_ret)
 
     @wp.func
     def lifted(depth: real, margin: real) -> real:
@@ -169,13 +198,10 @@ def meet_kernels(real) -> SimpleNamespace:
         sticky: int,
         shape: wp.array(dtype=Shape),
         values: wp.array(dtype=real),
-        lower: wp.array(dtype=vec3),
-        upper: wp.array(dtype=vec3),
-        coarse: wp.array(dtype=Shape),
-        coarse_values: wp.array(dtype=real),
         whole: Box,
-        active_in: wp.array2d(dtype=int),
         plane_in: wp.array2d(dtype=vec4),
+        near_in: wp.array2d(dtype=vec4),
+        touches_in: wp.array2d(dtype=int),
         volume_in: wp.array2d(dtype=real),
         density_in: wp.array(dtype=real),
         viscosity_in: wp.array(dtype=real),
@@ -198,40 +224,36 @@ def meet_kernels(real) -> SimpleNamespace:
         v = v_in[w, p]
         x_new = x
         v_new = v
-        e = w * count + collider
-        pose = (w * ticks + tick) * count + collider
-        scale = scale_in[w, collider]
-        if active_in[w, p] != 0:
+        if touches_in[w, p] != 0:
+            e = w * count + collider
+            pose = (w * ticks + tick) * count + collider
+            scale = scale_in[w, collider]
             turn = rotation_in[pose]
             arm = x_before_in[w, p] - position_in[pose]
             ends = carried(x, dt, position_in[pose], velocity_in[pose], omega_in[pose])
             there = ((ends - position_in[pose]) * turn) / scale
-            here = (arm * turn) / scale
             near_wall = margin / scale
-            plane = plane_in[w, p]
-            touches = plane[0] != real(0.0) or plane[1] != real(0.0) or plane[2] != real(0.0)
-            if not touches and within(there, lower[e], upper[e], near_wall):
-                touches = not surely_farther(coarse[e], coarse_values, there, near_wall)
-            if not touches and sticky != 0 and within(here, lower[e], upper[e], width / scale):
-                touches = not surely_farther(coarse[e], coarse_values, here, width / scale)
-            if touches:
-                lift = vec3()
-                if plane[0] != real(0.0) or plane[1] != real(0.0) or plane[2] != real(0.0):
-                    side = vec3(plane[0], plane[1], plane[2])
-                    lift = lifted(plane[3] - wp.dot(side, there), near_wall) * side
+            lift = vec3()
+            last = vec4()
+            if touches_in[w, p] == 2:
+                plane = plane_in[w, p]
+                side = vec3(plane[0], plane[1], plane[2])
+                lift = lifted(plane[3] - wp.dot(side, there), near_wall) * side
                 last = distance(shape[e], values, there + lift)
-                lift = lift + lifted(near_wall - last[3], near_wall) * vec3(last[0], last[1], last[2])
-                out = scale * (turn * lift)
-                x_new = x + out
-                v_rel = v - velocity_in[pose] - wp.cross(omega_in[pose], arm)
-                change = stopped(v_rel, out / dt, friction_in[w, collider])
-                if sticky != 0:
-                    near = distance(shape[e], values, here)
-                    change = change - held(scale * near[3], width, dt * viscosity_in[w]) * (v_rel + change)
-                v_new = v + change
-                f = (-density_in[w] * volume_in[w, p] / dt) * change
-                wp.atomic_add(force_out, w, collider, f)
-                wp.atomic_add(torque_out, w, collider, wp.cross(arm, f))
+            else:
+                last = known(shape[e], values, there, near_in[w, p])
+            lift = lift + lifted(near_wall - last[3], near_wall) * vec3(last[0], last[1], last[2])
+            out = scale * (turn * lift)
+            x_new = x + out
+            v_rel = v - velocity_in[pose] - wp.cross(omega_in[pose], arm)
+            change = stopped(v_rel, out / dt, friction_in[w, collider])
+            if sticky != 0:
+                near = distance(shape[e], values, (arm * turn) / scale)
+                change = change - held(scale * near[3], width, dt * viscosity_in[w]) * (v_rel + change)
+            v_new = v + change
+            f = (-density_in[w] * volume_in[w, p] / dt) * change
+            wp.atomic_add(force_out, w, collider, f)
+            wp.atomic_add(torque_out, w, collider, wp.cross(arm, f))
         x_out[w, p] = vec3(kept(whole, 0, x_new[0]), kept(whole, 1, x_new[1]), kept(whole, 2, x_new[2]))
         v_out[w, p] = v_new
 

@@ -163,20 +163,22 @@ def solid_kernels(real) -> SimpleNamespace:
                     open = vec3(
                         opened(w, n, at, 0, phi_in), opened(w, n, at, 1, phi_in), opened(w, n, at, 2, phi_in)
                     )  # fmt: skip
-                    held = vec3(
-                        faced(w, n, at, 0, open[0], whole.dx, phi_in), faced(w, n, at, 1, open[1], whole.dx, phi_in),
-                        faced(w, n, at, 2, open[2], whole.dx, phi_in),
-                    )  # fmt: skip
                     m = wp.max(owner_in[w, fine(n, 2 * i, 2 * j, 2 * k)], 0)
-                    pose = (w * ticks + tick) * count + m
-                    origin = position_in[pose]
-                    v = velocity_in[pose]
-                    turn = omega_in[pose]
-                    first = window_in[w, 0]
-                    sx = speed(0, place(whole, first, at[0], at[1] + 1, at[2] + 1), origin, v, turn)
-                    sy = speed(1, place(whole, first, at[0] + 1, at[1], at[2] + 1), origin, v, turn)
-                    sz = speed(2, place(whole, first, at[0] + 1, at[1] + 1, at[2]), origin, v, turn)
-                    solid = vec3(sx, sy, sz)
+                    if open[0] < real(1.0) or open[1] < real(1.0) or open[2] < real(1.0):
+                        held = vec3(
+                            faced(w, n, at, 0, open[0], whole.dx, phi_in),
+                            faced(w, n, at, 1, open[1], whole.dx, phi_in),
+                            faced(w, n, at, 2, open[2], whole.dx, phi_in),
+                        )
+                        pose = (w * ticks + tick) * count + m
+                        origin = position_in[pose]
+                        v = velocity_in[pose]
+                        turn = omega_in[pose]
+                        first = window_in[w, 0]
+                        sx = speed(0, place(whole, first, at[0], at[1] + 1, at[2] + 1), origin, v, turn)
+                        sy = speed(1, place(whole, first, at[0] + 1, at[1], at[2] + 1), origin, v, turn)
+                        sz = speed(2, place(whole, first, at[0] + 1, at[1] + 1, at[2]), origin, v, turn)
+                        solid = vec3(sx, sy, sz)
                     d = middle(w, n, at, phi_in) / whole.dx
                     can = wp.max(below(d + thick[m] / whole.dx), emptiest)
                     free = wp.clamp(real(0.5) + d, real(0.0), real(1.0))

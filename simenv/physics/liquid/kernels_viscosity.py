@@ -62,39 +62,40 @@ def viscosity_kernels(real) -> SimpleNamespace:
         for j in range(row, n[1] + 1, lanes[0]):
             for k in range(lane, n[2] + 1, lanes[1]):
                 at = corner(n, i, j, k)
-                own = mass_in[w, at]
-                u = flow_in[w, at]
                 along = vec3()
-                if i < n[0] and j < n[1] and k < n[2]:
-                    x = corner(n, i + 1, j, k)
-                    y = corner(n, i, j + 1, k)
-                    z = corner(n, i, j, k + 1)
-                    along = vec3(
-                        stretch(own[0], mass_in[w, x][0], i, n[0], u[0], flow_in[w, x][0]),
-                        stretch(own[1], mass_in[w, y][1], j, n[1], u[1], flow_in[w, y][1]),
-                        stretch(own[2], mass_in[w, z][2], k, n[2], u[2], flow_in[w, z][2]),
-                    )
                 sx = real(0.0)
                 sy = real(0.0)
                 sz = real(0.0)
-                ix = i > 0 and i < n[0]
-                iy = j > 0 and j < n[1]
-                iz = k > 0 and k < n[2]
-                below_x = corner(n, wp.max(i - 1, 0), j, k)
-                below_y = corner(n, i, wp.max(j - 1, 0), k)
-                below_z = corner(n, i, j, wp.max(k - 1, 0))
-                mx = mass_in[w, below_x]
-                my = mass_in[w, below_y]
-                mz = mass_in[w, below_z]
-                ux = flow_in[w, below_x]
-                uy = flow_in[w, below_y]
-                uz = flow_in[w, below_z]
-                if iy and iz:
-                    sx = shear(own[1], mz[1], own[2], my[2], u[1] - uz[1] + u[2] - uy[2])
-                if iz and ix:
-                    sy = shear(own[2], mx[2], own[0], mz[0], u[2] - ux[2] + u[0] - uz[0])
-                if ix and iy:
-                    sz = shear(own[0], my[0], own[1], mx[1], u[0] - uy[0] + u[1] - ux[1])
+                own = mass_in[w, at]
+                if own[0] > real(0.0) or own[1] > real(0.0) or own[2] > real(0.0):  # elsewhere nothing has a share
+                    u = flow_in[w, at]
+                    if i < n[0] and j < n[1] and k < n[2]:
+                        x = corner(n, i + 1, j, k)
+                        y = corner(n, i, j + 1, k)
+                        z = corner(n, i, j, k + 1)
+                        along = vec3(
+                            stretch(own[0], mass_in[w, x][0], i, n[0], u[0], flow_in[w, x][0]),
+                            stretch(own[1], mass_in[w, y][1], j, n[1], u[1], flow_in[w, y][1]),
+                            stretch(own[2], mass_in[w, z][2], k, n[2], u[2], flow_in[w, z][2]),
+                        )
+                    ix = i > 0 and i < n[0]
+                    iy = j > 0 and j < n[1]
+                    iz = k > 0 and k < n[2]
+                    below_x = corner(n, wp.max(i - 1, 0), j, k)
+                    below_y = corner(n, i, wp.max(j - 1, 0), k)
+                    below_z = corner(n, i, j, wp.max(k - 1, 0))
+                    mx = mass_in[w, below_x]
+                    my = mass_in[w, below_y]
+                    mz = mass_in[w, below_z]
+                    ux = flow_in[w, below_x]
+                    uy = flow_in[w, below_y]
+                    uz = flow_in[w, below_z]
+                    if iy and iz:
+                        sx = shear(own[1], mz[1], own[2], my[2], u[1] - uz[1] + u[2] - uy[2])
+                    if iz and ix:
+                        sy = shear(own[2], mx[2], own[0], mz[0], u[2] - ux[2] + u[0] - uz[0])
+                    if ix and iy:
+                        sz = shear(own[0], my[0], own[1], mx[1], u[0] - uy[0] + u[1] - ux[1])
                 stretch_out[w, at] = along
                 shear_out[w, at] = vec3(sx, sy, sz)
 

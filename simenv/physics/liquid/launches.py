@@ -166,7 +166,10 @@ class LiquidLaunches:
                 for name, size in (("owner0", self._sizes[1]), ("owner", self._fine)):
                     made[name] = View(partial(getattr, slot(wp.int32, size, **plainly), "tensor"), wp.int32)
                 for c in range(self.solids.count):
-                    made[f"plane{c}"] = slot(self._vec4, self.model.particles, **plainly)
+                    made |= {
+                        f"{name}{c}": slot(self._vec4, self.model.particles, **plainly) for name in ("plane", "near")
+                    }
+                    made[f"touches{c}"] = slot(wp.int32, self.model.particles, **plainly)
                     made |= {f"{name}{c}": slot(self._vec3, self.model.particles) for name in "xv"}
             self._work.append(made)
         return self._work[number]

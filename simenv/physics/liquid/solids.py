@@ -143,17 +143,19 @@ class Solids:
             x, v = w[f"x{c}"], w[f"v{c}"]
             ends = [after["x"], after["v"]] if last else [w[f"x{c + 1}"], w[f"v{c + 1}"]]
             margin = MARGIN * self._box.dx
-            table = [shapes.shape, shapes.values, shapes.lower, shapes.upper, coarse.shape, coarse.values]
+            fine, rough = [shapes.shape, shapes.values], [coarse.shape, coarse.values]
             head = [c, self.count, self._ticks, tick, self._dt, margin]
             motion = [position, turn, velocity, omega]
-            plane = w[f"plane{c}"]
-            made.append(
-                plain(k.look, every, [*head, *table], [active, before, x, *motion, self.inputs["scale"]], [plane])
+            width, sticky, found = (
+                self._widths[c],
+                self._sticky[c],
+                [w[f"{name}{c}"] for name in ("plane", "near", "touches")],
             )
-            known = View(partial(getattr, plane, "tensor"), plane.kind)
+            table = [*head, width * sticky, *fine, shapes.lower, shapes.upper, *rough]
+            made.append(plain(k.look, every, table, [active, before, x, *motion, self.inputs["scale"]], found))
+            known = [View(partial(getattr, each, "tensor"), each.kind) for each in found]
             given_of = [given[name] for name in ("volume", "density", "viscosity")]
-            inputs = [active, known, *given_of, before, x, v, *motion]
-            inputs += [self.inputs["friction"], self.inputs["scale"]]
-            constants = [*head, self._widths[c], self._sticky[c], *table, self._box]
+            inputs = [*known, *given_of, before, x, v, *motion, self.inputs["friction"], self.inputs["scale"]]
+            constants = [*head, width, sticky, *fine, self._box]
             made.append(Launch(k.meet, every, constants, inputs, [*ends, self.force, self.torque]))
         return made

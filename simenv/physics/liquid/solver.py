@@ -86,7 +86,7 @@ class LiquidSolver(ParticleSolver):
         super().__init__(parts, num_worlds, device, dtype)
         model = parts.model
         x, y, z = (round(extent / model.dx) for extent in model.size)
-        accuracy = Accuracy(SINGLE if dtype == torch.float32 else DOUBLE)
+        accuracy = Accuracy(SINGLE if dtype == torch.float32 else DOUBLE, last=4)
         a, b, c = (each == "stick" for each in model.boundary)
         self.liquid = LiquidModel(
             (x, y, z), model.dx, model.origin, self.count, model.colliders, (a, b, c), accuracy=accuracy
