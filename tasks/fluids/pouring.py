@@ -49,7 +49,7 @@ class Pouring(Task):
 
     Pour a glass of liquid into a container, by default a bowl, or your own mesh, without spilling. A kinematic hand
     holds the glass beside the container. Both are triangle meshes in metres; the liquid is a weakly compressible
-    Newtonian fluid, or with `incompressible` one that keeps its volume, without a robot.
+    Newtonian fluid, or with `incompressible` one that keeps its volume.
 
     With `robot`, a robot's gripper holds the glass, half a kilogram, which is fixed between the fingers as a link of
     its own. An impedance pulls it to where the actions say (2 kN/m, 100 N m/rad, 150 N s/m, 4 N m s), by the motors,

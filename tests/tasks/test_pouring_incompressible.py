@@ -3,6 +3,7 @@
 
 import gymnasium
 import numpy as np
+import pytest
 import torch
 
 from tests.tasks.by_hand import make as exact
@@ -27,6 +28,20 @@ def test_the_expert_pours_and_the_task_looks_as_it_does():
     assert info["success"].all() and not info["sim_status"].any()
     env.close()
     other.close()
+
+
+@pytest.mark.slow
+def test_an_arm_pours():
+    """Whose links the liquid pushes."""
+    env = make(incompressible=True, robot="panda")
+    env.reset(seed=3)
+    seen, *_ = env.step(torch.zeros(1, 4))
+    weight = 9.81 * 1000.0 * float((env.world.volume * env.state.active).sum())
+    assert seen["wrench"][0, 2].item() < -0.5 * weight
+    for _ in range(env.task.max_episode_steps):
+        *_, info = env.step(env.task.expert(env.world, env.state, env.episode))
+    assert info["success"].all() and not info["sim_status"].any()
+    env.close()
 
 
 def test_gradients_agree_with_central_differences():

@@ -12,6 +12,7 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.geometry.distance import distance_functions
+from simenv.physics.kernels_rotation import rotation_functions
 from simenv.physics.liquid.kernels_measure import measure_kernels
 from simenv.physics.liquid.kernels_particles import particle_kernels
 
@@ -39,14 +40,20 @@ def meet_kernels(real) -> SimpleNamespace:
     distance_adjoint = dist.distance_adjoint
     within = measure_kernels(real).within
     mat33 = wp.types.matrix(shape=(3, 3), dtype=real)
+    turned = rotation_functions(real).turned
     tiny, stride = wp.constant(real(1.0e-12)), wp.constant(real(1.0 / STEPS))
     options = {"module": f"simenv_liquid_meet_{real.__name__}", "enable_backward": True}
     once = {"module": f"simenv_liquid_look_{real.__name__}", "enable_backward": False}
 
     @wp.func
+    def swung(turned_by: vec3, arm: vec3) -> vec3:
+        # by the rotation that a frame has made: to first order what turns fast would grow
+        return wp.quat_rotate(turned(wp.quat_identity(dtype=real), turned_by), arm)
+
+    @wp.func
     def carried(x: vec3, dt: real, position: vec3, velocity: vec3, omega: vec3) -> vec3:
         # where a place at the end of a tick is in the frame as it was at its beginning
-        return x - dt * (velocity + wp.cross(omega, x - position))
+        return position + swung(-dt * omega, x - position - dt * velocity)
 
     @wp.kernel(**once)
     def look(
@@ -243,7 +250,7 @@ def meet_kernels(real) -> SimpleNamespace:
             else:
                 last = known(shape[e], values, there, near_in[w, p])
             lift = lift + lifted(near_wall - last[3], near_wall) * vec3(last[0], last[1], last[2])
-            out = scale * (turn * lift)
+            out = scale * swung(dt * omega_in[pose], turn * lift)
             x_new = x + out
             v_rel = v - velocity_in[pose] - wp.cross(omega_in[pose], arm)
             change = stopped(v_rel, out / dt, friction_in[w, collider])
@@ -253,7 +260,8 @@ def meet_kernels(real) -> SimpleNamespace:
             v_new = v + change
             f = (-density_in[w] * volume_in[w, p] / dt) * change
             wp.atomic_add(force_out, w, collider, f)
-            wp.atomic_add(torque_out, w, collider, wp.cross(arm, f))
+            touched = scale * (turn * (there + lift))  # a wall without friction turns nothing about its normal
+            wp.atomic_add(torque_out, w, collider, wp.cross(touched, f))
         x_out[w, p] = vec3(kept(whole, 0, x_new[0]), kept(whole, 1, x_new[1]), kept(whole, 2, x_new[2]))
         v_out[w, p] = v_new
 

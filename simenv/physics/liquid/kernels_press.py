@@ -24,7 +24,8 @@ def press_kernels(real) -> SimpleNamespace:
     """Kernels for one scalar type, `wp.float32` or `wp.float64`.
 
     Returns:
-        A namespace with `press`: forces and torques of the pressure on colliders, about their origins.
+        A namespace with `press`: forces and torques of the pressure on colliders, about their origins; and the function
+        `to_wall`, from the centre of a cell to the nearest surface.
     """
     base = measure_kernels(real)
     Box, vec3, fine, place, at_fine, step = base.Box, base.vec3, base.fine, base.place, base.at_fine, base.step
@@ -123,4 +124,4 @@ def press_kernels(real) -> SimpleNamespace:
                         wp.atomic_add(force_out, w, m, f)
                         wp.atomic_add(torque_out, w, m, wp.cross(x - position_in[(w * ticks + tick) * count + m], f))
 
-    return SimpleNamespace(press=press)
+    return SimpleNamespace(press=press, to_wall=to_wall)

@@ -16,8 +16,10 @@ import warp as wp
 
 from simenv.physics.device import on_cuda
 from simenv.physics.direct import warp_real
+from simenv.physics.frames import Frames
 from simenv.physics.gas.kernels_average import average_kernels
 from simenv.physics.launch.slots import Array, Launch, Memory, Slot
+from simenv.physics.liquid.bodies import Bodies
 from simenv.physics.liquid.kernels_cells import cell_kernels
 from simenv.physics.liquid.kernels_extend import extend_kernels
 from simenv.physics.liquid.kernels_pack import pack_kernels
@@ -81,15 +83,16 @@ class LiquidLaunches:
 
     Args:
         model: what it is; dt: of a tick [s]; ticks: of a control step; memory: makes slots.
+        frames: the table of frames, None where no body moves by itself.
 
     Attributes:
-        solids: colliders, or None.
+        box: of all cells; solids: colliders, or None; bodies: that it moves, or None.
         inputs: by name, the same in all ticks: ``active``, ``volume``, ``gravity``,
             ``density`` and the kinematic ``viscosity``.
         solver: of the pressure; failed: solves that ended at their last iteration (N,); status: bits of the worlds.
     """
 
-    def __init__(self, model: LiquidModel, dt: float, ticks: int, memory: Memory):
+    def __init__(self, model: LiquidModel, dt: float, ticks: int, memory: Memory, frames: Frames | None = None):
         self.model, self.memory, self._dt = model, memory, dt
         self._real = real = warp_real(memory.dtype)
         self._particles, self.grid, self._extend = particle_kernels(real), cell_kernels(real), extend_kernels(real)
@@ -116,10 +119,13 @@ class LiquidLaunches:
         self.lanes = wp.vec2i(ny + 1, nz + 1) if on_cuda(memory.device) else wp.vec2i(1, 1)
         self.cells = (memory.worlds, nx, *self.lanes)
         self.corners = (memory.worlds, nx + 1, *self.lanes)
-        self._box = self._windows.Box()
-        self._box.n, self._box.origin, self._box.dx = wp.vec3i(nx, ny, nz), self._vec3(*model.origin), model.dx
+        self.box = self._windows.Box()
+        self.box.n, self.box.origin, self.box.dx = wp.vec3i(nx, ny, nz), self._vec3(*model.origin), model.dx
         types = (real, self._vec3, self._mat33)
-        self.solids = Solids(model.colliders, self._box, ticks, dt, memory, *types) if model.colliders else None
+        self.solids = Solids(model.colliders, self.box, ticks, dt, memory, *types) if model.colliders else None
+        self.bodies: Bodies | None = None
+        if frames is not None and model.moves:
+            self.bodies = Bodies(self, model.mounts, model.local, frames, ticks, dt, self._sizes[0])
         self._states: list[dict[str, Slot]] = []
         self._work: list[dict[str, Any]] = []
         self._bars: dict[str, Slot] = {}
@@ -150,6 +156,8 @@ class LiquidLaunches:
                 (self._vec3, corners),
             )
             made |= {"phi0": (self._real, corners), "phi": (self._real, self._fine)}
+        if self.bodies is not None:
+            made["trail"] = (self._vec3, corners)
         return made
 
     def work(self, number: int) -> dict[str, Any]:
@@ -196,22 +204,32 @@ class LiquidLaunches:
         """Name of what couples the pressures of cells: how steep they are between these, by what is open."""
         return "steep" if self.solids is None else "joint"
 
-    def step(self, tick: int, before: dict[str, Slot], work: dict[str, Any], after: dict[str, Slot]) -> list[Any]:
-        """The launches of a tick."""
-        w, window = work, work["window"]
-        every, corners = (self.memory.worlds, self.model.particles), self.corners
-        made = [*self._enclose(before["x"], window), *self._send(before, w), *self._balance(tick, w)]
-        made += [
-            *self.build(w),
-            plain(self.grid.fastest, every[:1], [], [window, w["star"]], [self._scale]),
-            _Solve(self, w, "b", "p", self._scale, 1.0),
-            _Solve(self, w, "crowded_b", "crowded_p", self.none, COARSER),
-            *self._push(w),
-        ]  # fmt: skip
+    def step(self, tick: int, keep: bool, before: dict[str, Slot], work: dict[str, Any]) -> list[Any]:
+        """The launches of a tick until it is known how bodies move."""
+        w, window, solids, bodies = work, work["window"], self.solids, self.bodies
+        moved = [] if bodies is None or solids is None else [bodies.place(tick, keep, solids.inputs)]
+        made = [*moved, *self._enclose(before["x"], window), *self._send(before, w), *self._balance(tick, w)]
+        made += [*self.build(w), plain(self.grid.fastest, self.cells[:1], [], [window, w["star"]], [self._scale])]
+        if bodies is None or solids is None:
+            made.append(_Solve(self, w, "b", "p", self._scale, 1.0))
+        else:
+            made += bodies.ask(tick, keep, w, solids.thick, self._scale, self.inputs["density"])
+        return [*made, _Solve(self, w, "crowded_b", "crowded_p", self.none, COARSER)]
+
+    def finish(
+        self, tick: int, keep: bool, before: dict[str, Slot], work: dict[str, Any], after: dict[str, Slot]
+    ) -> list[Any]:  # fmt: skip
+        """The rest of the tick."""
+        w, solids, bodies = work, self.solids, self.bodies
+        moved = bodies is not None and solids is not None
+        made = [*(bodies.follow(tick, keep, w, solids.inputs) if moved else []), *self._push(w)]
         for each in range(EXTENSIONS):
             inputs, outputs = ([w[f"{name}{each + more}"] for name in PUSHED] for more in (0, 1))
-            made.append(Launch(self._extend.extend, corners, [self.lanes], [window, *inputs], outputs))
-        made += self._receive(tick, before, w, after)
+            made.append(Launch(self._extend.extend, self.corners, [self.lanes], [w["window"], *inputs], outputs))
+        made += self._receive(tick, keep, before, w, after)
+        if moved:
+            sums = [solids.force, solids.torque]
+            made.append(bodies.owe(tick, keep, self.inputs["density"], solids.inputs["position"], sums))
         return [*made, self._wipe_bars(w)]
 
     def _push(self, w: dict[str, Any]) -> list[Launch]:
@@ -220,14 +238,14 @@ class LiquidLaunches:
         ends = ["change0", "room0"] if self.solids is None else ["pushed", "roomed"]
         made = [Launch(self.grid.push, self.corners, [self.lanes], inputs, [w[name] for name in ends])]
         if self.solids is not None:
-            given = "opened held solid star pushed roomed"
+            given = f"opened held {'solid' if self.bodies is None else 'trail'} star pushed roomed"
             made.append(self.solids.narrow("bind", self.corners, w, given, "ripe0 change0 room0"))
         return made
 
     def _send(self, before: dict[str, Slot], w: dict[str, Any]) -> list[Any]:
         """Particles give their momentum to faces, which gravity and viscosity change."""
         k, i, lanes, window, dt = self._particles, self.inputs, self.lanes, w["window"], self._dt
-        every, box = (self.memory.worlds, self.model.particles), [self._box, self._sizes[2]]
+        every, box = (self.memory.worlds, self.model.particles), [self.box, self._sizes[2]]
         given = [w[f"given_{axis}"] for axis in "xyz"]
         thrown = [w["centres"], *given]
         sent: list[Any] = [Flat(each) for each in thrown]
@@ -247,7 +265,7 @@ class LiquidLaunches:
                 [w["stretched"], w["sheared"]],
             ),
             Launch(
-                self._viscosity.rub, self.corners, [lanes, dt / self.model.dx**2, self._sticks, self._box.n],
+                self._viscosity.rub, self.corners, [lanes, dt / self.model.dx**2, self._sticks, self.box.n],
                 [window, i["viscosity"], *(w[name] for name in ("mass", "old", "stretched", "sheared", "fallen"))],
                 [w["star"]],
             ),
@@ -278,11 +296,11 @@ class LiquidLaunches:
         ]  # fmt: skip
 
     def _receive(
-        self, tick: int, before: dict[str, Slot], w: dict[str, Any], after: dict[str, Slot]
+        self, tick: int, keep: bool, before: dict[str, Slot], w: dict[str, Any], after: dict[str, Slot]
     ) -> list[Any]:  # fmt: skip
         """Particles take velocities from faces, and move; colliders stop them."""
         k, i, window, solids = self._particles, self.inputs, w["window"], self.solids
-        every, box = (self.memory.worlds, self.model.particles), [self._box, self._sizes[2]]
+        every, box = (self.memory.worlds, self.model.particles), [self.box, self._sizes[2]]
         taken = [w[f"taken_{axis}"] for axis in "xyz"]
         inputs = [w["star"], w[f"change{EXTENSIONS}"], w["old"], w[f"room{EXTENSIONS}"]]
         made: list[Any] = [
@@ -294,7 +312,11 @@ class LiquidLaunches:
         made.append(Launch(k.gather, every, [*box, self._dt, self.model.keeping], read, ends, k.ungather))
         if solids is None:
             return made
-        return [*made, *solids.meet(tick, i, before["x"], w, after), solids.press(tick, self.cells, i, w)]
+        late, felt = solids.motion_of, [solids.force, solids.torque]
+        if self.bodies is not None:
+            late, felt = self.bodies.late(), self.bodies.felt(tick, keep)
+        met = solids.meet(tick, i, before["x"], w, after, late, felt)
+        return [*made, *met, solids.press(tick, self.cells, i, w, felt)]
 
     def _enclose(self, x: Slot, window: View) -> list[Launch]:
         """The window of a tick."""
@@ -302,8 +324,8 @@ class LiquidLaunches:
         every = (*worlds, self.model.particles)
         return [
             plain(k.begin, worlds, [], [], [self._ends]),
-            plain(k.bound, every, [self._box], [active, x], [self._ends]),
-            plain(k.fit, worlds, [self._box, self._whole], [self._ends], [window]),
+            plain(k.bound, every, [self.box], [active, x], [self._ends]),
+            plain(k.fit, worlds, [self.box, self._whole], [self._ends], [window]),
         ]
 
     def _wipe(self, window: View, grids: Sequence[Any]) -> list[Launch]:

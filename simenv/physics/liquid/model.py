@@ -20,7 +20,9 @@ class LiquidModel:
 
     Attributes:
         shape: cells along x, y and z; dx: their size [m]; origin: lower corner of the box [m].
-        particles: of a world; colliders: shapes that move as told; sticks: along which axes the liquid sticks to walls.
+        particles: of a world; colliders: shapes of solids; mounts: the frame that moves by itself and carries each, -1
+            for one that moves as told; local: its pose about that frame's centre of mass [m, xyzw].
+        sticks: along which axes the liquid sticks to walls.
         keeping: share of how a particle's velocity differs from that of the grid, which it keeps (Fei et al. 2021).
         relaxing: share of what crowds a cell that is undone in a tick.
         accuracy: of the pressure.
@@ -31,6 +33,8 @@ class LiquidModel:
     origin: tuple[float, float, float]
     particles: int
     colliders: tuple[ColliderSpec, ...] = ()
+    mounts: tuple[int, ...] = ()
+    local: tuple[tuple[float, ...], ...] = ()
     sticks: tuple[bool, bool, bool] = (False, False, False)
     keeping: float = 0.95
     relaxing: float = 0.5
@@ -40,3 +44,8 @@ class LiquidModel:
     def grid(self) -> Grid:
         """Its cells."""
         return Grid(self.shape)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it moves any body."""
+        return any(mount >= 0 for mount in self.mounts)

@@ -47,6 +47,7 @@ class Solids:
 
     Attributes:
         inputs: by name: poses and twists of all ticks, friction and scale; motion: names of the former.
+        thick: what each is thickened by [m].
         force, torque: sums over ticks, of each collider (N, Cl, 3), about their origins.
     """
 
@@ -69,7 +70,7 @@ class Solids:
         self._coarse = ShapeTable(specs, memory.worlds, real, vec3, device, SPACING * dx)
         thick = [thickening(spec, dx) for spec in specs]
         self._is_thin = all(each > 0.0 for each in thick)  # then distances at corners are good enough
-        self._thick = wp.array(thick, dtype=real, device=device)
+        self.thick = wp.array(thick, dtype=real, device=device)
         self._widths = [max(spec.width, WIDTH * dx) for spec in specs]
         self._sticky = [int(spec.sticky) for spec in specs]
         self._motion = [Flat(self.inputs[name]) for name in ("position", "velocity", "omega")]
@@ -100,13 +101,13 @@ class Solids:
         head, made = [self._box, tick], []
         given: list[Any] = [window, self]
         if self._is_thin:
-            rough, ends = [w["phi0"], w["owner0"]], [2, self._thick, lanes]
+            rough, ends = [w["phi0"], w["owner0"]], [2, self.thick, lanes]
             made.append(Launch(k.measure, corners, [*head, *ends], given, rough, k.unmeasure))
             made.append(Launch(k.between, corners, [lanes], [window, *rough], measured))
         else:
-            ends = [1, self._thick, lanes]
+            ends = [1, self.thick, lanes]
             made.append(Launch(k.measure, points, [*head, *ends], given, measured, k.unmeasure))
-        constants = [self._box, self.count, self._ticks, tick, self._thick, lanes]
+        constants = [self._box, self.count, self._ticks, tick, self.thick, lanes]
         outputs = [w[name] for name in ("open", "solid", "held", "can", "free")]
         return [*made, Launch(self._solid.cut, corners, constants, [window, *measured, *self._motion], outputs)]
 
@@ -123,20 +124,30 @@ class Solids:
             made.append(Launch(self._solid.look, cells, [axis, lanes], inputs, [w[names[axis + 1]]]))
         return made
 
-    def press(self, tick: int, cells: tuple[int, ...], given: Mapping[str, Slot], w: Mapping[str, Any]) -> Launch:
-        """What the pressure does to colliders."""
-        constants = [self._box, self._box.dx**3 / self._dt, self._dt, self.count, self._ticks, tick, self._thick]
+    def press(
+        self, tick: int, cells: tuple[int, ...], given: Mapping[str, Slot], w: Mapping[str, Any], felt: Sequence[Slot]
+    ) -> Launch:  # fmt: skip
+        """What the pressure does to colliders, which is added to forces and torques."""
+        constants = [self._box, self._box.dx**3 / self._dt, self._dt, self.count, self._ticks, tick, self.thick]
         names = [w[name] for name in ("window", "phi", "owner")]
         inputs = [*names, given["density"], given["gravity"], w["open"], w["p"], w["pushed"], self._motion[0]]
-        return Launch(self._press.press, cells[:2], constants, inputs, [self.force, self.torque])
+        return Launch(self._press.press, cells[:2], constants, inputs, felt)
+
+    @property
+    def motion_of(self) -> list[Flat]:
+        """Velocities and angular velocities of all ticks, in one line."""
+        return self._motion[1:]
 
     def meet(
-        self, tick: int, given: Mapping[str, Slot], before: Slot, w: Mapping[str, Any], after: Mapping[str, Slot]
+        self, tick: int, given: Mapping[str, Slot], before: Slot, w: Mapping[str, Any], after: Mapping[str, Slot],
+        motion: Sequence[Flat], felt: Sequence[Slot],
     ) -> list[Launch]:  # fmt: skip
-        """Particles meet one collider after the other; what they have is ``x0`` and ``v0`` of the work."""
+        """Particles meet one collider after the other; what they have is ``x0`` and ``v0`` of the work. `motion` is as
+        `motion_of`; to `felt`, forces and torques, what colliders feel is added.
+        """
         k, shapes, coarse, made = self._meet, self._shapes, self._coarse, []
         every = (self._memory.worlds, before.size[1])
-        position, velocity, omega = self._motion
+        position, (velocity, omega) = self._motion[0], motion
         turn, active = Flat(self.inputs["rotation"]), given["active"]
         for c in range(self.count):
             last = c == self.count - 1
@@ -145,17 +156,17 @@ class Solids:
             margin = MARGIN * self._box.dx
             fine, rough = [shapes.shape, shapes.values], [coarse.shape, coarse.values]
             head = [c, self.count, self._ticks, tick, self._dt, margin]
-            motion = [position, turn, velocity, omega]
+            moving = [position, turn, velocity, omega]
             width, sticky, found = (
                 self._widths[c],
                 self._sticky[c],
                 [w[f"{name}{c}"] for name in ("plane", "near", "touches")],
             )
             table = [*head, width * sticky, *fine, shapes.lower, shapes.upper, *rough]
-            made.append(plain(k.look, every, table, [active, before, x, *motion, self.inputs["scale"]], found))
+            made.append(plain(k.look, every, table, [active, before, x, *moving, self.inputs["scale"]], found))
             known = [View(partial(getattr, each, "tensor"), each.kind) for each in found]
             given_of = [given[name] for name in ("volume", "density", "viscosity")]
-            inputs = [*known, *given_of, before, x, v, *motion, self.inputs["friction"], self.inputs["scale"]]
+            inputs = [*known, *given_of, before, x, v, *moving, self.inputs["friction"], self.inputs["scale"]]
             constants = [*head, width, sticky, *fine, self._box]
-            made.append(Launch(k.meet, every, constants, inputs, [*ends, self.force, self.torque]))
+            made.append(Launch(k.meet, every, constants, inputs, [*ends, *felt]))
         return made

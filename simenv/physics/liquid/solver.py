@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -43,8 +44,8 @@ def is_incompressible(parts: ParticleParts) -> bool:
     lacking = {
         "skins": [name for name, each in parts.colliders.items() if each.spec.skin is not None],
         "variants of colliders": [name for name, each in parts.colliders.items() if each.spec.variants],
-        "colliders on bodies that are pushed": [
-            name for name, mount in zip(parts.colliders, model.mounts, strict=False) if mount >= 0
+        "colliders on hands and bodies with coupling='contact'": [
+            name for name, each in parts.colliders.items() if _cannot_answer(parts, each.body)
         ],
         "grid = 'sparse'": ["blocks"] if model.is_sparse else [],
         "max_substeps": [str(parts.counts)] if len(parts.counts) > 1 else [],
@@ -54,8 +55,8 @@ def is_incompressible(parts: ParticleParts) -> bool:
         if names:
             raise ValueError(
                 f"an incompressible liquid goes without {what} ({', '.join(names)}): walls hold it, those of the "
-                "domain with boundary = 'slip', 'separate' or 'stick', and those of colliders that move as told; use a "
-                "liquid with a bulk modulus"
+                "domain with boundary = 'slip', 'separate' or 'stick', and those of colliders that are fixed, move as "
+                "told, or are on links of robots or bodies with coupling='rigid'; use a liquid with a bulk modulus"
             )
     for name, collider in parts.colliders.items():
         cups = [each for each in collider.spec.shapes if isinstance(each, Cup)]
@@ -75,6 +76,11 @@ def is_incompressible(parts: ParticleParts) -> bool:
     return True
 
 
+def _cannot_answer(parts: ParticleParts, body: str | None) -> bool:
+    """Whether a body moves by itself, and not as a link."""
+    return body is not None and not parts.bodies[body].is_told and parts.bodies[body].motion != "link"
+
+
 class LiquidSolver(ParticleSolver):
     """The incompressible liquid of N worlds.
 
@@ -83,14 +89,15 @@ class LiquidSolver(ParticleSolver):
     """
 
     def __init__(self, parts: ParticleParts, num_worlds: int, device: torch.device, dtype: torch.dtype):
-        super().__init__(parts, num_worlds, device, dtype)
-        model = parts.model
+        model = replace(parts.model, answers=tuple(mount >= 0 for mount in parts.model.mounts))  # at any thickness
+        super().__init__(replace(parts, model=model), num_worlds, device, dtype)
         x, y, z = (round(extent / model.dx) for extent in model.size)
         accuracy = Accuracy(SINGLE if dtype == torch.float32 else DOUBLE, last=4)
         a, b, c = (each == "stick" for each in model.boundary)
         self.liquid = LiquidModel(
-            (x, y, z), model.dx, model.origin, self.count, model.colliders, (a, b, c), accuracy=accuracy
-        )
+            (x, y, z), model.dx, model.origin, self.count, model.colliders, model.mounts, model.local, (a, b, c),
+            accuracy=accuracy,
+        )  # fmt: skip
 
     @property
     def material(self) -> str:
@@ -116,11 +123,16 @@ class LiquidSolver(ParticleSolver):
         inputs = {**packed, "volume": self.volume, "active": state.active.to(torch.int32)}
         if self.parts.colliders:
             inputs |= self.colliders.motion(step.told_substeps)
-        return inputs | {name: state[name] for name in MOTION}
+        return inputs | {name: state[name] for name in self._handed_on}
+
+    @property
+    def _handed_on(self) -> tuple[str, ...]:
+        """Fields of the state that a stepper works on."""
+        return (*MOTION, "owed") if self.liquid.moves else MOTION
 
     def after(self, state: Any, inputs: Tensors, out: Tensors) -> Tensors:
         """Fields of the state at the end; volumes stay as they are."""
-        fields = {name: out[name] for name in MOTION}
+        fields = {name: out[name] for name in self._handed_on}
         fields["J"] = torch.ones_like(state.J)
         fields["active"] = self._collect(state.active, out["x"])
         felt = [out["force"], out["torque"]] if self.parts.colliders else [torch.zeros_like(state.wrench)]
@@ -134,6 +146,8 @@ class LiquidSolver(ParticleSolver):
         found: dict[str, tuple[tuple[int, ...], torch.dtype | None]] = {
             "x": ((P, 3), None), "v": ((P, 3), None), "C": ((P, 3, 3), None)
         }  # fmt: skip
+        if self.liquid.moves:
+            found["owed"] = ((len(self.parts.bodies), 6), None)
         if self.parts.colliders:
             found |= dict.fromkeys(("force", "torque"), ((len(self.parts.colliders), 3), None))
         return found | dict.fromkeys(("failed", "status"), ((), torch.int32))

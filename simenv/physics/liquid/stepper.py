@@ -32,26 +32,41 @@ class LiquidStepper(Stepper):
 
     def __init__(self, model: LiquidModel, desk: Desk):
         self.desk, self.model = desk, model
-        self.liquid = LiquidLaunches(model, desk.dt, desk.ticks, desk.memory)
+        self.liquid = LiquidLaunches(model, desk.dt, desk.ticks, desk.memory, desk.frames)
         self.liquid.state(0)
 
     def _phase(self, launches: list[Any], reverse: bool = False) -> Phase:
         return [commands(launches, self.desk.memory.wp_device, reverse), *([] for _ in range(self.desk.lanes - 1))]
 
+    def _number(self, tick: int, keep: bool) -> int:
+        return tick if keep else tick % 2
+
     def _step(self, tick: int, keep: bool) -> list[Any]:
-        before, after = (tick, tick + 1) if keep else (tick % 2, (tick + 1) % 2)
-        liquid = self.liquid
-        return liquid.step(tick, liquid.state(before), liquid.work(tick if keep else 0), liquid.state(after))
+        before, work = self.liquid.state(self._number(tick, keep)), self.liquid.work(tick if keep else 0)
+        made = self.liquid.step(tick, keep, before, work)
+        return made if self.liquid.bodies else [*made, *self._rest(tick, keep)]
+
+    def _rest(self, tick: int, keep: bool) -> list[Any]:
+        before, after = (self.liquid.state(self._number(each, keep)) for each in (tick, tick + 1))
+        return self.liquid.finish(tick, keep, before, self.liquid.work(tick if keep else 0), after)
 
     def _last(self, keep: bool) -> int:
         return self.desk.ticks if keep else self.desk.ticks % 2
 
     def forward(self, tick: int, keep: bool) -> list[Phase]:
-        """A tick."""
+        """A tick, until it is known how bodies move that the liquid does."""
         return [self._phase(self._step(tick, keep))]
 
+    def finish(self, tick: int, keep: bool) -> list[Phase]:
+        """The rest of a tick, once such bodies have moved."""
+        return [self._phase(self._rest(tick, keep))] if self.liquid.bodies else []
+
+    def unfinish(self, tick: int) -> list[Phase]:
+        """The adjoint of `finish`."""
+        return [self._phase(self._rest(tick, True), True)] if self.liquid.bodies else []
+
     def backward(self, tick: int) -> list[Phase]:
-        """The adjoint of a tick."""
+        """The adjoint of `forward`."""
         return [self._phase(self._step(tick, True), True)]
 
     def begin(self) -> None:
@@ -63,7 +78,7 @@ class LiquidStepper(Stepper):
 
     def kernels(self, backward: bool) -> Iterable[wp.Kernel]:
         """Those of the launches."""
-        for launch in self._step(0, True):
+        for launch in [*self._step(0, True), *(self._rest(0, True) if self.liquid.bodies else [])]:
             yield from launch.kernels()
 
     def _felt(self) -> list[Slot]:
@@ -73,7 +88,16 @@ class LiquidStepper(Stepper):
 
     def _entries(self) -> dict[str, Slot]:
         solids = self.liquid.solids
-        return {**self.liquid.state(0), **self.liquid.inputs, **({} if solids is None else solids.inputs)}
+        solid = {} if solids is None else solids.inputs
+        return {**self.liquid.state(0), **self.liquid.inputs, **solid, **self._owed(0)}
+
+    def _owed(self, number: int) -> dict[str, Slot]:
+        """What bodies have yet to get, if there are any."""
+        return {} if self.liquid.bodies is None else {"owed": self.liquid.bodies.owed(number)}
+
+    def _state(self, number: int) -> dict[str, Slot]:
+        """What a control step hands on."""
+        return {**self.liquid.state(number), **self._owed(number)}
 
     def load(self, inputs: Mapping[str, torch.Tensor]) -> None:
         """``x``, ``v``, ``C``, ``active``, ``volume``, parameters, and colliders' motion by name."""
@@ -82,15 +106,17 @@ class LiquidStepper(Stepper):
                 slot.tensor.copy_(inputs[name].reshape(slot.tensor.shape))
 
     def results(self, keep: bool) -> Tensors:
-        """The state, mean ``force`` and ``torque`` of colliders, how many solves ``failed``, and the ``status``."""
-        found = {name: slot.tensor for name, slot in self.liquid.state(self._last(keep)).items()}
+        """The state, with what bodies are ``owed``; mean ``force`` and ``torque`` of colliders; how many solves
+        ``failed``, and the ``status``.
+        """
+        found = {name: slot.tensor for name, slot in self._state(self._last(keep)).items()}
         for name, slot in zip(("force", "torque"), self._felt(), strict=False):
             found[name] = slot.tensor / self.desk.ticks
         return {**found, "failed": self.liquid.failed.tensor, "status": self.liquid.status.tensor}
 
     def seed(self, adjoints: Mapping[str, torch.Tensor]) -> None:
         """Adjoints of the state at the end."""
-        for name, slot in self.liquid.state(self.desk.ticks).items():
+        for name, slot in self._state(self.desk.ticks).items():
             if name in adjoints:
                 slot.adjoint.copy_(adjoints[name])
         for name, slot in zip(("force", "torque"), self._felt(), strict=False):
