@@ -20,10 +20,7 @@ MATERIALS = {
 
 
 MISSES = {  # what is measured where 1.5 % are missed: by a map of heights, and by twice the mean height
-    ("column", "water"): (1.018, 1.013),
-    ("dropped", "pouring"): (1.043, 1.055),
-    ("dropped", "water"): (1.036, 1.048),
-    ("sloshing", "pouring"): (1.026, 0.995),
+    ("dropped", "pouring", 3.0): (1.018, 1.010),  # it still breathes, at 4 cm/s; later it is at rest
 }
 
 
@@ -50,12 +47,12 @@ def volume(x: np.ndarray) -> float:
 
 
 def cases():
-    for name, duration in (("column", 3.0), ("dropped", 3.0), ("sloshing", 10.0), ("resting", 3.0)):
+    for name, duration in (("column", 3.0), ("dropped", 3.0), ("dropped", 6.0), ("sloshing", 10.0), ("resting", 3.0)):
         for material in MATERIALS:
-            marks = [pytest.mark.slow] if name in ("sloshing", "resting") else []
-            if (name, material) in MISSES:
-                marks.append(pytest.mark.xfail(reason=f"measured {MISSES[name, material]}"))
-            yield pytest.param(name, duration, material, id=f"{name}-{material}", marks=marks)
+            marks = [pytest.mark.slow] if name in ("sloshing", "resting") or duration == 6.0 else []
+            if (name, material, duration) in MISSES:
+                marks.append(pytest.mark.xfail(reason=f"measured {MISSES[name, material, duration]}", strict=True))
+            yield pytest.param(name, duration, material, id=f"{name}-{material}-{duration:g}", marks=marks)
 
 
 @pytest.mark.parametrize(("name", "duration", "material"), list(cases()))

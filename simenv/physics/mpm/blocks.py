@@ -151,28 +151,29 @@ _STORE = """
 
 
 @built_once
-def block_functions(real, Grid) -> SimpleNamespace:
+def block_functions(real, Grid, rows: int = 3) -> SimpleNamespace:
     """The functions of `grid.node_access` for a sparse grid.
 
     Args:
         real: ``wp.float32`` or ``wp.float64``.
         Grid: the grid's struct.
+        rows: number of rows of ``A``, see `stencil_functions`.
     """
-    st = stencil_functions(real)
-    vec3, vec4, vec16, mat33 = st.vec3, st.vec4, st.vec16, st.mat33
+    st = stencil_functions(real, rows)
+    vec3, vec4, vec16, affine = st.vec3, st.vec4, st.vec16, st.affine
     names = {"real": f"wp::{real.__name__}", "scalar": "float" if real is wp.float32 else "double"}
     load = _ROWS.format(shift=SHIFT, block=BLOCK, mask=BLOCK - 1, gap=BLOCK_NODES - BLOCK) + _LOAD.format(**names)
-    text = snippets(real, node="at(i, j, k)")
+    text = snippets(real, node="at(i, j, k)", rows=rows)
 
     @wp.func_native(load + text["scatter"] + _STORE.format(**names))
-    def block_scatter(values: wp.array(dtype=vec4), start: int, place: vec5i, f: vec3, q: vec4, A: mat33): ...
+    def block_scatter(values: wp.array(dtype=vec4), start: int, place: vec5i, f: vec3, q: vec4, A: affine): ...
 
     @wp.func_native(load + text["gather"])
     def block_gather(values: wp.array(dtype=vec4), start: int, place: vec5i, f: vec3) -> vec16: ...
 
     @wp.func_native(load + text["sweep"])
     def block_sweep(
-        values: wp.array(dtype=vec4), start: int, place: vec5i, f: vec3, q: vec4, A: mat33, sum: vec4
+        values: wp.array(dtype=vec4), start: int, place: vec5i, f: vec3, q: vec4, A: affine, sum: vec4
     ) -> vec3: ...
 
     @wp.func
@@ -198,7 +199,7 @@ def block_functions(real, Grid) -> SimpleNamespace:
         return place
 
     @wp.func
-    def scatter(values: wp.array(dtype=vec4), grid: Grid, store: int, place: vec5i, f: vec3, q: vec4, A: mat33):
+    def scatter(values: wp.array(dtype=vec4), grid: Grid, store: int, place: vec5i, f: vec3, q: vec4, A: affine):
         block_scatter(values, store * grid.cells, place, f, q, A)
 
     @wp.func
@@ -207,7 +208,7 @@ def block_functions(real, Grid) -> SimpleNamespace:
 
     @wp.func
     def sweep(
-        values: wp.array(dtype=vec4), grid: Grid, store: int, place: vec5i, f: vec3, q: vec4, A: mat33, sum: vec4
+        values: wp.array(dtype=vec4), grid: Grid, store: int, place: vec5i, f: vec3, q: vec4, A: affine, sum: vec4
     ) -> vec3:
         return block_sweep(values, store * grid.cells, place, f, q, A, sum)
 

@@ -164,6 +164,8 @@ class Buffers:
             shapes |= {f"adj_late_{name}": (name, (K, S, B, 3)) for name in ("forces", "torques")}
             shapes |= {f"adj_late_{name}": (name, (S, K, B, 3)) for name in LATE_FIELDS}
             shapes |= {f"adj_{name}": ("grid", (S, model.cells, 4)) for name in ("pressure", "solid")}
+        if model.packs:
+            shapes["packed"] = ("grid", (S, model.cells, 4))
         shapes["adj_touch"] = ("touch", (S, max(model.taxel_count, 1), 3))
         for lane in range(L):
             shapes |= {f"adj_{name}{lane}": (name, (S, K, B, *inner)) for name, inner in MOTION_FIELDS.items()}

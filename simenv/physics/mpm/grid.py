@@ -72,6 +72,16 @@ def grid_struct(real) -> SimpleNamespace:
         )
 
     @wp.func
+    def image(node: int, count: int, pad: int, boundary: int) -> int:
+        # the node of the domain that a ghost of a periodic axis stands for; there is one more node than cells
+        period = count - 1 - 2 * pad
+        if boundary == PERIODIC and node < pad:
+            return node + period
+        if boundary == PERIODIC and node >= pad + period:
+            return node - period
+        return node
+
+    @wp.func
     def beyond(coordinate: real, count: int, pad: int, boundary: int) -> bool:
         return boundary == OUTFLOW and (coordinate < real(pad) or coordinate > real(count - 1 - pad))
 
@@ -103,18 +113,19 @@ def grid_struct(real) -> SimpleNamespace:
         return thread * parts + lower, thread * parts + upper
 
     return SimpleNamespace(
-        Grid=Grid, first_node=first_node, stencil_at=stencil_at, wrap=wrap, is_inert=is_inert,
+        Grid=Grid, first_node=first_node, stencil_at=stencil_at, wrap=wrap, image=image, is_inert=is_inert,
         touched_parts=touched_parts,
     )  # fmt: skip
 
 
 @built_once
-def node_access(real, sparse: bool) -> SimpleNamespace:
+def node_access(real, sparse: bool, rows: int = 3) -> SimpleNamespace:
     """The functions of `stencil.py` on either storage of the grid.
 
     Args:
         real: ``wp.float32`` or ``wp.float64``.
         sparse: whether nodes are stored in blocks (`blocks.py`); otherwise every node of the box has its place.
+        rows: number of rows of ``A``, see `stencil_functions`.
 
     Returns:
         Namespace with
@@ -125,9 +136,9 @@ def node_access(real, sparse: bool) -> SimpleNamespace:
           `values`, which holds `Grid.cells` nodes.
     """
     if sparse:
-        return block_functions(real, grid_struct(real).Grid)
-    st = stencil_functions(real)
-    vec3, vec4, vec16, mat33 = st.vec3, st.vec4, st.vec16, st.mat33
+        return block_functions(real, grid_struct(real).Grid, rows)
+    st = stencil_functions(real, rows)
+    vec3, vec4, vec16, affine = st.vec3, st.vec4, st.vec16, st.affine
     stencil_scatter, stencil_gather, stencil_sweep = st.scatter, st.gather, st.sweep
     Grid = grid_struct(real).Grid
 
@@ -136,7 +147,7 @@ def node_access(real, sparse: bool) -> SimpleNamespace:
         return (i * grid.ny + j) * grid.nz + k
 
     @wp.func
-    def scatter(values: wp.array(dtype=vec4), grid: Grid, store: int, place: int, f: vec3, q: vec4, A: mat33):
+    def scatter(values: wp.array(dtype=vec4), grid: Grid, store: int, place: int, f: vec3, q: vec4, A: affine):
         stencil_scatter(values, store * grid.cells + place, grid.ny * grid.nz, grid.nz, f, q, A)
 
     @wp.func
@@ -145,7 +156,7 @@ def node_access(real, sparse: bool) -> SimpleNamespace:
 
     @wp.func
     def sweep(
-        values: wp.array(dtype=vec4), grid: Grid, store: int, place: int, f: vec3, q: vec4, A: mat33, sum: vec4
+        values: wp.array(dtype=vec4), grid: Grid, store: int, place: int, f: vec3, q: vec4, A: affine, sum: vec4
     ) -> vec3:
         return stencil_sweep(values, store * grid.cells + place, grid.ny * grid.nz, grid.nz, f, q, A, sum)
 

@@ -30,10 +30,13 @@ def grid_rows(real, sparse: bool) -> SimpleNamespace:
         * ``lane_sum(grid, bounds, lanes, i, j, k, node, values)``: of what the lanes have at a touched node
         * ``is_touched(grid, bounds, lanes, world, i, j, k)``: whether a node is
         * ``mass_at(grid, bounds, lanes, summed, world, i, j, k, values)``: the mass of any node, touched or not
+        * ``value_at(grid, bounds, lanes, world, i, j, k, values)``: what any node has, zero where nothing is touched
+        * ``neighbour(grid, bounds, lanes, world, i, j, k, side, values)``: the same of neighbour 0 to 5
+        * ``beside(side)``: where that neighbour is, from a node
     """
     vec4 = stencil_functions(real).vec4
     gs = grid_struct(real)
-    Grid = gs.Grid
+    Grid, image = gs.Grid, gs.image
     blocks = block_functions(real, Grid)
     block_row, block_node = blocks.block_row, blocks.block_node
 
@@ -135,8 +138,43 @@ def grid_rows(real, sparse: bool) -> SimpleNamespace:
                 return True
         return False
 
+    @wp.func
+    def value_at(
+        grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, s: int, i: int, j: int, k: int,
+        values: wp.array(dtype=vec4),
+    ) -> vec4:  # fmt: skip
+        # zero where nothing is touched
+        a = image(i, grid.nx, grid.pad, grid.boundary_x)
+        b = image(j, grid.ny, grid.pad, grid.boundary_y)
+        c = image(k, grid.nz, grid.pad, grid.boundary_z)
+        if not is_touched(grid, bounds, lanes, s, a, b, c):
+            return vec4()
+        return values[node_at(grid, s, a, b, c)]
+
+    @wp.func
+    def beside(side: int):
+        step = 2 * (side % 2) - 1
+        axis = side // 2
+        if axis == 0:
+            return step, 0, 0
+        if axis == 1:
+            return 0, step, 0
+        return 0, 0, step
+
+    @wp.func
+    def neighbour(
+        grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, s: int, i: int, j: int, k: int, side: int,
+        values: wp.array(dtype=vec4),
+    ) -> vec4:  # fmt: skip
+        # number `side` of six
+        di, dj, dk = beside(side)
+        return value_at(grid, bounds, lanes, s, i + di, j + dj, k + dk, values)
+
     return SimpleNamespace(
         is_touched=is_touched,
+        value_at=value_at,
+        neighbour=neighbour,
+        beside=beside,
         touched=touched,
         touched_parts=touched_parts,
         lane_sum=lane_sum,

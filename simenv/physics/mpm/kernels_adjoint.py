@@ -21,6 +21,7 @@ from simenv.physics.mpm.grid import grid_struct, node_access
 from simenv.physics.mpm.kernels_transfer import FIRST_YIELDING
 from simenv.physics.mpm.packing import growth_functions, packing_functions
 from simenv.physics.mpm.path import path_functions
+from simenv.physics.mpm.placing import placing_functions
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import yielding_functions
 
@@ -46,6 +47,9 @@ def adjoint_kernels(
     vec3, vec4, vec8, mat33 = st.vec3, st.vec4, st.vec8, st.mat33
     access = node_access(real, sparse)
     locate, scatter, gather, sweep = access.locate, access.scatter, access.gather, access.sweep
+    wide = node_access(real, sparse, 4)  # of the fourth component the slope counts too
+    scatter_wide, sweep_wide, mat43 = wide.scatter, wide.sweep, wp.types.matrix((4, 3), real)
+    place_adjoint = placing_functions(real).place_adjoint
     pack_adjoint, grows = packing_functions(real).pack_adjoint, growth_functions(real, packs)
     growth, growth_slope = grows.growth, grows.growth_slope
     gs = grid_struct(real)
@@ -99,17 +103,25 @@ def adjoint_kernels(
         bi, bj, bk, f = stencil_at(grid, x)
         place = locate(grid, s, bi, bj, bk)
         v = v_leaving_in[p]
+        adj_slope = vec3()
+        if wp.static(packs):
+            g = gather(velocity_in, grid, s, place, f)
+            slope = vec3(g[7], g[11], g[15])
+            adj_moved, adj_gathered = place_adjoint(grid, colliders, s, substep, x, x + grid.dt * v, slope, adj_x)
+            adj_x = adj_moved
+            adj_slope = adj_gathered
         adj_v = adj_v_in[p] + grid.dt * adj_x
         stops = bool(wp.static(pathed))
         if wp.static(walled and not pathed):
             stops = may_have_met(colliders, s, substep, x, v, grid.dt)
         E = real(0.0)
-        if wp.static(secured or packs or pathed or walled):  # else what was gathered is what the substep left
-            if wp.static(secured or packs) or stops:
+        if wp.static(packs):
+            v = vec3(g[0], g[1], g[2])
+            E = g[3]
+        elif wp.static(secured or pathed or walled):  # else what was gathered is what the substep left
+            if wp.static(secured) or stops:
                 g = gather(velocity_in, grid, s, place, f)
                 v = vec3(g[0], g[1], g[2])
-                if wp.static(packs):
-                    E = g[3]
         if wp.static(pathed or walled):
             if stops:
                 near = v
@@ -142,8 +154,18 @@ def adjoint_kernels(
             adj_J, adj_E = pack_adjoint(J, E, adj_J_inout[p])
             adj_J_inout[p] = adj_J
         q = vec4(adj_v[0], adj_v[1], adj_v[2], adj_E)
-        scatter(adj_velocity_out, grid, lane + s, place, f, q, B)
-        adj_f = sweep(velocity_in, grid, s, place, f, q, B, vec4(v[0], v[1], v[2], E))
+        total = vec4(v[0], v[1], v[2], E)
+        adj_f = vec3()
+        if wp.static(packs):
+            B4 = mat43()
+            for row in range(3):
+                B4[row] = B[row]
+            B4[3] = adj_slope
+            scatter_wide(adj_velocity_out, grid, lane + s, place, f, q, B4)
+            adj_f = sweep_wide(velocity_in, grid, s, place, f, q, B4, total)
+        else:
+            scatter(adj_velocity_out, grid, lane + s, place, f, q, B)
+            adj_f = sweep(velocity_in, grid, s, place, f, q, B, total)
         adj_x_out[p] = adj_x + grid.inv_dx * adj_f
 
     @wp.kernel(**options)

@@ -31,7 +31,7 @@ def grid_kernels(real, sparse: bool = False, packs: bool = False) -> SimpleNames
     vec3, vec4, vec8 = st.vec3, st.vec4, st.vec8
     excess = packing_functions(real).excess
     gs = grid_struct(real)
-    Grid = gs.Grid
+    Grid, image = gs.Grid, gs.image
     cf = contact_functions(real)
     Colliders, ColliderAdjoints, is_near = cf.Colliders, cf.ColliderAdjoints, cf.is_near
     velocity_change, velocity_change_adjoint, add_wrench = cf.velocity_change, cf.velocity_change_adjoint, cf.add_wrench
@@ -125,10 +125,10 @@ def grid_kernels(real, sparse: bool = False, packs: bool = False) -> SimpleNames
                     more = real(0.0)
                     if wp.static(packs):
                         rest = material[s][DENSITY] * grid.dx * grid.dx * grid.dx
-                        theta, gap, _factor = packing_at(
+                        theta, inside, gap = packing_at(
                             grid, colliders, bounds_in, lanes, summed, substep, s, i, j, k, rest, lanes_in
                         )
-                        more = excess(theta, gap)
+                        more = excess(theta, inside, gap)
                     result = vec4(v[0], v[1], v[2], more)
                 velocity_out[base + k] = result
 
@@ -153,7 +153,7 @@ def grid_kernels(real, sparse: bool = False, packs: bool = False) -> SimpleNames
         adj_density_out: wp.array(dtype=real),
     ):  # fmt: skip
         """Adjoint of `grid_update`; `adj_momentum_out` may be the first lane of `adj_lanes_in`; `packing_in` is what
-        `adjoint` of `kernels_packing.py` left.
+        `gather` of `kernels_packing.py` left.
         """
         first, last = touched_parts(grid, bounds_in, 0, lanes, wp.tid() * lanes + lane, parts)
         for part in range(first, last):
@@ -197,18 +197,6 @@ def grid_kernels(real, sparse: bool = False, packs: bool = False) -> SimpleNames
                 if wp.static(packs):
                     wp.atomic_add(adj_density_out, s, adj_d)
 
-    @wp.func
-    def periodic_image(node: int, count: int, pad: int, boundary: int) -> int:
-        # the node of the domain that a ghost stands for; there is one more node than cells
-        period = count - 1 - 2 * pad
-        if boundary != PERIODIC:
-            return node
-        if node < pad:
-            return node + period
-        if node >= pad + period:
-            return node - period
-        return node
-
     @wp.kernel(**options)
     def fold_periodic(grid: Grid, values_inout: wp.array(dtype=vec4)):
         """Add every ghost node to the node it stands for."""
@@ -218,9 +206,9 @@ def grid_kernels(real, sparse: bool = False, packs: bool = False) -> SimpleNames
         i = node // (grid.ny * grid.nz)
         j = (node // grid.nz) % grid.ny
         k = node % grid.nz
-        a = periodic_image(i, grid.nx, grid.pad, grid.boundary_x)
-        b = periodic_image(j, grid.ny, grid.pad, grid.boundary_y)
-        c = periodic_image(k, grid.nz, grid.pad, grid.boundary_z)
+        a = image(i, grid.nx, grid.pad, grid.boundary_x)
+        b = image(j, grid.ny, grid.pad, grid.boundary_y)
+        c = image(k, grid.nz, grid.pad, grid.boundary_z)
         if a != i or b != j or c != k:
             wp.atomic_add(values_inout, s * grid.cells + (a * grid.ny + b) * grid.nz + c, values_inout[t])
             values_inout[t] = vec4()
@@ -234,9 +222,9 @@ def grid_kernels(real, sparse: bool = False, packs: bool = False) -> SimpleNames
         i = node // (grid.ny * grid.nz)
         j = (node // grid.nz) % grid.ny
         k = node % grid.nz
-        a = periodic_image(i, grid.nx, grid.pad, grid.boundary_x)
-        b = periodic_image(j, grid.ny, grid.pad, grid.boundary_y)
-        c = periodic_image(k, grid.nz, grid.pad, grid.boundary_z)
+        a = image(i, grid.nx, grid.pad, grid.boundary_x)
+        b = image(j, grid.ny, grid.pad, grid.boundary_y)
+        c = image(k, grid.nz, grid.pad, grid.boundary_z)
         if a != i or b != j or c != k:
             values_inout[t] = values_inout[s * grid.cells + (a * grid.ny + b) * grid.nz + c]
 

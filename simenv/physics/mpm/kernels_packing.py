@@ -11,6 +11,7 @@ from simenv.physics.mpm.contact import contact_functions
 from simenv.physics.mpm.grid import OUTFLOW, PERIODIC, grid_struct
 from simenv.physics.mpm.grid_rows import grid_rows
 from simenv.physics.mpm.packing import packing_functions
+from simenv.physics.mpm.placing import placing_functions
 from simenv.physics.mpm.stencil import stencil_functions
 
 
@@ -23,17 +24,19 @@ def packing_kernels(real, sparse: bool) -> SimpleNamespace:
         sparse: whether nodes are stored in blocks.
 
     Returns:
-        A namespace of the Warp function ``packing_at`` and the kernel ``adjoint``.
+        A namespace of the Warp function ``packing_at`` and the kernels ``scatter`` and ``gather``, its adjoint.
     """
     st = stencil_functions(real)
     vec3, vec4, vec8 = st.vec3, st.vec4, st.vec8
-    Grid = grid_struct(real).Grid
-    cf = contact_functions(real)
-    Colliders, is_near = cf.Colliders, cf.is_near
+    gs = grid_struct(real)
+    Grid, image = gs.Grid, gs.image
+    Colliders = contact_functions(real).Colliders
     rows = grid_rows(real, sparse)
-    touched, touched_parts, lane_sum = rows.touched, rows.touched_parts, rows.lane_sum
-    node_at, mass_at = rows.node_at, rows.mass_at
-    excess_slopes = packing_functions(real).excess_slopes
+    touched, touched_parts, mass_at = rows.touched, rows.touched_parts, rows.mass_at
+    value_at, neighbour, beside = rows.value_at, rows.neighbour, rows.beside
+    packing = packing_functions(real)
+    excess_slopes, fullness, fullness_slope = packing.excess_slopes, packing.fullness, packing.fullness_slope
+    stands_free = placing_functions(real).stands_free
     options = {"module": f"simenv_mpm_packing_{real.__name__}{'_b' * sparse}", "enable_backward": False}
 
     @wp.func
@@ -59,33 +62,136 @@ def packing_kernels(real, sparse: bool) -> SimpleNamespace:
         return factor
 
     @wp.func
-    def stands_free(grid: Grid, colliders: Colliders, s: int, substep: int, x: vec3) -> bool:
-        # whether no collider is within two cells, which may be what holds the liquid off the wall
-        for c in range(colliders.count):
-            e = s * colliders.count + c
-            pose = (s * colliders.substeps + substep) * colliders.count + c
-            local = ((x - colliders.position[pose]) * colliders.rotation[pose]) / colliders.scale[e]
-            reach = (colliders.width[c] + real(2.0) * grid.dx) / colliders.scale[e]
-            if is_near(colliders, e, local, reach):
-                return False
-        return True
+    def fold(node: int, count: int, pad: int, boundary: int) -> int:
+        # where a node beside a wall has its mirror image, from it; 0 if it has none
+        if boundary != PERIODIC and boundary != OUTFLOW:
+            if node == pad + 1:
+                return -2
+            if node == count - 2 - pad:
+                return 2
+        return 0
+
+    @wp.func
+    def unfold(node: int, count: int, pad: int, boundary: int) -> int:
+        # the node whose image this is, or the node
+        if boundary != PERIODIC and boundary != OUTFLOW:
+            if node == pad - 1:
+                return pad + 1
+            if node == count - pad:
+                return count - 2 - pad
+        return node
+
+    @wp.func
+    def folded(
+        grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, summed: int, s: int, i: int, j: int, k: int,
+        values: wp.array(dtype=vec4),
+    ) -> real:  # fmt: skip
+        # the fourth component of a node and of its mirror images
+        di = fold(i, grid.nx, grid.pad, grid.boundary_x)
+        dj = fold(j, grid.ny, grid.pad, grid.boundary_y)
+        dk = fold(k, grid.nz, grid.pad, grid.boundary_z)
+        total = mass_at(grid, bounds, lanes, summed, s, i, j, k, values)
+        for code in range(1, 8):
+            a = code % 2
+            b = (code // 2) % 2
+            c = code // 4
+            if (a == 0 or di != 0) and (b == 0 or dj != 0) and (c == 0 or dk != 0):
+                total = total + mass_at(grid, bounds, lanes, summed, s, i + a * di, j + b * dj, k + c * dk, values)
+        return total
+
+    @wp.func
+    def inwards(grid: Grid, i: int, j: int, k: int):
+        return (
+            inward(i, grid.nx, grid.pad, grid.boundary_x),
+            inward(j, grid.ny, grid.pad, grid.boundary_y),
+            inward(k, grid.nz, grid.pad, grid.boundary_z),
+        )
+
+    @wp.func
+    def theta_at(
+        grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, summed: int, s: int, i: int, j: int, k: int,
+        rest: real, values: wp.array(dtype=vec4),
+    ) -> real:  # fmt: skip
+        # of a neighbour, without mirror images
+        a = image(i, grid.nx, grid.pad, grid.boundary_x)
+        b = image(j, grid.ny, grid.pad, grid.boundary_y)
+        c = image(k, grid.nz, grid.pad, grid.boundary_z)
+        if a < 0 or a >= grid.nx or b < 0 or b >= grid.ny or c < 0 or c >= grid.nz:
+            return real(0.0)
+        di, dj, dk = inwards(grid, a, b, c)
+        return wall_factor(di, dj, dk) * mass_at(grid, bounds, lanes, summed, s, a, b, c, values) / rest
+
+    @wp.func
+    def inside_at(
+        grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, summed: int, s: int, i: int, j: int, k: int,
+        rest: real, values: wp.array(dtype=vec4),
+    ) -> real:  # fmt: skip
+        product = real(1.0)
+        for side in range(6):
+            if product > real(0.0):
+                di, dj, dk = beside(side)
+                theta = theta_at(grid, bounds, lanes, summed, s, i + di, j + dj, k + dk, rest, values)
+                product = product * fullness(theta)
+        return product
 
     @wp.func
     def packing_at(
         grid: Grid, colliders: Colliders, bounds: wp.array(dtype=wp.int32), lanes: int, summed: int, substep: int,
         s: int, i: int, j: int, k: int, rest: real, values: wp.array(dtype=vec4),
     ):  # fmt: skip
-        # theta and gap of `packing.py`, and 2^n / rest, of a node with mass
-        di = inward(i, grid.nx, grid.pad, grid.boundary_x)
-        dj = inward(j, grid.ny, grid.pad, grid.boundary_y)
-        dk = inward(k, grid.nz, grid.pad, grid.boundary_z)
-        factor = wall_factor(di, dj, dk) / rest
-        theta = factor * mass_at(grid, bounds, lanes, summed, s, i, j, k, values)
+        # theta, inside and gap of `packing.py`, of a node with mass
+        i = unfold(i, grid.nx, grid.pad, grid.boundary_x)
+        j = unfold(j, grid.ny, grid.pad, grid.boundary_y)
+        k = unfold(k, grid.nz, grid.pad, grid.boundary_z)
+        x = grid.origin + grid.dx * vec3(real(i), real(j), real(k))
+        di, dj, dk = inwards(grid, i, j, k)
+        theta = wall_factor(di, dj, dk) * folded(grid, bounds, lanes, summed, s, i, j, k, values) / rest
+        inside = real(0.0)
         gap = real(0.0)
         if di != 0 or dj != 0 or dk != 0:
-            if stands_free(grid, colliders, s, substep, grid.origin + grid.dx * vec3(real(i), real(j), real(k))):
-                gap = mass_at(grid, bounds, lanes, summed, s, i + di, j + dj, k + dk, values) / rest - theta
-        return theta, gap, factor
+            gap = mass_at(grid, bounds, lanes, summed, s, i + di, j + dj, k + dk, values) / rest - theta
+            if gap > real(0.0):
+                if not stands_free(grid, colliders, s, substep, x):
+                    gap = real(0.0)
+        elif theta < real(1.0):
+            inside = inside_at(grid, bounds, lanes, summed, s, i, j, k, rest, values)
+            if inside > real(0.0):
+                if not stands_free(grid, colliders, s, substep, x):
+                    inside = real(0.0)
+        return theta, inside, wp.max(gap, real(0.0))
+
+    @wp.kernel(**options)
+    def scatter(
+        # parameters
+        grid: Grid, colliders: Colliders, material: wp.array(dtype=vec8), bounds_in: wp.array(dtype=wp.int32),
+        lanes: int, lane: int, chunk: int, parts: int, substep: int,
+        # inputs
+        momentum_in: wp.array(dtype=vec4), adj_lanes_in: wp.array(dtype=vec4),
+        # outputs
+        packed_out: wp.array(dtype=vec4),
+    ):  # fmt: skip
+        """What the excess of a node adds to the adjoints of its mass and of that further in, and `inside` times the
+        adjoint of that: what `gather` collects.
+        """
+        first, last = touched_parts(grid, bounds_in, 0, lanes, wp.tid() * lanes + lane, parts)
+        for part in range(first, last):
+            s, i, j, lower, upper, base = touched(grid, bounds_in, lanes, chunk, part)
+            for k in range(lower, upper):
+                result = vec4()
+                is_image = unfold(i, grid.nx, grid.pad, grid.boundary_x) != i
+                is_image = is_image or unfold(j, grid.ny, grid.pad, grid.boundary_y) != j
+                is_image = is_image or unfold(k, grid.nz, grid.pad, grid.boundary_z) != k
+                if momentum_in[base + k][3] > real(0.0) and not is_image:
+                    rest = material[s][DENSITY] * grid.dx * grid.dx * grid.dx
+                    adj_e = folded(grid, bounds_in, lanes, lanes, s, i, j, k, adj_lanes_in)
+                    theta, inside, gap = packing_at(
+                        grid, colliders, bounds_in, lanes, 1, substep, s, i, j, k, rest, momentum_in
+                    )
+                    by_theta, by_inside, by_gap = excess_slopes(theta, inside, gap)
+                    di, dj, dk = inwards(grid, i, j, k)
+                    factor = wall_factor(di, dj, dk) / rest
+                    result = adj_e * vec4((by_theta - by_gap) * factor, by_gap / rest, by_inside * inside, real(0.0))
+                packed_out[base + k] = result
 
     @wp.func
     def step_of(digit: int) -> int:
@@ -98,58 +204,57 @@ def packing_kernels(real, sparse: bool) -> SimpleNamespace:
         # whether node 2, on a wall, has (i, j, k) as the one further in
         if i2 < 0 or i2 >= grid.nx or j2 < 0 or j2 >= grid.ny or k2 < 0 or k2 >= grid.nz:
             return False
-        if i2 + inward(i2, grid.nx, grid.pad, grid.boundary_x) != i:
-            return False
-        if j2 + inward(j2, grid.ny, grid.pad, grid.boundary_y) != j:
-            return False
-        return k2 + inward(k2, grid.nz, grid.pad, grid.boundary_z) == k
+        di, dj, dk = inwards(grid, i2, j2, k2)
+        return i2 + di == i and j2 + dj == j and k2 + dk == k
 
     @wp.func
-    def packing_adjoint(
-        grid: Grid, colliders: Colliders, bounds: wp.array(dtype=wp.int32), lanes: int, substep: int,
-        s: int, i: int, j: int, k: int, rest: real, adj_e: real,
-        values: wp.array(dtype=vec4), adj_values: wp.array(dtype=vec4),
-    ):  # fmt: skip
-        # by the node's mass, of its own excess and of those of the walls' nodes that look at it; by rest, of its own
-        theta, gap, factor = packing_at(grid, colliders, bounds, lanes, 1, substep, s, i, j, k, rest, values)
-        by_theta, by_gap = excess_slopes(theta, gap)
-        adj_m = adj_e * (by_theta - by_gap) * factor
-        adj_rest = -adj_e * (by_theta * theta + by_gap * gap) / rest
+    def mass_adjoint(
+        grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, s: int, i: int, j: int, k: int, rest: real,
+        values: wp.array(dtype=vec4), packed: wp.array(dtype=vec4),
+    ) -> real:  # fmt: skip
+        # of all excesses by the mass of a node
+        a = unfold(i, grid.nx, grid.pad, grid.boundary_x)
+        b = unfold(j, grid.ny, grid.pad, grid.boundary_y)
+        c = unfold(k, grid.nz, grid.pad, grid.boundary_z)
+        total = value_at(grid, bounds, lanes, s, a, b, c, packed)[0]
         for code in range(1, 27):  # of wall nodes two nodes away, (0, -2, 2) along each axis
             i2 = i + step_of(code % 3)
             j2 = j + step_of((code // 3) % 3)
             k2 = k + step_of(code // 9)
             if looks_at(grid, i2, j2, k2, i, j, k):
-                if mass_at(grid, bounds, lanes, 1, s, i2, j2, k2, values) > real(0.0):
-                    t2, gap2, _f2 = packing_at(grid, colliders, bounds, lanes, 1, substep, s, i2, j2, k2, rest, values)
-                    if gap2 > real(0.0):
-                        node = node_at(grid, s, i2, j2, k2)
-                        adj2 = lane_sum(grid, bounds, lanes, i2, j2, k2, node, adj_values)
-                        _by_t, by_gap2 = excess_slopes(t2, gap2)
-                        adj_m = adj_m + adj2[3] * by_gap2 / rest
-        return adj_m, adj_rest
+                total = total + value_at(grid, bounds, lanes, s, i2, j2, k2, packed)[1]
+        theta = theta_at(grid, bounds, lanes, 1, s, i, j, k, rest, values)
+        slope = fullness_slope(theta)
+        if slope > real(0.0):
+            di, dj, dk = inwards(grid, i, j, k)
+            share = real(0.0)
+            for side in range(6):
+                share = share + neighbour(grid, bounds, lanes, s, i, j, k, side, packed)[2]
+            total = total + share * slope / fullness(theta) * wall_factor(di, dj, dk) / rest
+        return total
 
     @wp.kernel(**options)
-    def adjoint(
+    def gather(
         # parameters
-        grid: Grid, colliders: Colliders, material: wp.array(dtype=vec8), bounds_in: wp.array(dtype=wp.int32),
-        lanes: int, lane: int, chunk: int, parts: int, substep: int,
+        grid: Grid, material: wp.array(dtype=vec8), bounds_in: wp.array(dtype=wp.int32), lanes: int, lane: int,
+        chunk: int, parts: int,
         # inputs
-        momentum_in: wp.array(dtype=vec4), adj_lanes_in: wp.array(dtype=vec4),
+        momentum_in: wp.array(dtype=vec4), packed_in: wp.array(dtype=vec4),
         # outputs
         packing_out: wp.array(dtype=vec4),
     ):  # fmt: skip
-        """What the excess of nodes adds to the adjoints of a node's mass and of the liquid's density."""
+        """What all excesses add to the adjoints of a node's mass and of the liquid's density, of which they depend by
+        the ratio alone.
+        """
         first, last = touched_parts(grid, bounds_in, 0, lanes, wp.tid() * lanes + lane, parts)
         for part in range(first, last):
             s, i, j, lower, upper, base = touched(grid, bounds_in, lanes, chunk, part)
             for k in range(lower, upper):
-                if momentum_in[base + k][3] > real(0.0):
-                    rest = material[s][DENSITY] * grid.dx * grid.dx * grid.dx
-                    adj_e = lane_sum(grid, bounds_in, lanes, i, j, k, base + k, adj_lanes_in)[3]
-                    adj_m, adj_rest = packing_adjoint(
-                        grid, colliders, bounds_in, lanes, substep, s, i, j, k, rest, adj_e, momentum_in, adj_lanes_in
-                    )
-                    packing_out[base + k] = vec4(adj_m, adj_rest * grid.dx * grid.dx * grid.dx, real(0.0), real(0.0))
+                mass = momentum_in[base + k][3]
+                if mass > real(0.0):
+                    density = material[s][DENSITY]
+                    rest = density * grid.dx * grid.dx * grid.dx
+                    adj_m = mass_adjoint(grid, bounds_in, lanes, s, i, j, k, rest, momentum_in, packed_in)
+                    packing_out[base + k] = vec4(adj_m, -adj_m * mass / density, real(0.0), real(0.0))
 
-    return SimpleNamespace(packing_at=packing_at, adjoint=adjoint)
+    return SimpleNamespace(packing_at=packing_at, scatter=scatter, gather=gather)

@@ -21,7 +21,7 @@ from types import SimpleNamespace
 import warp as wp
 
 from simenv._exclusive import built_once
-from simenv.physics.mpm.grid import PERIODIC, grid_struct
+from simenv.physics.mpm.grid import grid_struct
 from simenv.physics.mpm.grid_rows import grid_rows
 from simenv.physics.mpm.stencil import stencil_functions
 
@@ -42,46 +42,9 @@ def restoring_kernels(real, sparse: bool) -> SimpleNamespace:
     vec3, vec4 = st.vec3, st.vec4
     Grid = grid_struct(real).Grid
     rows = grid_rows(real, sparse)
-    touched, touched_parts, lane_sum, node_at = rows.touched, rows.touched_parts, rows.lane_sum, rows.node_at
-    is_touched = rows.is_touched
+    touched, touched_parts, lane_sum = rows.touched, rows.touched_parts, rows.lane_sum
+    value_at, neighbour = rows.value_at, rows.neighbour
     options = {"module": f"simenv_mpm_restoring_{real.__name__}{'_b' * sparse}", "enable_backward": False}
-
-    @wp.func
-    def image(node: int, count: int, pad: int, boundary: int) -> int:
-        # the node of the domain that a ghost of a periodic axis stands for
-        period = count - 1 - 2 * pad
-        if boundary == PERIODIC and node < pad:
-            return node + period
-        if boundary == PERIODIC and node >= pad + period:
-            return node - period
-        return node
-
-    @wp.func
-    def value_at(
-        grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, s: int, i: int, j: int, k: int,
-        values: wp.array(dtype=vec4),
-    ) -> vec4:  # fmt: skip
-        # zero where nothing is touched
-        a = image(i, grid.nx, grid.pad, grid.boundary_x)
-        b = image(j, grid.ny, grid.pad, grid.boundary_y)
-        c = image(k, grid.nz, grid.pad, grid.boundary_z)
-        if not is_touched(grid, bounds, lanes, s, a, b, c):
-            return vec4()
-        return values[node_at(grid, s, a, b, c)]
-
-    @wp.func
-    def neighbour(
-        grid: Grid, bounds: wp.array(dtype=wp.int32), lanes: int, s: int, i: int, j: int, k: int, side: int,
-        values: wp.array(dtype=vec4),
-    ) -> vec4:  # fmt: skip
-        # number `side` of six
-        step = 2 * (side % 2) - 1
-        axis = side // 2
-        if axis == 0:
-            return value_at(grid, bounds, lanes, s, i + step, j, k, values)
-        if axis == 1:
-            return value_at(grid, bounds, lanes, s, i, j + step, k, values)
-        return value_at(grid, bounds, lanes, s, i, j, k + step, values)
 
     @wp.func
     def differences(

@@ -17,6 +17,7 @@ from simenv.physics.mpm.contact import AT_PARTICLES, contact_functions
 from simenv.physics.mpm.grid import grid_struct, node_access
 from simenv.physics.mpm.packing import growth_functions, packing_functions
 from simenv.physics.mpm.path import path_functions
+from simenv.physics.mpm.placing import placing_functions
 from simenv.physics.mpm.stencil import stencil_functions
 from simenv.physics.mpm.yielding import HERSCHEL_BULKLEY, yielding_functions
 from simenv.physics.status import INVERTED, LEFT_GRID, NONFINITE, TOO_FAST
@@ -78,6 +79,7 @@ def transfer_kernels(
     law = constitutive_functions(real)
     elastic_update, liquid_stress = law.elastic_update, law.liquid_stress
     yielding_update = yielding_functions(real).yielding_update
+    place = placing_functions(real).place
     pack, growth = packing_functions(real).pack, growth_functions(real, packs).growth
     keeps_F, keeps_J = solids or yielding, liquids or yielding
     variant = f"{real.__name__}_{'batched' if batched else 'single'}"
@@ -247,7 +249,7 @@ def transfer_kernels(
         force_out: wp.array(dtype=vec3), torque_out: wp.array(dtype=vec3), status_out: wp.array(dtype=wp.int32),
     ):  # fmt: skip
         """Gather velocity and its gradient (APIC, Jiang et al. 2015), correct the volume ratio by the density, let
-        colliders act on the particle, and move it.
+        colliders act on the particle, and move it; where it is put follows the density too.
         """
         t = wp.tid()
         s = int(0)
@@ -275,6 +277,8 @@ def transfer_kernels(
             v = stop_particle(colliders, s, substep, x, v, mass_met, grid.dt, force_out, torque_out)
         v_out[p] = v
         x_new = x + grid.dt * v
+        if wp.static(packs):
+            x_new = place(grid, colliders, s, substep, x, x_new, vec3(g[7], g[11], g[15]))
         room = vec4(real(grid.nx - 1), real(grid.ny - 1), real(grid.nz - 1), real(grid.pad) - real(1.5))
         if wp.static(periodic):
             x_new = wrap(grid, x_new)

@@ -82,8 +82,9 @@ class Liquid(Material):
         incompressible: whether it is.
         restore: share, 0 to 1, of what particle-grid transfers take from the flow that is given back; see
             `simenv.physics.mpm.kernels_restoring`. All materials of the scene must be liquids with the same.
-        keep_volume: whether volume ratios follow the density of the grid, so that volume does not drift in motion; see
-            `simenv.physics.mpm.packing`. The liquid must be the scene's only material.
+        keep_volume: whether volume ratios and places of particles follow the density of the grid, so that volume does
+            not drift in motion; see `simenv.physics.mpm.packing` and `placing`. The liquid must be the scene's only
+            material.
     """
 
     kind: ClassVar[int] = LIQUID

@@ -8,17 +8,20 @@ compares its density with that at rest, and on a wall of the domain with that tw
 
     theta = 2^n m / (rho dx^3),   n: number of the domain's walls on which the node lies
     gap = theta_in - theta        on a wall, where it is positive, else 0
-    e = (theta - 1) f(theta) - gap^2 / (gap + WALL_ONSET)
+    e = (theta - 1) (f(theta) + inside (1 - f(theta))) - gap^2 / (gap + WALL_ONSET)
 
-in its fourth component, which is gathered with the velocity, E = sum w e. f is 1 where the node is too dense, and fades
-out where it is too thin: at a free surface nodes are not full, which says nothing. With x = E - (1 / J - 1), s = 1 - J,
-r = -E - LEAST
+in its fourth component, which is gathered with the velocity, E = sum w e. Beside a wall m is that of the liquid and of
+its mirror image, and a node beyond it has what its image has. f is 1 where the node is too dense, and fades out where
+it is too thin: at a free surface nodes are not full, which says nothing. `inside` tells that no surface is near: it
+goes from 0 to 1 as the emptiest of the node's six neighbours goes from LOW to HIGH, and is 0 on walls. With
+x = E - (1 / J - 1), s = 1 - J, r = -E - LEAST
 
     J <- J (1 - RATE x^2 / (x + SCATTER))           if x > 0: packed more densely than J says, so it gives way
-    J <- J + FILL soft(r) s^2 / (s + PRESSED)       if r > 0 and J < 1: pressed although there is room at a wall
+    J <- J + FILL soft(r) s^2 / (s + PRESSED)       if r > 0 and J < 1: pressed although there is room
 
 and soft(x) = x^2 / (x + ONSET), so that all of it has a continuous derivative. There is never a tension that pulls
 particles together, which would make clumps of them. A pool at rest keeps its pressure: it is what momentum balances.
+Where in their cells particles are, velocities of the grid can hardly change; `placing.py` does.
 """
 
 from types import SimpleNamespace
@@ -43,6 +46,9 @@ ONSET = 0.01
 WALL_ONSET = 0.05
 """The same of gaps."""
 
+LOW, HIGH = 0.4, 0.8
+"""Beside a node below LOW a surface may be; a flat one that leaves HIGH of a node fills the next to 1 %."""
+
 NOISE = 0.03
 """A node that lacks more than this may be at a free surface."""
 
@@ -63,7 +69,9 @@ def packing_functions(real: type) -> SimpleNamespace:
     Returns:
         A namespace of Warp functions:
 
-        * ``excess(theta, gap) -> e`` and ``excess_slopes(theta, gap) -> (de/dtheta, de/dgap)`` of a node
+        * ``excess(theta, inside, gap) -> e`` and ``excess_slopes(theta, inside, gap)``, its derivatives, of a node
+        * ``fullness(theta)``, whose product over neighbours is `inside`, and ``fullness_slope(theta)``
+        * ``soft(x, width)`` and ``soft_slope(x, width)``
         * ``pack(J, E) -> J_new`` and ``pack_adjoint(J, E, adj_J_new) -> (adj_J, adj_E)`` of a particle
 
     Raises:
@@ -73,6 +81,7 @@ def packing_functions(real: type) -> SimpleNamespace:
     rate, fill, onset, wall_onset = (wp.constant(real(value)) for value in (RATE, FILL, ONSET, WALL_ONSET))
     scatter = wp.constant(real(SCATTER))
     noise, pressed, least = (wp.constant(real(value)) for value in (NOISE, PRESSED, LEAST))
+    low, span = wp.constant(real(LOW)), wp.constant(real(HIGH - LOW))
     zero, one, two = wp.constant(real(0.0)), wp.constant(real(1.0)), wp.constant(real(2.0))
 
     @wp.func
@@ -84,32 +93,47 @@ def packing_functions(real: type) -> SimpleNamespace:
         return x * (x + two * width) / ((x + width) * (x + width))
 
     @wp.func
-    def excess(theta: real, gap: real) -> real:
-        x = theta - one
-        e = x
+    def fullness(theta: real) -> real:
+        y = wp.clamp((theta - low) / span, zero, one)
+        return y * y * (real(3.0) - two * y)
+
+    @wp.func
+    def fullness_slope(theta: real) -> real:
+        y = wp.clamp((theta - low) / span, zero, one)
+        return real(6.0) * y * (one - y) / span
+
+    @wp.func
+    def fade(x: real):
+        # f and the derivative of x f
+        f = one
+        slope = one
         if x <= -noise:
-            e = zero
+            f = zero
+            slope = zero
         elif x < zero:
-            rest = one - x * x / (noise * noise)
-            e = x * rest * rest
+            y = x * x / (noise * noise)
+            f = (one - y) * (one - y)
+            slope = (one - y) * (one - real(5.0) * y)
+        return f, slope
+
+    @wp.func
+    def excess(theta: real, inside: real, gap: real) -> real:
+        x = theta - one
+        f, _slope = fade(x)
+        e = x * (f + inside * (one - f))
         if gap > zero:
             e = e - soft(gap, wall_onset)
         return e
 
     @wp.func
-    def excess_slopes(theta: real, gap: real):
-        # by theta, by gap
+    def excess_slopes(theta: real, inside: real, gap: real):
+        # by theta, inside and gap
         x = theta - one
-        slope = one
-        if x <= -noise:
-            slope = zero
-        elif x < zero:
-            y = x * x / (noise * noise)
-            slope = (one - y) * (one - real(5.0) * y)
+        f, slope = fade(x)
         by_gap = zero
         if gap > zero:
             by_gap = -soft_slope(gap, wall_onset)
-        return slope, by_gap
+        return slope + inside * (one - slope), x * (one - f), by_gap
 
     @wp.func
     def pack(J: real, E: real) -> real:
@@ -133,7 +157,10 @@ def packing_functions(real: type) -> SimpleNamespace:
             return adj_J_new * kept, -adj_J_new * fill * soft_slope(room, onset) * soft(one - J, pressed)
         return adj_J_new, zero
 
-    return SimpleNamespace(excess=excess, excess_slopes=excess_slopes, pack=pack, pack_adjoint=pack_adjoint)
+    return SimpleNamespace(
+        excess=excess, excess_slopes=excess_slopes, fullness=fullness, fullness_slope=fullness_slope, pack=pack,
+        pack_adjoint=pack_adjoint, soft=soft, soft_slope=soft_slope,
+    )  # fmt: skip
 
 
 @built_once

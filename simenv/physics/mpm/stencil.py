@@ -37,9 +37,9 @@ _CPU_PROLOGUE = """
 
 # The affine field q + A d as seen from the first node: value[0], and its increments along the three axes.
 _CPU_AFFINE = """
-    const v4 cx = {{A.data[0][0], A.data[1][0], A.data[2][0], 0}};
-    const v4 cy = {{A.data[0][1], A.data[1][1], A.data[2][1], 0}};
-    const v4 cz = {{A.data[0][2], A.data[1][2], A.data[2][2], 0}};
+    const v4 cx = {{A.data[0][0], A.data[1][0], A.data[2][0], {last0}}};
+    const v4 cy = {{A.data[0][1], A.data[1][1], A.data[2][1], {last1}}};
+    const v4 cz = {{A.data[0][2], A.data[1][2], A.data[2][2], {last2}}};
     const v4 value0 = *(const u4*)(&q.c[0]) - cx * f[0] - cy * f[1] - cz * f[2];
     const v4 value1 = value0 + cz, value2 = value1 + cz;
     v8 value01 = __builtin_shufflevector(value0, value1, 0, 1, 2, 3, 4, 5, 6, 7);
@@ -53,9 +53,9 @@ _SCATTER = """
                 {real} dx = {real}(i) - f[0], dy = {real}(j) - f[1], dz = {real}(k) - f[2];
                 {real} w = {weight}(i, f[0]) * {weight}(j, f[1]) * {weight}(k, f[2]);
                 wp::vec_t<4, {real}> value;
-                for (int c = 0; c < 3; ++c)
+                for (int c = 0; c < {rows}; ++c)
                     value[c] = w * (q[c] + A.data[c][0] * dx + A.data[c][1] * dy + A.data[c][2] * dz);
-                value[3] = w * q[3];
+                for (int c = {rows}; c < 4; ++c) value[c] = w * q[c];
                 wp::atomic_add(grid.data + {node}, value);
             }}
 #else
@@ -147,8 +147,9 @@ _SWEEP = """
             for (int k = 0; k < 3; ++k) {{
                 {real} dx = {real}(i) - f[0], dy = {real}(j) - f[1], dz = {real}(k) - f[2];
                 wp::vec_t<4, {real}> node = grid.data[{node}];
-                {real} value = node[3] * q[3];
-                for (int c = 0; c < 3; ++c)
+                {real} value = 0;
+                for (int c = {rows}; c < 4; ++c) value += node[c] * q[c];
+                for (int c = 0; c < {rows}; ++c)
                     value += node[c] * (q[c] + A.data[c][0] * dx + A.data[c][1] * dy + A.data[c][2] * dz);
                 {real} x = {weight}(i, f[0]), y = {weight}(j, f[1]), z = {weight}(k, f[2]);
                 out[0] += {slope}(i, f[0]) * y * z * value;
@@ -156,7 +157,7 @@ _SWEEP = """
                 out[2] += x * y * {slope}(k, f[2]) * value;
             }}
     for (int a = 0; a < 3; ++a)
-        for (int c = 0; c < 3; ++c) out[a] -= A.data[c][a] * sum[c];
+        for (int c = 0; c < {rows}; ++c) out[a] -= A.data[c][a] * sum[c];
 #else
     {{{prologue}{affine}
     v4 plane2 = value2;
@@ -217,14 +218,16 @@ _SLOPE = """[](int n, {real} f) {{
 }}"""
 
 
-def snippets(real, node: str = "index + i * stride_x + j * stride_y + k") -> dict[str, str]:
+def snippets(real, node: str = "index + i * stride_x + j * stride_y + k", rows: int = 3) -> dict[str, str]:
     """The native code of ``scatter``, ``gather`` and ``sweep`` for a scalar type.
 
     Args:
         real: ``wp.float32`` or ``wp.float64``.
         node: on CUDA, the place of node (i, j, k) in the array ``grid``; on the CPU it is always the default.
+        rows: number of rows of ``A``.
     """
     names = {"real": _C_NAMES[real], "scalar": "float" if real is wp.float32 else "double", "node": node}
+    names |= {"rows": str(rows)} | {f"last{axis}": f"A.data[3][{axis}]" if rows == 4 else "0" for axis in range(3)}
     names |= {"prologue": _CPU_PROLOGUE.format(**names), "affine": _CPU_AFFINE.format(**names)}
     names |= {"weight": _WEIGHT.format(**names), "slope": _SLOPE.format(**names)}
     return {
@@ -233,16 +236,18 @@ def snippets(real, node: str = "index + i * stride_x + j * stride_y + k") -> dic
 
 
 @built_once
-def stencil_functions(real) -> SimpleNamespace:
+def stencil_functions(real, rows: int = 3) -> SimpleNamespace:
     """Warp functions of the stencil for one scalar type.
 
     Args:
         real: ``wp.float32`` or ``wp.float64``.
+        rows: number of rows of ``A`` below, 3 or 4.
 
     Returns:
-        Namespace with the vector types ``vec3, vec4, vec8, vec16, mat33`` and the functions below, with the weights
-        ``w`` of the quadratic B-spline (Steffen, Kirby and Berzins 2008, eq. 16), the offset ``d = o - f`` of a node
-        from the particle in cells, and the affine field ``u = q + A d`` (``A`` acts on the first three components):
+        Namespace with the vector types ``vec3, vec4, vec8, vec16, mat33``, that of ``A``, ``affine``, and the functions
+        below, with the weights ``w`` of the quadratic B-spline (Steffen, Kirby and Berzins 2008, eq. 16), the offset
+        ``d = o - f`` of a node from the particle in cells, and the affine field ``u = q + A d`` (``A`` acts on the
+        first `rows` components):
 
         * ``scatter(grid, index, stride_x, stride_y, f, q, A)``: every node receives ``w u``;
         * ``gather(grid, index, stride_x, stride_y, f) -> vec16``: ``sum w g``, ``sum w g d_x``, ``sum w g d_y``,
@@ -251,20 +256,21 @@ def stencil_functions(real) -> SimpleNamespace:
           respect to ``f``; `sum` is ``sum w g``.
     """
     vec3, vec4, vec8, vec16 = (wp.types.vector(length, real) for length in (3, 4, 8, 16))
-    mat33 = wp.types.matrix((3, 3), real)
-    text = snippets(real)
+    mat33, affine = wp.types.matrix((3, 3), real), wp.types.matrix((rows, 3), real)
+    text = snippets(real, rows=rows)
 
     @wp.func_native(text["scatter"])
-    def scatter(grid: wp.array(dtype=vec4), index: int, stride_x: int, stride_y: int, f: vec3, q: vec4, A: mat33): ...
+    def scatter(grid: wp.array(dtype=vec4), index: int, stride_x: int, stride_y: int, f: vec3, q: vec4, A: affine): ...
 
     @wp.func_native(text["gather"])
     def gather(grid: wp.array(dtype=vec4), index: int, stride_x: int, stride_y: int, f: vec3) -> vec16: ...
 
     @wp.func_native(text["sweep"])
     def sweep(
-        grid: wp.array(dtype=vec4), index: int, stride_x: int, stride_y: int, f: vec3, q: vec4, A: mat33, sum: vec4
+        grid: wp.array(dtype=vec4), index: int, stride_x: int, stride_y: int, f: vec3, q: vec4, A: affine, sum: vec4
     ) -> vec3: ...
 
     return SimpleNamespace(
-        vec3=vec3, vec4=vec4, vec8=vec8, vec16=vec16, mat33=mat33, scatter=scatter, gather=gather, sweep=sweep
-    )
+        vec3=vec3, vec4=vec4, vec8=vec8, vec16=vec16, mat33=mat33, affine=affine, scatter=scatter, gather=gather,
+        sweep=sweep,
+    )  # fmt: skip

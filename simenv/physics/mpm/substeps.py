@@ -144,6 +144,7 @@ class Substeps(Buffers):
         update: Phase = []
         scatter: Phase = []
         packing: Phase = []
+        collecting: Phase = []
         reverse: Phase = []
         gather: Phase = []
         for lane in range(self.lanes):
@@ -168,9 +169,12 @@ class Substeps(Buffers):
             scatter.append(commands + self._periodic(self._gridk.fold_periodic, a["adj_grid"]))
             store = self._store
             where = [store.bounds(k), self.lanes, lane, store.chunk, store.parts, k, met, a["adj_grid"]]
-            if self.model.packs:  # what it leaves takes the place of the velocities, which are no longer needed
+            if self.model.packs:  # what they leave takes the place of the velocities, which are no longer needed
+                threads, (bounds, *rest) = store.threads(lane), where
                 inputs = [self._grid, self._colliders, a["parameters"], *where]
-                packing.append([self._launch(self._packing.adjoint, store.threads(lane), inputs, [a["grid_velocity"]])])
+                packing.append([self._launch(self._packing.scatter, threads, inputs, [a["packed"]])])
+                inputs = [self._grid, a["parameters"], bounds, *rest[:4], met, a["packed"]]
+                collecting.append([self._launch(self._packing.gather, threads, inputs, [a["grid_velocity"]])])
             head = [self._grid, self._colliders, a["gravity"]]
             inputs = [*head, *where, a["grid_velocity"], self._adjoint_of(lane, k)]
             outputs = [a["adj_grid"], a[f"adj_gravity{lane}"], a[f"adj_density{lane}"]]
@@ -191,7 +195,7 @@ class Substeps(Buffers):
                 commands.append(self._launch(self._contact.push_adjoint, dim, inputs, outputs))
             gather.append(commands)
         before, after = (list(map(list, zip(*each, strict=True))) for each in (restoring, restoring_back))
-        return [*before, update, scatter, *([packing] if packing else []), reverse, *after, gather]
+        return [*before, update, scatter, *([packing, collecting] if packing else []), reverse, *after, gather]
 
     def _adjoint_of(self, lane: int, k: int):
         return self._adjoints[k if self.model.moves_frames else lane]
