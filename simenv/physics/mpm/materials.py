@@ -83,8 +83,7 @@ class Liquid(Material):
         restore: share, 0 to 1, of what particle-grid transfers take from the flow that is given back; see
             `simenv.physics.mpm.kernels_restoring`. All materials of the scene must be liquids with the same.
         keep_volume: whether volume ratios and places of particles follow the density of the grid, so that volume does
-            not drift in motion; see `simenv.physics.mpm.packing` and `placing`. The liquid must be the scene's only
-            material.
+            not drift (`packing` and `placing` of `simenv.physics.mpm`). It must be the scene's only material.
     """
 
     kind: ClassVar[int] = LIQUID
