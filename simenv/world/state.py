@@ -19,7 +19,7 @@ _GIVEN_BY = {
     "gas_wrench": "add_gas(...) around something solid",
     "link_wrench": "add_robot",
     **dict.fromkeys(("anchor", "closing", "contact_impulse"), "add_body(..., coupling='rigid')"),
-    "owed": "add_body(..., coupling='rigid') among particles", "gas_owed": "add_body(..., coupling='rigid') in gas",
+    "owed": "add_body(..., coupling='rigid') among particles", "gas_owed": "add_body(..., motion='free') in gas",
     "skin_field": "add_skin",
     "substeps": "Scene(max_substeps=...)", "memory": "Task.initial_state",
 }  # fmt: skip

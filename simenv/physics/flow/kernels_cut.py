@@ -193,7 +193,7 @@ def cut_kernels(real) -> SimpleNamespace:
             w, i, row, lane = wp.tid()
             for j in range(row, gained_in.shape[2], lanes[0]):
                 for k in range(lane, gained_in.shape[3], lanes[1]):
-                    if distance_in[w, i, j, k] < real(2.0) * dx:  # others gain nothing
+                    if distance_in[w, i, j, k] < real(3.0) * dx:  # others gain nothing
                         m = innermost(w, i, j, k, phi_in, owner_in)
                         arm = near(middle_of(i, j, k, origin, dx), place_in[w, m], span) + place_in[w, m]
                         size = factor * density_in[w] * gained_in[w, i, j, k]

@@ -127,9 +127,9 @@ class Obstacles:
             array(np.array([each.position for each in obstacles], dtype=np.float64), k.vec3),
             array(np.array([each.quaternion for each in obstacles], dtype=np.float64), k.quat),
         ]
-        moving = [m for m, each in enumerate(obstacles) if each.moves]
-        still = [m for m, each in enumerate(obstacles) if not each.moves]
-        self._which = [(len(rows), array(np.array(rows, dtype=np.int32), int)) for rows in (moving, still)]
+        kinds = [each.moves + (each.moves and not each.told) for each in obstacles]
+        groups = [[m for m, kind in enumerate(kinds) if kind == of] for of in (2, 1, 0)]
+        self._which = [(len(rows), array(np.array(rows, dtype=np.int32), int)) for rows in groups]
         self._nowhere = [memory.slot(kind, 1) for kind in (k.vec3, k.quat, k.vec3, k.vec3)] if frames is None else []
         self._cuts: list[Cut] = []
         self._felt: list[list[Slot]] = []
@@ -164,20 +164,27 @@ class Obstacles:
 
     # --------------------------------------------------------------------------------------------------- launches
 
-    def place(self, pose: Sequence[Slot], to: Cut, ahead: float = 0.0) -> list[Any]:
+    def place(
+        self, pose: Sequence[Slot], to: Cut, ahead: float = 0.0, moved: Sequence[Slot] | None = None
+    ) -> list[Any]:  # fmt: skip
         """Launches that make a cut.
 
         Args:
             pose: of the frames that move, `Frames.pose`; those that stand are where the table has them at its start.
             to: the cut.
             ahead: for how long frames go on at their twists before [s].
+            moved: poses of those that move otherwise than told, which these frames have reached; None if these go on
+                like the others.
         """
         k, worlds, space = self._kernels, self.memory.worlds, self._space
         start = self._nowhere if self.frames is None else self.frames.pose(0)
         launches: list[Any] = []
-        for (count, rows), poses, moves in zip(self._which, (pose, start), (1.0, 0.0), strict=True):
+        freely = (pose, ahead) if moved is None else (moved, 0.0)
+        for (count, rows), (poses, on), moves in zip(
+            self._which, (freely, (pose, ahead), (start, 0.0)), (1.0, 1.0, 0.0), strict=True
+        ):
             if count:
-                constants = [moves * ahead, moves, rows, self.rows, *self._local]
+                constants = [on, moves, rows, self.rows, *self._local]
                 launches.append(Launch(k.place, (worlds, count), constants, poses, to.frames))
         corners = (worlds, self.grid.shape[0] + 1, *self._lanes)
         constants = [*space, self.count, self._lanes, *self._shapes]
@@ -200,7 +207,7 @@ class Obstacles:
             factor: of what is gained, which with the density gives a force [N].
             density: (N,) [kg/m^3].
             viscosity: over the density (N,) [m^2/s].
-            gained: at faces across x, y and z, along these axes; zero farther than a cell from obstacles.
+            gained: at faces across x, y and z, along these axes; zero farther than three cells from obstacles.
             felt: forces and torques (N, M, 3), to which is added.
             turns: whether the torque by which a viscous fluid slows what turns is part of it.
         """

@@ -23,7 +23,8 @@ from simenv.physics.launch.slots import Launch, Memory, Slot
 
 __all__ = ["GasAround"]
 
-REACH = 2.0  # cells from obstacles, within which faces give these momentum
+# cells from obstacles, within which faces give these momentum: walls act over two, and move by one in a step
+REACH = 3.0
 
 
 class GasAround(GasLaunches):
@@ -47,7 +48,7 @@ class GasAround(GasLaunches):
     def work(self, number: int) -> dict[str, Slot]:
         """What a step works in, beside that of `GasLaunches`: of stages 1 and 2, the flux of gas and solids, the
         velocity that is carried, and what faces took from each other; the mean of where the second leads and where the
-        step starts, and what solids gained.
+        step starts, what solids gained, and, ``_late``, what they gain of being elsewhere than foreseen.
         """
         made = super().work(number)
         while len(self._more) <= number:
@@ -56,7 +57,7 @@ class GasAround(GasLaunches):
                 for suffix in ("_flow", "_calm", "_taken"):
                     more |= {name + suffix + stage: self._of_faces(axis) for axis, name in enumerate(FLOW)}
                 more["scalar_spread" + stage] = self.memory.slot(self._real, *made["scalar1"].size[1:])
-            for suffix in ("_mean", "_gained"):
+            for suffix in ("_mean", "_gained", *(("_late",) if self.obstacles.yields else ())):
                 more |= {name + suffix: self._of_faces(axis) for axis, name in enumerate(FLOW)}
             self._more.append(more)
         return {**made, **self._more[number]}
@@ -164,6 +165,28 @@ class GasAround(GasLaunches):
                 made.append(Launch(self._react.hand_on[axis], p.dim(axis), constants[1:], inputs, [struck[axis]]))
         factor = self.model.dx**3 / self._dt
         return made + self.obstacles.gather(now, factor, *self._of_gas(), struck, felt, turns=False)
+
+    def found(
+        self, q: dict[str, Slot], number: int, seen: Cut, now: Cut, felt: Sequence[Slot]
+    ) -> list[Any]:  # fmt: skip
+        """The launches that say what obstacles feel [N, N m] of being elsewhere than a step has seen them.
+
+        Args:
+            q: where the step has led.
+            number: of the step.
+            seen: where it has seen them.
+            now: where they are.
+            felt: to which is added.
+        """
+        p, work = self.projection, self.work(number)
+        late = [work[name + "_late"] for name in FLOW]
+        made: list[Any] = []
+        for axis, name in enumerate(FLOW):
+            inputs = [seen.open[axis], seen.drift[axis], now.open[axis], q[name]]
+            constants = [p.kinds, wp.vec2i(*p.lanes)]
+            made.append(Launch(self._react.reopen[axis], p.dim(axis), constants, inputs, [late[axis]]))
+        factor = self.model.dx**3 / self._dt
+        return made + self.obstacles.gather(now, factor, *self._of_gas(), late, felt, turns=False)
 
     def _of_gas(self) -> tuple[Slot, Slot]:
         return self.inputs["density"], self.inputs["viscosity"]

@@ -65,7 +65,8 @@ class GasAroundStepper(GasStepper):
         self._rows = wp.array(np.arange(len(obstacles), dtype=np.int32), dtype=int, device=desk.memory.wp_device)
         self._drag = self._obstacles.new_felt()
         self._stirred: Callable[[int, bool], Sequence[Slot] | None] | None = None
-        self._owing = Owing(carried, desk) if carried else None
+        thrown = sorted({each.frame for each in obstacles if each.moves and not each.told})
+        self._owing = Owing(thrown, carried or {}, desk) if thrown else None
         if self._owing is not None:
             self._entry["owed"] = self._owing.owed(0)
 
@@ -74,7 +75,7 @@ class GasAroundStepper(GasStepper):
 
     def _cuts(self, tick: int, keep: bool) -> tuple[Cut, Cut]:
         """What a tick finds, and what it foresees: the same where nothing moves; where all that moves does so as told,
-        each tick finds what the one before foresaw.
+        each tick finds what the one before foresaw, else what `finish` of the one before has left.
         """
         found, seen = 0, 0
         if self._obstacles.yields:
@@ -91,15 +92,17 @@ class GasAroundStepper(GasStepper):
     def _step(self, tick: int, keep: bool) -> list[Any]:
         now, after = (tick, tick + 1) if keep else (tick % 2, (tick + 1) % 2)
         gas, number, frames = self.gas, tick if keep else 0, self.desk.frames
-        obstacles, felt, prepare = self._obstacles, self._obstacles.felt(number), self.gas.projection.prepare
+        obstacles, felt, prepare = self._obstacles, self._obstacles.felt(2 * number), self.gas.projection.prepare
         found, seen = self._cuts(tick, keep)
         pose = [] if frames is None else frames.pose(now)
         if frames is not None:
             frames.pose(after)  # which nobody else may ask for, where all bodies move as told
         made: list[Any] = [obstacles.clear(felt)]
         before, was = self.begins(tick, keep), None if self._stirred is None else self._stirred(tick, keep)
+        if tick == 0:
+            made += obstacles.place(pose, found)
         if tick == 0 or obstacles.yields:
-            made += [*obstacles.place(pose, found), *prepare(found)]
+            made += prepare(found)
         if tick == 0 or obstacles.yields or was is not None:
             first = gas.first(number)
             made += [*gas.start(before, was, first, found, felt), _Again(prepare(found))]
@@ -145,10 +148,20 @@ class GasAroundStepper(GasStepper):
         return [self._phase(made)]
 
     def _owe(self, tick: int, keep: bool) -> list[Any]:
-        return [] if self._owing is None else [self._owing.owe(tick, keep, self.gas.inputs["density"])]
+        if self._owing is None:
+            return []
+        number, frames, obstacles, gas = tick if keep else 0, self.desk.frames, self._obstacles, self.gas
+        before, after = frames.pose(frames.before(tick, keep)), frames.pose(frames.after(tick, keep))
+        felt, seen, now = obstacles.felt(2 * number + 1), self._cuts(tick, keep)[1], self._cuts(tick + 1, keep)[0]
+        made = [obstacles.clear(felt), *obstacles.place(before, now, self.desk.dt, after)]
+        made += gas.found(gas.state(frames.after(tick, keep)), number, seen, now, felt)
+        made.append(obstacles.add_up(felt, self._drag, self._rows, 1.0 / self.desk.ticks))
+        return [*made, self._owing.owe(tick, keep, gas.inputs["density"], obstacles.rows, felt)]
 
     def finish(self, tick: int, keep: bool) -> list[Phase]:
-        """What the bodies' responses have taken off their push, the next tick owes them."""
+        """Bodies are where they have moved, and the next tick owes them what their responses have taken off their push,
+        and what they gain of being elsewhere than foreseen.
+        """
         return [self._phase(self._owe(tick, keep))]
 
     def unfinish(self, tick: int) -> list[Phase]:

@@ -19,7 +19,8 @@ def owe_kernels(real) -> SimpleNamespace:
         A namespace with the type `vec6` and
 
         * `lend`, which adds the responses, and what was owed, to what pushes frames in a tick;
-        * `owe`, which says what the responses have taken off that in the tick, force before torque, times dt.
+        * `owe`, which says what the responses have taken off that in the tick, force before torque, times dt, and adds
+          what comes late, of obstacles that `carriers` (M,) carry.
     """
     vec3, quat = wp.types.vector(length=3, dtype=real), wp.types.quaternion(dtype=real)
     vec6, mat66 = wp.types.vector(length=6, dtype=real), wp.types.matrix(shape=(6, 6), dtype=real)
@@ -62,10 +63,14 @@ def owe_kernels(real) -> SimpleNamespace:
     def owe(
         rows: wp.array(dtype=int),
         carried: wp.array(dtype=mat66),
+        dt: real,
+        carriers: wp.array(dtype=int),
         density_in: wp.array(dtype=real),
         quaternion_in: wp.array2d(dtype=quat),
         change_in: wp.array2d(dtype=vec3),
         spun_in: wp.array2d(dtype=vec3),
+        force_in: wp.array2d(dtype=vec3),
+        torque_in: wp.array2d(dtype=vec3),
         owed_out: wp.array2d(dtype=vec6),
     ):
         w, i = wp.tid()
@@ -73,6 +78,12 @@ def owe_kernels(real) -> SimpleNamespace:
         v = change_in[w, b]
         o = spun_in[w, b]
         moved = vec6(v[0], v[1], v[2], o[0], o[1], o[2])
-        owed_out[w, i] = turned(density_in[w], quaternion_in[w, b], carried[i]) * moved
+        total = turned(density_in[w], quaternion_in[w, b], carried[i]) * moved
+        for m in range(carriers.shape[0]):
+            if carriers[m] == b:
+                f = force_in[w, m]
+                t = torque_in[w, m]
+                total = total + dt * vec6(f[0], f[1], f[2], t[0], t[1], t[2])
+        owed_out[w, i] = total
 
     return SimpleNamespace(lend=lend, owe=owe, vec6=vec6, mat66=mat66)

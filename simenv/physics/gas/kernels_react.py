@@ -24,6 +24,7 @@ def react_kernels(real) -> SimpleNamespace:
           the gas by its open share, and the rest to the solid; what gas gains from walls, they lose. What a face
           holds when it opens or closes counts beside what it would hold if it went along with the solid.
         * `press_on[axis]`: what solids gain by phi alone; `hand_on[axis]` adds their share of a change of velocities;
+        * `reopen[axis]`: what solids gain where faces open or close as these are elsewhere than foreseen;
         * `spread`: scalars after diffusion through open shares of faces; `held` (S, 6) says of each side whether it
           holds a value, `value` (N, 6 S) which.
     """
@@ -125,7 +126,27 @@ def react_kernels(real) -> SimpleNamespace:
                     if share > real(0.0):
                         wp.atomic_add(gained_inout, w, i, j, k, share * (q_in[w, i, j, k] - was_in[w, i, j, k]))
 
-        return react, press_on, hand_on
+        @wp.kernel(**options)
+        @of_axis(axis)
+        def reopen(
+            kinds: Kinds,
+            lanes: wp.vec2i,
+            seen_in: wp.array4d(dtype=real),
+            drift_in: wp.array4d(dtype=real),
+            open_in: wp.array4d(dtype=real),
+            q_in: wp.array4d(dtype=real),
+            gained_out: wp.array4d(dtype=real),
+        ):
+            w, i, row, lane = wp.tid()
+            for j in range(row, gained_out.shape[2], lanes[0]):
+                for k in range(lane, gained_out.shape[3], lanes[1]):
+                    total = real(0.0)
+                    if side_of_face(i, j, k, gained_out.shape[wp.static(axis + 1)], kinds) < 0:
+                        grown = open_in[w, i, j, k] - seen_in[w, i, j, k]
+                        total = grown * (drift_in[w, i, j, k] - q_in[w, i, j, k])
+                    gained_out[w, i, j, k] = total
+
+        return react, press_on, hand_on, reopen
 
     reactions = [reacting(axis) for axis in range(3)]
 
@@ -196,5 +217,5 @@ def react_kernels(real) -> SimpleNamespace:
 
     return SimpleNamespace(
         react=[each[0] for each in reactions], press_on=[each[1] for each in reactions],
-        hand_on=[each[2] for each in reactions], spread=spread, **vars(base),
+        hand_on=[each[2] for each in reactions], reopen=[each[3] for each in reactions], spread=spread, **vars(base),
     )  # fmt: skip

@@ -7,6 +7,9 @@ gas that it carries along, and gets back in the next what this has taken: with Z
 the body in truth, and m its mass, accelerations a follow (m + Z) a' = f + (Z - M) a, which is stable for every m if Z
 is more than half of M, and best where it is M. No momentum is made or lost: it is on its way for a tick.
 
+A tick foresees where bodies will be, and its push is that of bodies which get there. What faces that are more or less
+open hold of the gas' momentum is owed too.
+
 References:
     Foerster, Wall, Ramm 2007, Artificial added mass instabilities in sequential staggered coupling of nonlinear
     structures and incompressible viscous flows, CMAME 196.
@@ -14,7 +17,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import warp as wp
@@ -31,18 +34,21 @@ class Owing:
     """What bodies are owed.
 
     Args:
-        carried: what they take along, over the density (6, 6), by row of the table of frames.
+        rows: of the table of frames, which are owed.
+        carried: what they take along, over the density (6, 6), by row; others do not answer.
         desk: what to work with.
     """
 
-    def __init__(self, carried: Mapping[int, np.ndarray], desk: Desk):
-        self._desk, self._rows = desk, sorted(carried)
-        desk.frames.answer(self._rows)
+    def __init__(self, rows: Sequence[int], carried: Mapping[int, np.ndarray], desk: Desk):
+        self._desk, self._rows = desk, list(rows)
+        desk.frames.answer(carried)
         self._kernels = k = owe_kernels(warp_real(desk.dtype))
         device = desk.memory.wp_device
-        rows = wp.array(np.array(self._rows, dtype=np.int32), dtype=int, device=device)
-        values = wp.array(np.stack([carried[row] for row in self._rows]), dtype=k.mat66, device=device)
-        self._fixed = [rows, values]
+        taken = [carried.get(row, np.zeros((6, 6))) for row in self._rows]
+        self._fixed = [
+            wp.array(np.array(self._rows, dtype=np.int32), dtype=int, device=device),
+            wp.array(np.stack(taken), dtype=k.mat66, device=device),
+        ]
         self._owed: list[Slot] = []
 
     def owed(self, number: int) -> Slot:
@@ -59,9 +65,17 @@ class Owing:
         out, dim = [*frames.wrench(work), frames.response(work)], (self._desk.worlds, len(self._rows))
         return Launch(k.lend, dim, [*self._fixed, 1.0 / self._desk.dt], inputs, out)
 
-    def owe(self, tick: int, keep: bool, density: Slot) -> Launch:
-        """The launch that says what these have taken off the push."""
+    def owe(self, tick: int, keep: bool, density: Slot, carriers: wp.array, late: Sequence[Slot]) -> Launch:
+        """The launch that says what these have taken off the push.
+
+        Args:
+            tick: that ends.
+            keep: whether for a gradient.
+            density: (N,) [kg/m^3].
+            carriers: rows (M,) of obstacles.
+            late: forces [N] and torques [N m] on obstacles (N, M, 3) that come a tick late, about their frames.
+        """
         frames, k = self._desk.frames, self._kernels
         inputs = [density, frames.pose(frames.before(tick, keep))[1], *frames.change(frames.scratch(tick, keep))]
         out, dim = [self.owed(frames.after(tick, keep))], (self._desk.worlds, len(self._rows))
-        return Launch(k.owe, dim, self._fixed, inputs, out)
+        return Launch(k.owe, dim, [*self._fixed, self._desk.dt, carriers], [*inputs, *late], out)

@@ -65,9 +65,11 @@ class GasSolver(Solver):
             self.fields["gas_wrench"] = Field((len(self.obstacles), 6), "N, N m", about, differentiable=False)
         self._answering = sorted({each.frame for each in self.obstacles if each.answers})
         self._carried: dict[int, np.ndarray] = {}
-        if self._answering:
-            about = "impulses, linear and angular, of the last tick that bodies have yet to get from the gas"
-            self.fields["gas_owed"] = Field((len(self._answering), 6), "N s, N m s", about)
+        self._thrown = sorted({each.frame for each in self.obstacles if each.moves and not each.told})
+        if self._thrown:
+            about = "impulses, linear and angular, of the last tick that bodies have yet to get from the gas: "
+            about += ", ".join(self._bodies[row].name for row in self._thrown)
+            self.fields["gas_owed"] = Field((len(self._thrown), 6), "N s, N m s", about)
         scalars, sources = list(gas.scalars.values()), list(gas.sources)
         if scalars:
             start = np.stack([np.broadcast_to(each.start, grid.shape) for each in scalars])
@@ -168,7 +170,7 @@ class GasSolver(Solver):
             inputs[key] = state[f"gas_{key}"]
         if self.gas.scalars:
             inputs["scalar"] = state.gas_scalar.flatten(1, 2)
-        if self._answering:
+        if self._thrown:
             inputs["owed"] = state.gas_owed
         for key, name in (("drive", "gas_drive"), ("rate", "gas_feed")):
             if name in self.controls:
@@ -185,7 +187,7 @@ class GasSolver(Solver):
             fields["gas_scalar"] = out["scalar"].unflatten(1, (len(self.gas.scalars), -1))
         if self.obstacles:
             fields["gas_wrench"] = torch.cat([out["force"], out["torque"]], -1)
-        if self._answering:
+        if self._thrown:
             fields["gas_owed"] = out["owed"]
         fields["gas_pressure"] = out["pressure"]
         fields["gas_divergence"] = out["spilled"].detach() / self.model.dx
@@ -201,8 +203,8 @@ class GasSolver(Solver):
             found["scalar"] = ((scalars * grid.shape[0], *grid.shape[1:]), None)
         if self.obstacles:
             found |= dict.fromkeys(("force", "torque"), ((len(self.obstacles), 3), None))
-        if self._answering:
-            found["owed"] = ((len(self._answering), 6), None)
+        if self._thrown:
+            found["owed"] = ((len(self._thrown), 6), None)
         found |= {"pressure": (grid.shape, None), "spilled": ((), None)}
         return found | dict.fromkeys(("failed", "rushed"), ((), torch.int32))
 
