@@ -17,7 +17,7 @@ from simenv.physics.gas.kernels_walls import OPEN, PERIODIC, of_axis, wall_funct
 __all__ = ["gap_kernels"]
 
 NARROW = 0.1  # open share of a face below which it is too narrow for a jet
-ROOMY = 3.0  # open shares of a cell's six faces in all, below which gas gives way to closing solids only in part
+ROOMY = 0.5  # mean open share of a cell's faces beside closing solids, below which gas gives way to these only in part
 
 
 @built_once
@@ -27,13 +27,14 @@ def gap_kernels(real) -> SimpleNamespace:
     Returns:
         A namespace with
 
-        * `let_be`: takes from what is to flow out of cells what may stay. Where the open shares of a cell's faces sum
-          to t `ROOMY`, t < 1, gas gives way to a share (t^2 (3 - 2 t))^2 of the volume that closing solids take;
+        * `let_be`: takes from what is to flow out of cells what may stay. Where solids close on each other along an
+          axis, and the mean open share of the cell's four faces along it, by which gas must leave, is t `ROOMY`, t < 1,
+          gas gives way to a share (t^2 (3 - 2 t))^2 of the volume that they take;
         * `calm[axis]`: the velocity that is carried. Beside the solid's it is t (2 - t) times as large in a face whose
           open share is t `NARROW`, t < 1, so at most 2 / `NARROW` times the flux.
     """
     base = wall_functions(real)
-    Kinds, wrap, vec2 = base.Kinds, base.wrap, wp.types.vector(length=2, dtype=real)
+    Kinds, wrap, vec3 = base.Kinds, base.wrap, base.vec3
     OPEN_, PERIODIC_ = wp.constant(OPEN), wp.constant(PERIODIC)
     narrow, roomy = wp.constant(real(NARROW)), wp.constant(real(ROOMY))
     options = {"module": f"simenv_gas_gaps_{real.__name__}", "enable_backward": True}
@@ -44,9 +45,9 @@ def gap_kernels(real) -> SimpleNamespace:
         @wp.func
         def close(
             w: int, i: int, j: int, k: int, kinds: Kinds, open: wp.array4d(dtype=real), solid: wp.array4d(dtype=real)
-        ) -> vec2:  # fmt: skip
-            # of a cell's two faces across the axis: how fast their solids close on each other, and their open shares,
-            # none of closed sides
+        ) -> vec3:  # fmt: skip
+            # of a cell's two faces across the axis: how fast their solids close on each other; of those that are in no
+            # closed side, the open shares, and how many they are
             iu = wrap(i + wp.static(DX), open.shape[1], kinds[0])
             ju = wrap(j + wp.static(DY), open.shape[2], kinds[2])
             ku = wrap(k + wp.static(DZ), open.shape[3], kinds[4])
@@ -54,15 +55,30 @@ def gap_kernels(real) -> SimpleNamespace:
             low = kinds[wp.static(2 * axis)]
             high = kinds[wp.static(2 * axis + 1)]
             room = real(0.0)
+            count = real(0.0)
             if at > 0 or low == PERIODIC_ or low == OPEN_:  # noqa: SIM109
                 room = room + open[w, i, j, k]
+                count = count + real(1.0)
             if at < open.shape[wp.static(axis + 1)] - 2 or high == PERIODIC_ or high == OPEN_:  # noqa: SIM109
                 room = room + open[w, iu, ju, ku]
-            return vec2(solid[w, i, j, k] - solid[w, iu, ju, ku], room)
+                count = count + real(1.0)
+            return vec3(solid[w, i, j, k] - solid[w, iu, ju, ku], room, count)
 
         return close
 
     close_x, close_y, close_z = (closing(axis) for axis in range(3))
+
+    @wp.func
+    def stays(closes: real, one: vec3, other: vec3) -> real:
+        # of what solids that close along an axis take, what need not leave through the faces along it
+        count = one[2] + other[2]
+        if count == real(0.0):
+            return closes
+        t = (one[1] + other[1]) / (roomy * count)
+        if t >= real(1.0):
+            return real(0.0)
+        s = t * t * (real(3.0) - real(2.0) * t)
+        return closes * (real(1.0) - s * s)
 
     @wp.kernel(**options)
     def let_be(
@@ -79,13 +95,12 @@ def gap_kernels(real) -> SimpleNamespace:
         w, i, row, lane = wp.tid()
         for j in range(row, b_inout.shape[2], lanes[0]):
             for k in range(lane, b_inout.shape[3], lanes[1]):
-                both = close_x(w, i, j, k, kinds, open_x_in, solid_x_in)
-                both = both + close_y(w, i, j, k, kinds, open_y_in, solid_y_in)
-                both = both + close_z(w, i, j, k, kinds, open_z_in, solid_z_in)
-                t = both[1] / roomy
-                if t < real(1.0):
-                    s = t * t * (real(3.0) - real(2.0) * t)
-                    wp.atomic_add(b_inout, w, i, j, k, -both[0] * (real(1.0) - s * s))
+                x = close_x(w, i, j, k, kinds, open_x_in, solid_x_in)
+                y = close_y(w, i, j, k, kinds, open_y_in, solid_y_in)
+                z = close_z(w, i, j, k, kinds, open_z_in, solid_z_in)
+                kept = stays(x[0], y, z) + stays(y[0], x, z) + stays(z[0], x, y)
+                if kept != real(0.0):
+                    wp.atomic_add(b_inout, w, i, j, k, -kept)
 
     def calming(axis: int):
         side_of_face = base.side_of_face[axis]

@@ -28,6 +28,9 @@ __all__ = ["Projection"]
 ROUNDING = 4.0  # last places of the largest phi, which gas that leaves a gap may need, that are lost in its equation
 
 
+ROOMY = 2.0  # open shares of a cell's faces in all: others are gaps, by which what must give way elsewhere does not
+
+
 class Faces(Protocol):
     """What stands at faces across x, y and z: open shares, and velocities of what closes the rest."""
 
@@ -93,7 +96,7 @@ class Projection:
         plainly = {"differentiable": False}
         self._adjoint = memory.slot(real, *grid.shape, **plainly)
         self.solver: PressureSolver | TransformSolver = (
-            PressureSolver(grid, replace(accuracy, rounding=ROUNDING * torch.finfo(memory.dtype).eps), memory)
+            PressureSolver(grid, replace(accuracy, rounding=ROUNDING * torch.finfo(memory.dtype).eps), memory, ROOMY)
             if obstructed
             else TransformSolver(grid, [kind == OPEN for kind in kinds], accuracy.tolerance, memory)
         )  # fmt: skip

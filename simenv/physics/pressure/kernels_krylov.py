@@ -25,7 +25,7 @@ def krylov_functions(real) -> SimpleNamespace:
         it is compared with.
     """
     base = cycle_functions(real)
-    Levels, row_of, coupled = base.Levels, base.row_of, base.coupled
+    Levels, row_of, applied = base.Levels, base.row_of, base.applied
 
     @wp.func
     def greater(a: real, b: real) -> real:
@@ -124,12 +124,9 @@ def krylov_functions(real) -> SimpleNamespace:
             r = row_of(s, w, 0, i, j)
             row = real(0.0)
             for k in range(r.low, r.high):
-                value = real(0.0)
-                inverse = s.inverse[w, r.own + k]
-                if inverse > real(0.0):
-                    value = d[w, r.own + k] / inverse - coupled(s, w, r, k, d)
-                ad[w, r.own + k] = value
-                row = row + value * d[w, r.own + k]
+                both = applied(s, w, r, k, d)
+                ad[w, r.own + k] = both[0]
+                row = row + both[1]
             total = total + row
         return total
 

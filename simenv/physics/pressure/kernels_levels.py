@@ -29,10 +29,13 @@ def level_functions(real) -> SimpleNamespace:
           start at `line`, between which cells those with an equation lie;
         * `Row` and `row_of(levels, w, level, i, j)`: where a row of cells along z lies, and what is around it;
         * `coupled(levels, w, row, k, value) -> real`: the sum over faces of weight times the neighbour's value;
+        * `applied(levels, w, row, k, value) -> vec2`: what the equation makes of values in a cell, and its part of
+          their square: both of differences across faces, so that values that are nearly alike, as in a pocket that is
+          nearly sealed, lose no digits, and a square that is never negative;
         * `coarsen`, `invert`: make a slab of a coarser level, and of its diagonal and its rows;
         * `deepest(levels) -> int`: the first level that is no finer than the next.
     """
-    vec3i = wp.vec3i
+    vec3i, vec2 = wp.vec3i, wp.types.vector(length=2, dtype=real)
 
     @wp.struct
     class Levels:
@@ -123,6 +126,23 @@ def level_functions(real) -> SimpleNamespace:
         return row
 
     @wp.func
+    def across(weight: real, own: real, other: real) -> vec2:
+        d = own - other
+        return vec2(weight * d, weight * d * d)
+
+    @wp.func
+    def applied(s: Levels, w: int, r: Row, k: int, value: wp.array2d(dtype=real)) -> vec2:
+        own = value[w, r.own + k]
+        total = across(s.x[w, r.fx0 + k], own, value[w, r.x0 + k])
+        total = total + across(s.x[w, r.fx1 + k], own, value[w, r.x1 + k])
+        total = total + across(s.y[w, r.fy0 + k], own, value[w, r.y0 + k])
+        total = total + across(s.y[w, r.fy1 + k], own, value[w, r.y1 + k])
+        total = total + across(s.z[w, r.fz + k], own, value[w, r.own + lower(k, r.n, r.faces)])
+        total = total + across(s.z[w, r.fz + above(k, r.faces)], own, value[w, r.own + upper(k, r.n, r.faces)])
+        held = s.shift[w, r.own + k] * own
+        return vec2(total[0] + held, real(0.5) * total[1] + held * own)  # two cells share a face
+
+    @wp.func
     def coupled(s: Levels, w: int, r: Row, k: int, value: wp.array2d(dtype=real)) -> real:
         return (
             s.x[w, r.fx0 + k] * value[w, r.x0 + k]
@@ -211,6 +231,6 @@ def level_functions(real) -> SimpleNamespace:
             s.high[w, line] = high
 
     return SimpleNamespace(
-        Levels=Levels, Row=Row, row_of=row_of, coupled=coupled, coarsen=coarsen, invert=invert, lower=lower,
-        upper=upper, above=above, deepest=deepest,
+        Levels=Levels, Row=Row, row_of=row_of, coupled=coupled, applied=applied, coarsen=coarsen, invert=invert,
+        lower=lower, upper=upper, above=above, deepest=deepest,
     )  # fmt: skip

@@ -25,7 +25,8 @@ def pocket_functions(real) -> SimpleNamespace:
     Returns:
         A namespace with functions of a slab, in their order, `label`, `join`, which is called until nothing changes,
         `count`, `number` and `spread`, which find the pocket of each cell, -1 for none; `collect` and `remove`, and
-        `average`, of a pocket of a world, which take its mean from each.
+        `average`, of a pocket of a world, which take its mean from each. If `some`, roomy cells count, whose weights
+        sum to at least `roomy`: with `give` these bear the sum over all cells, else their mean is taken from all.
     """
     base = level_functions(real)
     Levels, row_of, lower, upper, above = base.Levels, base.row_of, base.lower, base.upper, base.above
@@ -108,20 +109,41 @@ def pocket_functions(real) -> SimpleNamespace:
                 pockets[w, c] = pockets[w, own - 1]
 
     @wp.func
+    def is_roomy(s: Levels, w: int, c: int, roomy: real) -> bool:
+        return s.inverse[w, c] * roomy <= real(1.0)
+
+    @wp.func
+    def add(w: int, i: int, each: int, total: real, cells: real, sums: wp.array4d(dtype=real)):
+        if each >= 0 and each < room:
+            sums[w, i, each, 0] = sums[w, i, each, 0] + total
+            sums[w, i, each, 1] = sums[w, i, each, 1] + cells
+
+    @wp.func
     def collect(
         s: Levels, w: int, i: int, pockets: wp.array2d(dtype=int), value: wp.array2d(dtype=real),
-        sums: wp.array4d(dtype=real),
+        roomy: real, some: int, give: int, sums: wp.array4d(dtype=real),
     ):  # fmt: skip
         # sums and counts of the slab by pocket (N, nx, POCKETS, 2)
         for each in range(room):
             sums[w, i, each, 0] = real(0.0)
             sums[w, i, each, 1] = real(0.0)
         size = s.n[0][1] * s.n[0][2]
+        own = int(-1)
+        total = real(0.0)
+        cells = real(0.0)
         for c in range(i * size, i * size + size):
             each = pockets[w, c]
-            if each >= 0 and each < room:
-                sums[w, i, each, 0] = sums[w, i, each, 0] + value[w, c]
-                sums[w, i, each, 1] = sums[w, i, each, 1] + real(1.0)
+            if each != own:  # neighbours are mostly of the same
+                add(w, i, own, total, cells, sums)
+                own = each
+                total = real(0.0)
+                cells = real(0.0)
+            if some == 0 or is_roomy(s, w, c, roomy):
+                total = total + value[w, c]
+                cells = cells + real(1.0)
+            elif give != 0:
+                total = total + value[w, c]
+        add(w, i, own, total, cells, sums)
 
     @wp.func
     def average(w: int, each: int, sums: wp.array4d(dtype=real)) -> real:
@@ -137,13 +159,13 @@ def pocket_functions(real) -> SimpleNamespace:
     @wp.func
     def remove(
         s: Levels, w: int, i: int, pockets: wp.array2d(dtype=int), mean: wp.array2d(dtype=real),
-        value: wp.array2d(dtype=real),
+        roomy: real, some: int, value: wp.array2d(dtype=real),
     ):  # fmt: skip
-        # take its pocket's mean from each cell
+        # take its pocket's mean from each cell, or from some
         size = s.n[0][1] * s.n[0][2]
         for c in range(i * size, i * size + size):
             each = pockets[w, c]
-            if each >= 0 and each < room:
+            if each >= 0 and each < room and (some == 0 or is_roomy(s, w, c, roomy)):
                 value[w, c] = value[w, c] - mean[w, each]
 
     return SimpleNamespace(

@@ -65,15 +65,15 @@ def whole_kernels(real) -> SimpleNamespace:
 
     @wp.func
     def level_out(
-        s: Levels, w: int, pockets: wp.array2d(dtype=int), parts: wp.array4d(dtype=real), mean: wp.array2d(dtype=real),
-        value: wp.array2d(dtype=real),
+        s: Levels, w: int, pockets: wp.array2d(dtype=int), roomy: real, some: int, give: int,
+        parts: wp.array4d(dtype=real), mean: wp.array2d(dtype=real), value: wp.array2d(dtype=real),
     ):  # fmt: skip
         for i in range(s.n[0][0]):
-            collect(s, w, i, pockets, value, parts)
+            collect(s, w, i, pockets, value, roomy, some, give, parts)
         for each in range(room):
             mean[w, each] = average(w, each, parts)
         for i in range(s.n[0][0]):
-            remove(s, w, i, pockets, mean, value)
+            remove(s, w, i, pockets, mean, roomy, give, value)
 
     @wp.kernel(**options)
     def solve(
@@ -82,8 +82,11 @@ def whole_kernels(real) -> SimpleNamespace:
         iterations: int,
         sweeps: int,
         last: int,
+        roomy: real,
+        adjoint: int,
         s: Levels,
         pockets_in: wp.array2d(dtype=int),
+        counts_in: wp.array2d(dtype=int),
         scale_in: wp.array(dtype=real),
         b_inout: wp.array2d(dtype=real),
         p_out: wp.array2d(dtype=real),
@@ -101,7 +104,16 @@ def whole_kernels(real) -> SimpleNamespace:
     ):
         w = wp.tid()
         nx = s.n[0][0]
-        level_out(s, w, pockets_in, parts_out, mean_out, b_inout)
+        sealed = int(0)
+        for i in range(nx):
+            sealed += counts_in[w, i]
+        some = int(0)
+        if sealed > 0:
+            if roomy > real(0.0):
+                some = 1
+            if some == 1 and adjoint == 0:
+                level_out(s, w, pockets_in, roomy, 1, 1, parts_out, mean_out, b_inout)
+            level_out(s, w, pockets_in, roomy, 0, 0, parts_out, mean_out, b_inout)
         for i in range(nx):
             start(s, w, i, b_inout, p_out, right_out, d_out, sums_out)
         bottom = deepest(s)
@@ -110,6 +122,8 @@ def whole_kernels(real) -> SimpleNamespace:
         judge(w, 0, tolerance, rounding, scale_in, sums_out, done_out, left_out, spent_out)
         each = int(0)
         while each < iterations and done_out[w] == 0:
+            if sealed > 0 and each > 0:  # rounding brings the mean back, and of it a cycle makes a pressure without end
+                level_out(s, w, pockets_in, roomy, 0, 0, parts_out, mean_out, right_out)
             cycle(s, w, sweeps, last, right_out, found_out)
             for i in range(nx):
                 sums_out[w, i, 2] = align(s, w, i, right_out, found_out)
@@ -122,6 +136,9 @@ def whole_kernels(real) -> SimpleNamespace:
                 advance(s, w, i, d_out, ad_out, aligned_out, sums_out, p_out, right_out)
             each += 1
             judge(w, each, tolerance, rounding, scale_in, sums_out, done_out, left_out, spent_out)
-        level_out(s, w, pockets_in, parts_out, mean_out, p_out)
+        if sealed > 0:
+            level_out(s, w, pockets_in, roomy, 0, 0, parts_out, mean_out, p_out)
+            if some == 1 and adjoint == 1:  # the transpose of what the right-hand side goes through
+                level_out(s, w, pockets_in, roomy, 1, 0, parts_out, mean_out, p_out)
 
     return SimpleNamespace(prepare=prepare, solve=solve, Levels=Levels)

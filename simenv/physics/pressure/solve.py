@@ -39,7 +39,9 @@ class PressureSolver:
     """Solves A p = b, (A p)_i = s_i p_i + sum over faces of w_f (p_i - p_neighbour), in all worlds.
 
     Args:
-        grid: of cells; accuracy: when it ends; memory: makes slots.
+        grid: of cells; accuracy: when it ends; memory: makes slots; roomy: sum of a cell's weights from which on it
+            bears its part of what makes the right-hand side of a sealed pocket sum to zero, if any of the pocket does;
+            0: all bear it.
 
     Attributes:
         levels: the weights w of faces and the shift s of cells, `Levels.weight` and `Levels.shift`, which the caller
@@ -52,7 +54,8 @@ class PressureSolver:
         McAdams, Sifakis, Teran 2010, A parallel multigrid Poisson solver for fluids simulation on large grids, SCA.
     """
 
-    def __init__(self, grid: Grid, accuracy: Accuracy, memory: Memory):
+    def __init__(self, grid: Grid, accuracy: Accuracy, memory: Memory, roomy: float = 0.0):
+        self._roomy = roomy
         real = warp_real(memory.dtype)
         self._kernels, self.accuracy, self._memory = whole_kernels(real), accuracy, memory
         self.levels = levels = Levels(grid, real, self._kernels.Levels, memory)
@@ -81,17 +84,17 @@ class PressureSolver:
         """Launches that find p.
 
         Args:
-            b: right-hand side (N, nx, ny, nz), from which its mean is taken in each sealed pocket.
+            b: right-hand side (N, nx, ny, nz), which is made to sum to zero in each sealed pocket.
             scale: of what is left (N,); zero is the largest |b|.
-            p: the solution, with mean zero in each sealed pocket.
+            p: the solution, with mean zero in each sealed pocket; of an adjoint, in its roomy cells.
             slack: factor on the tolerance.
             adjoint: whether it is the adjoint of b, a slot, that is the right-hand side.
         """
         levels, a = self.levels, self.accuracy
         right = View(lambda: (b.adjoint if adjoint else b.tensor).flatten(1), levels.real)
         found = View(lambda: p.tensor.flatten(1), levels.real)
-        constants = [slack * a.tolerance, a.rounding, a.iterations, a.sweeps, a.last]
+        constants = [slack * a.tolerance, a.rounding, a.iterations, a.sweeps, a.last, self._roomy, int(adjoint)]
         outputs = [right, found, self.done, self.left, self.spent, levels.right, levels.found, self._d, self._ad]
         outputs += [self._sums, self._aligned, self._parts, self._mean]
-        inputs = [levels, self.pockets, scale]
+        inputs = [levels, self.pockets, self._counts, scale]
         return [plain(self._kernels.solve, (self._memory.worlds,), constants, inputs, outputs)]
