@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies that an incompressible liquid moves: balls rise and sink, boxes float and stand, and nothing enters them."""
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 
@@ -146,20 +148,21 @@ def test_no_water_enters(name) -> None:
 
 
 TALL, SIDE, WIDTH, LEVEL = 0.04, 0.06, 0.12, 0.07
+PLACES = {"at nodes": (0.0, 0.0), "off nodes": (0.0037, -0.0021)}  # [m], from the middle of the tank
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("density", [300.0, 500.0, 700.0])
-def test_a_box_keeps_its_draft(density) -> None:
-    """Within 5 % of Archimedes', by the volume of water about it, and it is borne; a box that is flat enough to float
-    upright. In the mean over the second of two seconds, through its heave.
+@lru_cache
+def _draft(density: float, place: str) -> tuple[float, float]:
+    """Draft of a box, flat enough to float upright, over Archimedes', by the volume of water about it, and the force on
+    it over its weight. Means over the second of two seconds, through its heave.
     """
     bottom, shape = LEVEL - density / 1000.0 * TALL, Box((0.5 * SIDE, 0.5 * SIDE, 0.5 * TALL))
-    place = (0.5 * WIDTH, 0.5 * WIDTH, bottom + 0.5 * TALL)
-    points = _around(shape, place, WIDTH, LEVEL)
+    x, y = (0.5 * WIDTH + each for each in PLACES[place])
+    at = (x, y, bottom + 0.5 * TALL)
+    points = _around(shape, at, WIDTH, LEVEL)
     scene = _tank(WIDTH, 0.16, points)
     scene.add_walls()
-    scene.add_body("body", shape, density, place, motion="free")
+    scene.add_body("body", shape, density, at, motion="free")
     world = World(scene, 1)
     state, seen = world.initial_state(), []
     for _ in range(100):
@@ -169,6 +172,25 @@ def test_a_box_keeps_its_draft(density) -> None:
     height, force = np.mean(seen[50:], 0)
     beside = len(points) * (0.5 * DX) ** 3 - WIDTH**2 * (height - 0.5 * TALL)
     draft = beside / (WIDTH**2 - SIDE**2) / (density / 1000.0 * TALL)
-    print(f"\nmeasured {density} kg/m^3: {draft:.4f} of the draft")
-    assert force / (9.81 * world.parameters["body.mass"].item()) == pytest.approx(1.0, abs=0.01)
+    print(f"\nmeasured {density} kg/m^3, {place}: {draft:.4f} of the draft")
+    return draft, force / (9.81 * world.parameters["body.mass"].item())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("density", [300.0, 500.0, 700.0])
+def test_a_box_keeps_its_draft_and_is_borne(density, place) -> None:
+    """Within 5 % of Archimedes', and 1 % of its weight."""
+    draft, force = _draft(density, place)
+    assert force == pytest.approx(1.0, abs=0.01)
     assert draft == pytest.approx(1.0, abs=0.05)
+
+
+DEEP = pytest.mark.xfail(reason="measured up to 1.046: a face feels pressure with an error of a part of a cell")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("density", [300.0, pytest.param(500.0, marks=DEEP), pytest.param(700.0, marks=DEEP)])
+def test_the_draft_is_that_of_archimedes(density, place) -> None:
+    assert _draft(density, place)[0] == pytest.approx(1.0, abs=0.03)
