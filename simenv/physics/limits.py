@@ -9,6 +9,7 @@ which its status says (`too_fast`, `inverted` or `nonfinite`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,11 @@ from typing import Any
 import torch
 
 from simenv.physics.mpm.materials import Material
-from simenv.physics.status import TOO_STIFF, TOO_VISCOUS
+from simenv.physics.status import TOO_STIFF, TOO_TENSE, TOO_VISCOUS
 
 COURANT = 0.5  # largest sound_speed * substep / dx; explicit MLS-MPM becomes unstable a little above
 DIFFUSION = 1 / 6  # largest kinematic viscosity * substep / dx^2
+CAPILLARY = 1 / (4 * math.pi)  # largest surface tension / density * substep^2 / dx^3 (Brackbill et al. 1992)
 ROUNDING = 1.0 + 1e-5  # what meets a limit exactly is let through, in single precision too
 
 
@@ -82,6 +84,9 @@ def material_limits(name: str, material: Material, dt: float, dx: float) -> list
     def viscosity(values: Mapping[str, Any]) -> Any:
         return material.kinematic_viscosity(own(values)) * (dt / (DIFFUSION * dx**2))
 
+    def tension(values: Mapping[str, Any]) -> Any:
+        return material.kinematic_tension(own(values)) * (dt**2 / (CAPILLARY * dx**3))
+
     step = f"a substep of {dt:.3g} s at dx = {dx:g} m"
     remedy = "shorten the substep (or raise max_substeps), use a coarser dx, or a lower {}"
     why, less = f"sound may cross {COURANT} cells in it", remedy.format("stiffness or a higher density")
@@ -89,6 +94,10 @@ def material_limits(name: str, material: Material, dt: float, dx: float) -> list
     if type(material).kinematic_viscosity is not Material.kinematic_viscosity:
         why, less = "momentum may spread over dx^2 / 6 in it", remedy.format("viscosity or a higher density")
         limits.append(Limit(TOO_VISCOUS, names, viscosity, step, why, less))
+    if material.tension() != 0.0:
+        why, less = "the shortest waves on a surface must be slow in it", remedy.format("tension or a higher density")
+        first = (f"{name}.surface_tension", f"{name}.density")
+        limits.append(Limit(TOO_TENSE, first, tension, step, why, less))
     return limits
 
 
@@ -105,5 +114,11 @@ def check_material(name: str, material: Material, dt: float, dx: float) -> None:
         raise ValueError(
             f"material {name!r}: viscosity {material.diffusivity() * material.density:g} Pa s needs a substep of "
             f"at most {DIFFUSION * dx**2 / material.diffusivity():.2e} s at dx = {dx} m, not {dt:.2e} s; "
+            f"shorten it or use a coarser dx"
+        )
+    if material.tension() * dt**2 > CAPILLARY * dx**3 * (1 + 1e-9):
+        raise ValueError(
+            f"material {name!r}: surface tension {material.tension() * material.density:g} N/m needs a substep of "
+            f"at most {(CAPILLARY * dx**3 / material.tension()) ** 0.5:.2e} s at dx = {dx} m, not {dt:.2e} s; "
             f"shorten it or use a coarser dx"
         )

@@ -10,7 +10,7 @@ NONFINITE, TOO_FAST, LEFT_GRID, INVERTED = 1, 2, 4, 8
 BAD_ACTION, TOO_STIFF, BLOCKS_FULL = 16, 32, 64
 UNCONVERGED, BAD_PARAMETER = 128, 256
 TOO_VISCOUS, STIFF_SPRING, LIGHT_BODY = 512, 1024, 2048
-TOO_MANY_CONTACTS = 4096
+TOO_MANY_CONTACTS, TOO_TENSE = 4096, 8192
 
 
 class Status(NamedTuple):
@@ -77,6 +77,11 @@ STATUS: dict[int, Status] = {
     TOO_MANY_CONTACTS: Status(
         "too_many_contacts", "more points of rigid bodies were about to touch than there is room for",
         "raise the scene's max_contacts, let bodies pass that need not touch, or give them simpler shapes",
+    ),
+    TOO_TENSE: Status(
+        "too_tense", "the surface tension of a liquid of this world over its density is more than dx^3 / (4 pi) over "
+        "the square of the substep",
+        "shorten the substep, lower this world's surface tension or raise its density, or use a coarser dx",
     ),
     STIFF_SPRING: Status(
         "stiff_spring", "a gel, impedance or contact of this world is too stiff or too damped for the mass it moves: "

@@ -144,8 +144,8 @@ GAS = (
     "react", "rim", "scalar", "scalar_adjoint", "seat",
 )  # fmt: skip
 LIQUID = (
-    "bodies", "cells", "extend", "measure", "meet", "pack", "particles", "press", "solids", "viscosity", "walls",
-    "window",
+    "bodies", "cells", "extend", "measure", "meet", "pack", "particles", "press", "solids", "tension", "viscosity",
+    "walls", "window",
 )  # fmt: skip  # in simenv/physics/liquid
 OTHERS = (
     "simenv.physics.kernels_exact", "simenv.physics.kernels_frames", "simenv.physics.mpm.kernels_exchange",

@@ -151,7 +151,7 @@ def test_status_stays_until_the_state_is_replaced():
 def test_every_bit_has_a_cause_and_a_remedy():
     bits = [status.NONFINITE, status.TOO_FAST, status.LEFT_GRID, status.INVERTED, status.BAD_ACTION, status.TOO_STIFF]
     bits += [status.BLOCKS_FULL, status.UNCONVERGED, status.BAD_PARAMETER, status.TOO_VISCOUS, status.STIFF_SPRING]
-    bits += [status.LIGHT_BODY, status.TOO_MANY_CONTACTS]
+    bits += [status.LIGHT_BODY, status.TOO_MANY_CONTACTS, status.TOO_TENSE]
     assert sorted(status.STATUS) == sorted(bits)
     text = status.describe(status.NONFINITE | status.INVERTED)
     assert "nonfinite" in text and "inverted" in text and text.count("remedy") == 2

@@ -158,7 +158,7 @@ class Bodies:
         own, change, late = self.work(number), frames.change(number), self.late()
         place, *told = (Flat(motion[name]) for name in ("position", "velocity", "omega"))
         position, _, velocity, omega = frames.pose(frames.before(tick, keep))
-        inputs = [place, *told, position, velocity, omega, *change]
+        inputs: list[Any] = [place, *told, position, velocity, omega, *change]
         fixed, closing = [self._mounts, self._ticks, tick], [owner.box, self._count, self._ticks, tick]
         given: list[Any] = [w["window"], w["owner"], place, *late]
         return [

@@ -4,7 +4,7 @@
 Three components of a face quantity lie in one array, at the number of the cell above the face; such arrays are one
 longer than there are cells along each axis of the window (kernels_window.py).
 
-A cell is liquid if particles fill more than `SURFACE` of it. Pressure is zero where what fills falls to `SURFACE`
+A cell is liquid if particles fill more than `SURFACE` of it. Pressure is zero where what fills falls to that
 between the centres of a liquid cell and one that is not (Gibou et al. 2002, ghost fluid): nothing jumps where a cell
 becomes liquid, but the velocity of its outer faces, which fades in (`ripe`).
 """
@@ -16,9 +16,10 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.liquid.places import cell, corner
 
-__all__ = ["SURFACE", "cell_kernels"]
+__all__ = ["HALF", "SURFACE", "cell_kernels"]
 
 SURFACE = 0.2  # of a cell that is filled, at the surface
+HALF = 0.5  # the same where it has tension, whose waves a surface that lies farther out would slow
 STEEPEST = 50.0  # of the pressure at the surface, as though it were not nearer than this part of a cell to a centre
 RIPENING = 0.2  # how much more must fill a cell until its faces' velocities are its own
 FULL, FAR = 0.1, 0.7  # what fills the emptiest neighbour of a cell that is in a surface, and of one far from it
@@ -29,8 +30,8 @@ WORST = 0.5  # of what a cell holds too much that a tick heeds
 
 
 @built_once
-def cell_kernels(real) -> SimpleNamespace:
-    """Kernels for one scalar type, `wp.float32` or `wp.float64`.
+def cell_kernels(real, at: float = SURFACE) -> SimpleNamespace:
+    """Kernels for one scalar type, `wp.float32` or `wp.float64`, with the surface where cells are filled so far.
 
     Returns:
         A namespace with
@@ -39,16 +40,18 @@ def cell_kernels(real) -> SimpleNamespace:
         * `weigh`, `hold`: weights and shift of the pressure's equation;
         * `diverge`: what flows out of cells, negative; `crowd`, `crowd_within`: how much they hold too much;
         * `fastest`: the largest speed of a world;
-        * `push`: what pressures add to velocities, and to places; `blame`: adjoint of how steep it is.
+        * `push`: what pressures add to velocities, and to places; `blame`: adjoint of how steep it is;
+        * `depth`: below a flat surface, by what fills a cell; `smooth`: a step.
     """
     vec3 = wp.types.vector(length=3, dtype=real)
-    surface, steepest = wp.constant(real(SURFACE)), wp.constant(real(STEEPEST))
+    surface, steepest = wp.constant(real(at)), wp.constant(real(STEEPEST))
     ripening, worst = wp.constant(real(1.0 / RIPENING)), wp.constant(real(WORST))
     drawn = wp.constant(real(DRAWN))
     noise, lacking = wp.constant(real(NOISE)), wp.constant(real(LACKING))
     full, per_far = wp.constant(real(FULL)), wp.constant(real(1.0 / (FAR - FULL)))
-    options = {"module": f"simenv_liquid_cells_{real.__name__}", "enable_backward": True}
-    plain = {"module": f"simenv_liquid_weights_{real.__name__}", "enable_backward": False}
+    of = real.__name__ if at == SURFACE else f"{real.__name__}_tense"
+    options = {"module": f"simenv_liquid_cells_{of}", "enable_backward": True}
+    plain = {"module": f"simenv_liquid_weights_{of}", "enable_backward": False}
 
     @wp.func
     def smooth(x: real) -> real:
@@ -359,5 +362,5 @@ def cell_kernels(real) -> SimpleNamespace:
 
     return SimpleNamespace(
         settle=settle, weigh=weigh, hold=hold, fastest=fastest, diverge=diverge, crowd=crowd,
-        crowd_within=crowd_within, push=push, blame=blame, add=add,
+        crowd_within=crowd_within, push=push, blame=blame, add=add, depth=depth, smooth=smooth,
     )  # fmt: skip

@@ -12,10 +12,10 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.pressure.levels import COARSEST
 
-__all__ = ["window_kernels"]
+__all__ = ["MARGIN", "window_kernels"]
 
 FAR = 1 << 30
-MARGIN = 2  # cells beyond those that particles are in
+MARGIN = 2  # cells beyond those that particles are in, at least
 
 
 @built_once
@@ -32,7 +32,7 @@ def window_kernels(real) -> SimpleNamespace:
         * `wipe_*`: zeros in the windows of grids of cells, of faces, of four channels, and of points half a cell apart.
     """
     vec3, vec4 = wp.types.vector(length=3, dtype=real), wp.types.vector(length=4, dtype=real)
-    far, margin, coarsest = wp.constant(FAR), wp.constant(MARGIN), wp.constant(COARSEST)
+    far, coarsest = wp.constant(FAR), wp.constant(COARSEST)
     options = {"module": f"simenv_liquid_window_{real.__name__}", "enable_backward": False}
 
     @wp.struct
@@ -71,8 +71,8 @@ def window_kernels(real) -> SimpleNamespace:
                 wp.atomic_max(ends_out, w, axis + 3, cell)
 
     @wp.kernel(**options)
-    def fit(box: Box, whole: int, ends_in: wp.array2d(dtype=int), window_out: wp.array2d(dtype=wp.vec3i)):
-        """`whole` is 1 where windows are all of the box."""
+    def fit(box: Box, whole: int, margin: int, ends_in: wp.array2d(dtype=int), window_out: wp.array2d(dtype=wp.vec3i)):
+        """`whole` is 1 where windows are all of the box; `margin`: cells beyond those that particles are in."""
         w = wp.tid()
         first = wp.vec3i(0, 0, 0)
         count = wp.vec3i(box.n)

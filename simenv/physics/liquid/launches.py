@@ -20,16 +20,18 @@ from simenv.physics.frames import Frames
 from simenv.physics.gas.kernels_average import average_kernels
 from simenv.physics.launch.slots import Array, Launch, Memory, Slot
 from simenv.physics.liquid.bodies import Bodies
-from simenv.physics.liquid.kernels_cells import cell_kernels
+from simenv.physics.liquid.kernels_cells import HALF, SURFACE, cell_kernels
 from simenv.physics.liquid.kernels_extend import extend_kernels
 from simenv.physics.liquid.kernels_pack import pack_kernels
 from simenv.physics.liquid.kernels_particles import particle_kernels
 from simenv.physics.liquid.kernels_viscosity import viscosity_kernels
 from simenv.physics.liquid.kernels_walls import wall_kernels
-from simenv.physics.liquid.kernels_window import window_kernels
+from simenv.physics.liquid.kernels_window import MARGIN, window_kernels
 from simenv.physics.liquid.model import LiquidModel
 from simenv.physics.liquid.shared import Bar, Flat, InPlace, Shared
 from simenv.physics.liquid.solids import Solids
+from simenv.physics.liquid.solve import Solve
+from simenv.physics.liquid.tension import PASSES, Tension
 from simenv.physics.pressure.levels import View, plain
 from simenv.physics.pressure.solve import PressureSolver
 
@@ -38,44 +40,6 @@ __all__ = ["LiquidLaunches"]
 PUSHED = ("ripe", "change", "room")
 EXTENSIONS = 2  # faces beyond the surface that have a velocity
 COARSER = 1000.0  # times the tolerance of velocities: that of what crowds cells, which the next tick undoes anyway
-
-
-class _Solve:
-    """A solve of the pressure's equation as a launch: forward it finds p of b, in reverse the adjoint of b of that of
-    p, and adds to the adjoints of how steep faces are.
-    """
-
-    differentiable = True
-
-    def __init__(self, owner: LiquidLaunches, work: dict[str, Any], b: str, p: str, scale: Slot, slack: float):
-        self._owner, self._work, self._b, self._p, self._scale, self._slack = owner, work, b, p, scale, slack
-
-    def _forward(self) -> list[Launch]:
-        owner, b, p = self._owner, self._work[self._b], self._work[self._p]
-        return [*owner.solver.solve(b, self._scale, p, slack=self._slack), owner.note()]
-
-    def _backward(self) -> list[Launch]:
-        owner, w, found = self._owner, self._work, self._owner.adjoint
-        b, p, steep = w[self._b], w[self._p], w[owner.joint]
-        made = owner.build(w) if self._b == "crowded_b" else []  # the first in reverse: it was that of another tick
-        made += owner.solver.solve(p, owner.none, found, adjoint=True)
-        made.append(plain(owner.grid.add, owner.cells[:2], [], [w["window"], found], [Bar(b)]))
-        made.append(plain(owner.grid.blame, owner.corners, [owner.lanes], [w["window"], steep, p, found], [Bar(steep)]))
-        return [*made, owner.note()]
-
-    def forward(self, device: wp.Device) -> None:
-        """Find p."""
-        for launch in self._forward():
-            launch.forward(device)
-
-    def backward(self, device: wp.Device) -> None:
-        """Find the adjoint of b."""
-        for launch in self._backward():
-            launch.forward(device)
-
-    def kernels(self) -> list[wp.Kernel]:
-        """All that it launches."""
-        return [kernel for launch in (*self._forward(), *self._backward()) for kernel in launch.kernels()]
 
 
 class LiquidLaunches:
@@ -88,14 +52,16 @@ class LiquidLaunches:
     Attributes:
         box: of all cells; solids: colliders, or None; bodies: that it moves, or None.
         inputs: by name, the same in all ticks: ``active``, ``volume``, ``gravity``,
-            ``density`` and the kinematic ``viscosity``.
+            ``density``, the kinematic ``viscosity``, and, where it has any, ``tension``, that of the surface over the
+            density.
         solver: of the pressure; failed: solves that ended at their last iteration (N,); status: bits of the worlds.
     """
 
     def __init__(self, model: LiquidModel, dt: float, ticks: int, memory: Memory, frames: Frames | None = None):
         self.model, self.memory, self._dt = model, memory, dt
         self._real = real = warp_real(memory.dtype)
-        self._particles, self.grid, self._extend = particle_kernels(real), cell_kernels(real), extend_kernels(real)
+        self._particles, self._extend = particle_kernels(real), extend_kernels(real)
+        self.grid = cell_kernels(real, HALF if model.tension else SURFACE)
         self._sums, self._pack, self._walls = average_kernels(real), pack_kernels(real), wall_kernels(real)
         self._windows, self._viscosity = window_kernels(real), viscosity_kernels(real)
         self._sticks = wp.vec3i(*(int(each) for each in model.sticks))
@@ -115,6 +81,7 @@ class LiquidLaunches:
         self.adjoint = slot(real, self._sizes[0], **plainly)
         self.none, self._scale = slot(real, **plainly), slot(real, **plainly)
         # on CUDA worlds share the tables of a pressure's levels, so that their windows are all of the box
+        self._margin = max(MARGIN, PASSES + 1) if model.tension else MARGIN  # so that what is smoothed ends within
         self._whole = int(on_cuda(memory.device) or memory.worlds > 1)
         self.lanes = wp.vec2i(ny + 1, nz + 1) if on_cuda(memory.device) else wp.vec2i(1, 1)
         self.cells = (memory.worlds, nx, *self.lanes)
@@ -126,6 +93,10 @@ class LiquidLaunches:
         self.bodies: Bodies | None = None
         if frames is not None and model.moves:
             self.bodies = Bodies(self, model.mounts, model.local, frames, ticks, dt, self._sizes[0])
+        self.tension: Tension | None = None
+        if model.tension:
+            self.inputs["tension"] = slot(real)
+            self.tension = Tension(real, model.shape, self.lanes, self.corners, dt, model.dx, EXTENSIONS)
         self._states: list[dict[str, Slot]] = []
         self._work: list[dict[str, Any]] = []
         self._bars: dict[str, Slot] = {}
@@ -158,6 +129,9 @@ class LiquidLaunches:
             made |= {"phi0": (self._real, corners), "phi": (self._real, self._fine)}
         if self.bodies is not None:
             made["trail"] = (self._vec3, corners)
+        if self.tension is not None:
+            made |= dict.fromkeys(self.tension.cells, (self._real, cells))
+            made |= dict.fromkeys(self.tension.faces, (self._vec3, corners))
         return made
 
     def work(self, number: int) -> dict[str, Any]:
@@ -204,17 +178,22 @@ class LiquidLaunches:
         """Name of what couples the pressures of cells: how steep they are between these, by what is open."""
         return "steep" if self.solids is None else "joint"
 
+    @property
+    def driven(self) -> str:
+        """Name of what faces' velocities are before pressure acts."""
+        return "star" if self.tension is None else "pulled"
+
     def step(self, tick: int, keep: bool, before: dict[str, Slot], work: dict[str, Any]) -> list[Any]:
         """The launches of a tick until it is known how bodies move."""
         w, window, solids, bodies = work, work["window"], self.solids, self.bodies
         moved = [] if bodies is None or solids is None else [bodies.place(tick, keep, solids.inputs)]
         made = [*moved, *self._enclose(before["x"], window), *self._send(before, w), *self._balance(tick, w)]
-        made += [*self.build(w), plain(self.grid.fastest, self.cells[:1], [], [window, w["star"]], [self._scale])]
+        made += [*self.build(w), plain(self.grid.fastest, self.cells[:1], [], [window, w[self.driven]], [self._scale])]
         if bodies is None or solids is None:
-            made.append(_Solve(self, w, "b", "p", self._scale, 1.0))
+            made.append(Solve(self, w, "b", "p", self._scale, 1.0))
         else:
             made += bodies.ask(tick, keep, w, solids.thick, self._scale, self.inputs["density"])
-        return [*made, _Solve(self, w, "crowded_b", "crowded_p", self.none, COARSER)]
+        return [*made, Solve(self, w, "crowded_b", "crowded_p", self.none, COARSER)]
 
     def finish(
         self, tick: int, keep: bool, before: dict[str, Slot], work: dict[str, Any], after: dict[str, Slot]
@@ -226,6 +205,8 @@ class LiquidLaunches:
         for each in range(EXTENSIONS):
             inputs, outputs = ([w[f"{name}{each + more}"] for name in PUSHED] for more in (0, 1))
             made.append(Launch(self._extend.extend, self.corners, [self.lanes], [w["window"], *inputs], outputs))
+        if self.tension is not None:
+            made += self.tension.cling(self._extend.extend, w, self.inputs["tension"])
         made += self._receive(tick, keep, before, w, after)
         if moved:
             sums = [solids.force, solids.torque]
@@ -236,7 +217,11 @@ class LiquidLaunches:
         """What pressures do to faces."""
         inputs = [w["window"], w["steep"], w["p"], w["crowded_p"]]
         ends = ["change0", "room0"] if self.solids is None else ["pushed", "roomed"]
+        if self.tension is not None:
+            ends[0] = "shoved"
         made = [Launch(self.grid.push, self.corners, [self.lanes], inputs, [w[name] for name in ends])]
+        if self.tension is not None:
+            made.append(self.tension.gain(w))
         if self.solids is not None:
             given = f"opened held {'solid' if self.bodies is None else 'trail'} star pushed roomed"
             made.append(self.solids.narrow("bind", self.corners, w, given, "ripe0 change0 room0"))
@@ -276,9 +261,11 @@ class LiquidLaunches:
         g, lanes, window, cells, corners = self.grid, self.lanes, w["window"], self.cells, self.corners
         solids, relax = self.solids, self.model.relaxing
         if solids is None:
+            pull = [] if self.tension is None else self.tension.pull(w, self.inputs["tension"])
             return [
                 Launch(g.settle, corners, [lanes], [window, w["fill"]], [w["steep"], w["ripe0"]]),
-                Launch(g.diverge, cells, [lanes], [window, w["star"]], [w["b"]]),
+                *pull,
+                Launch(g.diverge, cells, [lanes], [window, w[self.driven]], [w["b"]]),
                 Launch(g.crowd, cells, [lanes, relax], [window, w["fill"]], [w["crowded_b"]]),
             ]
         return [
@@ -302,7 +289,8 @@ class LiquidLaunches:
         k, i, window, solids = self._particles, self.inputs, w["window"], self.solids
         every, box = (self.memory.worlds, self.model.particles), [self.box, self._sizes[2]]
         taken = [w[f"taken_{axis}"] for axis in "xyz"]
-        inputs = [w["star"], w[f"change{EXTENSIONS}"], w["old"], w[f"room{EXTENSIONS}"]]
+        change = f"change{EXTENSIONS}" if self.tension is None else "homed"
+        inputs = [w["star"], w[change], w["old"], w[f"room{EXTENSIONS}"]]
         made: list[Any] = [
             Launch(self._pack.pack, self.corners, [self.lanes], [window, *inputs], taken), self._reflect(window, taken)
         ]  # fmt: skip
@@ -325,7 +313,7 @@ class LiquidLaunches:
         return [
             plain(k.begin, worlds, [], [], [self._ends]),
             plain(k.bound, every, [self.box], [active, x], [self._ends]),
-            plain(k.fit, worlds, [self.box, self._whole], [self._ends], [window]),
+            plain(k.fit, worlds, [self.box, self._whole, self._margin], [self._ends], [window]),
         ]
 
     def _wipe(self, window: View, grids: Sequence[Any]) -> list[Launch]:

@@ -12,12 +12,12 @@ import torch
 
 from simenv.geometry.shapes import Cup
 from simenv.physics.limits import Limit
-from simenv.physics.liquid.model import DOUBLE, SINGLE, LiquidModel
+from simenv.physics.liquid.model import DOUBLE, KEEPING, KEEPING_TENSE, SINGLE, LiquidModel
 from simenv.physics.liquid.stepper import LiquidStepper
 from simenv.physics.mpm.particles import ParticleParts, ParticleSolver
 from simenv.physics.pressure.solve import Accuracy
 from simenv.physics.solver import Desk, Solver, Step, Tensors
-from simenv.physics.status import TOO_VISCOUS, UNCONVERGED
+from simenv.physics.status import TOO_TENSE, TOO_VISCOUS, UNCONVERGED
 
 __all__ = ["LiquidSolver", "is_incompressible"]
 
@@ -58,6 +58,13 @@ def is_incompressible(parts: ParticleParts) -> bool:
                 "domain with boundary = 'slip', 'separate' or 'stick', and those of colliders that are fixed, move as "
                 "told, or are on links of robots or bodies with coupling='rigid'; use a liquid with a bulk modulus"
             )
+    for name in used:
+        if parts.colliders and parts.materials[name].tension() > 0.0:
+            raise ValueError(
+                f"material {name!r}: a liquid with surface_tension goes without colliders and bodies "
+                f"({', '.join(parts.colliders)}), as waves would grow in cells that these cut; let walls of the domain "
+                "hold it, or leave surface_tension out"
+            )
     for name, collider in parts.colliders.items():
         cups = [each for each in collider.spec.shapes if isinstance(each, Cup)]
         thinnest = min((collider.scale * min(each.wall, each.base) for each in cups), default=math.inf)
@@ -94,9 +101,10 @@ class LiquidSolver(ParticleSolver):
         x, y, z = (round(extent / model.dx) for extent in model.size)
         accuracy = Accuracy(SINGLE if dtype == torch.float32 else DOUBLE, last=4)
         a, b, c = (each == "stick" for each in model.boundary)
+        tense = parts.materials[self.material].tension() > 0.0
         self.liquid = LiquidModel(
-            (x, y, z), model.dx, model.origin, self.count, model.colliders, model.mounts, model.local, (a, b, c),
-            accuracy=accuracy,
+            (x, y, z), model.dx, model.origin, self.count, model.colliders, model.mounts, model.local, (a, b, c), tense,
+            keeping=KEEPING_TENSE if tense else KEEPING, accuracy=accuracy,
         )  # fmt: skip
 
     @property
@@ -105,14 +113,18 @@ class LiquidSolver(ParticleSolver):
         return next(iter(self.parts.groups.values())).material
 
     def limits(self, dt: float) -> list[Limit]:
-        """What a substep [s] bears of viscosity; no sound crosses cells."""
-        return [each for each in super().limits(dt) if each.bit == TOO_VISCOUS]
+        """What a substep [s] bears of viscosity and surface tension; no sound crosses cells."""
+        return [each for each in super().limits(dt) if each.bit in (TOO_VISCOUS, TOO_TENSE)]
 
     def pack(self, values: Mapping[str, torch.Tensor]) -> Tensors:
-        """``gravity`` (N, 3), ``density`` and the kinematic ``viscosity`` (N,), ``friction`` and ``scale`` (N, Cl)."""
+        """``gravity`` (N, 3), ``density`` and the kinematic ``viscosity`` (N,), ``friction`` and ``scale`` (N, Cl);
+        ``tension`` (N,), over the density, where there is any.
+        """
         name = self.material
         density = values[f"{name}.density"]
         packed = {"gravity": values["gravity"], "density": density, "viscosity": values[f"{name}.viscosity"] / density}
+        if self.liquid.tension:
+            packed["tension"] = values[f"{name}.surface_tension"] / density
         for kind in ("friction", "scale") if self.parts.colliders else ():
             packed[kind] = torch.stack([values[f"{collider}.{kind}"] for collider in self.parts.colliders], 1)
         return packed

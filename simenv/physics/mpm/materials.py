@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Materials of the material point method: what a user gives, and the parameter vector that the kernels read."""
+"""Materials of the material point method: what a user gives, and the parameter vector that the kernels read.
+
+What they have in common is in material.py.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -12,61 +15,10 @@ import torch
 from simenv.physics import exact
 from simenv.physics.mpm.constitutive import COROTATED, NEO_HOOKEAN, VON_MISES
 from simenv.physics.mpm.kernels_transfer import LIQUID
+from simenv.physics.mpm.material import Material
 from simenv.physics.mpm.yielding import HERSCHEL_BULKLEY, SAND, SNOW
 
 __all__ = ["Bingham", "Elastic", "ElastoPlastic", "HerschelBulkley", "Liquid", "Material", "Sand", "Snow"]
-
-PARAMETER_COUNT = 8  # length of a material's parameter vector in the kernels; columns.py says what stands where
-
-
-@dataclass(frozen=True)
-class Material:
-    """Base of all materials. Every numeric field is a physical parameter of each world and may require a gradient.
-
-    Attributes:
-        density: mass per initial volume [kg/m^3].
-        is_liquid: whether pictures show it with a smooth surface.
-    """
-
-    kind: ClassVar[int]
-    is_liquid: ClassVar[bool] = False
-    density: float
-
-    def __post_init__(self) -> None:
-        for name in self.parameter_names():
-            value = getattr(self, name)
-            if not 0.0 <= value < math.inf or (name == "density" and value == 0.0):
-                raise ValueError(f"{type(self).__name__}: {name} = {value}; it must be positive and finite (SI units)")
-
-    def parameter_names(self) -> tuple[str, ...]:
-        """Names of the physical parameters of this material."""
-        return tuple(field.name for field in fields(self) if field.type == "float")
-
-    @staticmethod
-    def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-        """Columns of the parameter vector (see columns.py), each (N,), from the named parameters."""
-        raise NotImplementedError
-
-    @staticmethod
-    def pressure_modulus(values: dict[str, Any]) -> Any:
-        """P-wave modulus [Pa], whose waves limit the time step, from the named parameters: numbers or tensors."""
-        raise NotImplementedError
-
-    @staticmethod
-    def kinematic_viscosity(values: dict[str, Any]) -> Any:
-        """Kinematic viscosity [m^2/s] that is integrated explicitly, which limits the time step too."""
-        return 0.0 * values["density"]
-
-    def sound_speed(self) -> float:
-        """Speed of pressure waves [m/s]."""
-        return (self.pressure_modulus(self._values()) / self.density) ** 0.5
-
-    def diffusivity(self) -> float:
-        """See `kinematic_viscosity`, of this material's own parameters [m^2/s]."""
-        return self.kinematic_viscosity(self._values())
-
-    def _values(self) -> dict[str, float]:
-        return {name: getattr(self, name) for name in self.parameter_names()}
 
 
 @dataclass(frozen=True)
@@ -84,6 +36,8 @@ class Liquid(Material):
             `simenv.physics.mpm.kernels_restoring`. All materials of the scene must be liquids with the same.
         keep_volume: whether volume ratios and places of particles follow the density of the grid, so that volume does
             not drift (`packing` and `placing` of `simenv.physics.mpm`). It must be the scene's only material.
+        surface_tension: sigma [N/m] of an incompressible liquid; water against air has 0.072. One that is given 0 has
+            none, and no parameter of that name. Scenes with it have no colliders and bodies.
     """
 
     kind: ClassVar[int] = LIQUID
@@ -93,6 +47,7 @@ class Liquid(Material):
     incompressible: bool = False
     restore: float = 0.0
     keep_volume: bool = False
+    surface_tension: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,11 +56,17 @@ class Liquid(Material):
         given = {"bulk_modulus": self.bulk_modulus >= 0, "restore": self.restore > 0, "keep_volume": self.keep_volume}
         for name in (each for each in given if given[each] and self.incompressible):
             raise ValueError(f"Liquid: {name} = {getattr(self, name)} of one that is incompressible; leave it out")
+        if self.surface_tension > 0 and not self.incompressible:
+            raise ValueError(
+                f"Liquid: surface_tension = {self.surface_tension} of one that is weakly compressible, whose "
+                "surface the grid does not know; use incompressible=True, or leave it out"
+            )
 
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the physical parameters of this material."""
-        names = (name for name in super().parameter_names() if name != "restore")
-        return tuple(name for name in names if name != "bulk_modulus" or not self.incompressible)
+        without = {"restore"} | ({"bulk_modulus"} if self.incompressible else set())
+        without |= {"surface_tension"} if self.surface_tension == 0.0 else set()
+        return tuple(name for name in super().parameter_names() if name not in without)
 
     @staticmethod
     def kernel_parameters(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -122,6 +83,11 @@ class Liquid(Material):
     def kinematic_viscosity(values: dict[str, Any]) -> Any:
         """See `Material.kinematic_viscosity`."""
         return values["viscosity"] / values["density"]
+
+    @staticmethod
+    def kinematic_tension(values: dict[str, Any]) -> Any:
+        """See `Material.kinematic_tension`."""
+        return values.get("surface_tension", 0.0 * values["density"]) / values["density"]
 
 
 def _check_poisson_ratio(material: Elastic | ElastoPlastic | Sand | Snow) -> None:

@@ -19,7 +19,7 @@ from simenv.physics.mpm.buffers import STATE_FIELDS
 from simenv.physics.mpm.collider_poses import ColliderPoses
 from simenv.physics.mpm.emitters import Emitters
 from simenv.physics.mpm.inclusions import Inclusions, inclusion_limits, inclusion_parameters
-from simenv.physics.mpm.materials import PARAMETER_COUNT, Material
+from simenv.physics.mpm.material import PARAMETER_COUNT, Material
 from simenv.physics.mpm.model import PAD, MPMModel
 from simenv.physics.mpm.pace import Pace
 from simenv.physics.mpm.parts import Collector, Collider, Emitter, Inclusion, Particles
@@ -42,7 +42,7 @@ _UNITS = {
     "density": "kg/m^3", "viscosity": "Pa s", "consistency": "Pa s^n", "exponent": "1", "poisson_ratio": "1",
     "friction_angle": "rad", "cohesion": "Pa", "dilation_limit": "1", "critical_compression": "1",
     "critical_stretch": "1", "hardening": "1", "hardening_limit": "1", "bulk_modulus": "Pa", "shear_modulus": "Pa",
-    "youngs_modulus": "Pa", "yield_stress": "Pa",
+    "youngs_modulus": "Pa", "yield_stress": "Pa", "surface_tension": "N/m",
 }  # fmt: skip
 
 
