@@ -11,6 +11,7 @@ from simenv.geometry.shapes import Box, Sphere
 from simenv.physics.mpm.materials import Liquid
 from simenv.physics.status import TOO_TENSE
 from simenv.world import Scene, State
+from tests.physics.liquid_cases import assert_gradients
 
 DX, SIGMA = 1e-3, 0.072
 TICK = 0.9 * math.sqrt(1000.0 * DX**3 / (4 * math.pi * SIGMA))
@@ -43,35 +44,9 @@ def test_gradients_agree_with_central_differences(height):
     start, control = world.initial_state(), world.zero_control()
     for _ in range(4):
         start = world.step(start, control)
-    random = torch.Generator().manual_seed(1)
-
-    def noise(like):
-        return torch.randn(like.shape, generator=random, dtype=torch.float64)
-
-    weights = {name: noise(start[name]) for name in ("x", "v", "C")}
     factors = {"x": 1.0, "v": 0.01, "C": 1e-5}
-    names = {"x": 1e-8, "v": 1e-6, "C": 1e-3, "water.surface_tension": 1e-6, "water.density": 1e-2, "gravity": 1e-4}
-
-    def value(leaves):
-        state = start.replace(**{name: leaves[name] for name in weights})
-        for name in names:
-            if name not in weights:
-                world.parameters[name] = leaves[name]
-        for _ in range(2):
-            state = world.step(state, control)
-        assert int(state.status) == 0
-        return sum(factors[name] * (state[name] * weight).sum() for name, weight in weights.items())
-
-    base = {name: (start[name] if name in weights else world.parameters[name]).clone() for name in names}
-    leaves = {name: each.clone().requires_grad_() for name, each in base.items()}
-    grads = dict(zip(leaves, torch.autograd.grad(value(leaves), list(leaves.values())), strict=True))
-    for name, epsilon in names.items():
-        way = noise(base[name])
-        way = way / way.norm()
-        ends = [value({**base, name: base[name] + sign * epsilon * way}) for sign in (1.0, -1.0)]
-        slope = float(ends[0] - ends[1]) / (2 * epsilon)
-        found = float((grads[name] * way).sum())
-        assert abs(found - slope) < 1e-5 * abs(slope), (name, found, slope)
+    steps = {"x": 1e-8, "v": 1e-6, "C": 1e-3, "water.surface_tension": 1e-6, "water.density": 1e-2, "gravity": 1e-4}
+    assert_gradients(world, start, factors, steps)
 
 
 def test_worlds_of_a_batch_are_what_each_is_alone():

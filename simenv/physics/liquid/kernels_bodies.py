@@ -36,7 +36,8 @@ def body_kernels(real) -> SimpleNamespace:
         * `owe`: what frames have yet to get.
     """
     base = measure_kernels(real)
-    Box, vec3, fine, place, to_wall = base.Box, base.vec3, base.fine, base.place, press_kernels(real).to_wall
+    Box, vec3, fine, place, face_speeds = base.Box, base.vec3, base.fine, base.place, base.face_speeds
+    to_wall = press_kernels(real).to_wall
     vec6, mat66 = wp.types.vector(length=6, dtype=real), wp.types.matrix(shape=(6, 6), dtype=real)
     both = {"module": f"simenv_liquid_bodies_{real.__name__}", "enable_backward": True}
     once = {"module": f"simenv_liquid_answers_{real.__name__}", "enable_backward": False}
@@ -44,6 +45,10 @@ def body_kernels(real) -> SimpleNamespace:
     @wp.func
     def six(w: int, c: int, of: wp.array3d(dtype=real)) -> vec6:
         return vec6(of[w, 0, c], of[w, 1, c], of[w, 2, c], of[w, 3, c], of[w, 4, c], of[w, 5, c])
+
+    @wp.func
+    def joined(a: vec3, b: vec3) -> vec6:
+        return vec6(a[0], a[1], a[2], b[0], b[1], b[2])
 
     @wp.func
     def closed(
@@ -113,9 +118,7 @@ def body_kernels(real) -> SimpleNamespace:
         w, i = wp.tid()
         n = window_in[w, 1]
         if i < n[0]:
-            v = velocity_in[w, row]
-            o = omega_in[w, row]
-            moved = vec6(v[0], v[1], v[2], o[0], o[1], o[2])
+            moved = joined(velocity_in[w, row], omega_in[w, row])
             size = n[1] * n[2]
             for c in range(i * size, i * size + size):
                 wp.atomic_add(b_inout, w, c, wp.dot(moved, six(w, c, column_in)))
@@ -184,9 +187,7 @@ def body_kernels(real) -> SimpleNamespace:
         w, i = wp.tid()
         n = window_in[w, 1]
         if i < n[0]:
-            v = change_in[w, row]
-            o = spun_in[w, row]
-            moved = vec6(v[0], v[1], v[2], o[0], o[1], o[2])
+            moved = joined(change_in[w, row], spun_in[w, row])
             size = n[1] * n[2]
             for c in range(i * size, i * size + size):
                 p_out[w, c] = before_in[w, c] + wp.dot(moved, six(w, c, sway_in))
@@ -231,9 +232,7 @@ def body_kernels(real) -> SimpleNamespace:
         w, i = wp.tid()
         n = window_in[w, 1]
         if i < n[0]:
-            v = change_in[w, row]
-            o = spun_in[w, row]
-            moved = vec6(v[0], v[1], v[2], o[0], o[1], o[2])
+            moved = joined(change_in[w, row], spun_in[w, row])
             pushed = pushed_bar_in[w, number]
             answer = answer_bar_in[w, number]
             size = n[1] * n[2]
@@ -277,14 +276,6 @@ def body_kernels(real) -> SimpleNamespace:
             velocity_out[pose] = told_velocity_in[pose]
             omega_out[pose] = told_omega_in[pose]
 
-    @wp.func
-    def speed(
-        axis: int, i: int, j: int, k: int, whole: Box, first: wp.vec3i, position: vec3, velocity: vec3, omega: vec3
-    ) -> real:  # fmt: skip
-        # of a solid at the middle of the face across an axis that has this lower corner
-        x = place(whole, first, 2 * i + int(axis != 0), 2 * j + int(axis != 1), 2 * k + int(axis != 2))
-        return velocity[axis] + wp.cross(omega, x - position)[axis]
-
     @wp.kernel(**both)
     def trail(
         whole: Box,
@@ -309,14 +300,8 @@ def body_kernels(real) -> SimpleNamespace:
                 solid = vec3()
                 if m >= 0:
                     pose = (w * ticks + tick) * count + m
-                    x = position_in[pose]
-                    v = velocity_in[pose]
-                    o = omega_in[pose]
                     first = window_in[w, 0]
-                    solid = vec3(
-                        speed(0, i, j, k, whole, first, x, v, o), speed(1, i, j, k, whole, first, x, v, o),
-                        speed(2, i, j, k, whole, first, x, v, o),
-                    )  # fmt: skip
+                    solid = face_speeds(whole, first, i, j, k, position_in[pose], velocity_in[pose], omega_in[pose])
                 solid_out[w, at] = solid
 
     @wp.kernel(**both)
@@ -348,14 +333,12 @@ def body_kernels(real) -> SimpleNamespace:
             owed_out[w, b] = vec6()
         for n in range(rows.shape[0]):
             b = rows[n]
-            v = change_in[w, b]
-            o = spun_in[w, b]
             mass = density_in[w] * volume
             both_ways = real(0.5) * (answer_in[w, n] + wp.transpose(answer_in[w, n]))
-            lost = mass * (pushed_in[w, n] + both_ways * vec6(v[0], v[1], v[2], o[0], o[1], o[2]))
+            lost = mass * (pushed_in[w, n] + both_ways * joined(change_in[w, b], spun_in[w, b]))
             push = of_pushing(lost)
             turn = of_turning(lost) + wp.cross(before_in[w, b] - after_in[w, b], push)
-            wp.atomic_add(owed_out, w, b, vec6(push[0], push[1], push[2], turn[0], turn[1], turn[2]))
+            wp.atomic_add(owed_out, w, b, joined(push, turn))
         for c in range(count):
             f = felt_in[w, c]
             wp.atomic_add(force_inout, w, c, f)
@@ -364,7 +347,7 @@ def body_kernels(real) -> SimpleNamespace:
             if b >= 0:
                 arm = position_in[(w * ticks + tick) * count + c] - after_in[w, b]
                 t = turned_in[w, c] + wp.cross(arm, f)
-                wp.atomic_add(owed_out, w, b, dt * vec6(f[0], f[1], f[2], t[0], t[1], t[2]))
+                wp.atomic_add(owed_out, w, b, dt * joined(f, t))
 
     return SimpleNamespace(
         displace=displace, stir=stir, ask=ask, lend=lend, follow=follow, unfollow=unfollow, blame=blame, go_on=go_on,

@@ -56,8 +56,17 @@ def measure_kernels(real) -> SimpleNamespace:
         return whole.origin + h * vec3(real(2 * first[0] + i), real(2 * first[1] + j), real(2 * first[2] + k))
 
     @wp.func
-    def step(axis: int) -> wp.vec3i:
-        return wp.vec3i(int(axis == 0), int(axis == 1), int(axis == 2))
+    def face_speeds(
+        whole: Box, first: wp.vec3i, i: int, j: int, k: int, origin: vec3, velocity: vec3, omega: vec3
+    ) -> vec3:  # fmt: skip
+        # of a solid, across the faces that have this lower corner, at their middles
+        p = 2 * i
+        q = 2 * j
+        r = 2 * k
+        x = velocity[0] + wp.cross(omega, place(whole, first, p, q + 1, r + 1) - origin)[0]
+        y = velocity[1] + wp.cross(omega, place(whole, first, p + 1, q, r + 1) - origin)[1]
+        z = velocity[2] + wp.cross(omega, place(whole, first, p + 1, q + 1, r) - origin)[2]
+        return vec3(x, y, z)
 
     @wp.func
     def at_fine(w: int, n: wp.vec3i, at: wp.vec3i, phi: wp.array2d(dtype=real)) -> real:
@@ -240,6 +249,6 @@ def measure_kernels(real) -> SimpleNamespace:
 
     return SimpleNamespace(
         between=between, measure=measure, unmeasure=unmeasure, within=within, fine=fine,
-        place=place, at_fine=at_fine, step=step, Box=Box, vec3=vec3, Colliders=Colliders,
+        place=place, at_fine=at_fine, face_speeds=face_speeds, Box=Box, vec3=vec3, Colliders=Colliders,
         ColliderAdjoints=ColliderAdjoints,
     )  # fmt: skip

@@ -11,7 +11,7 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.physics.liquid.kernels_measure import measure_kernels
-from simenv.physics.liquid.places import cell, corner
+from simenv.physics.liquid.places import cell, corner, step
 
 __all__ = ["press_kernels"]
 
@@ -28,7 +28,7 @@ def press_kernels(real) -> SimpleNamespace:
         `to_wall`, from the centre of a cell to the nearest surface.
     """
     base = measure_kernels(real)
-    Box, vec3, fine, place, at_fine, step = base.Box, base.vec3, base.fine, base.place, base.at_fine, base.step
+    Box, vec3, fine, place, at_fine = base.Box, base.vec3, base.fine, base.place, base.at_fine
     lift, largest = wp.constant(real(LIFT)), wp.constant(real(LARGEST))
     options = {"module": f"simenv_liquid_press_{real.__name__}", "enable_backward": True}
 

@@ -12,7 +12,7 @@ import warp as wp
 from simenv._exclusive import built_once
 from simenv.physics.flow.kernels_cut import cut_kernels
 from simenv.physics.liquid.kernels_measure import measure_kernels
-from simenv.physics.liquid.places import cell, corner
+from simenv.physics.liquid.places import cell, corner, step
 
 __all__ = ["solid_kernels"]
 
@@ -36,7 +36,7 @@ def solid_kernels(real) -> SimpleNamespace:
         * `bind`: what faces change by, and what makes room there, where solids hold them.
     """
     base, share = measure_kernels(real), cut_kernels(real).share
-    Box, vec3, fine, place, at_fine, step = base.Box, base.vec3, base.fine, base.place, base.at_fine, base.step
+    Box, vec3, fine, at_fine, face_speeds = base.Box, base.vec3, base.fine, base.at_fine, base.face_speeds
     near, emptiest = wp.constant(real(NEAR)), wp.constant(real(EMPTIEST))
     roomy = wp.constant(real(1.0 / ROOMY))
     opening = wp.constant(real(1.0 / OPENING))
@@ -53,11 +53,6 @@ def solid_kernels(real) -> SimpleNamespace:
             r1 = real(1.5) + d
             return r1 * r1 * r1 / real(6.0)
         return real(0.5) + d * (real(0.75) - d * d / real(3.0))
-
-    @wp.func
-    def speed(axis: int, x: vec3, position: vec3, velocity: vec3, omega: vec3) -> real:
-        # of a solid at a place, along an axis
-        return velocity[axis] + wp.cross(omega, x - position)[axis]
 
     @wp.func
     def onward(n: wp.vec3i, at: wp.vec3i, axis: int) -> int:
@@ -171,14 +166,8 @@ def solid_kernels(real) -> SimpleNamespace:
                             faced(w, n, at, 2, open[2], whole.dx, phi_in),
                         )
                         pose = (w * ticks + tick) * count + m
-                        origin = position_in[pose]
-                        v = velocity_in[pose]
-                        turn = omega_in[pose]
                         first = window_in[w, 0]
-                        sx = speed(0, place(whole, first, at[0], at[1] + 1, at[2] + 1), origin, v, turn)
-                        sy = speed(1, place(whole, first, at[0] + 1, at[1], at[2] + 1), origin, v, turn)
-                        sz = speed(2, place(whole, first, at[0] + 1, at[1] + 1, at[2]), origin, v, turn)
-                        solid = vec3(sx, sy, sz)
+                        solid = face_speeds(whole, first, i, j, k, position_in[pose], velocity_in[pose], omega_in[pose])
                     d = middle(w, n, at, phi_in) / whole.dx
                     can = wp.max(below(d + thick[m] / whole.dx), emptiest)
                     free = wp.clamp(real(0.5) + d, real(0.0), real(1.0))

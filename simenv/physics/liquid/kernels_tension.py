@@ -13,7 +13,7 @@ import warp as wp
 
 from simenv._exclusive import built_once
 from simenv.physics.liquid.kernels_cells import HALF, cell_kernels
-from simenv.physics.liquid.places import cell, corner
+from simenv.physics.liquid.places import cell, corner, step
 
 __all__ = ["tension_kernels"]
 
@@ -47,10 +47,6 @@ def tension_kernels(real) -> SimpleNamespace:
     options = {"module": f"simenv_liquid_tension_{real.__name__}", "enable_backward": True}
 
     @wp.func
-    def unit(axis: int) -> wp.vec3i:
-        return wp.vec3i(int(axis == 0), int(axis == 1), int(axis == 2))
-
-    @wp.func
     def seen(
         w: int, cells: wp.vec3i, window: wp.array2d(dtype=wp.vec3i), at: wp.vec3i, a: wp.array2d(dtype=real)
     ) -> real:  # fmt: skip
@@ -77,7 +73,7 @@ def tension_kernels(real) -> SimpleNamespace:
         n = window_in[w, 1]
         if i >= n[0]:
             return
-        d = unit(axis)
+        d = step(axis)
         for j in range(row, n[1], lanes[0]):
             for k in range(lane, n[2], lanes[1]):
                 at = wp.vec3i(i, j, k)
@@ -106,9 +102,9 @@ def tension_kernels(real) -> SimpleNamespace:
         w: int, cells: wp.vec3i, window: wp.array2d(dtype=wp.vec3i), at: wp.vec3i, axis: int, a: wp.array2d(dtype=real)
     ) -> real:  # fmt: skip
         # the outward normal's component across the lower face of a cell
-        e = unit(axis)
-        u = unit((axis + 1) % 3)
-        v = unit((axis + 2) % 3)
+        e = step(axis)
+        u = step((axis + 1) % 3)
+        v = step((axis + 2) % 3)
         b = at - e
         g = seen(w, cells, window, at, a) - seen(w, cells, window, b, a)
         gu = seen(w, cells, window, at + u, a) - seen(w, cells, window, at - u, a)
@@ -158,6 +154,13 @@ def tension_kernels(real) -> SimpleNamespace:
                 bent_out[w, cell(n, i, j, k)] = x + y + z
 
     @wp.func
+    def fall(
+        w: int, cells: wp.vec3i, window: wp.array2d(dtype=wp.vec3i), at: wp.vec3i, axis: int, a: wp.array2d(dtype=real)
+    ) -> real:  # fmt: skip
+        # along an axis, over two cells
+        return seen(w, cells, window, at - step(axis), a) - seen(w, cells, window, at + step(axis), a)
+
+    @wp.func
     def sampled(
         w: int, cells: wp.vec3i, window: wp.array2d(dtype=wp.vec3i), x: vec3, a: wp.array2d(dtype=real)
     ) -> real:  # fmt: skip
@@ -192,15 +195,9 @@ def tension_kernels(real) -> SimpleNamespace:
         for j in range(row, n[1], lanes[0]):
             for k in range(lane, n[2], lanes[1]):
                 at = wp.vec3i(i, j, k)
-                gx = seen(w, cells, window_in, at - unit(0), level_in) - seen(
-                    w, cells, window_in, at + unit(0), level_in
-                )
-                gy = seen(w, cells, window_in, at - unit(1), level_in) - seen(
-                    w, cells, window_in, at + unit(1), level_in
-                )
-                gz = seen(w, cells, window_in, at - unit(2), level_in) - seen(
-                    w, cells, window_in, at + unit(2), level_in
-                )
+                gx = fall(w, cells, window_in, at, 0, level_in)
+                gy = fall(w, cells, window_in, at, 1, level_in)
+                gz = fall(w, cells, window_in, at, 2, level_in)
                 g = vec3(gx, gy, gz)
                 found = real(0.0)
                 if wp.dot(g, g) > faint * faint:
@@ -321,9 +318,9 @@ def tension_kernels(real) -> SimpleNamespace:
                 to = reached_in[w, c]
                 u = star_in[w, c]
                 v = drift_in[w, c]
-                x = homeward(seen(w, cells, window_in, at - unit(0), level_in), own, speed, to[0], u[0], v[0])
-                y = homeward(seen(w, cells, window_in, at - unit(1), level_in), own, speed, to[1], u[1], v[1])
-                z = homeward(seen(w, cells, window_in, at - unit(2), level_in), own, speed, to[2], u[2], v[2])
+                x = homeward(seen(w, cells, window_in, at - step(0), level_in), own, speed, to[0], u[0], v[0])
+                y = homeward(seen(w, cells, window_in, at - step(1), level_in), own, speed, to[1], u[1], v[1])
+                z = homeward(seen(w, cells, window_in, at - step(2), level_in), own, speed, to[2], u[2], v[2])
                 change_out[w, c] = change_in[w, c] + wp.cw_mul(one - ripe_in[w, c], vec3(x, y, z))
 
     return SimpleNamespace(
